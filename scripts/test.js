@@ -1,0 +1,42 @@
+/**
+ * Runs the tests: `node scripts/test.js [--node PATH] [unit|property|…|FILE…]`.
+ *
+ * With no argument: every `*.test.js` under dist/src and dist/test. A folder name of test/ or a
+ * part of a path selects. Each file is a process of its own (preloads, addons, namespaces need it).
+ */
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const args = process.argv.slice(2);
+let node = process.execPath;
+const wanted = [];
+while (args.length > 0) {
+  const arg = args.shift();
+  if (arg === "--node") node = args.shift();
+  else wanted.push(arg);
+}
+
+const found = ["src", "test"]
+  .flatMap((folder) => {
+    const base = join(root, "dist", folder);
+    return readdirSync(base, { recursive: true }).map((file) => join(base, String(file)));
+  })
+  .filter((file) => file.endsWith(".test.js"))
+  .map((file) => relative(root, file))
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort();
+if (found.length === 0) {
+  console.error(`no test file matches ${wanted.join(" ")}`);
+  process.exit(2);
+}
+
+const { status, signal } = spawnSync(
+  node,
+  ["--test", "--test-concurrency=2", "--test-reporter=spec", ...found],
+  { cwd: root, stdio: "inherit", env: { ...process.env, MILLRACE_CHECKED: "1" } },
+);
+if (signal !== null) console.error(`the test runner was ended by ${signal}`);
+process.exit(status ?? 1);

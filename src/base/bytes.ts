@@ -1,0 +1,84 @@
+/**
+ * Reading and writing integers in network byte order, and nothing else.
+ *
+ * A frame is three locals, `(b, at, end)`, never an object. Every function here is unchecked: a
+ * `check()` of the format ran before (style: one gate per format). This file is where the
+ * non-null `!` of `noUncheckedIndexedAccess` lives, so that callers stay clean.
+ */
+
+export type Bytes = Uint8Array;
+
+/** Hot path. The byte at `at`. */
+export function u8(b: Bytes, at: number): number {
+  return b[at]!;
+}
+
+/** Hot path. Big-endian unsigned 16-bit value at `at`. */
+export function u16(b: Bytes, at: number): number {
+  return (b[at]! << 8) | b[at + 1]!;
+}
+
+/** Hot path. Big-endian 32-bit value at `at` as an int32: the form that the stack computes with. */
+export function i32(b: Bytes, at: number): number {
+  return (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!;
+}
+
+/** Big-endian unsigned 32-bit value at `at`: for lengths and for people, not for the hot path. */
+export function u32(b: Bytes, at: number): number {
+  return i32(b, at) >>> 0;
+}
+
+/** Hot path. Stores the low 8 bits of `value`. */
+export function put8(b: Bytes, at: number, value: number): void {
+  b[at] = value;
+}
+
+/** Hot path. Stores the low 16 bits of `value`, big-endian. */
+export function put16(b: Bytes, at: number, value: number): void {
+  b[at] = value >>> 8;
+  b[at + 1] = value;
+}
+
+/** Hot path. Stores the low 32 bits of `value`, big-endian; signed and unsigned alike. */
+export function put32(b: Bytes, at: number, value: number): void {
+  b[at] = value >>> 24;
+  b[at + 1] = value >>> 16;
+  b[at + 2] = value >>> 8;
+  b[at + 3] = value;
+}
+
+/** Below this many bytes a plain loop beats `copyWithin` and `set`. */
+const LOOP_COPY_BYTES = 32;
+
+/**
+ * Hot path. Copies `n` bytes inside one buffer; the ranges may not overlap.
+ *
+ * Long copies go through `copyWithin`, which is a `memmove` without an allocation.
+ */
+export function copyWithin(b: Bytes, to: number, from: number, n: number): void {
+  if (n <= LOOP_COPY_BYTES) {
+    for (let i = 0; i < n; i++) b[to + i] = b[from + i]!;
+  } else {
+    b.copyWithin(to, from, from + n);
+  }
+}
+
+/**
+ * Copies `n` bytes from one buffer to another. Short copies allocate nothing; long ones create one
+ * view, which costs less than the loop (shared/nics.md: `subarray` 38 ns).
+ */
+export function copy(to: Bytes, toAt: number, from: Bytes, fromAt: number, n: number): void {
+  if (to.buffer === from.buffer) {
+    copyWithin(to, toAt, fromAt + from.byteOffset - to.byteOffset, n);
+  } else if (n <= 192) {
+    for (let i = 0; i < n; i++) to[toAt + i] = from[fromAt + i]!;
+  } else {
+    to.set(from.subarray(fromAt, fromAt + n), toAt);
+  }
+}
+
+/** Whether `n` bytes at `a[aAt]` and `b[bAt]` are the same. */
+export function equal(a: Bytes, aAt: number, b: Bytes, bAt: number, n: number): boolean {
+  for (let i = 0; i < n; i++) if (a[aAt + i] !== b[bAt + i]) return false;
+  return true;
+}
