@@ -25,6 +25,8 @@ import {
 export interface TestedHost {
   readonly mac: Uint8Array;
   readonly address: IpAddress;
+  /** Where the program listens. */
+  readonly port: number;
   /** How far a time of a script may be missed: 1,000 in virtual time, more where a kernel schedules. */
   readonly toleranceUs: number;
   nowUs(): number;
@@ -41,10 +43,10 @@ export interface TestedHost {
 export interface ScriptedPeerOptions {
   readonly mac: Uint8Array;
   readonly address: IpAddress;
+  /** The peer's own port; a fresh one keeps a case apart from leftovers of earlier ones. */
+  readonly port: number;
 }
 
-const HOST_PORT = 8080;
-const PEER_PORT = 40_000;
 const PEER_ISS = 1_000_000;
 
 const ICMP_CODES: Readonly<Record<string, number>> = {
@@ -76,8 +78,8 @@ class ScriptedPeer {
   private readonly mac: Uint8Array;
   private readonly address: IpAddress;
   private hostIss: number | null = null;
-  private hostPort = HOST_PORT;
-  private peerPort = PEER_PORT;
+  private hostPort: number;
+  private readonly port: number;
   private lastTs = 0;
   private lastSeen: Uint8Array | null = null;
   private atUs: number;
@@ -90,6 +92,8 @@ class ScriptedPeer {
     this.name = name;
     this.mac = options.mac;
     this.address = options.address;
+    this.port = options.port;
+    this.hostPort = host.port;
     this.atUs = host.nowUs();
   }
 
@@ -102,7 +106,7 @@ class ScriptedPeer {
       return;
     }
     await this.passTime(step, fromUs, action.kind === "nothing");
-    this.atUs = Math.max(fromUs, this.atUs);
+    this.atUs = Math.max(fromUs, this.host.nowUs());
     if (action.kind === "send") this.send(action.segment);
     else if (action.kind === "icmp") this.sendIcmp(step, action.name, action.value);
     else if (action.kind === "call") await this.call(step, action.name, action.args, action.result);
@@ -122,7 +126,7 @@ class ScriptedPeer {
   }
 
   private end(): ScriptEnd {
-    return { mac: this.mac, address: this.address, port: this.peerPort, iss: PEER_ISS };
+    return { mac: this.mac, address: this.address, port: this.port, iss: PEER_ISS };
   }
 
   private hostEnd(): ScriptEnd {
@@ -212,11 +216,10 @@ class ScriptedPeer {
       if (got === null) return null;
       this.answerArp(got.frame);
       const raw = readFrame(got.frame, this.hostIss ?? 0, PEER_ISS);
-      if (raw === null) continue;
+      if (raw === null || raw.dstPort !== this.port) continue;
       if (this.hostIss === null || raw.flags.includes("S")) {
         this.hostIss = raw.rawSeq;
         this.hostPort = raw.srcPort;
-        this.peerPort = raw.dstPort;
       }
       const seen = readFrame(got.frame, this.hostIss, PEER_ISS)!;
       if (seen.tsVal !== null) this.lastTs = seen.tsVal;

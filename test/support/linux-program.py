@@ -146,6 +146,7 @@ CALLS = {
     "set": set_option,
 }
 
+print("ready", flush=True)
 for line in sys.stdin:
     name, *rest = line.split()
     try:
