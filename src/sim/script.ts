@@ -24,7 +24,7 @@
  *
  * A segment is `FLAGS SEQ:END(LENGTH) [ack N] [win N] [urg N] [<OPTIONS>]`. Flags are letters of
  * `SFRPUEW` and `.` for ACK. Sequence numbers count from the sender's initial one. What a `>` line
- * leaves out is not compared; `<...>` says so for options.
+ * leaves out is not compared, a `P` included; `<...>` says so for options.
  */
 import { US_PER_S } from "../base/time.js";
 
