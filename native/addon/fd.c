@@ -18,6 +18,21 @@ static napi_value fd_close(napi_env env, napi_callback_info info) {
   return call_result(env, close(fd));
 }
 
+/*
+ * fdSilence(fd): puts a descriptor that is never readable in its place. What it was is closed, and
+ * so leaves every epoll set; its number stays valid, so nobody who knows it is surprised.
+ */
+static napi_value fd_silence(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  int silent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (silent < 0) return call_result(env, -1);
+  int result = dup3(silent, fd, O_CLOEXEC) < 0 ? -errno : 0;
+  close(silent);
+  return int_result(env, result);
+}
+
 /* eventCreate(): an eventfd, non-blocking. */
 static napi_value event_create(napi_env env, napi_callback_info info) {
   (void)info;
@@ -81,6 +96,7 @@ static napi_value poll_fds(napi_env env, napi_callback_info info) {
 
 bool export_fd(napi_env env, napi_value exports) {
   return export_function(env, exports, "fdClose", fd_close) &&
+         export_function(env, exports, "fdSilence", fd_silence) &&
          export_function(env, exports, "eventCreate", event_create) &&
          export_function(env, exports, "eventSignal", event_signal) &&
          export_function(env, exports, "eventDrain", event_drain) &&

@@ -52,8 +52,9 @@ static ssize_t read_frame(int fd, uint8_t *memory, int32_t small_at, int32_t sma
  * Reads up to n frames until there is none; how many, or -errno when the first read failed
  * (-EAGAIN: no frame). Frame i is lengths[i] bytes long. When that is at most smallRoom it lies at
  * smallAts[i]; else it is the k-th such frame of this call and lies at bigAts[k], its header still
- * before smallAts[i]. The last big place takes every frame that finds no other, so they are lost,
- * but small frames after them are not held up.
+ * before smallAts[i]. The last big place is kept: reading stops when the others are used. When it is
+ * the only one, the big frames that go there overwrite each other: they are lost, but the small
+ * frames behind them are not held up.
  */
 static napi_value tap_receive(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
@@ -77,7 +78,8 @@ static napi_value tap_receive(napi_env env, napi_callback_info info) {
         read_frame(fd, memory.bytes, small_ats[i], small_room, big_ats[big], big_room);
     if (length < 0) return int_result(env, i > 0 ? i : (int32_t)length);
     lengths[i] = (int32_t)length;
-    if (length > small_room && big < n_big - 1) big++;
+    if (length <= small_room || n_big == 1) continue;
+    if (++big == n_big - 1) return int_result(env, i + 1);
   }
   return int_result(env, n);
 }

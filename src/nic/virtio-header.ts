@@ -94,7 +94,7 @@ export function write(pool: Pool, slot: number, headerAt: number): boolean {
   const b = pool.bytes;
   const flags = pool.flags[slot]!;
   if ((flags & (FrameFlags.CHECKSUM_PARTIAL | GSO_MASK)) === 0) {
-    b.fill(0, headerAt, headerAt + HEADER_BYTES);
+    for (let i = 0; i < HEADER_BYTES; i++) b[headerAt + i] = 0;
     return true;
   }
   const at = pool.at[slot]!;
@@ -120,7 +120,7 @@ function writeGso(pool: Pool, slot: number, headerAt: number, l4: number): boole
   const flags = pool.flags[slot]!;
   const lengthBytes = pool.end[slot]! - at;
   const isUdp = (flags & FrameFlags.GSO_UDP) !== 0;
-  if (l4 + TCP_DATA_OFFSET >= lengthBytes) return false;
+  if (!isUdp && l4 + TCP_DATA_OFFSET >= lengthBytes) return false;
   const l4Bytes = isUdp ? UDP_HEADER_BYTES : (b[at + l4 + TCP_DATA_OFFSET]! >> 4) * 4;
   const gsoBytes = pool.gsoBytes[slot]!;
   if (gsoBytes <= 0 || gsoBytes > 0xffff || l4 + l4Bytes > lengthBytes) return false;

@@ -19,6 +19,7 @@ export interface WaiterHandle {
 /** The functions of native/addon/, where each is described. */
 export interface Addon {
   fdClose(fd: number): number;
+  fdSilence(fd: number): number;
   eventCreate(): number;
   eventSignal(fd: number): number;
   eventDrain(fd: number): number;

@@ -8,6 +8,14 @@ export function closeFd(fd: number): void {
   check(addon().fdClose(fd), "close");
 }
 
+/**
+ * Puts a descriptor that is never readable in the place of one whose device is gone, and which
+ * would therefore wake its waiters for ever. The number stays valid.
+ */
+export function silenceFd(fd: number): void {
+  check(addon().fdSilence(fd), "dup3");
+}
+
 /** A descriptor that another thread or this one makes readable; the caller closes it. */
 export function createEvent(): number {
   return check(addon().eventCreate(), "eventfd");
