@@ -24,8 +24,7 @@ export const RowFlags = {
 } as const;
 
 /** What a connection inherits from its listener. */
-const INHERITED =
-  RowFlags.REUSE_ADDRESS | RowFlags.REUSE_PORT | RowFlags.V6ONLY | RowFlags.FAMILY6;
+const INHERITED = RowFlags.REUSE_ADDRESS | RowFlags.REUSE_PORT | RowFlags.V6ONLY | RowFlags.FAMILY6;
 
 export const NONE = -1;
 
