@@ -128,13 +128,17 @@ export class Runner {
     for (;;) {
       this.wasKicked = false;
       const worked = this.pass();
-      if (this.driven.length === 0) return this.stop();
+      if (this.driven.length === 0) {
+        this.stop();
+        return;
+      }
       const nowUs = this.clock();
       if (worked || this.wasKicked) {
         this.lastWorkUs = nowUs;
         this.idlePasses = 0;
       } else if (this.maySleep(nowUs)) {
-        return this.sleep(nowUs);
+        this.sleep(nowUs);
+        return;
       }
       // Whoever was told goes on in a microtask or an event: let them.
       if (this.told || nowUs - startUs >= this.yieldUs || this.idlePasses > 0) break;
