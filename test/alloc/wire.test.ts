@@ -30,6 +30,7 @@ async function collections(work: () => void): Promise<number> {
   await setImmediate();
   work();
   await setImmediate();
+  n += observer.takeRecords().length;
   observer.disconnect();
   return n;
 }
@@ -63,6 +64,14 @@ function receive6(b: Uint8Array): number {
   if (tcp.check(b, p, end) !== Drop.NONE || !tcp.checksumIsValid(b, p, end, sum)) return -1;
   return tcp.window(b, p);
 }
+
+test("the count sees collections", async () => {
+  const kept: unknown[] = [];
+  const n = await collections(() => {
+    for (let i = 0; i < PACKETS; i++) kept[i & 1023] = { i };
+  });
+  assert.ok(n > 2, `${n} collections`);
+});
 
 test("receiving TCP and UDP over IPv4 allocates nothing", async () => {
   const frames = [frame("finTimestamps"), frame("sack"), frame("udp"), frame("syn")];
