@@ -174,7 +174,7 @@ export const DROP_MEANINGS: Readonly<Record<DropName, string>> = {
 
   IP4_TRUNCATED: "Frame ends before the IPv4 header or before its total length.",
   IP4_BAD_VERSION: "IPv4 EtherType over a header whose version is not 4.",
-  IP4_BAD_HEADER_LENGTH: "IPv4 header length below 20 bytes or beyond the total length.",
+  IP4_BAD_HEADER_LENGTH: "IPv4 header length below 20 bytes.",
   IP4_BAD_TOTAL_LENGTH: "IPv4 total length smaller than the header.",
   IP4_BAD_CHECKSUM: "IPv4 header checksum wrong.",
   IP4_BAD_OPTION: "IPv4 option with an impossible length or pointer.",

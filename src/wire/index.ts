@@ -4,10 +4,17 @@ export { DROP_COUNT, DROP_MEANINGS, Drop, type DropName, dropName } from "./drop
 export * as ethernet from "./ethernet.js";
 export * as icmpv4 from "./icmpv4.js";
 export * as icmpv6 from "./icmpv6.js";
+export * as igmp from "./igmp.js";
 export * as ipProtocol from "./ip-protocol.js";
 export * as ipv4 from "./ipv4.js";
+export * as ipv4Options from "./ipv4-options.js";
 export * as ipv6 from "./ipv6.js";
+export * as ipv6Extensions from "./ipv6-extensions.js";
+export * as ipv6Fragment from "./ipv6-fragment.js";
+export * as mld from "./mld.js";
+export * as nd from "./nd.js";
 export * as pseudoHeader from "./pseudo-header.js";
 export * as tcp from "./tcp.js";
+export * as tcpOptions from "./tcp-options.js";
 export * as udp from "./udp.js";
 export * as vlan from "./vlan.js";
