@@ -80,8 +80,8 @@ const TIME_TAIL = 44;
 const SACKED_BYTES = 45;
 const LOST_BYTES = 46;
 const RETRANS_BYTES = 47;
-const SRTT_US = 48;
-const RTTVAR_US = 49;
+const SRTT_16 = 48;
+const RTTVAR_16 = 49;
 const RTO_US = 50;
 const BACKOFF = 51;
 const RACK_RTT_US = 52;
@@ -306,20 +306,20 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + RETRANS_BYTES] = v;
   }
 
-  /** SRTT, RFC 6298; 0 before the first sample. */
-  get srttUs(): number {
-    return this.i[this.at + SRTT_US]!;
+  /** SRTT in sixteenths of a microsecond, RFC 6298; 0 before the first sample. */
+  get srtt16(): number {
+    return this.i[this.at + SRTT_16]!;
   }
-  set srttUs(v: number) {
-    this.i[this.at + SRTT_US] = v;
+  set srtt16(v: number) {
+    this.i[this.at + SRTT_16] = v;
   }
 
-  /** RTTVAR. */
-  get rttvarUs(): number {
-    return this.i[this.at + RTTVAR_US]!;
+  /** RTTVAR in sixteenths of a microsecond. */
+  get rttvar16(): number {
+    return this.i[this.at + RTTVAR_16]!;
   }
-  set rttvarUs(v: number) {
-    this.i[this.at + RTTVAR_US] = v;
+  set rttvar16(v: number) {
+    this.i[this.at + RTTVAR_16] = v;
   }
 
   /** RTO, without back-off. */
@@ -688,5 +688,14 @@ export class RecoveryRow extends TcbRow {
   }
   set maxCwnd(v: number) {
     this.i[this.at + MAX_CWND] = v;
+  }
+
+  /** SRTT; 0 before the first sample. */
+  get srttUs(): number {
+    return this.srtt16 >> 4;
+  }
+  /** RTTVAR. */
+  get rttvarUs(): number {
+    return this.rttvar16 >> 4;
   }
 }
