@@ -19,6 +19,8 @@ export class Delivery {
   lostRetransmission = false;
   /** Bytes that a DSACK block reported twice delivered (RFC 2883). */
   dsackBytes = 0;
+  /** That was the tail loss probe. */
+  dsackOfProbe = false;
   /** Transmission times of the first and last acknowledged records that were sent once only. */
   firstXmitUs = -1.5;
   lastXmitUs = -1.5;
@@ -38,6 +40,7 @@ export class Delivery {
     this.lostBytes = 0;
     this.lostRetransmission = false;
     this.dsackBytes = 0;
+    this.dsackOfProbe = false;
     this.firstXmitUs = Delivery.NONE;
     this.lastXmitUs = Delivery.NONE;
     this.firstSackXmitUs = Delivery.NONE;

@@ -16,7 +16,7 @@
  */
 import type { AckInfo } from "./ack-info.js";
 import type { Delivery } from "./delivery.js";
-import { DUP_THRESH, detectLosses, markLost, recoveryEnded } from "./rack.js";
+import { DUP_THRESH, detectLosses, markLost, noteSpuriousLoss, recoveryEnded } from "./rack.js";
 import { RecoveryFlags, type RecoveryRow, RecoveryState } from "./recovery-row.js";
 import {
   endReduction,
@@ -209,6 +209,7 @@ export class FastRecovery {
   }
 
   private undo(c: RecoveryRow, unmark: boolean): void {
+    noteSpuriousLoss(c, c.sndUna);
     undo(this.q, c, unmark);
     this.didUndo = true;
     if (c.recoveryState === RecoveryState.RECOVERY) c.recoveryState = RecoveryState.DISORDER;

@@ -67,18 +67,32 @@ export function noteReordering(c: RecoveryRow, seq: Seq, end: Seq, flags: number
     return;
   }
   if ((flags & EVER_RETRANS) !== 0 || !before(end, c.fackSeq)) return;
+  setReordered(c, seq);
+}
+
+/** A spurious fast retransmission was undone: what was deemed lost from `una` on had been reordered. */
+export function noteSpuriousLoss(c: RecoveryRow, una: Seq): void {
+  if ((c.recoveryFlags & RecoveryFlags.FACK) === 0 || !before(una, c.fackSeq)) return;
+  setReordered(c, una);
+}
+
+function setReordered(c: RecoveryRow, seq: Seq): void {
   const segments = Math.ceil(diff(c.fackSeq, seq) / c.sndMss);
   c.recoveryFlags = c.recoveryFlags | RecoveryFlags.REORDERED;
   c.reorderSegments = Math.min(MAX_REORDER_SEGMENTS, Math.max(c.reorderSegments, segments));
 }
 
-/** RFC 8985 §6.2 step 4: DSACK widens the reordering window, at most once a round trip. */
+/**
+ * RFC 8985 §6.2 step 4: DSACK widens the reordering window, at most once a round trip. As in Linux,
+ * only on paths where reordering was seen.
+ */
 export function adaptReoWnd(c: RecoveryRow, sawDsack: boolean, ack: Seq): void {
   const flags = c.recoveryFlags;
   if ((flags & RecoveryFlags.DSACK_ROUND) !== 0 && !before(ack, c.dsackRoundSeq)) {
     c.recoveryFlags = flags & ~RecoveryFlags.DSACK_ROUND;
   }
-  if (!sawDsack || (c.recoveryFlags & RecoveryFlags.DSACK_ROUND) !== 0) return;
+  const { DSACK_ROUND, REORDERED } = RecoveryFlags;
+  if (!sawDsack || (c.recoveryFlags & (DSACK_ROUND | REORDERED)) !== REORDERED) return;
   c.dsackRoundSeq = c.sndNxt;
   c.recoveryFlags = c.recoveryFlags | RecoveryFlags.DSACK_ROUND;
   c.reoWndMult = Math.min(MAX_REO_WND_MULT, c.reoWndMult + 1);

@@ -122,7 +122,7 @@ const CSS_BASELINE_MIN_RTT_US = 166;
 const TOTAL_RETRANS = 167;
 const ALGORITHM = 168;
 const FACK_SEQ = 169;
-const CWND_USED_BYTES = 170;
+const DSACK_SEGMENTS = 170;
 const RENO_SACKED_BYTES = 171;
 const PROBE_HIGH_BYTES = 172;
 const PROBE_LOW_BYTES = 173;
@@ -642,12 +642,12 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + FACK_SEQ] = v;
   }
 
-  /** Most bytes in flight since the window was last full. */
-  get cwndUsedBytes(): number {
-    return this.i[this.at + CWND_USED_BYTES]!;
+  /** Segments that DSACKs reported twice delivered, ever. */
+  get dsackSegments(): number {
+    return this.i[this.at + DSACK_SEGMENTS]!;
   }
-  set cwndUsedBytes(v: number) {
-    this.i[this.at + CWND_USED_BYTES] = v;
+  set dsackSegments(v: number) {
+    this.i[this.at + DSACK_SEGMENTS] = v;
   }
 
   /** What duplicate ACKs of a peer without SACK say has left the network. */

@@ -119,7 +119,13 @@ export class Recovery {
     resetRtt(c);
     this.resetWindow(c, nowUs);
     clearTimer(c);
-    c.bytesAcked = c.bytesRetrans = c.totalRetrans = c.deliveredSegments = c.ecnCeSegments = 0;
+    c.bytesAcked =
+      c.bytesRetrans =
+      c.totalRetrans =
+      c.dsackSegments =
+      c.deliveredSegments =
+      c.ecnCeSegments =
+        0;
     c.maxCwnd = MAX_CWND_BYTES;
     c.algorithm = this.settings.algorithm;
     c.probeHighBytes = c.probeLowBytes = 0;
@@ -346,8 +352,7 @@ export class Recovery {
     const hasSack = (c.recoveryFlags & RecoveryFlags.SACK) !== 0;
     if (hasSack && ack.sackCount > 0) applySack(q, c, d, ack, nowUs);
     const rttUs = this.takeRtt(c, d, ack, nowUs);
-    const isProbeDsack = (c.recoveryFlags & RecoveryFlags.TLP) !== 0;
-    adaptReoWnd(c, d.dsackBytes > 0 && !isProbeDsack, ack.ack);
+    adaptReoWnd(c, d.dsackBytes > 0 && !d.dsackOfProbe, ack.ack);
     const isRepaired = probeOnAck(q, c, d, ack);
     const isNews = d.ackedBytes > 0 || ack.hasData || ack.windowChanged || d.sackedBytes > 0;
     const isDuplicate = !isNews && hadOutstanding;

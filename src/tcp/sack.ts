@@ -83,13 +83,20 @@ function isDsack(ack: AckInfo): boolean {
   return notAfter(b[2]! as Seq, left) && notAfter(right, b[3]! as Seq);
 }
 
-/** A duplicate counts when it can be of what was sent again since the last reduction. */
+/**
+ * A duplicate counts when it can be of what was sent again since the last reduction. More duplicates
+ * than were ever sent again come from the network, which says nothing.
+ */
 function applyDsack(c: RecoveryRow, d: Delivery, ack: AckInfo): void {
   const left = ack.sackBlocks[0]! as Seq;
   const right = ack.sackBlocks[1]! as Seq;
   const bytes = diff(right, left);
   if (after(right, c.sndNxt) || bytes > MAX_DSACK_BYTES) return;
+  c.dsackSegments = (c.dsackSegments + Math.ceil(bytes / c.sndMss)) | 0;
+  if (c.dsackSegments > c.totalRetrans) return;
   d.dsackBytes = bytes;
+  const isProbe = (c.recoveryFlags & RecoveryFlags.TLP) !== 0 && right === c.tlpEndSeq;
+  d.dsackOfProbe = isProbe;
   if ((c.recoveryFlags & RecoveryFlags.UNDO) === 0 || c.undoRetransBytes <= 0) return;
   if (before(left, c.undoMarker)) return;
   c.undoRetransBytes = Math.max(0, c.undoRetransBytes - bytes);
