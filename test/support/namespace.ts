@@ -81,6 +81,8 @@ export function run(program: string, ...args: string[]): string {
 /** A network namespace of this process; removed, its processes ended, when this process ends. */
 export class Namespace {
   readonly name: string;
+  /** Those started here: one that has not entered the namespace yet is not listed as in it. */
+  private readonly own: Background[] = [];
 
   private constructor(name: string) {
     this.name = name;
@@ -110,12 +112,15 @@ export class Namespace {
 
   /** As {@link background}, inside. */
   background(program: string, ...args: string[]): Background {
-    return background("ip", "netns", "exec", this.name, program, ...args);
+    const started = background("ip", "netns", "exec", this.name, program, ...args);
+    this.own.push(started);
+    return started;
   }
 
   /** Ends the namespace's processes and removes it. Idempotent. */
   close(): void {
     if (!living.delete(this)) return;
+    for (const one of this.own) one.kill();
     removeNamespace(this.name);
   }
 }
