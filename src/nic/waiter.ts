@@ -8,9 +8,9 @@ export interface Waiter {
   remove(fd: number): void;
   /**
    * Calls back once when a watched descriptor is readable, now included, from the event loop. While
-   * armed it keeps the process alive.
+   * armed it keeps the process alive, unless `keepsAlive` is false.
    */
-  arm(onReadable: () => void): void;
+  arm(onReadable: () => void, keepsAlive?: boolean): void;
   /** The callback will not be called. */
   disarm(): void;
   /** Releases everything; the descriptors stay open. Idempotent. */

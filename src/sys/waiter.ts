@@ -9,7 +9,7 @@
  * | armed    | `disarm`                                 | idle     |
  * | any      | `close`                                  | closed   |
  *
- * Only an armed waiter keeps the process alive.
+ * Only an armed waiter keeps the process alive, and only when it was armed to do so.
  */
 import { addon, type WaiterHandle } from "./addon.js";
 import { check, failure } from "./check.js";
@@ -19,6 +19,7 @@ export class FdWaiter {
   private onReadable: (() => void) | null = null;
   private armNumber = 0;
   private isClosed = false;
+  private isKeepingAlive = false;
 
   constructor() {
     const handle = addon().waiterOpen((armNumber) => this.wake(armNumber));
@@ -38,10 +39,11 @@ export class FdWaiter {
 
   /**
    * Calls back once when a descriptor is readable, from the event loop and never from within `arm`,
-   * also when one is readable already. Arming again replaces the callback.
+   * also when one is readable already. Arming again replaces the callback. With `keepsAlive` false
+   * the process may end while it waits.
    */
-  arm(onReadable: () => void): void {
-    if (this.onReadable === null) this.keepAlive(true);
+  arm(onReadable: () => void, keepsAlive = true): void {
+    this.keepAlive(keepsAlive);
     this.onReadable = onReadable;
     this.armNumber = (this.armNumber + 1) & 0x3fffffff;
     check(addon().waiterArm(this.handle, this.armNumber), "waiter");
@@ -73,6 +75,8 @@ export class FdWaiter {
   }
 
   private keepAlive(keeps: boolean): void {
+    if (keeps === this.isKeepingAlive) return;
+    this.isKeepingAlive = keeps;
     addon().waiterRef(this.handle, keeps ? 1 : 0);
   }
 }
