@@ -22,11 +22,12 @@ import { EAGAIN, EBADFD, EINVAL, EIO } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
-import { BIG_SLOT_BYTES, FrameFlags, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
+import { BIG_SLOT_BYTES, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
 import { closeFd, silenceFd } from "../sys/fd.js";
 import * as sys from "../sys/tap.js";
 import { TapQueue } from "../sys/tap-queue.js";
 import { Capability, DEVICE_COUNTERS, type Device, type DeviceCounter } from "./device.js";
+import { setLinkFlags } from "./frame-slots.js";
 import * as virtio from "./virtio-header.js";
 
 /**
@@ -251,8 +252,7 @@ export class TapDevice implements Device {
       pool.give(slot);
       return;
     }
-    const groupBit = pool.bytes[at]! & 1;
-    if (groupBit !== 0) pool.flags[slot]! |= groupFlag(pool.bytes, at);
+    setLinkFlags(pool, slot);
     pool.rxTimeUs[slot] = nowUs;
     batch.put(slot);
     this.counters.add(this.rxFrames, 1);
@@ -352,10 +352,4 @@ export class TapDevice implements Device {
     this.queue.close();
     closeFd(this.wakeFd);
   }
-}
-
-/** Hot path. Which group a destination address with its group bit set means. */
-function groupFlag(b: Uint8Array, at: number): number {
-  for (let i = 0; i < 6; i++) if (b[at + i] !== 0xff) return FrameFlags.LINK_MULTICAST;
-  return FrameFlags.LINK_BROADCAST;
 }
