@@ -3,7 +3,7 @@
  *
  * Taken one by one from the test captures of tcpdump (BSD-3-Clause, the Tcpdump Group), Zeek
  * (BSD-3-Clause, the Regents of the University of California) and Arkime (Apache-2.0); the file that
- * each comes from stands above it.
+ * each comes from stands above it. Licence texts: captures/README.md.
  */
 
 const HEX = {
@@ -73,7 +73,7 @@ const HEX = {
     "c2024f3d0000c2014f3d0000080045c00040a80700000106c79cc0a86401c0a8640264dc00b39f49778a0000" +
     "0000b002400069550000020405a013128b9bb7931de55ab93223f5b043dc9e880000",
   // tcpdump/tfo-5c1fa7f9ae91.pcap
-  synAckFastOpen:
+  synAckExperimental:
     "b0750c0000011c7ee54ca1cb08004500003800020000fe06f5ab03030303c0a8006432fe32f7f08733f50d05" +
     "af659012057849d30000020405dcfe0af9890909090900000101",
   // tcpdump/bgp-4byte-asn.pcap

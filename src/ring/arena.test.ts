@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fold, sum } from "../base/checksum.js";
+import { Arena, PAGE_BYTES } from "./arena.js";
+import { ArenaChecksum } from "./arena-checksum.js";
+
+test("regions are page-aligned, do not overlap, and offset 0 stays unused", () => {
+  const a = new Arena(1 << 20);
+  assert.equal(a.reserve(1), PAGE_BYTES);
+  assert.equal(a.reserve(PAGE_BYTES), 2 * PAGE_BYTES);
+  assert.equal(a.reserve(PAGE_BYTES + 1), 3 * PAGE_BYTES);
+  assert.equal(a.reserve(1), 5 * PAGE_BYTES);
+  assert.equal(a.freeBytes, (1 << 20) - 6 * PAGE_BYTES);
+});
+
+test("an arena that is too small says so, and keeps what is free", () => {
+  const a = new Arena(65_536);
+  assert.throws(() => a.reserve(65_536), /expected 65536 free bytes, got 61440 of 65536/);
+  assert.equal(a.reserve(61_440), PAGE_BYTES);
+  assert.equal(a.freeBytes, 0);
+});
+
+test("columns lie in the arena's own bytes and start zeroed", () => {
+  const a = new Arena(1 << 20);
+  const ints = a.int32s(3);
+  const doubles = a.float64s(2);
+  assert.deepEqual([...ints, ...doubles], [0, 0, 0, 0, 0]);
+  ints[0] = 0x01020304;
+  assert.equal(a.bytes[PAGE_BYTES], 4);
+  assert.equal(doubles.byteOffset, 2 * PAGE_BYTES);
+});
+
+test("the checksum is the same over WebAssembly memory and over a shared buffer", () => {
+  const wasm = new Arena(1 << 18);
+  const shared = new Arena(new SharedArrayBuffer(1 << 18));
+  for (let i = 0; i < 1 << 18; i++) wasm.bytes[i] = (i * 2_654_435_761) >>> 13;
+  shared.bytes.set(wasm.bytes);
+  const fast = new ArenaChecksum(wasm);
+  const plain = new ArenaChecksum(shared);
+  assert.equal(fast.isSimd, true);
+  assert.equal(plain.isSimd, false);
+  for (const n of [0, 1, 20, 31, 32, 33, 1460, 65_535, 100_000]) {
+    const want = fold(sum(wasm.bytes, 4097, n, 0x1234));
+    assert.equal(fold(fast.sum(4097, n, 0x1234)), want, `${n} bytes`);
+    assert.equal(fold(plain.sum(4097, n, 0x1234)), want, `${n} bytes`);
+  }
+});
