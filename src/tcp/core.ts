@@ -109,7 +109,7 @@ export class TcpCore {
       number
     >;
     this.drops = config.drops ?? new Counters("drop", DROP_MEANINGS);
-    this.recovery = new Recovery(config.capacityRows, { maxRtoUs: config.settings.maxRtoUs });
+    this.recovery = new Recovery(config.capacityRows);
     const i = new Int32Array(0);
     const f = new Float64Array(0);
     this.c = new Tcb(i, f);

@@ -48,10 +48,7 @@ export function sendNewData(t: TcpCore): void {
   const c = t.c;
   const finWaits = (c.flags & (TcbFlags.FIN_QUEUED | TcbFlags.FIN_SENT)) === TcbFlags.FIN_QUEUED;
   let unsent = unsentBytes(t);
-  if (unsent === 0 && !finWaits) {
-    t.recovery.outputDone(c, true, t.nowUs);
-    return;
-  }
+  if (unsent === 0 && !finWaits) return;
   if (c.sndNxt === c.sndUna) t.recovery.idleRestart(c, t.nowUs);
   const mss = effectiveMss(t);
   let blocked = false;
@@ -70,8 +67,6 @@ export function sendNewData(t: TcpCore): void {
     unsent -= sent;
   }
   if (unsent === 0 && !blocked && finWaits && !c.has(TcbFlags.FIN_SENT)) sendFin(t);
-  // Only the application held us back when congestion control had room for more.
-  t.recovery.outputDone(c, unsent === 0 || t.recovery.budgetBytes(c) >= mss, t.nowUs);
   if (blocked) armPersist(t);
 }
 

@@ -7,6 +7,7 @@
  */
 import type { TcpCore } from "./core.js";
 import { computeSndMss } from "./handshake.js";
+import { blackHoleLimitBytes } from "./plpmtud.js";
 import { endWithError } from "./rows.js";
 import { after, before, type Seq } from "./seq.js";
 import { isSynchronized, State } from "./state.js";
@@ -23,11 +24,13 @@ export function followPathMtu(t: TcpCore): void {
   const c = t.c;
   if (!isSynchronized(c.state) || c.state === State.TIME_WAIT) return;
   const oldMss = c.sndMss;
-  const mss = computeSndMss(t);
+  const hole = blackHoleLimitBytes(c);
+  const open = computeSndMss(t);
+  const mss = hole !== 0 && hole < open ? hole : open;
   if (mss === oldMss) return;
   if (mss < oldMss) t.counts[t.k.mtuReductions]! += 1;
   c.sndMss = mss;
-  if (c.has(TcbFlags.RECOVERING)) t.recovery.onMssChange(c, oldMss, t.nowUs);
+  if (mss < oldMss && c.has(TcbFlags.RECOVERING)) t.recovery.onMssReduced(c);
   t.want(Pending.OUTPUT | Pending.RETRANSMIT);
 }
 
