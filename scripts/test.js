@@ -1,8 +1,8 @@
 /**
- * Runs the tests: `node scripts/test.js [--node PATH] [unit|property|…|FILE…]`.
+ * Runs the tests: `node scripts/test.js [--node PATH] [--not PART]… [PART…]`.
  *
- * With no argument: every `*.test.js` under dist/src and dist/test. A folder name of test/ or a
- * part of a path selects. Each file is a process of its own (preloads, addons, namespaces need it).
+ * With no argument: every `*.test.js` under dist/src and dist/test. A part of a path selects
+ * (`src/tcp`, `test/interop`); `--not` leaves out. Each file is a process of its own (preloads, addons, namespaces need it).
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -13,9 +13,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const args = process.argv.slice(2);
 let node = process.execPath;
 const wanted = [];
+const unwanted = [];
 while (args.length > 0) {
   const arg = args.shift();
   if (arg === "--node") node = args.shift();
+  else if (arg === "--not") unwanted.push(args.shift());
   else wanted.push(arg);
 }
 
@@ -27,6 +29,7 @@ const found = ["src", "test"]
   .filter((file) => file.endsWith(".test.js"))
   .map((file) => relative(root, file))
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .filter((file) => !unwanted.some((part) => file.includes(part)))
   .sort();
 if (found.length === 0) {
   console.error(`no test file matches ${wanted.join(" ")}`);

@@ -1,0 +1,33 @@
+/**
+ * What TCP needs of a packet pool: slots that hold bytes, and the metadata columns that it uses.
+ * `ring/pool.ts` satisfies it; TCP does not import it, so that it runs in a table test.
+ *
+ * Send and receive queues are lists of slots linked through `next`, each holding the bytes from
+ * `at[slot]` to `end[slot]` of the shared buffer. Who holds a slot number owns its bytes.
+ */
+export interface Slots {
+  readonly bytes: Uint8Array;
+  readonly next: Int32Array;
+  readonly at: Int32Array;
+  readonly end: Int32Array;
+  /** Sequence number of the first payload byte. */
+  readonly seq: Int32Array;
+  /** `FrameFlags` of ring/pool.ts; the same numbers are in segment-flags.ts. */
+  readonly flags: Int32Array;
+  readonly gsoBytes: Int32Array;
+  readonly csumStart: Int32Array;
+  readonly csumOffset: Int32Array;
+  readonly l4At: Int32Array;
+  /** A small slot, or -1. */
+  take(): number;
+  /** A slot for up to 64 KiB, or -1. */
+  takeBig(): number;
+  give(slot: number): void;
+  giveList(first: number): void;
+  isBig(slot: number): boolean;
+  /** Offset of the slot's first byte, and after its last. */
+  base(slot: number): number;
+  limit(slot: number): number;
+  /** Payload bytes that fit behind the headroom. */
+  roomBytes(slot: number): number;
+}

@@ -1,0 +1,199 @@
+/**
+ * Connection state as rows of typed arrays: the part that every piece of TCP shares.
+ *
+ * A transmission control block (RFC 9293 §3.3.1) is a row of {@link ROW_INT32S} int32 values in one
+ * `Int32Array`; values that need more than 32 bits (times) are doubles that overlay the same row.
+ * So 100,000 idle connections cost no garbage collection, the fields that a segment touches share
+ * a few cache lines, a batch can touch rows ahead of use, and a reader may map them.
+ *
+ * Code does not index arrays: it works through one reused view, `select(row)` and then fields by
+ * their RFC names (`c.sndUna`). The view is borrowed: never store it, never select inside a callee
+ * that its caller does not expect (design: style.md, "one reused view object: same speed").
+ *
+ * `TcbRow` holds identity and send sequence space; `RecoveryRow` (recovery-row.ts) adds loss
+ * recovery and congestion control; `Tcb` (tcb.ts) adds the rest. Each class documents which part of
+ * the row it owns.
+ *
+ * | int32 index | owner       |
+ * |-------------|-------------|
+ * | 0 to 15     | TcbRow      |
+ * | 16 to 63    | RecoveryRow |
+ * | 64 to 143   | Tcb         |
+ */
+import type { Seq } from "./seq.js";
+
+export const ROW_INT32S = 144;
+export const ROW_BYTES: number = ROW_INT32S * 4;
+export const RECOVERY_FIRST = 16;
+export const TCB_FIRST = 64;
+
+const STATE = 0;
+const FLAGS = 1;
+const SND_UNA = 2;
+const SND_NXT = 3;
+const SND_WND = 4;
+const RCV_NXT = 5;
+const SND_MSS = 6;
+const SND_WL1 = 7;
+const SND_WL2 = 8;
+const RCV_ADV = 9;
+const TS_RECENT = 10;
+const SND_QUEUED_BYTES = 11;
+const PENDING = 12;
+const PATH = 13;
+const LISTENER = 14;
+const SOCKET = 15;
+
+export class TcbRow {
+  /** All rows. */
+  i: Int32Array;
+  /** The same memory as doubles. */
+  f: Float64Array;
+  /** Number of the selected row. */
+  row = 0;
+  /** Index in `i` of the selected row's first value. */
+  at = 0;
+  /** Index in `f` of the same place. */
+  fat = 0;
+
+  constructor(i: Int32Array, f: Float64Array) {
+    this.i = i;
+    this.f = f;
+  }
+
+  /** Hot path. Points the view at a row. */
+  select(row: number): this {
+    this.row = row;
+    this.at = row * ROW_INT32S;
+    this.fat = row * (ROW_INT32S / 2);
+    return this;
+  }
+
+  /** `State` (state.ts). */
+  get state(): number {
+    return this.i[this.at + STATE]!;
+  }
+  set state(v: number) {
+    this.i[this.at + STATE] = v;
+  }
+
+  /** `TcbFlags` (tcb.ts). */
+  get flags(): number {
+    return this.i[this.at + FLAGS]!;
+  }
+  set flags(v: number) {
+    this.i[this.at + FLAGS] = v;
+  }
+
+  /** Oldest unacknowledged sequence number. */
+  get sndUna(): Seq {
+    return this.i[this.at + SND_UNA]! as Seq;
+  }
+  set sndUna(v: Seq) {
+    this.i[this.at + SND_UNA] = v;
+  }
+
+  /** Next sequence number to be sent for the first time; never goes back. */
+  get sndNxt(): Seq {
+    return this.i[this.at + SND_NXT]! as Seq;
+  }
+  set sndNxt(v: Seq) {
+    this.i[this.at + SND_NXT] = v;
+  }
+
+  /** The peer's window in bytes, from `sndUna`, scaling applied. */
+  get sndWnd(): number {
+    return this.i[this.at + SND_WND]!;
+  }
+  set sndWnd(v: number) {
+    this.i[this.at + SND_WND] = v;
+  }
+
+  /** Next sequence number expected from the peer. */
+  get rcvNxt(): Seq {
+    return this.i[this.at + RCV_NXT]! as Seq;
+  }
+  set rcvNxt(v: Seq) {
+    this.i[this.at + RCV_NXT] = v;
+  }
+
+  /** Payload bytes of a full segment we send: the peer's MSS and the path MTU, options subtracted. */
+  get sndMss(): number {
+    return this.i[this.at + SND_MSS]!;
+  }
+  set sndMss(v: number) {
+    this.i[this.at + SND_MSS] = v;
+  }
+
+  /** Sequence number of the segment that last updated the window. */
+  get sndWl1(): Seq {
+    return this.i[this.at + SND_WL1]! as Seq;
+  }
+  set sndWl1(v: Seq) {
+    this.i[this.at + SND_WL1] = v;
+  }
+
+  /** Acknowledgment number of the segment that last updated the window. */
+  get sndWl2(): Seq {
+    return this.i[this.at + SND_WL2]! as Seq;
+  }
+  set sndWl2(v: Seq) {
+    this.i[this.at + SND_WL2] = v;
+  }
+
+  /** Right edge of the window that we advertised last; it never moves left. */
+  get rcvAdv(): Seq {
+    return this.i[this.at + RCV_ADV]! as Seq;
+  }
+  set rcvAdv(v: Seq) {
+    this.i[this.at + RCV_ADV] = v;
+  }
+
+  /** TS.Recent, RFC 7323 §4.3. */
+  get tsRecent(): number {
+    return this.i[this.at + TS_RECENT]!;
+  }
+  set tsRecent(v: number) {
+    this.i[this.at + TS_RECENT] = v;
+  }
+
+  /** Bytes in the send queue, from `sndUna`: sent and unacknowledged, and not yet sent. */
+  get sndQueuedBytes(): number {
+    return this.i[this.at + SND_QUEUED_BYTES]!;
+  }
+  set sndQueuedBytes(v: number) {
+    this.i[this.at + SND_QUEUED_BYTES] = v;
+  }
+
+  /** What the output pass must do for this row (`Pending`, tcb.ts). */
+  get pending(): number {
+    return this.i[this.at + PENDING]!;
+  }
+  set pending(v: number) {
+    this.i[this.at + PENDING] = v;
+  }
+
+  /** Host's handle of the path to the peer; 0 before there is one. */
+  get path(): number {
+    return this.i[this.at + PATH]!;
+  }
+  set path(v: number) {
+    this.i[this.at + PATH] = v;
+  }
+
+  /** Row of the listener that this connection came from, or -1. */
+  get listener(): number {
+    return this.i[this.at + LISTENER]!;
+  }
+  set listener(v: number) {
+    this.i[this.at + LISTENER] = v;
+  }
+
+  /** Host's handle of the socket that owns the row; 0 before `accept` and after `close`. */
+  get socket(): number {
+    return this.i[this.at + SOCKET]!;
+  }
+  set socket(v: number) {
+    this.i[this.at + SOCKET] = v;
+  }
+}
