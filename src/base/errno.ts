@@ -7,6 +7,7 @@ export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
 export const EIO = 5;
+export const ENXIO = 6;
 export const EBADF = 9;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
@@ -16,9 +17,14 @@ export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
+export const ENFILE = 23;
+export const EMFILE = 24;
+export const ENOTTY = 25;
 export const EPIPE = 32;
 export const EDOM = 33;
+export const ENOSYS = 38;
 export const EPROTO = 71;
+export const EBADFD = 77;
 export const ENOTSOCK = 88;
 export const EDESTADDRREQ = 89;
 export const EMSGSIZE = 90;
@@ -49,6 +55,7 @@ const NAMES: ReadonlyMap<number, readonly [name: string, text: string]> = new Ma
   [ENOENT, ["ENOENT", "no such file or directory"]],
   [EINTR, ["EINTR", "interrupted"]],
   [EIO, ["EIO", "input/output error"]],
+  [ENXIO, ["ENXIO", "no such device or address"]],
   [EBADF, ["EBADF", "the socket is closed"]],
   [EAGAIN, ["EAGAIN", "would block"]],
   [ENOMEM, ["ENOMEM", "out of memory"]],
@@ -58,9 +65,14 @@ const NAMES: ReadonlyMap<number, readonly [name: string, text: string]> = new Ma
   [EEXIST, ["EEXIST", "already exists"]],
   [ENODEV, ["ENODEV", "no such device"]],
   [EINVAL, ["EINVAL", "invalid argument"]],
+  [ENFILE, ["ENFILE", "too many open files in the system"]],
+  [EMFILE, ["EMFILE", "too many open files"]],
+  [ENOTTY, ["ENOTTY", "not supported by this device"]],
   [EPIPE, ["EPIPE", "the sending side is shut down"]],
   [EDOM, ["EDOM", "value out of range"]],
+  [ENOSYS, ["ENOSYS", "not supported by this kernel"]],
   [EPROTO, ["EPROTO", "protocol error"]],
+  [EBADFD, ["EBADFD", "file descriptor in bad state"]],
   [ENOTSOCK, ["ENOTSOCK", "not a socket"]],
   [EDESTADDRREQ, ["EDESTADDRREQ", "destination address required"]],
   [EMSGSIZE, ["EMSGSIZE", "message too long"]],

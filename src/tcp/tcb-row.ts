@@ -19,10 +19,11 @@
  * | 0 to 15     | TcbRow      |
  * | 16 to 63    | RecoveryRow |
  * | 64 to 143   | Tcb         |
+ * | 144 to 175  | RecoveryRow |
  */
 import type { Seq } from "./seq.js";
 
-export const ROW_INT32S = 144;
+export const ROW_INT32S = 176;
 export const ROW_BYTES: number = ROW_INT32S * 4;
 export const RECOVERY_FIRST = 16;
 export const TCB_FIRST = 64;

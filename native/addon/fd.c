@@ -1,0 +1,105 @@
+/* Descriptors: closing, event counters, pipes, and a blocking wait for hosts that block on purpose. */
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+#include <fcntl.h>
+
+#include "addon.h"
+
+#define MAX_POLLED 256
+
+/* fdClose(fd) */
+static napi_value fd_close(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  return call_result(env, close(fd));
+}
+
+/*
+ * fdSilence(fd): puts a descriptor that is never readable in its place. What it was is closed, and
+ * so leaves every epoll set; its number stays valid, so nobody who knows it is surprised.
+ */
+static napi_value fd_silence(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  int silent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (silent < 0) return call_result(env, -1);
+  int result = dup3(silent, fd, O_CLOEXEC) < 0 ? -errno : 0;
+  close(silent);
+  return int_result(env, result);
+}
+
+/* eventCreate(): an eventfd, non-blocking. */
+static napi_value event_create(napi_env env, napi_callback_info info) {
+  (void)info;
+  return call_result(env, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+/* eventSignal(fd): makes it readable. A full counter is readable already. */
+static napi_value event_signal(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  return call_result(env, eventfd_write(fd, 1) < 0 && errno != EAGAIN ? -1 : 0);
+}
+
+/* eventDrain(fd): 1 when it was signalled, 0 when not; not readable afterwards. */
+static napi_value event_drain(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  eventfd_t value;
+  if (eventfd_read(fd, &value) == 0) return int_result(env, 1);
+  return call_result(env, errno == EAGAIN ? 0 : -1);
+}
+
+/* pipeCreate(out: Int32Array(2)): read end and write end, non-blocking. */
+static napi_value pipe_create(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t *out;
+  if (!arg_int32s(&args, 0, 2, &out)) return int_result(env, -EINVAL);
+  return call_result(env, pipe2(out, O_CLOEXEC | O_NONBLOCK));
+}
+
+/*
+ * pollFds(fds: Int32Array, n, timeoutUs): blocks the thread until a descriptor is readable, has an
+ * error or hangs up; how many are. timeoutUs below 0 waits for ever. A signal ends it with -EINTR.
+ */
+static napi_value poll_fds(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t n, *fds;
+  double timeout_us;
+  if (!arg_int(&args, 1, &n) || n < 0 || n > MAX_POLLED || !arg_int32s(&args, 0, n, &fds) ||
+      napi_get_value_double(env, args.at[2], &timeout_us) != napi_ok) {
+    return int_result(env, -EINVAL);
+  }
+  struct pollfd polled[MAX_POLLED];
+  for (int32_t i = 0; i < n; i++) polled[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+  bool for_ever = !(timeout_us >= 0 && timeout_us < 1e15);
+  struct timespec timeout = {0};
+  if (!for_ever) {
+    timeout.tv_sec = (time_t)(timeout_us / 1e6);
+    timeout.tv_nsec = (long)((timeout_us - (double)timeout.tv_sec * 1e6) * 1e3);
+  }
+  int ready = ppoll(polled, (nfds_t)n, for_ever ? NULL : &timeout, NULL);
+  if (ready < 0) return call_result(env, ready);
+  /* A closed descriptor would be "ready" for ever: a busy loop. It is the caller's mistake. */
+  for (int32_t i = 0; i < n; i++) {
+    if (polled[i].revents & POLLNVAL) return int_result(env, -EBADF);
+  }
+  return int_result(env, ready);
+}
+
+bool export_fd(napi_env env, napi_value exports) {
+  return export_function(env, exports, "fdClose", fd_close) &&
+         export_function(env, exports, "fdSilence", fd_silence) &&
+         export_function(env, exports, "eventCreate", event_create) &&
+         export_function(env, exports, "eventSignal", event_signal) &&
+         export_function(env, exports, "eventDrain", event_drain) &&
+         export_function(env, exports, "pipeCreate", pipe_create) &&
+         export_function(env, exports, "pollFds", poll_fds);
+}

@@ -1,0 +1,105 @@
+/*
+ * Shared memory: sealed memfds, and mapping them over a range of a WebAssembly.Memory, so that
+ * TypeScript, WebAssembly code and another process see the same bytes (design: one address space).
+ *
+ * A mapping replaces pages inside the engine's own reservation, so it needs no clean-up of its own:
+ * they go when the memory is collected. The memory must never grow, and must not be a plain
+ * ArrayBuffer, whose pages belong to the allocator; the wrapper in src/sys/memory.ts sees to it.
+ */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "addon.h"
+
+/* memfdCreate(name, bytes): sealed against shrinking and growing, so that no peer can make us fault. */
+static napi_value memfd_make(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  char name[64];
+  size_t bytes;
+  if (!arg_text(&args, 0, name, sizeof name) || !arg_size(&args, 1, &bytes)) {
+    return int_result(env, -EINVAL);
+  }
+  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return call_result(env, fd);
+  if (ftruncate(fd, (off_t)bytes) < 0 ||
+      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+    int error = errno;
+    close(fd);
+    return int_result(env, -error);
+  }
+  return int_result(env, fd);
+}
+
+/* memfdSeals(fd): the F_SEAL bits; -EINVAL for what is no memfd. */
+static napi_value memfd_seals(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  return call_result(env, fcntl(fd, F_GET_SEALS));
+}
+
+/* fdBytes(fd): the size of what is behind a descriptor, as a double. */
+static napi_value fd_bytes(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  struct stat status;
+  napi_value result;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  if (fstat(fd, &status) < 0) return call_result(env, -1);
+  return napi_create_double(env, (double)status.st_size, &result) == napi_ok ? result : NULL;
+}
+
+/* Whether [at, at + bytes) lies in the memory and covers whole pages of the machine. */
+static int check_range(const Memory *memory, size_t at, size_t bytes) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if (at > memory->length || bytes > memory->length - at) return -EFAULT;
+  if (bytes == 0 || bytes % page != 0 || ((uintptr_t)memory->bytes + at) % page != 0) return -EINVAL;
+  return 0;
+}
+
+/* memoryMap(bytes: Uint8Array, at, length, fd, fdAt, writable) */
+static napi_value memory_map(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  Memory memory;
+  size_t at, length, fd_at;
+  int32_t fd, writable;
+  struct stat status;
+  if (!arg_bytes(&args, 0, &memory) || !arg_size(&args, 1, &at) || !arg_size(&args, 2, &length) ||
+      !arg_int(&args, 3, &fd) || !arg_size(&args, 4, &fd_at) || !arg_int(&args, 5, &writable)) {
+    return int_result(env, -EINVAL);
+  }
+  int wrong = check_range(&memory, at, length);
+  if (wrong < 0) return int_result(env, wrong);
+  /* Touching a page beyond the file's end would kill the process. */
+  if (fstat(fd, &status) < 0) return call_result(env, -1);
+  size_t file_bytes = (size_t)status.st_size;
+  if (fd_at > file_bytes || length > file_bytes - fd_at) return int_result(env, -ENXIO);
+  int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void *mapped = mmap(memory.bytes + at, length, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)fd_at);
+  return call_result(env, mapped == MAP_FAILED ? -1 : 0);
+}
+
+/* memoryUnmap(bytes: Uint8Array, at, length): fresh zeroed private pages in place of a mapping. */
+static napi_value memory_unmap(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  Memory memory;
+  size_t at, length;
+  if (!arg_bytes(&args, 0, &memory) || !arg_size(&args, 1, &at) || !arg_size(&args, 2, &length)) {
+    return int_result(env, -EINVAL);
+  }
+  int wrong = check_range(&memory, at, length);
+  if (wrong < 0) return int_result(env, wrong);
+  void *mapped = mmap(memory.bytes + at, length, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  return call_result(env, mapped == MAP_FAILED ? -1 : 0);
+}
+
+bool export_memory(napi_env env, napi_value exports) {
+  return export_function(env, exports, "memfdCreate", memfd_make) &&
+         export_function(env, exports, "memfdSeals", memfd_seals) &&
+         export_function(env, exports, "fdBytes", fd_bytes) &&
+         export_function(env, exports, "memoryMap", memory_map) &&
+         export_function(env, exports, "memoryUnmap", memory_unmap);
+}

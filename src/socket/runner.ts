@@ -1,0 +1,228 @@
+/**
+ * Drives stacks from a Node.js process: spins for a set time, then sleeps until a frame, a timer or
+ * a local call. Stacks that share a runner take turns on one loop, so hosts that are joined by
+ * virtual links, which have no descriptor to sleep on, wake one another.
+ *
+ * | state     | meaning                                  | leaves it by                         |
+ * |-----------|------------------------------------------|--------------------------------------|
+ * | running   | turns follow one another without a pause | idle for `spinUs`; `yieldUs` is over |
+ * | scheduled | the event loop has its turn              | the next iteration of the event loop |
+ * | sleeping  | no CPU at all                            | a frame, a timer, `kick`             |
+ *
+ * With `spinUs` Infinity it never sleeps, and polls without a pause except that the event loop gets
+ * an iteration every `yieldUs`, so that promises and other I/O go on.
+ *
+ * A runner keeps the process alive while one of its stacks says so (it has open sockets); waiting
+ * for frames alone does not.
+ */
+import { type Clock, monotonicUs, NEVER } from "../base/time.js";
+import { openWaiter, type Waiter } from "../nic/waiter.js";
+
+/** What a runner drives: a host, which is a stack and those who wait for it. */
+export interface Driven {
+  /** How long to poll without work before sleeping: 0, a time, Infinity. */
+  readonly spinUs: number;
+  /** Descriptors that poll readable when a turn would find frames. */
+  readonly wakeFds: readonly number[];
+  /** Whether the process should live for it. */
+  readonly keepsAlive: boolean;
+  /** One turn; returns the next deadline or NEVER. */
+  turn(nowUs: number): number;
+  /** Whether the last turn found work. */
+  readonly isBusy: boolean;
+  /** Tells those who wait what has happened; true when anyone was told. */
+  tell(): boolean;
+}
+
+export interface RunnerOptions {
+  /** The time; the machine's monotonic clock if not given. */
+  readonly clock?: Clock;
+  /** Longest time between two iterations of the event loop while there is work. */
+  readonly yieldUs?: number;
+}
+
+const DEFAULT_YIELD_US = 200;
+/** Timers of the event loop count milliseconds: what is nearer is polled for. */
+const TIMER_STEP_US = 1_000;
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+/** Idle passes, an iteration of the event loop apart, before it sleeps: sleeping costs a few µs. */
+const IDLE_PASSES = 2;
+
+const State = { IDLE: 0, RUNNING: 1, SCHEDULED: 2, SLEEPING: 3 } as const;
+
+export class Runner {
+  readonly clock: Clock;
+  private readonly yieldUs: number;
+  private readonly driven: Driven[] = [];
+  private state: number = State.IDLE;
+  private wasKicked = false;
+  private told = false;
+  private deadlineUs = NEVER;
+  private spinUs = 0;
+  private lastWorkUs = 0;
+  private idlePasses = 0;
+  private waiter: Waiter | null = null;
+  private watched: number[] = [];
+  private timeout: NodeJS.Timeout | null = null;
+  private immediate: NodeJS.Immediate | null = null;
+  private readonly runSoon = (): void => {
+    if (this.state === State.SCHEDULED) this.run();
+  };
+  private readonly wake = (): void => {
+    if (this.state === State.SLEEPING) this.run();
+  };
+
+  constructor(options: RunnerOptions = {}) {
+    this.clock = options.clock ?? monotonicUs;
+    this.yieldUs = options.yieldUs ?? DEFAULT_YIELD_US;
+    if (!(this.yieldUs >= 0))
+      throw new RangeError(`runner: expected yieldUs of 0 or more, got ${this.yieldUs}`);
+  }
+
+  /** Starts to drive a host. */
+  add(driven: Driven): void {
+    if (this.driven.includes(driven)) return;
+    this.driven.push(driven);
+    this.configure();
+    this.kick();
+  }
+
+  /** Stops driving it; call it before its devices close. */
+  remove(driven: Driven): void {
+    const i = this.driven.indexOf(driven);
+    if (i < 0) return;
+    this.driven.splice(i, 1);
+    this.configure();
+    if (this.driven.length > 0) this.kick();
+    else this.stop();
+  }
+
+  /** Something was called that a turn must carry out, or that changes how to sleep. */
+  kick(): void {
+    this.wasKicked = true;
+    if (this.state !== State.IDLE && this.state !== State.SLEEPING) return;
+    this.endSleep();
+    this.state = State.SCHEDULED;
+    process.nextTick(this.runSoon);
+  }
+
+  /**
+   * Polls without a pause, and without the event loop, until `isDone()` or the time is over; returns
+   * what `isDone` said last. For those who care about microseconds: promises do not settle in it.
+   */
+  runUntil(isDone: () => boolean, timeoutMs: number = Number.POSITIVE_INFINITY): boolean {
+    const endUs = this.clock() + timeoutMs * 1_000;
+    let done = isDone();
+    while (!done && this.clock() < endUs) {
+      this.pass();
+      done = isDone();
+    }
+    this.kick();
+    return done;
+  }
+
+  private run(): void {
+    this.endSleep();
+    this.state = State.RUNNING;
+    const startUs = this.clock();
+    for (;;) {
+      this.wasKicked = false;
+      const worked = this.pass();
+      if (this.driven.length === 0) {
+        this.stop();
+        return;
+      }
+      const nowUs = this.clock();
+      if (worked || this.wasKicked) {
+        this.lastWorkUs = nowUs;
+        this.idlePasses = 0;
+      } else if (this.maySleep(nowUs)) {
+        this.sleep(nowUs);
+        return;
+      }
+      // Whoever was told goes on in a microtask or an event: let them.
+      if (this.told || nowUs - startUs >= this.yieldUs || this.idlePasses > 0) break;
+    }
+    this.schedule();
+  }
+
+  /** One turn of every stack, then everyone who waits is told. */
+  private pass(): boolean {
+    const nowUs = this.clock();
+    let deadlineUs = NEVER;
+    let worked = false;
+    for (let i = 0; i < this.driven.length; i++) {
+      const d = this.driven[i]!;
+      deadlineUs = Math.min(deadlineUs, d.turn(nowUs));
+      if (d.isBusy) worked = true;
+    }
+    this.deadlineUs = deadlineUs;
+    this.told = false;
+    for (let i = 0; i < this.driven.length; i++) if (this.driven[i]!.tell()) this.told = true;
+    return worked || this.told;
+  }
+
+  private maySleep(nowUs: number): boolean {
+    if (nowUs - this.lastWorkUs < this.spinUs) return false;
+    this.idlePasses++;
+    return this.idlePasses >= IDLE_PASSES && this.deadlineUs - nowUs >= TIMER_STEP_US;
+  }
+
+  private schedule(): void {
+    this.state = State.SCHEDULED;
+    this.immediate = setImmediate(this.runSoon);
+    if (!this.keepsAlive()) this.immediate.unref();
+  }
+
+  private sleep(nowUs: number): void {
+    this.state = State.SLEEPING;
+    this.idlePasses = 0;
+    const keepsAlive = this.keepsAlive();
+    // The timer also is what keeps the process alive, so there is one even without a deadline.
+    const ms = Math.min(Math.floor((this.deadlineUs - nowUs) / 1_000), LONGEST_TIMEOUT_MS);
+    this.timeout = setTimeout(this.wake, ms);
+    if (!keepsAlive) this.timeout.unref();
+    this.waiter?.arm(this.wake, keepsAlive);
+  }
+
+  private endSleep(): void {
+    if (this.timeout !== null) clearTimeout(this.timeout);
+    if (this.immediate !== null) clearImmediate(this.immediate);
+    this.timeout = null;
+    this.immediate = null;
+    if (this.state === State.SLEEPING) this.waiter?.disarm();
+  }
+
+  private stop(): void {
+    this.endSleep();
+    this.state = State.IDLE;
+  }
+
+  private keepsAlive(): boolean {
+    for (const d of this.driven) if (d.keepsAlive) return true;
+    return false;
+  }
+
+  /** Follows the set of hosts: the longest spin wins, and every descriptor is watched. */
+  private configure(): void {
+    this.spinUs = 0;
+    for (const d of this.driven) this.spinUs = Math.max(this.spinUs, d.spinUs);
+    const wanted = this.driven.flatMap((d) => d.wakeFds);
+    if (wanted.length > 0) this.waiter ??= openWaiter();
+    for (const fd of this.watched) if (!wanted.includes(fd)) this.waiter?.remove(fd);
+    for (const fd of wanted) if (!this.watched.includes(fd)) this.waiter?.add(fd);
+    this.watched = wanted;
+    if (wanted.length === 0) {
+      this.waiter?.close();
+      this.waiter = null;
+    }
+  }
+}
+
+let shared: Runner | null = null;
+
+/** The runner that hosts of this thread share unless they are given one of their own. */
+export function sharedRunner(): Runner {
+  shared ??= new Runner();
+  return shared;
+}

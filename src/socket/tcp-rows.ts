@@ -1,0 +1,117 @@
+/**
+ * What the socket layer knows of each TCP row: columns indexed by row number, beside the engine's
+ * own. They grow with the rows.
+ */
+
+/** Bits of `flags`. */
+export const RowFlags = {
+  /** SO_REUSEADDR. */
+  REUSE_ADDRESS: 1 << 0,
+  /** SO_REUSEPORT. */
+  REUSE_PORT: 1 << 1,
+  /** IPV6_V6ONLY. */
+  V6ONLY: 1 << 2,
+  /** An AF_INET6 socket: `::` is its wildcard, and it may be dual-stack. */
+  FAMILY6: 1 << 3,
+  /** The row holds a local port: it is in the port's list. */
+  HAS_PORT: 1 << 4,
+  /** The port came from `connect`, so that it may be shared by connections to other peers. */
+  SHARED_PORT: 1 << 5,
+  /** The row is in the port's list of listeners. */
+  LISTENS: 1 << 6,
+  /** `connect` or `bind` fixed the address; a `bind` to the wildcard did not. */
+  ADDRESS_FIXED: 1 << 7,
+} as const;
+
+/** What a connection inherits from its listener. */
+const INHERITED = RowFlags.REUSE_ADDRESS | RowFlags.REUSE_PORT | RowFlags.V6ONLY | RowFlags.FAMILY6;
+
+export const NONE = -1;
+
+export class TcpRows {
+  /** {@link RowFlags}. */
+  flags: Int32Array;
+  /** Local port that the row holds, when HAS_PORT. */
+  port: Int32Array;
+  /** Neighbours in the list of the rows that hold the same port. */
+  portNext: Int32Array;
+  portPrev: Int32Array;
+  /** Next listener of the same port. */
+  listenNext: Int32Array;
+  /** Interface that the socket is bound to (SO_BINDTODEVICE), or 0. */
+  ifIndex: Int32Array;
+  /** User that owns the socket; SO_REUSEPORT groups do not cross users. */
+  owner: Int32Array;
+  /** IP_TTL in bits 0 to 7 (0: default), IP_TOS in 8 to 15, IP_MTU_DISCOVER in 16 to 18. */
+  ip4: Int32Array;
+  /** The same for IPv6: IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER. */
+  ip6: Int32Array;
+  private capacity: number;
+
+  constructor(capacity = 64) {
+    this.capacity = capacity;
+    this.flags = new Int32Array(capacity);
+    this.port = new Int32Array(capacity);
+    this.portNext = new Int32Array(capacity);
+    this.portPrev = new Int32Array(capacity);
+    this.listenNext = new Int32Array(capacity);
+    this.ifIndex = new Int32Array(capacity);
+    this.owner = new Int32Array(capacity);
+    this.ip4 = new Int32Array(capacity);
+    this.ip6 = new Int32Array(capacity);
+  }
+
+  /** Makes room for `row`; amortised. */
+  ensure(row: number): void {
+    if (row < this.capacity) return;
+    const capacity = Math.max(row + 1, this.capacity * 2);
+    const widen = (from: Int32Array): Int32Array => {
+      const to = new Int32Array(capacity);
+      to.set(from);
+      return to;
+    };
+    this.flags = widen(this.flags);
+    this.port = widen(this.port);
+    this.portNext = widen(this.portNext);
+    this.portPrev = widen(this.portPrev);
+    this.listenNext = widen(this.listenNext);
+    this.ifIndex = widen(this.ifIndex);
+    this.owner = widen(this.owner);
+    this.ip4 = widen(this.ip4);
+    this.ip6 = widen(this.ip6);
+    this.capacity = capacity;
+  }
+
+  /** A fresh row with every setting at its default. */
+  clear(row: number): void {
+    this.ensure(row);
+    this.flags[row] = 0;
+    this.port[row] = 0;
+    this.portNext[row] = NONE;
+    this.portPrev[row] = NONE;
+    this.listenNext[row] = NONE;
+    this.ifIndex[row] = 0;
+    this.owner[row] = 0;
+    this.ip4[row] = 0;
+    this.ip6[row] = 0;
+  }
+
+  /** A connection starts with what its listener has set. */
+  inherit(row: number, listener: number): void {
+    this.clear(row);
+    this.flags[row] = this.flags[listener]! & INHERITED;
+    this.ifIndex[row] = this.ifIndex[listener]!;
+    this.owner[row] = this.owner[listener]!;
+    this.ip4[row] = this.ip4[listener]!;
+    this.ip6[row] = this.ip6[listener]!;
+  }
+
+  has(row: number, mask: number): boolean {
+    return (this.flags[row]! & mask) !== 0;
+  }
+
+  set(row: number, mask: number, on: boolean): void {
+    if (on) this.flags[row]! |= mask;
+    else this.flags[row]! &= ~mask;
+  }
+}

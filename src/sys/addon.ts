@@ -1,0 +1,132 @@
+/**
+ * The native addon: found, loaded on first use, and typed. Other files of sys/ wrap its functions;
+ * nothing outside sys/ sees them.
+ *
+ * The addon's one convention: a call that fails returns a negative error number and never throws.
+ */
+import { existsSync } from "node:fs";
+import { constants } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ENOENT, ENOSYS } from "../base/errno.js";
+import { NetError } from "../base/errors.js";
+
+/** What a waiter is to JavaScript: opaque. */
+export interface WaiterHandle {
+  readonly waiter: unique symbol;
+}
+
+/** The functions of native/addon/, where each is described. */
+export interface Addon {
+  fdClose(fd: number): number;
+  fdSilence(fd: number): number;
+  eventCreate(): number;
+  eventSignal(fd: number): number;
+  eventDrain(fd: number): number;
+  pipeCreate(out: Int32Array): number;
+  pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
+
+  memfdCreate(name: string, sizeBytes: number): number;
+  memfdSeals(fd: number): number;
+  fdBytes(fd: number): number;
+  memoryMap(
+    bytes: Uint8Array,
+    at: number,
+    lengthBytes: number,
+    fd: number,
+    fdAt: number,
+    writable: number,
+  ): number;
+  memoryUnmap(bytes: Uint8Array, at: number, lengthBytes: number): number;
+
+  tapOpen(path: string): number;
+  tapAttach(fd: number, name: string, multiQueue: number): number;
+  tapName(fd: number): string | number;
+  tapHeader(fd: number): number;
+  tapOffload(fd: number, wanted: number): number;
+  tapReceive(
+    fd: number,
+    memory: Uint8Array,
+    smallAts: Int32Array,
+    bigAts: Int32Array,
+    lengths: Int32Array,
+    sizes: Int32Array,
+  ): number;
+  tapTransmit(
+    fd: number,
+    memory: Uint8Array,
+    ats: Int32Array,
+    lengths: Int32Array,
+    n: number,
+  ): number;
+  interfaceMac(name: string, out: Uint8Array): number;
+  interfaceSetMac(name: string, mac: Uint8Array): number;
+  interfaceMtu(name: string): number;
+  interfaceSetMtu(name: string, mtuBytes: number): number;
+  interfaceIsUp(name: string): number;
+  interfaceSetUp(name: string, up: number): number;
+
+  waiterOpen(onWake: (armNumber: number) => void): WaiterHandle | number;
+  waiterAdd(waiter: WaiterHandle, fd: number): number;
+  waiterRemove(waiter: WaiterHandle, fd: number): number;
+  waiterArm(waiter: WaiterHandle, armNumber: number): number;
+  waiterDisarm(waiter: WaiterHandle): number;
+  waiterRef(waiter: WaiterHandle, keepsAlive: number): number;
+  waiterClose(waiter: WaiterHandle): number;
+}
+
+let loaded: Addon | null = null;
+
+/** The addon, loaded at the first call. Throws `NetError` that says what to run when it is absent. */
+export function addon(): Addon {
+  loaded ??= load();
+  return loaded;
+}
+
+/** The package's folder: above src/ in a checkout run as it is, above dist/src/ when compiled. */
+function packageFolder(): string {
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let folder = start; ; folder = dirname(folder)) {
+    if (existsSync(join(folder, "package.json"))) return folder;
+    if (dirname(folder) === folder) return start;
+  }
+}
+
+/** `$MILLRACE_ADDON` (for tests of other builds), what `npm ci` built, what the package brought. */
+function candidates(folder: string): string[] {
+  const chosen = process.env.MILLRACE_ADDON;
+  if (chosen !== undefined && chosen !== "") return [chosen];
+  return [
+    join(folder, "native", "build", "millrace.node"),
+    join(folder, "prebuilds", `linux-${process.arch}`, "millrace.node"),
+  ];
+}
+
+function load(): Addon {
+  if (process.platform !== "linux") {
+    throw new NetError(ENOSYS, {
+      syscall: "dlopen",
+      hint: `Millrace's devices need Linux; this is ${process.platform}`,
+    });
+  }
+  const folder = packageFolder();
+  const paths = candidates(folder);
+  const path = paths.find((candidate) => existsSync(candidate));
+  if (path === undefined) {
+    throw new NetError(ENOENT, {
+      syscall: "dlopen",
+      hint: `the native addon is not built (npm's --ignore-scripts leaves it out); run: node ${join(folder, "scripts", "install.js")}`,
+    });
+  }
+  const module = { exports: {} };
+  try {
+    process.dlopen(module, path, constants.dlopen.RTLD_NOW);
+  } catch (cause) {
+    throw new NetError(ENOENT, {
+      syscall: "dlopen",
+      hint: `${path} cannot be loaded (${(cause as Error).message}); build it for this machine: rm -r ${join(folder, "native", "build")}; node ${join(folder, "scripts", "install.js")}`,
+      cause,
+    });
+  }
+  return module.exports as Addon;
+}

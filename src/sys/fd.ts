@@ -1,0 +1,49 @@
+/** Descriptors: closing, events that wake a waiter, pipes, and blocking on purpose. */
+import { EINTR } from "../base/errno.js";
+import { addon } from "./addon.js";
+import { check } from "./check.js";
+
+/** Closes a descriptor. Throws `NetError` EBADF when it is not open: closing twice is a bug. */
+export function closeFd(fd: number): void {
+  check(addon().fdClose(fd), "close");
+}
+
+/**
+ * Puts a descriptor that is never readable in the place of one whose device is gone, and which
+ * would therefore wake its waiters for ever. The number stays valid.
+ */
+export function silenceFd(fd: number): void {
+  check(addon().fdSilence(fd), "dup3");
+}
+
+/** A descriptor that another thread or this one makes readable; the caller closes it. */
+export function createEvent(): number {
+  return check(addon().eventCreate(), "eventfd");
+}
+
+/** Makes an event readable. */
+export function signalEvent(fd: number): void {
+  check(addon().eventSignal(fd), "eventfd_write");
+}
+
+/** Makes an event unreadable; whether it was signalled. */
+export function drainEvent(fd: number): boolean {
+  return check(addon().eventDrain(fd), "eventfd_read") === 1;
+}
+
+/** A non-blocking pipe; the caller closes both ends. */
+export function createPipe(): { readFd: number; writeFd: number } {
+  const out = new Int32Array(2);
+  check(addon().pipeCreate(out), "pipe2");
+  return { readFd: out[0]!, writeFd: out[1]! };
+}
+
+/**
+ * Blocks this thread until one of the first `n` descriptors is readable; how many are. 0 after
+ * `timeoutUs` (below 0: never) or when a signal came. Nothing else runs meanwhile, signal handlers
+ * of JavaScript included: it is for hosts that block on purpose.
+ */
+export function pollFds(fds: Int32Array, n: number, timeoutUs: number): number {
+  const ready = addon().pollFds(fds, n, timeoutUs);
+  return ready === -EINTR ? 0 : check(ready, "ppoll");
+}

@@ -1,0 +1,83 @@
+/**
+ * Shared memory: memfds, and mapping them into the address space of a loop (design: one
+ * `WebAssembly.Memory` that is never grown).
+ *
+ * Every mapping covers whole pages at a page-aligned offset. Mapped pages need no unmapping at the
+ * end: they go with the memory.
+ */
+import { EFAULT, EINVAL, ENXIO, EPERM } from "../base/errno.js";
+import { NetError } from "../base/errors.js";
+import { addon } from "./addon.js";
+import { check } from "./check.js";
+
+/** `F_SEAL_SHRINK` of fcntl(2): the file never gets shorter. */
+const SEAL_SHRINK = 2;
+
+/**
+ * A memfd of a fixed size, sealed against shrinking and growing, so that whoever maps it can never
+ * be made to fault by whoever else holds it. The caller closes it; mappings stay.
+ */
+export function createMemfd(name: string, sizeBytes: number): number {
+  return check(addon().memfdCreate(name, sizeBytes), "memfd_create");
+}
+
+/** The size of what is behind a descriptor. */
+export function fdBytes(fd: number): number {
+  return check(addon().fdBytes(fd), "fstat");
+}
+
+/** Whether nobody can shrink what is behind the descriptor: required of memory from strangers. */
+export function isSealed(fd: number): boolean {
+  const seals = addon().memfdSeals(fd);
+  return seals >= 0 && (seals & SEAL_SHRINK) !== 0;
+}
+
+export interface MapOptions {
+  /** Where the memory's mapped range starts; a multiple of the page size. */
+  readonly at: number;
+  /** A multiple of the page size. */
+  readonly lengthBytes: number;
+  readonly fd: number;
+  /** Where the range starts in the file; a multiple of the page size. 0 by default. */
+  readonly fdAt?: number;
+  /** False: writing to the range ends the process with SIGSEGV. True by default. */
+  readonly isWritable?: boolean;
+}
+
+/**
+ * Maps a descriptor's memory over a range of `memory`. What lay there is gone. Precondition: the
+ * memory's maximum is its initial size, and the descriptor is sealed if strangers hold it.
+ */
+export function mapShared(memory: WebAssembly.Memory, options: MapOptions): void {
+  const { at, lengthBytes, fd, fdAt = 0, isWritable = true } = options;
+  const bytes = new Uint8Array(memory.buffer);
+  check(
+    addon().memoryMap(bytes, at, lengthBytes, fd, fdAt, isWritable ? 1 : 0),
+    "mmap",
+    mapHints(at, lengthBytes, bytes.length),
+  );
+}
+
+/** Replaces a mapped range by fresh zeroed memory of this process alone. */
+export function unmapShared(memory: WebAssembly.Memory, at: number, lengthBytes: number): void {
+  const bytes = new Uint8Array(memory.buffer);
+  const hints = mapHints(at, lengthBytes, bytes.length);
+  check(addon().memoryUnmap(bytes, at, lengthBytes), "mmap", hints);
+}
+
+function mapHints(at: number, lengthBytes: number, memoryBytes: number): Record<number, string> {
+  return {
+    [EFAULT]: `expected a range within ${memoryBytes} bytes, got ${lengthBytes} at ${at}`,
+    [EINVAL]: `expected whole pages at a page-aligned place, got ${lengthBytes} bytes at ${at}`,
+    [ENXIO]: `the descriptor holds fewer than ${lengthBytes} bytes from there on`,
+  };
+}
+
+/** Throws unless the descriptor is sealed against shrinking. */
+export function requireSealed(fd: number): void {
+  if (isSealed(fd)) return;
+  throw new NetError(EPERM, {
+    syscall: "fcntl",
+    hint: "shared memory from a peer must be a memfd with F_SEAL_SHRINK, or the peer could end this process",
+  });
+}

@@ -1,0 +1,80 @@
+/** RFC 2018, Selective Acknowledgment, and RFC 2883, its extension for duplicates. */
+import type { ConformanceCase } from "../case.js";
+
+const ACCEPTED = `
+  listen
+  +0    < S 0:0(0) win 65535 <mss 1000,sackOK>
+  +0    > S. 0:0(0) ack 1 <mss 1460,sackOK>
+  +0.01 < . 1:1(0) ack 1 win 65535
+  accept
+`;
+
+export const RFC2018: readonly ConformanceCase[] = [
+  {
+    title: "§4 the first block holds the segment that triggered the ACK, recent blocks follow",
+    script: `${ACCEPTED}
+      +0    < P. 101:201(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 101:201>
+      +0    < P. 301:401(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 301:401 101:201>
+      +0    < P. 501:601(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 501:601 301:401 101:201>
+      +0    < P. 201:301(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 101:401 501:601>
+      +0    < P. 1:101(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 401 <sack 501:601>
+      +0    < P. 401:501(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 601 <>
+      read 600
+    `,
+  },
+  {
+    title: "§2 SACK is not used when the SYN did not permit it",
+    script: `
+      listen
+      +0    < S 0:0(0) win 65535 <mss 1000>
+      +0    > S. 0:0(0) ack 1 <mss 1460>
+      +0.01 < . 1:1(0) ack 1 win 65535
+      accept
+      +0    < P. 101:201(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <>
+    `,
+  },
+  {
+    title: "§5 only what is missing is sent again after a loss",
+    script: `${ACCEPTED}
+      write 5000
+      +0    > . 1:1001(1000) ack 1
+      +0    > . 1001:2001(1000) ack 1
+      +0    > . 2001:3001(1000) ack 1
+      +0    > . 3001:4001(1000) ack 1
+      +0    > P. 4001:5001(1000) ack 1
+      +0.01 < . 1:1(0) ack 1001 win 65535
+      +0    < . 1:1(0) ack 1001 win 65535 <sack 2001:3001,nop,nop>
+      +0    < . 1:1(0) ack 1001 win 65535 <sack 2001:4001,nop,nop>
+      +0    < . 1:1(0) ack 1001 win 65535 <sack 2001:5001,nop,nop>
+      +0    > . 1001:2001(1000) ack 1
+      +0.01 < . 1:1(0) ack 5001 win 65535
+      +0.3  > nothing
+    `,
+  },
+  {
+    title: "RFC 2883 §4 a duplicate of acknowledged data is reported as the first block",
+    script: `${ACCEPTED}
+      +0    < P. 1:101(100) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 101
+      +0.1  < P. 1:101(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 101 <sack 1:101>
+    `,
+  },
+  {
+    title:
+      "RFC 2883 §4 a duplicate of out-of-order data is reported before the block that holds it",
+    script: `${ACCEPTED}
+      +0    < P. 201:301(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 201:301>
+      +0    < P. 201:301(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 201:301 201:301>
+    `,
+  },
+];

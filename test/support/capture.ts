@@ -1,0 +1,60 @@
+/**
+ * Captures as evidence: recording what passes an interface, and asking tshark, with every checksum
+ * validated, whether each packet is well formed.
+ *
+ * On a TAP or veth, frames whose checksum was left to the device show up unfinished. Record with
+ * offloads off at both ends (`openTap({ offload: false })`, `ethtool -K tap0 tx off`), or with the
+ * capture middleware, which finishes them.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { type Background, background } from "./namespace.js";
+import { requireTools } from "./tools.js";
+
+/** Checksums that tshark leaves alone unless told; those of ICMP, ICMPv6 and IGMP it always checks. */
+const VALIDATED = ["ip", "tcp", "udp"].flatMap((name) => ["-o", `${name}.check_checksum:TRUE`]);
+/** Payloads are opaque: a test's random bytes on a known port are no malformed packet. */
+const OPAQUE = ["tcp", "udp"].flatMap((name) => ["-d", `${name}.port==1-65535,data`]);
+
+/** What tshark marks: dissectors that failed, and checksums that are bad (status 0). */
+const BAD = [
+  "_ws.malformed",
+  "ip.checksum.status == 0",
+  "tcp.checksum.status == 0",
+  "udp.checksum.status == 0",
+  "icmp.checksum.status == 0",
+  "icmpv6.checksum.status == 0",
+  "igmp.checksum.status == 0",
+];
+
+/** Packets of the capture that match a display filter, one summary line each. */
+export function packets(file: string, filter = ""): string[] {
+  requireTools("tshark");
+  const options = [...VALIDATED, ...OPAQUE];
+  const { status, stdout, stderr } = spawnSync(
+    "tshark",
+    ["-n", "-r", file, ...options, ...(filter === "" ? [] : ["-Y", filter])],
+    { encoding: "utf8", maxBuffer: 1 << 30 },
+  );
+  assert.equal(status, 0, `tshark cannot read ${file}: ${stderr}`);
+  return stdout.split("\n").filter((line) => line.trim() !== "");
+}
+
+/** Fails, printing the packets, when one is malformed or has a bad checksum, or there is none. */
+export function assertCleanCapture(file: string): void {
+  assert.notEqual(packets(file).length, 0, `${file} holds no packet`);
+  const bad = packets(file, BAD.join(" || "));
+  assert.equal(
+    bad.length,
+    0,
+    `${file}: malformed or bad checksum:\n${bad.slice(0, 50).join("\n")}`,
+  );
+}
+
+/** Records an interface of this namespace into a file; `stop` it before reading the file. */
+export async function startCapture(interfaceName: string, file: string): Promise<Background> {
+  requireTools("tcpdump");
+  const recorder = background("tcpdump", "-i", interfaceName, "-U", "-w", file, "-Z", "root");
+  await recorder.waitFor(/listening on/);
+  return recorder;
+}
