@@ -411,7 +411,8 @@ export class Recovery {
   private countDelivery(c: RecoveryRow, d: Delivery): void {
     if (d.ackedBytes > 0) c.bytesAcked = c.bytesAcked + d.ackedBytes;
     if (d.deliveredBytes === 0) return;
-    c.deliveredSegments = (c.deliveredSegments + Math.ceil(d.deliveredBytes / c.sndMss)) | 0;
+    const n = d.deliveredBytes <= c.sndMss ? 1 : Math.ceil(d.deliveredBytes / c.sndMss);
+    c.deliveredSegments = (c.deliveredSegments + n) | 0;
   }
 
   private countRetransmission(c: RecoveryRow, bytes: number, nowUs: number): void {
