@@ -27,5 +27,5 @@ export function prrOnAck(c: RecoveryRow, d: Delivery, pipeBytes: number, isSafeA
     count = Math.min(c.ssthresh - pipeBytes, count);
   }
   if (out === 0) count = Math.max(count, c.sndMss); // the fast retransmission always goes
-  c.cwnd = pipeBytes + Math.max(0, count);
+  c.cwnd = Math.max(c.sndMss, pipeBytes + Math.max(0, count)); // never nothing at all
 }

@@ -13,7 +13,7 @@ import { Algorithm, grow, paused, resetCongestion } from "./congestion.js";
 import { Delivery } from "./delivery.js";
 import { FastRecovery } from "./fast-recovery.js";
 import { INFINITE_SSTHRESH } from "./new-reno.js";
-import { blackHoleOnTimeout } from "./plpmtud.js";
+import { blackHoleOnTimeout, retryFormerMss } from "./plpmtud.js";
 import { prrOnAck } from "./prr.js";
 import { adaptReoWnd, markLost, resetRack } from "./rack.js";
 import { RecoveryFlags, type RecoveryRow, RecoveryState, TimerKind } from "./recovery-row.js";
@@ -128,7 +128,7 @@ export class Recovery {
         0;
     c.maxCwnd = MAX_CWND_BYTES;
     c.algorithm = this.settings.algorithm;
-    c.probeHighBytes = c.probeLowBytes = 0;
+    c.blackHoleMss = 0;
   }
 
   /**
@@ -358,6 +358,7 @@ export class Recovery {
     this.countDelivery(c, d);
     if (this.isCwndLimited(c)) grow(c, ack.ack, d.deliveredBytes, rttUs, nowUs);
     restartTimer(q, c, nowUs);
+    if (c.blackHoleMss !== 0) retryFormerMss(c, nowUs);
     return AckResult.NEW_DATA | AckResult.PROGRESS;
   }
 
@@ -449,7 +450,7 @@ export class Recovery {
       c.backoff = c.backoff + 1;
     } else {
       enterLoss(this.queue, c, d, nowUs);
-      if (this.settings.detectsBlackHoles) blackHoleOnTimeout(this.queue, c);
+      if (this.settings.detectsBlackHoles) blackHoleOnTimeout(this.queue, c, nowUs);
     }
     restartRto(c, nowUs);
     return TimerResult.RTO;
