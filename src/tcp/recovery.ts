@@ -163,6 +163,7 @@ export class Recovery {
    */
   sent(c: RecoveryRow, seq: Seq, end: Seq, nowUs: number): void {
     const q = this.queue;
+    const isSameTurn = c.lastSendUs === nowUs && q.outstandingBytes(c) > c.sndMss;
     q.push(c, seq, end, nowUs);
     c.lastSendUs = nowUs;
     if (c.recoveryState >= RecoveryState.CWR) c.prrOutBytes = c.prrOutBytes + ((end - seq) | 0);
@@ -171,7 +172,9 @@ export class Recovery {
       restartRto(c, nowUs);
     }
     const kind = c.timerKind;
-    if (kind === TimerKind.NONE || kind === TimerKind.PROBE) restartTimer(q, c, nowUs);
+    if (kind === TimerKind.NONE || (kind === TimerKind.PROBE && !isSameTurn)) {
+      restartTimer(q, c, nowUs);
+    }
   }
 
   /**
