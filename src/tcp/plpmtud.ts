@@ -2,11 +2,11 @@
  * Black holes on the path: routers that drop large packets and say nothing. After repeated timeouts
  * of full-size segments of which nothing arrives, the MSS is reduced, first to one that nearly all
  * paths carry, then to one that all do (RFC 4821 §7.7, Linux's tcp_mtu_probing=1). After ten minutes
- * the former MSS is tried again (RFC 4821 §7.5, Linux's tcp_probe_interval).
+ * the limit is lifted again (RFC 4821 §7.5, Linux's tcp_probe_interval).
  *
  * It does not search between the two sizes: there are no probe segments.
  */
-import { RecoveryFlags, type RecoveryRow } from "./recovery-row.js";
+import type { RecoveryRow } from "./recovery-row.js";
 import { msOf } from "./rtt.js";
 import type { SentQueue } from "./sent-queue.js";
 
@@ -24,20 +24,21 @@ export function blackHoleOnTimeout(q: SentQueue, c: RecoveryRow, nowUs: number):
   if (c.backoff < TIMEOUTS || mss <= LEAST_MSS_BYTES || c.sackedBytes > 0) return false;
   if (q.bytesOf(c.headRecord) < mss) return false;
   const next = mss > BASE_MSS_BYTES ? BASE_MSS_BYTES : LEAST_MSS_BYTES;
-  const former = c.blackHoleMss === 0 ? mss : c.blackHoleMss >>> 16;
-  c.blackHoleMss = (former << 16) | next;
+  c.blackHoleMss = next;
   c.blackHoleStampMs = msOf(nowUs);
   c.sndMss = next;
   return true;
 }
 
 /** Upper limit that a black hole sets to `c.sndMss`; 0: none was met. */
-export const blackHoleLimitBytes = (c: RecoveryRow): number => c.blackHoleMss & 0xffff;
+export const blackHoleLimitBytes = (c: RecoveryRow): number => c.blackHoleMss;
 
-/** On progress while `c.blackHoleMss` is set: gives the former MSS another chance when it is time. */
-export function retryFormerMss(c: RecoveryRow, nowUs: number): void {
-  if (((msOf(nowUs) - c.blackHoleStampMs) | 0) < RETRY_MS) return;
-  if ((c.recoveryFlags & RecoveryFlags.ESTABLISHED) === 0) return;
-  c.sndMss = c.blackHoleMss >>> 16;
+/**
+ * On progress while there is a limit: lifts it when it is time to give the path another chance.
+ * True: `c.sndMss` must be computed anew.
+ */
+export function liftBlackHoleLimit(c: RecoveryRow, nowUs: number): boolean {
+  if (((msOf(nowUs) - c.blackHoleStampMs) | 0) < RETRY_MS) return false;
   c.blackHoleMss = 0;
+  return true;
 }

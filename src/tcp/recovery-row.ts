@@ -658,7 +658,7 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + RENO_SACKED_BYTES] = v;
   }
 
-  /** MSS before a black hole was met, above the one since (16 bits each); 0: none was met. */
+  /** Upper limit of the MSS since a black hole was met; 0: none was met. */
   get blackHoleMss(): number {
     return this.i[this.at + BLACK_HOLE_MSS]!;
   }
