@@ -10,6 +10,7 @@ import type { RecoveryRow } from "./recovery-row.js";
 import { msOf } from "./rtt.js";
 import type { SentQueue } from "./sent-queue.js";
 
+// @rfc 4821 §7.7 partly
 /** Linux's tcp_base_mss. */
 export const BASE_MSS_BYTES = 1024;
 /** RFC 1122 §3.3.2: every host takes datagrams of 576 bytes; 64 are for headers. */

@@ -5,6 +5,7 @@
 import type { Delivery } from "./delivery.js";
 import type { RecoveryRow } from "./recovery-row.js";
 
+// @rfc 9937 §6.2 yes
 /** RFC 9937 §6.1: a reduction begins with `flightBytes` in the network (RecoverFS). */
 export function startPrr(c: RecoveryRow, flightBytes: number): void {
   c.recoverFlightBytes = Math.max(flightBytes, c.sndMss);

@@ -13,6 +13,8 @@ import { RecoveryFlags, type RecoveryRow, RecoveryState } from "./recovery-row.j
 import { EVER_RETRANS, NO_RECORD, RETRANS, type SentQueue } from "./sent-queue.js";
 import { after, before, diff, type Seq } from "./seq.js";
 
+// @rfc 8985 §6.2 yes
+// @rfc 8985 §6.3 yes
 /** DupThresh, RFC 8985 §3.3. */
 export const DUP_THRESH = 3;
 /** Linux's tcp_max_reordering. */

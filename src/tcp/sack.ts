@@ -11,6 +11,10 @@ import { msOf } from "./rtt.js";
 import { EVER_RETRANS, NO_RECORD, SACKED, type SentQueue } from "./sent-queue.js";
 import { after, before, diff, notAfter, type Seq } from "./seq.js";
 
+// @rfc 2018 §5 yes
+// @rfc 2018 §8 yes
+// @rfc 2883 §4 yes
+// @rfc 6675 §4 partly
 /** Hot path. Frees what `ack.ack` covers. */
 export function applyAck(
   q: SentQueue,
