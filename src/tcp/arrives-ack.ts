@@ -101,8 +101,10 @@ export function takeAck(t: TcpCore): void {
   const s = t.segment;
   const window = s.window << (c.scales & 0xff);
   const isNews = after(s.ack, c.sndUna);
-  // RFC 9293 §3.10.7.4, in Linux's form: a larger window at the same numbers counts too.
-  const mayMove = isNews || after(s.seq, c.sndWl1) || (s.seq === c.sndWl1 && window > c.sndWnd);
+  // RFC 9293 §3.10.7.4. Deviation: at the same numbers only a larger window counts, or a closed
+  // one, as in Linux: a smaller one is an old segment that was overtaken.
+  const mayMove =
+    isNews || after(s.seq, c.sndWl1) || (s.seq === c.sndWl1 && (window > c.sndWnd || window === 0));
   const windowChanged = mayMove && window !== c.sndWnd;
   c.retries &= isNews ? ~(PROBES | TIMEOUTS) : ~PROBES;
   if (c.sndNxt !== c.sndUna) {
