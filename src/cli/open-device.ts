@@ -1,0 +1,67 @@
+/**
+ * Opens a device by its specification on the command line, `KIND:NAME`. To add a kind: a function
+ * and a row in {@link KINDS}.
+ */
+import type { Device } from "../nic/device.js";
+import { openTap } from "../nic/tap.js";
+import { Arena } from "../ring/arena.js";
+import { BIG_SLOT_BYTES, Pool, PoolMemory, SMALL_SLOT_BYTES } from "../ring/pool.js";
+
+/** A device with the pool of its own that its frames are in; whoever opens it closes both. */
+export interface OpenDevice {
+  readonly device: Device;
+  readonly pool: Pool;
+}
+
+const SMALL_SLOTS = 4096;
+const BIG_SLOTS = 32;
+/** Columns of metadata, and alignment. */
+const EXTRA_BYTES_PER_SLOT = 128;
+
+type Opener = (name: string, pool: Pool) => Device;
+
+const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Opener }>> = {
+  tap: {
+    takes: "the name of a TAP interface",
+    // Without offloads every frame is as on a wire, checksums included.
+    open: (name, pool) => openTap(pool, { name, offload: false }),
+  },
+};
+
+/**
+ * Opens `tap:NAME`; `tapNAME` is short for `tap:tapNAME`. Throws `TypeError` for a specification
+ * that is none, `NetError` when the system refuses.
+ */
+export function openDevice(specification: string): OpenDevice {
+  const spec = /^tap[^:]*$/.test(specification) ? `tap:${specification}` : specification;
+  const colon = spec.indexOf(":");
+  const kind = Object.hasOwn(KINDS, spec.slice(0, colon)) ? KINDS[spec.slice(0, colon)] : undefined;
+  const name = spec.slice(colon + 1);
+  if (colon < 0 || kind === undefined || name === "") {
+    throw new TypeError(
+      `expected a device like tap:tap0, got ${JSON.stringify(specification)}; kinds: ${deviceKinds()}`,
+    );
+  }
+  const pool = makePool();
+  try {
+    return { device: kind.open(name, pool), pool };
+  } catch (error) {
+    pool.close();
+    throw error;
+  }
+}
+
+/** The kinds for help texts: `tap:NAME (the name of a TAP interface)`. */
+export function deviceKinds(): string {
+  return Object.entries(KINDS)
+    .map(([kind, { takes }]) => `${kind}:NAME (${takes})`)
+    .join(", ");
+}
+
+function makePool(): Pool {
+  const slots = SMALL_SLOTS + BIG_SLOTS;
+  const bytes =
+    SMALL_SLOTS * SMALL_SLOT_BYTES + BIG_SLOTS * BIG_SLOT_BYTES + slots * EXTRA_BYTES_PER_SLOT;
+  const arena = new Arena(bytes + 64 * 1024);
+  return new Pool(new PoolMemory(arena, { smallSlots: SMALL_SLOTS, bigSlots: BIG_SLOTS }));
+}
