@@ -5,7 +5,7 @@ import type { PacketFilter } from "../wire/packet-filter.js";
 import { type CaptureOptions, CapturePrinter } from "./capture-print.js";
 import { CaptureFileWriter, type FileFormat, formatOf } from "./capture-write.js";
 import type { PacketSource } from "./packet-source.js";
-import { DONE, FAILED, type World } from "./world.js";
+import { DONE, FAILED, isSystemError, type World } from "./world.js";
 
 export interface RunOptions extends CaptureOptions {
   readonly write?: string;
@@ -124,7 +124,3 @@ export class CaptureRun {
 }
 
 const plural = (n: number, what: string): string => `${n} packet${n === 1 ? "" : "s"} ${what}`;
-
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && typeof (error as NodeJS.ErrnoException).code === "string";
-}

@@ -158,7 +158,9 @@ test("a reader that goes away ends the run quietly", async () => {
   assert.deepEqual(lines, [""]);
 });
 
-test("Ctrl-C ends a run that waits for its input, with the summary", async () => {
+test("Ctrl-C ends a run that waits for its input, with the summary", {
+  timeout: 10_000,
+}, async () => {
   const endless = async function* (): AsyncGenerator<Uint8Array> {
     yield readFileSync(TCP);
     await new Promise(() => {});
@@ -168,6 +170,16 @@ test("Ctrl-C ends a run that waits for its input, with the summary", async () =>
   setImmediate(() => setImmediate(() => world.press()));
   assert.equal(await done, 0);
   assert.match(world.errText(), /12 packets captured\n$/);
+});
+
+test("pcap:FILE is a device that replays the file", async () => {
+  const { status, lines, talk } = await capture(["-i", `pcap:${vector("zeek/arp-who-has.pcap")}`]);
+  assert.equal(status, 0);
+  assert.equal(lines.length, 2);
+  assert.match(talk, /2 packets captured\n$/);
+  const gone = await capture(["-i", "pcap:/no/such/file"]);
+  assert.equal(gone.status, 1);
+  assert.match(gone.talk, /^millrace capture: pcap:\/no\/such\/file: ENOENT/);
 });
 
 test("wrong usage: status 2, what was expected, and where to look", async () => {

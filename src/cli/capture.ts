@@ -8,7 +8,7 @@ import type { FileFormat } from "./capture-write.js";
 import { type AddCommand, examples } from "./command.js";
 import { deviceKinds, openDevice } from "./open-device.js";
 import { DeviceSource, FileSource, type PacketSource } from "./packet-source.js";
-import { FAILED, USAGE, type World } from "./world.js";
+import { FAILED, isSystemError, USAGE, type World } from "./world.js";
 
 /** The options as commander names them. */
 interface Options extends CaptureOptions {
@@ -104,8 +104,10 @@ function openSource(options: Options, world: World): PacketSource | string | { f
   try {
     return new DeviceSource(openDevice(options.interface!));
   } catch (error) {
-    if (error instanceof NetError) return { failure: `${options.interface}: ${error.message}` };
     if (error instanceof TypeError) return `-i: ${error.message}`;
+    if (error instanceof NetError || isSystemError(error)) {
+      return { failure: `${options.interface}: ${error.message}` };
+    }
     throw error;
   }
 }

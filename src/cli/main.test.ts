@@ -70,7 +70,9 @@ function bigCapture(): string {
     process.stdout.write(Buffer.concat(out));`;
 }
 
-test("Ctrl-C on a process that waits for its input: summary and status 0", async () => {
+test("Ctrl-C on a process that waits for its input: summary and status 0", {
+  timeout: 20_000,
+}, async () => {
   const child = spawn(process.execPath, [PROGRAM, "capture", "-r", "-"], { stdio: "pipe" });
   let talk = "";
   child.stderr.on("data", (data: Buffer) => {

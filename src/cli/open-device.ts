@@ -3,6 +3,7 @@
  * and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
+import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
 import { Arena } from "../ring/arena.js";
 import { BIG_SLOT_BYTES, Pool, PoolMemory, SMALL_SLOT_BYTES } from "../ring/pool.js";
@@ -11,6 +12,10 @@ import { BIG_SLOT_BYTES, Pool, PoolMemory, SMALL_SLOT_BYTES } from "../ring/pool
 export interface OpenDevice {
   readonly device: Device;
   readonly pool: Pool;
+  /** Nothing more will be received. */
+  readonly isFinished: () => boolean;
+  /** Why it finished early, or null. */
+  readonly complaint: () => string | null;
 }
 
 const SMALL_SLOTS = 4096;
@@ -18,19 +23,36 @@ const BIG_SLOTS = 32;
 /** Columns of metadata, and alignment. */
 const EXTRA_BYTES_PER_SLOT = 128;
 
-type Opener = (name: string, pool: Pool) => Device;
+type Opener = (name: string, pool: Pool) => OpenDevice;
 
 const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Opener }>> = {
   tap: {
     takes: "the name of a TAP interface",
     // Without offloads every frame is as on a wire, checksums included.
-    open: (name, pool) => openTap(pool, { name, offload: false }),
+    open: (name, pool) => ({
+      device: openTap(pool, { name, offload: false }),
+      pool,
+      isFinished: () => false,
+      complaint: () => null,
+    }),
+  },
+  pcap: {
+    takes: "a capture file, replayed at its own pace",
+    open: (name, pool) => {
+      const device = openPcap(pool, { name, replay: name });
+      return {
+        device,
+        pool,
+        isFinished: () => device.isFinished,
+        complaint: () => device.error,
+      };
+    },
   },
 };
 
 /**
  * Opens `tap:NAME`; `tapNAME` is short for `tap:tapNAME`. Throws `TypeError` for a specification
- * that is none, `NetError` when the system refuses.
+ * that is none, `NetError` or Node's own when the system refuses.
  */
 export function openDevice(specification: string): OpenDevice {
   const spec = /^tap[^:]*$/.test(specification) ? `tap:${specification}` : specification;
@@ -44,7 +66,7 @@ export function openDevice(specification: string): OpenDevice {
   }
   const pool = makePool();
   try {
-    return { device: kind.open(name, pool), pool };
+    return kind.open(name, pool);
   } catch (error) {
     pool.close();
     throw error;

@@ -132,6 +132,7 @@ export class DeviceSource implements PacketSource {
           if (!this.visitBatch(visit) || !(await pause())) break;
           continue;
         }
+        if (this.opened.isFinished()) return this.opened.complaint();
         if (device.wakeFd < 0) {
           await new Promise((resolve) => setTimeout(resolve, 1));
           continue;

@@ -59,3 +59,8 @@ function outputTo(stream: NodeJS.WriteStream): Output {
 export function wantsColour(world: World): boolean {
   return world.out.isTerminal && (world.env.NO_COLOR ?? "") === "" && world.env.TERM !== "dumb";
 }
+
+/** Whether an error came from the system, like ENOENT, and so is the user's to put right. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
+}
