@@ -15,6 +15,7 @@ import { CaptureReader } from "../../src/wire/capture-reader.js";
 import { PacketFilter, parseFilter } from "../../src/wire/packet-filter.js";
 import type { PrintOptions } from "../../src/wire/print.js";
 import { PacketPrinter } from "../../src/wire/print.js";
+import { printHex } from "../../src/wire/print-hex.js";
 
 const VECTORS = fileURLToPath(new URL("../../../test/vectors/captures", import.meta.url));
 const skip =
@@ -101,6 +102,24 @@ test("plain packets are printed exactly as tcpdump prints them", { skip }, () =>
         `${name} ${args.join(" ")}`,
       );
     }
+  }
+});
+
+test("hexadecimal dumps leave out the same link-level header", { skip }, () => {
+  for (const name of ["tcpdump/802.1ad_QinQ.pcap", "zeek/linuxsll-arp.pcap", "tcpdump/zmtp1.pcap"]) {
+    const file = join(VECTORS, name);
+    const dumps = theirs(file, ["-x"]).filter((text) => text.startsWith("\t0x"));
+    const reader = new CaptureReader();
+    reader.push(readFileSync(file));
+    reader.end();
+    const printer = new PacketPrinter();
+    const out: string[] = [];
+    while (reader.next()) {
+      const { packet } = reader;
+      const dump = printHex(packet.bytes, printer.networkAt(packet), packet.end, false);
+      out.push(...dump.split("\n").slice(1));
+    }
+    assert.deepEqual(out, dumps, name);
   }
 });
 
