@@ -106,7 +106,11 @@ test("plain packets are printed exactly as tcpdump prints them", { skip }, () =>
 });
 
 test("hexadecimal dumps leave out the same link-level header", { skip }, () => {
-  for (const name of ["tcpdump/802.1ad_QinQ.pcap", "zeek/linuxsll-arp.pcap", "tcpdump/zmtp1.pcap"]) {
+  for (const name of [
+    "tcpdump/802.1ad_QinQ.pcap",
+    "zeek/linuxsll-arp.pcap",
+    "tcpdump/zmtp1.pcap",
+  ]) {
     const file = join(VECTORS, name);
     const dumps = theirs(file, ["-x"]).filter((text) => text.startsWith("\t0x"));
     const reader = new CaptureReader();
