@@ -25,11 +25,13 @@ import { EchoSockets } from "./echo.js";
 import { FrameInput } from "./frame-input.js";
 import { Icmpv4 } from "./icmpv4.js";
 import { Icmpv6 } from "./icmpv6.js";
+import { Igmp } from "./igmp.js";
 import { AddressOrigin, Interface, type InterfaceAddress } from "./interface.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
 import { Ipv6Input } from "./ipv6-input.js";
 import { LOOPBACK_MTU_BYTES, LoopbackDevice } from "./loopback.js";
+import { Mld } from "./mld.js";
 import { MulticastFilters, STACK } from "./multicast.js";
 import { ALL_NODES, Nd } from "./nd.js";
 import type { Neighbour } from "./neighbour.js";
@@ -131,6 +133,8 @@ export class Ip {
   readonly routers: Routers;
   readonly icmp4: Icmpv4;
   readonly icmp6: Icmpv6;
+  readonly igmp: Igmp;
+  readonly mld: Mld;
   readonly echo: EchoSockets;
   readonly input4: Ipv4Input;
   readonly input6: Ipv6Input;
@@ -169,12 +173,15 @@ export class Ip {
     this.routers = new Routers(this);
     this.icmp4 = new Icmpv4(this);
     this.icmp6 = new Icmpv6(this);
+    this.igmp = new Igmp(this);
+    this.mld = new Mld(this);
     this.echo = new EchoSockets(this);
     this.input4 = new Ipv4Input(this);
     this.input6 = new Ipv6Input(this);
     this.frames = new FrameInput(this);
     this.transports[protocols.ICMPV4] = this.icmp4;
     this.transports[protocols.ICMPV6] = this.icmp6;
+    this.transports[protocols.IGMP] = this.igmp;
     this.loopback = new LoopbackDevice(parts.pool, 1);
     this.lo = this.add(this.loopback, "lo", LOOPBACK_MTU_BYTES, true);
     this.addAddress(this.lo, "127.0.0.1/8");
@@ -190,6 +197,14 @@ export class Ip {
     const iface = this.add(device, options.name ?? device.name, mtu, false);
     if (options.acceptRouters === false) this.refusesRouters.add(iface);
     if (options.detectDuplicates === true) this.detectsDuplicates.add(iface);
+    this.igmp.addInterface(iface);
+    this.mld.addInterface(iface);
+    iface.filters.listener = {
+      filterChanged: (group, before, after) => {
+        if (group.isV4) this.igmp.filterChanged(iface, group, before, after);
+        else this.mld.filterChanged(iface, group, before, after);
+      },
+    };
     iface.filters.set(STACK, ALL_SYSTEMS, ALL_SOURCES);
     if (mtu >= ipv6.MIN_MTU_BYTES) iface.filters.set(STACK, ALL_NODES, ALL_SOURCES);
     if (options.linkLocal !== false && mtu >= ipv6.MIN_MTU_BYTES) {
@@ -224,6 +239,8 @@ export class Ip {
     for (const a of [...iface.addresses]) this.removeAddress(iface, a.address);
     this.routes.remove((r) => r.iface === iface);
     this.neighbours.removeAll(iface);
+    this.igmp.removeInterface(iface);
+    this.mld.removeInterface(iface);
     iface.discard(Drop.DEVICE_GONE);
     iface.device.close();
     this.byIndex[iface.index] = null;
@@ -484,6 +501,8 @@ export class Ip {
     this.nd.runTimers(nowUs);
     this.routers.runTimers(nowUs);
     this.reassembly.runTimers(nowUs);
+    this.igmp.runTimers(nowUs);
+    this.mld.runTimers(nowUs);
     this.pathMtu.runTimers(nowUs);
   }
 
@@ -500,6 +519,8 @@ export class Ip {
       this.nd.nextDeadlineUs(),
       this.routers.nextDeadlineUs(),
       this.reassembly.nextDeadlineUs(),
+      this.igmp.nextDeadlineUs(),
+      this.mld.nextDeadlineUs(),
       this.pathMtu.nextDeadlineUs(),
     );
     for (let i = 0; i < this.interfaces.length; i++) {

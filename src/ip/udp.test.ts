@@ -184,9 +184,11 @@ test("a source filter lets only its sources pass, per socket and per interface",
   p.settle();
   assert.equal(received(e), "yes");
   assert.equal(e.leaveGroup(group, 0), 0);
+  p.settle();
+  const before = p.b.drops("IP_NOT_JOINED"); // reports to routers' groups count here too
   sendText(client, "gone", "232.1.1.1", 9);
   p.settle();
-  assert.equal(p.b.drops("IP_NOT_JOINED"), 1);
+  assert.equal(p.b.drops("IP_NOT_JOINED"), before + 1);
   p.assertNothingHeld();
 });
 
