@@ -22,6 +22,8 @@ import { TcpWorld, type WorldOptions } from "./tcp-world.js";
 export interface ScriptOptions extends WorldOptions {
   /** Options of the peer's SYN or SYN-ACK, as in a segment's text. */
   readonly peerSyn?: string;
+  /** Window field of the peer's first ACK. */
+  readonly peerWindow?: number;
   /** Called before the handshake, with the row that listens or connects. */
   readonly before?: (world: TcpWorld, row: number) => void;
 }
@@ -67,7 +69,7 @@ export class TcpScript {
     s.listen(o);
     s.send(`S 0:0 ${o.peerSyn ?? "mss 1000"} win 65535`);
     s.expectStart("SA 0:0 ack 1");
-    s.send("A 1:1 ack 1 win 65535");
+    s.send(`A 1:1 ack 1 win ${o.peerWindow ?? 65_535}`);
     s.row = s.world.tcp.accept(s.listener);
     assert.ok(s.row >= 0, "accepted");
     s.expectNothing();
