@@ -44,10 +44,10 @@ export class FrameInput {
 
   /** Frames that this host sent to itself; they are in order. */
   takeLooped(batch: Batch): void {
-    const { pool, interfaces } = this.ip;
+    const { pool } = this.ip;
     for (let i = 0; i < batch.n; i++) {
       const slot = batch.slots[i]!;
-      const iface = interfaces[pool.ifIndex[slot]!] ?? null;
+      const iface = this.ip.interfaceAt(pool.ifIndex[slot]!);
       if (iface === null) this.ip.drop(slot, Drop.DEVICE_GONE);
       else this.dispatch(iface, slot, pool.at[slot]!);
     }
