@@ -45,7 +45,10 @@ const DEFAULT_YIELD_US = 200;
 /** Timers of the event loop count milliseconds: what is nearer is polled for. */
 const TIMER_STEP_US = 1_000;
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
-/** Idle passes, an iteration of the event loop apart, before it sleeps: sleeping costs a few µs. */
+/**
+ * Idle passes, an iteration of the event loop apart, before it sleeps. Sleeping costs a few µs, and a
+ * host's deadline does not know what a later host of the same pass has sent it.
+ */
 const IDLE_PASSES = 2;
 
 const State = { IDLE: 0, RUNNING: 1, SCHEDULED: 2, SLEEPING: 3 } as const;

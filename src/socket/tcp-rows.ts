@@ -17,6 +17,8 @@ export const RowFlags = {
   HAS_PORT: 1 << 4,
   /** The port came from `connect`, so that it may be shared by connections to other peers. */
   SHARED_PORT: 1 << 5,
+  /** The port came from the listener. */
+  LISTENERS_PORT: 1 << 8,
   /** The row is in the port's list of listeners. */
   LISTENS: 1 << 6,
   /** `connect` or `bind` fixed the address; a `bind` to the wildcard did not. */

@@ -18,7 +18,7 @@ export class Waiters<T> {
     return this.queue.length;
   }
 
-  /** A promise that {@link settle} or {@link fail} settles, or the signal. */
+  /** A promise that {@link settle} or {@link failFirst} settles, or the signal. */
   wait(signal: AbortSignal | undefined, syscall: string): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const stopListening = onAbort(signal, () => {
@@ -51,9 +51,5 @@ export class Waiters<T> {
   /** Resolves every waiter with the same value. */
   settleAll(value: T): void {
     this.settle(() => value);
-  }
-
-  fail(error: NetError): void {
-    while (this.queue.length > 0) this.failFirst(error);
   }
 }
