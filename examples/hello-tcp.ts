@@ -18,5 +18,4 @@ atServer?.pipe(atServer); // echo
 connection.end("Hello over my own TCP/IP stack!\n");
 for await (const data of connection) process.stdout.write(data);
 
-alice.close();
-bob.close();
+await Promise.all([alice.end(), bob.end()]);

@@ -91,7 +91,8 @@ export interface HostOptions {
 
 /**
  * Builds a host and starts it. Without a device it has its loopback interface only. Throws
- * `NetError` EINVAL for addresses and routes that make no sense, naming them.
+ * `NetError` EINVAL for addresses and routes that make no sense, naming them; the devices are then
+ * closed, as they are by `Host.close`.
  */
 export function createHost(options: HostOptions = {}): Host {
   const runner = options.runner ?? sharedRunner();
@@ -105,6 +106,21 @@ export function createHost(options: HostOptions = {}): Host {
     ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
   });
+  try {
+    configure(stack, interfaces, options);
+  } catch (error) {
+    stack.close();
+    throw error;
+  }
+  const devices = interfaces.map((i) => i.device);
+  return new Host(options.name ?? "host", stack, runner, devices, spinUs);
+}
+
+function configure(
+  stack: Stack,
+  interfaces: readonly InterfaceOptions[],
+  options: HostOptions,
+): void {
   for (const { device, ...settings } of interfaces) {
     for (const address of settings.addresses ?? []) checkPrefix(address);
     stack.ip.addInterface(device, settings);
@@ -114,8 +130,6 @@ export function createHost(options: HostOptions = {}): Host {
     addRoute(stack, { destination, gateway });
   }
   for (const route of options.routes ?? []) addRoute(stack, route);
-  const devices = interfaces.map((i) => i.device);
-  return new Host(options.name ?? "host", stack, runner, devices, spinUs);
 }
 
 function interfacesOf(options: HostOptions): InterfaceOptions[] {

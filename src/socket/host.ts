@@ -90,6 +90,8 @@ export class Host implements Driven {
   private readonly users = new Map<PolledSocket, SocketUser>();
   private readonly referenced = new Set<PolledSocket>();
   private isClosed = false;
+  /** Waits for the connections to end. */
+  private whenEnded: (() => void) | null = null;
 
   /** For `createHost`: takes the devices. */
   constructor(
@@ -238,9 +240,30 @@ export class Host implements Driven {
       this.detach(socket);
     }
     this.isClosed = true;
+    this.whenEnded?.();
     this.stack.close();
     this.runner.remove(this);
     for (const device of this.devices) device.close();
+  }
+
+  /**
+   * Closes servers and channels, waits until every connection has been closed by both sides, at most
+   * `timeoutMs`, and then closes the host. Close connections before, or wait for the peers to.
+   */
+  async end(timeoutMs = 5_000): Promise<void> {
+    if (this.isClosed) return;
+    for (const user of [...this.users.values()]) {
+      if (user instanceof TcpServer || user instanceof UdpChannel) user.close();
+    }
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.whenEnded = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.kick();
+    });
+    this.close();
   }
 
   /** Runs a turn soon: call it after using polled sockets of {@link stack}. */
@@ -272,6 +295,10 @@ export class Host implements Driven {
   }
 
   tell(): boolean {
+    if (this.whenEnded !== null && !this.stack.hasOpenConnections) {
+      this.whenEnded();
+      this.whenEnded = null;
+    }
     if (!this.ready.hasCandidates) return false;
     // A user may call `runUntil`, which gets here again.
     const events = this.isTelling ? new ReadyEvents() : this.events;

@@ -194,6 +194,16 @@ export class Stack {
     this.freeIds.push(id);
   }
 
+  /** Whether a connection still has something to deliver or to close: TIME-WAIT has not. */
+  get hasOpenConnections(): boolean {
+    const c = this.tcp.tcb;
+    for (let row = c.i.length / ROW_INT32S - 1; row >= 0; row--) {
+      const state = c.select(row).state;
+      if (state !== State.FREE && state !== State.TIME_WAIT && state !== State.CLOSED) return true;
+    }
+    return false;
+  }
+
   /** Resets every connection, closes every socket, and gives back what the stack holds. */
   close(): void {
     for (const socket of [...this.sockets]) {
