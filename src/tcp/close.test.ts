@@ -160,3 +160,27 @@ test("rows are used again: many connections leave nothing behind", () => {
   }
   assertGone(s);
 });
+
+test("too many orphans: the next one is reset", () => {
+  const s = TcpScript.accepted({ settings: { maxOrphans: 0 } });
+  s.app.close();
+  s.expect("RA 1:1 ack 1");
+  assertGone(s);
+});
+
+test("too many in TIME-WAIT: the next one ends without", () => {
+  const s = TcpScript.accepted({ settings: { maxTimeWait: 0 } });
+  s.app.close();
+  s.expect("FA 1:1 ack 1");
+  s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
+  assertGone(s);
+});
+
+test("TCP_LINGER2 below 0: no FIN-WAIT-2 for an orphan", () => {
+  const s = TcpScript.accepted();
+  s.app.set(TcpOption.LINGER2, -1);
+  s.app.close();
+  s.expect("FA 1:1 ack 1");
+  s.send("A 1:1 ack 2").expect("RA 2:2 ack 1");
+  assertGone(s);
+});
