@@ -103,14 +103,25 @@ test("abort resets at once; queued data are dropped", () => {
   assertGone(s);
 });
 
-test("TIME-WAIT answers a FIN that comes again, ignores RST (RFC 1337) and old segments", () => {
-  const s = TcpScript.accepted();
+test("TIME-WAIT answers a FIN that comes again, and ignores RST if told to (RFC 1337)", () => {
+  const s = TcpScript.accepted({ settings: { rfc1337: true } });
   s.app.close();
   s.expect("FA 1:1 ack 1");
   s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
   s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
   s.send("R 2:2").expectNothing();
   assert.equal(s.state, State.TIME_WAIT);
+});
+
+test("an exact RST ends TIME-WAIT by default, as in Linux; another does not", () => {
+  const s = TcpScript.accepted();
+  s.app.shutdown();
+  s.expect("FA 1:1 ack 1");
+  s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
+  s.send("R 5:5").expectNothing();
+  assert.equal(s.state, State.TIME_WAIT);
+  s.send("R 2:2").expectNothing();
+  assert.equal(s.state, State.CLOSED);
 });
 
 test("RFC 6191: a newer SYN takes the place of a connection in TIME-WAIT", () => {
