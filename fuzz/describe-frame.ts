@@ -30,6 +30,9 @@ import {
   vlan,
 } from "../src/wire/index.js";
 
+/** The byte before an end that a gate vouched for: wrong ends show in it. */
+const lastByte = (b: Bytes, end: number): number | undefined => b[end - 1];
+
 /** Describes the frame `b[at, end)`; ends with the reason when a gate refuses it. */
 export function describeFrame(b: Bytes, at: number, end: number): string {
   const drop = ethernet.check(b, at, end);
@@ -65,7 +68,7 @@ export function describeIpv4(b: Bytes, at: number, frameEnd: number): string {
   const head =
     `ipv4 ${ipv4.src(b, at)} ${ipv4.dst(b, at)} ${ipv4.tos(b, at)} ${ipv4.id(b, at)} ` +
     `${ipv4.fragmentOffsetBytes(b, at)} ${ipv4.moreFragments(b, at)} ` +
-    `${ipv4.dontFragment(b, at)} ${ipv4.ttl(b, at)} ${ipv4.checksumIsValid(b, at)} `;
+    `${ipv4.dontFragment(b, at)} ${ipv4.ttl(b, at)} ${lastByte(b, end)} ${ipv4.checksumIsValid(b, at)} `;
   const options = ipv4.hasOptions(b, at) ? describeIpv4Options(b, at) : "";
   if (ipv4.isFragment(b, at)) return `${head}${options}fragment of ${protocol}`;
   const sum = pseudoHeader.sum4(b, at, protocol, end - p);
@@ -91,7 +94,7 @@ export function describeIpv6(b: Bytes, at: number, frameEnd: number): string {
   const end = ipv6.endOf(b, at);
   const head =
     `ipv6 ${ipv6.trafficClass(b, at)} ${ipv6.flowLabel(b, at)} ${ipv6.payloadLengthBytes(b, at)} ` +
-    `${ipv6.nextHeader(b, at)} ${ipv6.hopLimit(b, at)} `;
+    `${ipv6.nextHeader(b, at)} ${ipv6.hopLimit(b, at)} ${lastByte(b, end)} `;
   const byRouter = dropName(ipv6Extensions.checkHopByHop(b, at, end));
   const walked = ipv6Extensions.walk(b, at, end);
   if (walked !== Drop.NONE) {
@@ -140,7 +143,7 @@ export function describeUdp(b: Bytes, p: number, end: number, pseudoSum: number)
   const drop = udp.check(b, p, end);
   if (drop !== Drop.NONE) return `udp ${dropName(drop)}`;
   const sums = `${udp.checksumOmitted(b, p)} ${udp.checksumIsValid(b, p, pseudoSum)}`;
-  return `udp ${udp.srcPort(b, p)} ${udp.dstPort(b, p)} ${udp.payloadBytes(b, p)} ${sums}`;
+  return `udp ${udp.srcPort(b, p)} ${udp.dstPort(b, p)} ${udp.payloadBytes(b, p)} ${lastByte(b, udp.endOf(b, p))} ${sums}`;
 }
 
 const options = new tcpOptions.TcpOptions();

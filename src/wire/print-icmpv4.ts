@@ -1,11 +1,11 @@
 /** ICMP messages for IPv4 as text. */
 import { u8, u16, u32 } from "../base/bytes.js";
-import * as checksums from "../base/checksum.js";
 import * as icmpv4 from "./icmpv4.js";
 import * as ipProtocol from "./ip-protocol.js";
 import * as ipv4 from "./ipv4.js";
 import type { PrintContext } from "./print-context.js";
 import { address4, cut, has, hex, MAX_DEPTH } from "./print-context.js";
+import { rightChecksum } from "./print-ip.js";
 import { printIpv4 } from "./print-ipv4.js";
 
 /** By code; the address is the one that could not be reached. */
@@ -43,7 +43,7 @@ function printShort(c: PrintContext, at: number, type: number): string | null {
   if (type === icmpv4.SOURCE_QUENCH) return "source quench";
   if (type === icmpv4.ROUTER_SOLICITATION) return "router solicitation";
   if (type === icmpv4.TIME_EXCEEDED) return timeExceeded(icmpv4.code(c.b, at));
-  return null;
+  return type > icmpv4.ADDRESS_MASK_REPLY ? `type-#${type}` : null;
 }
 
 function printMessage(c: PrintContext, at: number, type: number): string | null {
@@ -124,7 +124,7 @@ function printDetails(c: PrintContext, at: number, lengthBytes: number, type: nu
   let text = "";
   if (has(c, at, lengthBytes) && !c.isFragment) {
     const stored = icmpv4.checksum(b, at);
-    const wanted = checksums.finish(checksums.sum(b, at, lengthBytes, 0) + (~stored & 0xffff));
+    const wanted = rightChecksum(c, at, lengthBytes, 0, stored);
     if (wanted !== stored) text += ` (wrong icmp cksum ${hex(stored, 0)} (->${hex(wanted, 0)})!)`;
   }
   const quoteAt = icmpv4.payloadAt(b, at);

@@ -1,13 +1,12 @@
 /** ICMPv6 messages as text: errors, echo, neighbour discovery; listeners are in `print-mld.ts`. */
 import { u8, u16, u32 } from "../base/bytes.js";
-import * as checksums from "../base/checksum.js";
 import * as ethernet from "./ethernet.js";
 import * as icmpv6 from "./icmpv6.js";
 import * as ipProtocol from "./ip-protocol.js";
 import * as ipv6 from "./ipv6.js";
 import type { PrintContext } from "./print-context.js";
 import { address6, cut, flagNames, has, hex } from "./print-context.js";
-import { pseudoSum } from "./print-ip.js";
+import { pseudoSum, rightChecksum } from "./print-ip.js";
 import { isMld, printMld } from "./print-mld.js";
 
 const ND_HEADER_BYTES: ReadonlyMap<number, number> = new Map([
@@ -88,7 +87,7 @@ function printOther(c: PrintContext, at: number, type: number, name: string): st
       return `${name}, unknown code (${code})`;
     }
     case icmpv6.PARAMETER_PROBLEM: {
-      const what = ["erroneous", "next header", "option", "fragment"][code];
+      const what = ["erroneous", "next header", "option", "incomplete header chain"][code];
       if (what === undefined) return `${name}, code-#${code}`;
       return `${name}, ${what} - octet ${icmpv6.pointer(b, at)}`;
     }
@@ -203,7 +202,7 @@ function checksumClaim(c: PrintContext, at: number, lengthBytes: number): string
   if (c.isFragment || !has(c, at, lengthBytes)) return "";
   const stored = icmpv6.checksum(c.b, at);
   const pseudo = pseudoSum(c, ipProtocol.ICMPV6, lengthBytes);
-  const wanted = checksums.finish(checksums.sum(c.b, at, lengthBytes, pseudo) + (~stored & 0xffff));
+  const wanted = rightChecksum(c, at, lengthBytes, pseudo, stored);
   if (wanted === stored) return "[icmp6 sum ok] ";
   return `[bad icmp6 cksum 0x${hex(stored, 4)} -> 0x${hex(wanted, 4)}!] `;
 }

@@ -1,5 +1,6 @@
 /** IPv4 and IPv6 packets as text, and what their payloads share. */
 import { u32 } from "../base/bytes.js";
+import * as checksums from "../base/checksum.js";
 import * as ipProtocol from "./ip-protocol.js";
 import * as ipv4 from "./ipv4.js";
 import * as ipv6 from "./ipv6.js";
@@ -90,6 +91,22 @@ export function pseudoSum(c: PrintContext, protocol: number, lengthBytes: number
   return c.family === 4
     ? pseudoHeader.sum4(c.b, c.ipAt, protocol, lengthBytes)
     : pseudoHeader.sum6(c.b, c.ipAt, protocol, lengthBytes);
+}
+
+/**
+ * The checksum that `b[at]` up to `end` should carry where it carries `stored`; `stored` itself when
+ * that is right. `pseudo` is the pseudo-header's partial sum.
+ */
+export function rightChecksum(
+  c: PrintContext,
+  at: number,
+  lengthBytes: number,
+  pseudo: number,
+  stored: number,
+): number {
+  const total = checksums.sum(c.b, at, lengthBytes, pseudo);
+  if (checksums.fold(total) === 0xffff) return stored;
+  return checksums.finish(total + (~stored & 0xffff));
 }
 
 /** The payload of the current IP header; `isBare` when the addresses are still to be printed. */

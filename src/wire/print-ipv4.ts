@@ -1,10 +1,9 @@
 /** IPv4 packets as text. */
 import { u8, u16 } from "../base/bytes.js";
-import * as checksums from "../base/checksum.js";
 import * as ipv4 from "./ipv4.js";
 import type { PrintContext } from "./print-context.js";
 import { address4, cut, flagNames, has, hex } from "./print-context.js";
-import { addresses, printPayload, protocolName } from "./print-ip.js";
+import { addresses, printPayload, protocolName, rightChecksum } from "./print-ip.js";
 
 const ECN_NAMES = ["", ",ECT(1)", ",ECT(0)", ",CE"];
 const FLAGS = [
@@ -73,8 +72,7 @@ function printHeader(c: PrintContext, at: number, headerBytes: number, length: n
   }
   if (has(c, at, headerBytes)) {
     const stored = ipv4.checksum(b, at);
-    const sum = checksums.sum(b, at, headerBytes, 0) + (~stored & 0xffff);
-    const wanted = checksums.finish(sum);
+    const wanted = rightChecksum(c, at, headerBytes, 0, stored);
     if (wanted !== stored) text += `, bad cksum ${hex(stored, 0)} (->${hex(wanted, 0)})!`;
   }
   return `${text})\n    `;

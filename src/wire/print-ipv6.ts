@@ -104,8 +104,10 @@ function printExtension(c: PrintContext, kind: number, at: number, bytes: number
   if (kind === ipProtocol.ROUTING) return printRouting(c, at, bytes);
   if (kind === ipProtocol.AH) {
     const spi = hex(u32(c.b, at + 4), 8);
-    const sequence = has(c, at, 12) ? `,seq=0x${hex(u32(c.b, at + 8), 0)}` : "";
-    return `AH(spi=0x${spi}${sequence}): `;
+    if (!has(c, at, bytes) || bytes < 12) return `AH(spi=0x${spi}): `;
+    let icv = "";
+    for (let here = at + 12; here < at + bytes; here++) icv += hex(u8(c.b, here), 2);
+    return `AH(spi=0x${spi},seq=0x${hex(u32(c.b, at + 8), 0)},icv=0x${icv}): `;
   }
   const name = extensionName(kind);
   if (!c.options.verbose) return `${name} `;

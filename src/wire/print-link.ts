@@ -146,7 +146,7 @@ function printLoopback(c: PrintContext, at: number, lengthBytes: number): string
   return c.options.linkHeader ? header + withoutWord(inside) : inside;
 }
 
-const COOKED_TYPES = ["In ", "  B", "  M", "  P", "Out"];
+const COOKED_TYPES = [" In", "  B", "  M", "  P", "Out"];
 
 /** Linux cooked, version 1: type(2) hardware(2) addressLength(2) address(8) protocol(2). */
 function printCooked(c: PrintContext, at: number, lengthBytes: number): string {
@@ -167,7 +167,7 @@ function printCooked(c: PrintContext, at: number, lengthBytes: number): string {
 /** Linux cooked, version 2: protocol(2) 0(2) interface(4) hardware(2) type(1) length(1) address(8). */
 function printCooked2(c: PrintContext, at: number, lengthBytes: number): string {
   if (!has(c, at, 20)) return cut("sll2");
-  const kind = (COOKED_TYPES[u8(c.b, at + 10)] ?? "?").padEnd(3);
+  const kind = (COOKED_TYPES[u8(c.b, at + 10)] ?? "?").trim().padEnd(3);
   const index = `ifindex ${u32(c.b, at + 4)}`;
   const address = cookedAddress(c, at + 12, u8(c.b, at + 11));
   const start = `${index} ${kind} `;

@@ -1,10 +1,16 @@
 /** One TCP segment as text: `10.0.0.1.1234 > 10.0.0.2.80: Flags [S], seq 1, win 64240, length 0`. */
 import { u16 } from "../base/bytes.js";
-import * as checksums from "../base/checksum.js";
 import * as ipProtocol from "./ip-protocol.js";
 import type { PrintContext } from "./print-context.js";
 import { cut, flagNames, has, hex } from "./print-context.js";
-import { destination, endpoints, noEndpoints, pseudoSum, source } from "./print-ip.js";
+import {
+  destination,
+  endpoints,
+  noEndpoints,
+  pseudoSum,
+  rightChecksum,
+  source,
+} from "./print-ip.js";
 import { printTcpOptions } from "./print-tcp-options.js";
 import * as tcp from "./tcp.js";
 
@@ -76,7 +82,7 @@ function checksumClaim(c: PrintContext, at: number, lengthBytes: number): string
   if (c.isFragment || !has(c, at, lengthBytes)) return "";
   const stored = tcp.checksum(c.b, at);
   const pseudo = pseudoSum(c, ipProtocol.TCP, lengthBytes);
-  const wanted = checksums.finish(checksums.sum(c.b, at, lengthBytes, pseudo) + (~stored & 0xffff));
+  const wanted = rightChecksum(c, at, lengthBytes, pseudo, stored);
   const verdict = stored === wanted ? "correct" : `incorrect -> 0x${hex(wanted, 4)}`;
   return `, cksum 0x${hex(stored, 4)} (${verdict})`;
 }

@@ -1,9 +1,8 @@
 /** One UDP datagram as text: `10.0.0.1.1234 > 10.0.0.2.53: UDP, length 30`. */
-import * as checksums from "../base/checksum.js";
 import * as ipProtocol from "./ip-protocol.js";
 import type { PrintContext } from "./print-context.js";
 import { cut, has, hex } from "./print-context.js";
-import { endpoints, noEndpoints, pseudoSum } from "./print-ip.js";
+import { endpoints, noEndpoints, pseudoSum, rightChecksum } from "./print-ip.js";
 import * as udp from "./udp.js";
 
 export function printUdp(c: PrintContext, at: number, lengthBytes: number): string {
@@ -28,7 +27,7 @@ function checksumClaim(c: PrintContext, at: number, lengthBytes: number): string
   if (stored === 0) return c.family === 4 ? "[no cksum] " : "";
   if (!has(c, at, lengthBytes)) return "";
   const pseudo = pseudoSum(c, ipProtocol.UDP, lengthBytes);
-  const sum = checksums.finish(checksums.sum(c.b, at, lengthBytes, pseudo) + (~stored & 0xffff));
+  const sum = rightChecksum(c, at, lengthBytes, pseudo, stored);
   const wanted = sum === 0 ? 0xffff : sum; // RFC 768: zero is sent as all ones
   if (stored === wanted) return "[udp sum ok] ";
   return `[bad udp cksum 0x${hex(stored, 4)} -> 0x${hex(wanted, 4)}!] `;

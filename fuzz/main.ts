@@ -1,0 +1,156 @@
+/**
+ * `npm run fuzz -- [--seconds N] [--seed S] [TARGET…]`: mutates the committed inputs of each target
+ * and runs them through it. `--replay FILE TARGET` runs one input; `--list` names the targets.
+ *
+ * Talk goes to stderr. A crash is written to fuzz/crashes/ and reported with the seed that leads to
+ * it; the status is then 1. Give each crash a name and a unit test.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { Random } from "../src/base/random.js";
+import { mutate } from "./mutate.js";
+import type { Target } from "./target.js";
+
+const SOURCE = new URL("../../fuzz/", import.meta.url);
+const CORPUS_LIMIT = 2_000;
+const CRASH_LIMIT = 5;
+const SLOW_MS = 1_000;
+const PROGRESS_MS = 3_000;
+
+async function loadTargets(): Promise<Target[]> {
+  const folder = new URL("targets/", import.meta.url);
+  const files = readdirSync(folder).filter((file) => file.endsWith(".js"));
+  const modules = await Promise.all(files.sort().map((file) => import(new URL(file, folder).href)));
+  return modules.map((module: { target: Target }) => module.target);
+}
+
+function readInput(url: URL): Uint8Array {
+  if (!url.pathname.endsWith(".hex")) return Uint8Array.from(readFileSync(url));
+  return Uint8Array.from(Buffer.from(readFileSync(url, "utf8").replaceAll(/\s/g, ""), "hex"));
+}
+
+function loadCorpus(target: Target): Uint8Array[] {
+  const folder = new URL(`corpus/${target.name}/`, SOURCE);
+  return readdirSync(folder)
+    .sort()
+    .map((file) => readInput(new URL(file, folder)));
+}
+
+/** One target's run: the inputs that are worth mutating, and what has gone wrong. */
+class Session {
+  readonly target: Target;
+  readonly corpus: Uint8Array[] = [];
+  readonly crashes = new Set<string>();
+  runs = 0;
+  private readonly shapes = new Set<string>();
+  private readonly seed: number;
+
+  constructor(target: Target, seed: number) {
+    this.target = target;
+    this.seed = seed;
+    for (const input of loadCorpus(target)) {
+      this.corpus.push(input);
+      this.take(input);
+    }
+  }
+
+  /** Runs one input; keeps it when its shape is new, reports it when it crashes. */
+  take(input: Uint8Array): void {
+    this.runs++;
+    const startedMs = performance.now();
+    try {
+      const shape = this.target.run(input);
+      if (performance.now() - startedMs > SLOW_MS) throw new Error("took longer than a second");
+      if (this.shapes.has(shape)) return;
+      this.shapes.add(shape);
+      if (this.corpus.length < CORPUS_LIMIT) this.corpus.push(input);
+    } catch (error) {
+      this.report(input, error);
+    }
+  }
+
+  private report(input: Uint8Array, error: unknown): void {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const place = text.split("\n").filter((line, i) => i === 0 || line.startsWith("    at "));
+    const kind = place.slice(0, 4).join(" ");
+    if (this.crashes.has(kind) || this.crashes.size >= CRASH_LIMIT) return;
+    this.crashes.add(kind);
+    const hash = createHash("sha256").update(input).digest("hex").slice(0, 12);
+    const file = new URL(`crashes/${this.target.name}-${hash}.hex`, SOURCE);
+    mkdirSync(new URL("crashes/", SOURCE), { recursive: true });
+    writeFileSync(file, `${Buffer.from(input).toString("hex")}\n`);
+    console.error(`CRASH ${this.target.name}, seed ${this.seed}: ${file.pathname}\n${text}`);
+  }
+
+  progress(): void {
+    const { target, runs, corpus, crashes } = this;
+    console.error(`${target.name}: ${runs} runs, ${corpus.length} inputs, ${crashes.size} crashes`);
+  }
+}
+
+/** Fuzzes one target for a time; returns how many kinds of crash were found. */
+function fuzz(target: Target, seconds: number, seed: number): number {
+  const random = new Random(seed);
+  const session = new Session(target, seed);
+  const endMs = performance.now() + seconds * 1000;
+  let progressMs = performance.now() + PROGRESS_MS;
+  for (;;) {
+    for (let i = 0; i < 200; i++) {
+      const corpus = session.corpus;
+      const one = corpus[random.below(corpus.length)] ?? new Uint8Array(0);
+      const other = corpus[random.below(corpus.length)] ?? one;
+      session.take(mutate(one, other, target.maxBytes, random));
+    }
+    const nowMs = performance.now();
+    if (nowMs >= endMs || session.crashes.size >= CRASH_LIMIT) break;
+    if (nowMs >= progressMs) {
+      progressMs = nowMs + PROGRESS_MS;
+      session.progress();
+    }
+  }
+  session.progress();
+  return session.crashes.size;
+}
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      seconds: { type: "string", default: "60" },
+      seed: { type: "string", default: String(Date.now() | 0) },
+      replay: { type: "string" },
+      list: { type: "boolean", default: false },
+    },
+  });
+  const all = await loadTargets();
+  if (values.list) {
+    for (const t of all) console.log(`${t.name.padEnd(14)}${t.summary}`);
+    return 0;
+  }
+  const known = all.map((t) => t.name).join(", ");
+  for (const name of positionals) {
+    if (!all.some((t) => t.name === name)) fail(`no target ${name}; there are: ${known}`);
+  }
+  const chosen = positionals.length === 0 ? all : all.filter((t) => positionals.includes(t.name));
+  if (values.replay !== undefined) {
+    const input = readInput(new URL(values.replay, `file://${process.cwd()}/`));
+    for (const target of chosen) console.log(`${target.name}: ${target.run(input)}`);
+    return 0;
+  }
+  const seconds = Number(values.seconds);
+  const seed = Number(values.seed);
+  if (!(seconds > 0)) fail(`--seconds: expected a number above 0, got ${values.seconds}`);
+  if (!Number.isSafeInteger(seed)) fail(`--seed: expected an integer, got ${values.seed}`);
+  console.error(`seed ${seed}, ${seconds} s for ${chosen.map((t) => t.name).join(", ")}`);
+  let crashes = 0;
+  for (const target of chosen) crashes += fuzz(target, seconds / chosen.length, seed);
+  return crashes === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();
