@@ -3,6 +3,7 @@
  *
  *   node scripts/install.js              builds native/build/millrace.node when a source is newer
  *   node scripts/install.js --prebuild   builds prebuilds/linux-ARCH/millrace.node for a package
+ *   node scripts/install.js --output F   builds F, for tests of other builds (CFLAGS=-fsanitize=…)
  *
  * A published package brings the prebuilt addon, which is used where there is no compiler. `$CC`
  * chooses another compiler, `$CFLAGS` adds options.
@@ -16,6 +17,8 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const sourceFolder = join(root, "native", "addon");
 const headerFolder = join(root, "node_modules", "node-api-headers", "include");
 const prebuilt = join(root, "prebuilds", `linux-${process.arch}`, "millrace.node");
+
+const standard = join(root, "native", "build", "millrace.node");
 
 /** One line on the error stream, and the end. */
 function fail(message) {
@@ -66,13 +69,17 @@ function compile(sources, target) {
   renameSync(temporary, target);
 }
 
+function targetOf(args) {
+  if (args[0] === "--prebuild") return prebuilt;
+  return args[0] === "--output" && args[1] !== undefined ? args[1] : standard;
+}
+
 function main() {
   if (process.platform !== "linux") {
     fail(`Millrace runs on Linux only; this is ${process.platform}`);
   }
-  const isPrebuild = process.argv.includes("--prebuild");
-  const target = isPrebuild ? prebuilt : join(root, "native", "build", "millrace.node");
-  const canFallBack = !isPrebuild && existsSync(prebuilt);
+  const target = targetOf(process.argv.slice(2));
+  const canFallBack = target === standard && existsSync(prebuilt);
   if (!existsSync(sourceFolder) || !existsSync(headerFolder)) {
     if (canFallBack) return;
     fail(`${headerFolder} is missing; run npm ci (with development dependencies) first`);

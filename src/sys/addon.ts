@@ -112,6 +112,10 @@ function load(): Addon {
   const folder = packageFolder();
   const paths = candidates(folder);
   const path = paths.find((candidate) => existsSync(candidate));
+  if (path === undefined && paths.length === 1) {
+    const hint = `MILLRACE_ADDON names ${paths[0]}, which is not there or may not be read`;
+    throw new NetError(ENOENT, { syscall: "dlopen", hint });
+  }
   if (path === undefined) {
     throw new NetError(ENOENT, {
       syscall: "dlopen",

@@ -8,6 +8,7 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { statSync } from "node:fs";
 import { type Background, background } from "./namespace.js";
 import { requireTools } from "./tools.js";
 
@@ -51,10 +52,36 @@ export function assertCleanCapture(file: string): void {
   );
 }
 
-/** Records an interface of this namespace into a file; `stop` it before reading the file. */
-export async function startCapture(interfaceName: string, file: string): Promise<Background> {
-  requireTools("tcpdump");
-  const recorder = background("tcpdump", "-i", interfaceName, "-U", "-w", file, "-Z", "root");
-  await recorder.waitFor(/listening on/);
-  return recorder;
+/** How long the file must not grow before everything that passed counts as written. */
+const QUIET_MS = 60;
+
+/** A recording of one interface of this namespace. */
+export class Capture {
+  readonly file: string;
+  private readonly recorder: Background;
+
+  private constructor(file: string, recorder: Background) {
+    this.file = file;
+    this.recorder = recorder;
+  }
+
+  /** Records from when the promise resolves. */
+  static async start(interfaceName: string, file: string): Promise<Capture> {
+    requireTools("tcpdump");
+    // Packets are handed over one by one, not when a buffer of the kernel is full; -B is in KiB.
+    const options = ["--immediate-mode", "-U", "-B", "16384", "-Z", "root"];
+    const recorder = background("tcpdump", "-i", interfaceName, ...options, "-w", file);
+    await recorder.waitFor(/listening on/);
+    return new Capture(file, recorder);
+  }
+
+  /** Ends the recording when what has passed is in the file. Fails when packets were lost. */
+  async stop(): Promise<void> {
+    for (let size = -1; size !== statSync(this.file).size; ) {
+      size = statSync(this.file).size;
+      await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    }
+    await this.recorder.stop("SIGINT");
+    assert.match(this.recorder.output, /^0 packets dropped by kernel/m, this.recorder.output);
+  }
 }

@@ -1,0 +1,60 @@
+/** Nothing is left behind: memory, descriptors and threads after many calls of each function. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { closeFd, createEvent, createPipe } from "../../src/sys/fd.js";
+import { createMemfd, mapShared, unmapShared } from "../../src/sys/memory.js";
+import { FdWaiter } from "../../src/sys/waiter.js";
+
+function residentBytes(): number {
+  const pages = Number(readFileSync("/proc/self/statm", "utf8").split(" ")[1]);
+  return pages * 4096;
+}
+
+const resources = () => [
+  readdirSync("/proc/self/fd").length,
+  readdirSync("/proc/self/task").length,
+  readFileSync("/proc/self/maps", "utf8").split("memfd:millrace").length,
+];
+
+async function leaves(work: () => void, times: number): Promise<number> {
+  for (let i = 0; i < times / 4; i++) work();
+  await nextTurn();
+  await nextTurn();
+  const before = resources();
+  const startBytes = residentBytes();
+  for (let i = 0; i < times; i++) {
+    work();
+    if (i % 64 === 0) await nextTurn(); // finalisers run between turns
+  }
+  await nextTurn();
+  assert.deepEqual(resources(), before, "descriptors, threads, mappings");
+  return residentBytes() - startBytes;
+}
+
+test("descriptors and mappings", async () => {
+  const memory = new WebAssembly.Memory({ initial: 16, maximum: 16 });
+  const grown = await leaves(() => {
+    const { readFd, writeFd } = createPipe();
+    const event = createEvent();
+    const fd = createMemfd("millrace", 65_536);
+    mapShared(memory, { at: 65_536, lengthBytes: 65_536, fd });
+    new Uint8Array(memory.buffer).fill(1, 65_536, 131_072);
+    for (const open of [readFd, writeFd, event, fd]) closeFd(open);
+    unmapShared(memory, 65_536, 65_536);
+  }, 1_000);
+  assert.ok(grown < 16e6, `${grown} bytes more; 1,000 leaked mappings would be 65 MB`);
+});
+
+test("waiters", async () => {
+  const grown = await leaves(() => {
+    const waiter = new FdWaiter();
+    const event = createEvent();
+    waiter.add(event);
+    waiter.arm(() => {});
+    waiter.close();
+    closeFd(event);
+  }, 1_000);
+  assert.ok(grown < 24e6, `${grown} bytes more after 1,000 waiters`);
+});

@@ -1,0 +1,73 @@
+/** The judge of all captures must itself find what is wrong. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { openTap } from "../../src/nic/tap.js";
+import { assertCleanCapture, Capture, packets } from "./capture.js";
+import { enterNamespace, ip } from "./namespace.js";
+import { arpRequest, bytesOf, icmpEcho, ipv4, newPool, RawHost, u16 } from "./raw-frames.js";
+
+await enterNamespace(import.meta.url, "tcpdump", "tshark");
+
+const KERNEL = [10, 77, 0, 1];
+const OURS = [10, 77, 0, 2];
+
+/** A capture of these frames as they pass a TAP. */
+async function captureOf(t: TestContext, makeFrames: (mac: Uint8Array) => Uint8Array[]) {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-capture-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const pool = newPool();
+  const device = openTap(pool, { name: "cap0", offload: false });
+  t.after(() => device.close());
+  ip("addr", "add", "10.77.0.1/24", "dev", "cap0");
+  const host = new RawHost(pool, device);
+  const file = join(folder, "cap0.pcap");
+  const capture = await Capture.start("cap0", file);
+  for (const frame of makeFrames(device.mac)) host.send(frame);
+  await capture.stop();
+  return file;
+}
+
+const echo = (mac: Uint8Array, from = OURS) =>
+  ipv4(bytesOf(2, 0, 0, 0, 0, 1), mac, 1, from, KERNEL, icmpEcho(8, 1, bytesOf(1, 2, 3)));
+
+/** The frame with one byte changed. */
+function spoil(frame: Uint8Array, at: number): Uint8Array {
+  frame[at]! ^= 0xff;
+  return frame;
+}
+
+const udp = (mac: Uint8Array, checksum: number) => {
+  const datagram = bytesOf(u16(40_000), u16(53), u16(11), u16(checksum), 9, 9, 9);
+  return ipv4(bytesOf(2, 0, 0, 0, 0, 1), mac, 17, OURS, KERNEL, datagram);
+};
+
+test("good packets are clean, opaque payloads on known ports included", async (t) => {
+  const file = await captureOf(t, (mac) => [arpRequest(mac, OURS, KERNEL), echo(mac), udp(mac, 0)]);
+  assertCleanCapture(file);
+  assert.equal(packets(file, "icmp.type == 8").length, 1);
+});
+
+test("a bad IP, ICMP or UDP checksum and a packet cut short are each found", async (t) => {
+  const wrong: [string, (mac: Uint8Array) => Uint8Array][] = [
+    ["IP checksum", (mac) => spoil(echo(mac), 24)],
+    ["ICMP checksum", (mac) => spoil(echo(mac), 36)],
+    ["UDP checksum", (mac) => udp(mac, 0x1234)],
+    ["cut short", (mac) => echo(mac).subarray(0, 30)],
+  ];
+  for (const [what, make] of wrong) {
+    await t.test(what, async (inner) => {
+      const file = await captureOf(inner, (mac) => [echo(mac), make(mac)]);
+      assert.throws(() => assertCleanCapture(file), /malformed or bad checksum:\n +2 /);
+    });
+  }
+});
+
+test("a capture that is missing or empty is no evidence", async (t) => {
+  assert.throws(() => assertCleanCapture("/nonexistent.pcap"), /tshark cannot read/);
+  const file = await captureOf(t, () => []);
+  // The kernel's own first frames (multicast joins) may be there.
+  if (packets(file).length === 0) assert.throws(() => assertCleanCapture(file), /holds no packet/);
+});
