@@ -15,7 +15,8 @@ export class SipHash {
 
   /** `key` is 16 bytes. */
   constructor(key: Uint8Array) {
-    if (key.length !== 16) throw new RangeError(`SipHash key: expected 16 bytes, got ${key.length}`);
+    if (key.length !== 16)
+      throw new RangeError(`SipHash key: expected 16 bytes, got ${key.length}`);
     this.k = new Int32Array(4);
     for (let i = 0; i < 16; i++) this.k[i >> 2]! |= key[i]! << (8 * (i & 3));
   }

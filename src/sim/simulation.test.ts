@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { NEVER } from "../base/time.js";
 import { type Simulated, Simulation } from "./simulation.js";
 
-/** Wants a turn at each of the given times, and is busy for `busyTurns` turns at each. */
+/** Wants a turn at each of the given times, and is busy then. */
 class Ticker implements Simulated {
-  busy = false;
+  isBusy = false;
   readonly seenUs: number[] = [];
   private readonly times: number[];
 
@@ -14,8 +14,8 @@ class Ticker implements Simulated {
   }
 
   turn(nowUs: number): number {
-    this.busy = this.times[0] !== undefined && this.times[0] <= nowUs;
-    if (this.busy) {
+    this.isBusy = this.times[0] !== undefined && this.times[0] <= nowUs;
+    if (this.isBusy) {
       this.times.shift();
       this.seenUs.push(nowUs);
     }

@@ -13,7 +13,7 @@ export interface Simulated {
   /** One pass at `nowUs`; returns when the next one is due at the latest, or NEVER. */
   turn(nowUs: number): number;
   /** Whether the last turn moved a frame or fired a timer: then another one follows at once. */
-  readonly busy: boolean;
+  readonly isBusy: boolean;
 }
 
 /** Turns at one instant after which the simulated stacks are held to chase each other for ever. */
@@ -39,7 +39,7 @@ export class Simulation {
       let busy = false;
       for (const stack of this.stacks) {
         nextUs = Math.min(nextUs, stack.turn(this.nowUs));
-        busy = stack.busy || busy;
+        busy = stack.isBusy || busy;
       }
       if (!busy && nextUs > this.nowUs) return nextUs;
     }
