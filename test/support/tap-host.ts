@@ -52,8 +52,10 @@ export function tapHost(options: TapHostOptions = {}): TapHost {
   const folder = mkdtempSync(join(tmpdir(), "millrace-interop-"));
   const captureFile = join(folder, "capture.pcapng");
   const captures = options.capture ?? true;
+  const captureFd = openSync(captureFile, "w");
+  const sink = { isReady: true, write: (b: Uint8Array) => void writeSync(captureFd, b) };
   let device: Device = tap;
-  if (captures) device = new CaptureWriter(device, pool, fileSink(captureFile));
+  if (captures) device = new CaptureWriter(device, pool, sink);
   if (options.faults !== undefined) device = new FaultInjector(device, pool, options.faults);
   const host = createHost({
     device,
@@ -64,16 +66,9 @@ export function tapHost(options: TapHostOptions = {}): TapHost {
   });
   const close = (): void => {
     host.close();
+    closeSync(captureFd);
     if (captures) assertCleanCapture(captureFile);
     rmSync(folder, { recursive: true });
   };
   return { host, pool, tapName: tap.name, captureFile, close };
-}
-
-function fileSink(file: string): { write(bytes: Uint8Array): boolean; close(): void } {
-  const fd = openSync(file, "w");
-  return {
-    write: (bytes) => writeSync(fd, bytes) === bytes.length,
-    close: () => closeSync(fd),
-  };
 }
