@@ -6,36 +6,17 @@
  * it; the status is then 1. Give each crash a name and a unit test.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { Random } from "../src/base/random.js";
+import { FUZZ_FOLDER, loadCorpus, loadTargets, readInput } from "./corpus.js";
 import { mutate } from "./mutate.js";
 import type { Target } from "./target.js";
 
-const SOURCE = new URL("../../fuzz/", import.meta.url);
 const CORPUS_LIMIT = 2_000;
 const CRASH_LIMIT = 5;
 const SLOW_MS = 1_000;
 const PROGRESS_MS = 3_000;
-
-async function loadTargets(): Promise<Target[]> {
-  const folder = new URL("targets/", import.meta.url);
-  const files = readdirSync(folder).filter((file) => file.endsWith(".js"));
-  const modules = await Promise.all(files.sort().map((file) => import(new URL(file, folder).href)));
-  return modules.map((module: { target: Target }) => module.target);
-}
-
-function readInput(url: URL): Uint8Array {
-  if (!url.pathname.endsWith(".hex")) return Uint8Array.from(readFileSync(url));
-  return Uint8Array.from(Buffer.from(readFileSync(url, "utf8").replaceAll(/\s/g, ""), "hex"));
-}
-
-function loadCorpus(target: Target): Uint8Array[] {
-  const folder = new URL(`corpus/${target.name}/`, SOURCE);
-  return readdirSync(folder)
-    .sort()
-    .map((file) => readInput(new URL(file, folder)));
-}
 
 /** One target's run: the inputs that are worth mutating, and what has gone wrong. */
 class Session {
@@ -49,7 +30,7 @@ class Session {
   constructor(target: Target, seed: number) {
     this.target = target;
     this.seed = seed;
-    for (const input of loadCorpus(target)) {
+    for (const { input } of loadCorpus(target)) {
       this.corpus.push(input);
       this.take(input);
     }
@@ -77,8 +58,8 @@ class Session {
     if (this.crashes.has(kind) || this.crashes.size >= CRASH_LIMIT) return;
     this.crashes.add(kind);
     const hash = createHash("sha256").update(input).digest("hex").slice(0, 12);
-    const file = new URL(`crashes/${this.target.name}-${hash}.hex`, SOURCE);
-    mkdirSync(new URL("crashes/", SOURCE), { recursive: true });
+    const file = new URL(`crashes/${this.target.name}-${hash}.hex`, FUZZ_FOLDER);
+    mkdirSync(new URL("crashes/", FUZZ_FOLDER), { recursive: true });
     writeFileSync(file, `${Buffer.from(input).toString("hex")}\n`);
     console.error(`CRASH ${this.target.name}, seed ${this.seed}: ${file.pathname}\n${text}`);
   }

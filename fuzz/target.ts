@@ -6,6 +6,8 @@ export interface Target {
   readonly name: string;
   /** One line for `--list`. */
   readonly summary: string;
+  /** The target whose seeds this one uses too, when it has none of its own. */
+  readonly corpus?: string;
   /** Inputs are cut to this. */
   readonly maxBytes: number;
   /**

@@ -61,6 +61,7 @@ export class Segmenter {
     if (ethernet.check(b, at, end) !== Drop.NONE) return false;
     const l3At = ethernet.payloadAtOut;
     this.isV6 = ethernet.etherTypeOut === ethernet.TYPE_IPV6;
+    if (!this.isV6 && ethernet.etherTypeOut !== ethernet.TYPE_IPV4) return false;
     this.isTcp = (pool.flags[slot]! & GSO_MASK) !== FrameFlags.GSO_UDP;
     const ip = this.isV6 ? ipv6.check(b, l3At, end) : ipv4.check(b, l3At, end);
     const l4At = pool.csumStart[slot]!;

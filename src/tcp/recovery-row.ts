@@ -80,8 +80,8 @@ const TIME_TAIL = 44;
 const SACKED_BYTES = 45;
 const LOST_BYTES = 46;
 const RETRANS_BYTES = 47;
-const SRTT_US = 48;
-const RTTVAR_US = 49;
+const SRTT_16 = 48;
+const RTTVAR_16 = 49;
 const RTO_US = 50;
 const BACKOFF = 51;
 const RACK_RTT_US = 52;
@@ -122,7 +122,7 @@ const CSS_BASELINE_MIN_RTT_US = 166;
 const TOTAL_RETRANS = 167;
 const ALGORITHM = 168;
 const FACK_SEQ = 169;
-const CWND_USED_BYTES = 170;
+const DSACK_SEGMENTS = 170;
 const RENO_SACKED_BYTES = 171;
 const PROBE_HIGH_BYTES = 172;
 const PROBE_LOW_BYTES = 173;
@@ -306,20 +306,20 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + RETRANS_BYTES] = v;
   }
 
-  /** SRTT, RFC 6298; 0 before the first sample. */
-  get srttUs(): number {
-    return this.i[this.at + SRTT_US]!;
+  /** SRTT in sixteenths of a microsecond, RFC 6298; 0 before the first sample. */
+  get srtt16(): number {
+    return this.i[this.at + SRTT_16]!;
   }
-  set srttUs(v: number) {
-    this.i[this.at + SRTT_US] = v;
+  set srtt16(v: number) {
+    this.i[this.at + SRTT_16] = v;
   }
 
-  /** RTTVAR. */
-  get rttvarUs(): number {
-    return this.i[this.at + RTTVAR_US]!;
+  /** RTTVAR in sixteenths of a microsecond. */
+  get rttvar16(): number {
+    return this.i[this.at + RTTVAR_16]!;
   }
-  set rttvarUs(v: number) {
-    this.i[this.at + RTTVAR_US] = v;
+  set rttvar16(v: number) {
+    this.i[this.at + RTTVAR_16] = v;
   }
 
   /** RTO, without back-off. */
@@ -642,12 +642,12 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + FACK_SEQ] = v;
   }
 
-  /** Most bytes in flight since the window was last full. */
-  get cwndUsedBytes(): number {
-    return this.i[this.at + CWND_USED_BYTES]!;
+  /** Segments that DSACKs reported twice delivered, ever. */
+  get dsackSegments(): number {
+    return this.i[this.at + DSACK_SEGMENTS]!;
   }
-  set cwndUsedBytes(v: number) {
-    this.i[this.at + CWND_USED_BYTES] = v;
+  set dsackSegments(v: number) {
+    this.i[this.at + DSACK_SEGMENTS] = v;
   }
 
   /** What duplicate ACKs of a peer without SACK say has left the network. */
@@ -688,5 +688,14 @@ export class RecoveryRow extends TcbRow {
   }
   set maxCwnd(v: number) {
     this.i[this.at + MAX_CWND] = v;
+  }
+
+  /** SRTT; 0 before the first sample. */
+  get srttUs(): number {
+    return this.srtt16 >> 4;
+  }
+  /** RTTVAR. */
+  get rttvarUs(): number {
+    return this.rttvar16 >> 4;
   }
 }

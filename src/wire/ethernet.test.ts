@@ -21,7 +21,9 @@ test("an 802.1Q tag is passed and readable", () => {
   assert.equal(ethernet.check(b, 0, b.length), Drop.NONE);
   assert.equal(ethernet.etherTypeOut, ethernet.TYPE_ARP);
   assert.equal(ethernet.payloadAtOut, 18);
+  assert.equal(ethernet.type(b, 0), ethernet.TYPE_VLAN);
   assert.equal(vlan.id(b, vlan.tagAt(0, 0)), 123);
+  assert.equal(vlan.control(b, vlan.tagAt(0, 0)), 123);
 });
 
 test("two tags, 802.1ad outside, are passed", () => {

@@ -32,6 +32,7 @@ test("a real port unreachable is an error and quotes a packet", () => {
 test("next-hop MTU, gateway and pointer are read from the second word", () => {
   const b = bytes("0304 0000 0000 05dc");
   assert.equal(icmpv4.nextHopMtuBytes(b, 0), 1500);
+  assert.equal(icmpv4.rest(b, 0), 1500);
   assert.equal(icmpv4.gateway(bytes("0501 0000 0a000001"), 0), 0x0a000001);
   assert.equal(icmpv4.pointer(bytes("0c00 0000 14000000"), 0), 20);
 });

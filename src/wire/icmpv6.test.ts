@@ -23,6 +23,8 @@ test("a real echo request is read and its checksum is right", () => {
 test("a real packet too big is an error and names the MTU", () => {
   const b = frame("packetTooBig");
   assert.equal(icmpv6.type(b, AT), icmpv6.PACKET_TOO_BIG);
+  assert.equal(icmpv6.code(b, AT), 0);
+  assert.equal(icmpv6.rest(b, AT), 1280);
   assert.equal(icmpv6.mtuBytes(b, AT), 1280);
   assert.equal(icmpv6.payloadAt(b, AT), 62);
   assert.equal(icmpv6.isError(icmpv6.type(b, AT)), true);

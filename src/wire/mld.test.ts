@@ -67,6 +67,11 @@ test("a real version 2 report is read", () => {
   assert.equal(group.toString(), "ff02::1:ff00:0");
 });
 
+test("the four message types are listener discovery, others are not", () => {
+  const types = Array.from({ length: 256 }, (_, type) => type);
+  assert.deepEqual(types.filter(mld.isType), [130, 131, 132, 143]);
+});
+
 test("a message cut short anywhere is MLD_TRUNCATED", () => {
   const query = packet(`82000000 00640000 ${GROUP} 0a7d0001 ${SOURCE}`);
   const report = packet(`8f000000 00000001 05010001 ${GROUP} ${SOURCE} ffffffff`);

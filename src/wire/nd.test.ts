@@ -79,6 +79,11 @@ test("a real router advertisement's fields and prefix are read", () => {
   assert.equal(nd.findOption(b, o + 32, b.length, nd.OPTION_PREFIX), -1);
 });
 
+test("the five message types are neighbour discovery, others are not", () => {
+  const types = Array.from({ length: 256 }, (_, type) => type);
+  assert.deepEqual(types.filter(nd.isType), [133, 134, 135, 136, 137]);
+});
+
 test("a redirect cut short is ND_TRUNCATED", () => {
   const b = frame("redirectTruncated");
   assert.equal(nd.check(b, AT, b.length, IP), Drop.ND_TRUNCATED);

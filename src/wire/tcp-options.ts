@@ -10,6 +10,11 @@
  * Every `put` writes a multiple of four bytes, padded in front by no-operations, and returns the
  * offset after it; a header is made of a few of them. Their sizes are the `…_BYTES` constants.
  */
+// @rfc 9293 §3.1 MUST-4 yes
+// @rfc 9293 §3.1 MUST-5 yes
+// @rfc 9293 §3.1 MUST-6 yes
+// @rfc 9293 §3.1 MUST-7 yes
+// @rfc 9293 §3.1 MUST-64 yes
 import type { Bytes } from "../base/bytes.js";
 import { copy, i32, put8, put16, put32, u8, u16 } from "../base/bytes.js";
 import { Drop } from "./drop.js";

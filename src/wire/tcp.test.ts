@@ -67,6 +67,13 @@ test("the three parts write every byte of a real header, even in a dirty buffer"
   assert.equal(hex(b), `a5${hex(real, AT)}a5`);
 });
 
+test("a checksum and an urgent pointer are stored where they belong", () => {
+  const b = new Uint8Array(20).fill(0xa5);
+  tcp.setChecksum(b, 0, 0x1234);
+  tcp.setUrgentPointer(b, 0, 0x5678);
+  assert.equal(hex(b, 14), "a5a512345678");
+});
+
 test("a record is written and read back as it was", () => {
   const header = fc.record({
     srcPort: fc.integer({ min: 1, max: 65_535 }),

@@ -3,7 +3,7 @@
  *
  * Taken one by one from the test captures of tcpdump (BSD-3-Clause, the Tcpdump Group), Zeek
  * (BSD-3-Clause, the Regents of the University of California) and Arkime (Apache-2.0); the file that
- * each comes from stands above it.
+ * each comes from stands above it. Licence texts: captures/README.md.
  */
 
 const HEX = {

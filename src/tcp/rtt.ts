@@ -1,0 +1,83 @@
+/**
+ * Round-trip time and the retransmission timeout, RFC 6298, with Linux's bounds.
+ *
+ * SRTT and RTTVAR are kept in sixteenths of a microsecond. There is a sample for nearly every ACK,
+ * so the gains are divided by the samples expected per round trip (RFC 7323 appendix G).
+ *
+ * Deviation: RFC 6298 §2.4 rounds the RTO up to 1 s; as Linux does, RTTVAR's term is at least 200 ms
+ * instead, so that RTO = SRTT + max(4·RTTVAR, 200 ms).
+ */
+import type { RecoveryRow } from "./recovery-row.js";
+
+// @rfc 6298 §2.1 yes
+export const INITIAL_RTO_US = 1_000_000;
+export const MIN_RTO_US = 200_000;
+export const MAX_RTO_US = 120_000_000;
+/** Larger samples are cut to this. */
+export const MAX_RTT_US = 120_000_000;
+/** The least RTT is that of the last one to two windows of this length. */
+export const MIN_RTT_WINDOW_MS = 300_000;
+const SCALE_BITS = 4;
+const MAX_EXPECTED_SAMPLES = 64;
+const MAX_BACKOFF = 16;
+
+/** Milliseconds of `nowUs`, as an int32 that wraps. */
+export const msOf = (nowUs: number): number => Math.floor(nowUs / 1000) | 0;
+
+export function resetRtt(c: RecoveryRow): void {
+  c.srtt16 = 0;
+  c.rttvar16 = 0;
+  c.rtoUs = INITIAL_RTO_US;
+  c.backoff = 0;
+  c.minRttUs = c.minRttPreviousUs = c.minRttCurrentUs = MAX_RTT_US;
+  c.minRttStampMs = 0;
+}
+
+/**
+ * Hot path. Takes a sample into SRTT, RTTVAR and RTO (RFC 6298 §2.2, §2.3); the back-off ends
+ * (RFC 6298 §5.7 and Karn's algorithm). `flightBytes` tells how many samples a round trip has.
+ */
+export function sampleRtt(c: RecoveryRow, sampleUs: number, flightBytes: number): void {
+  const r = Math.max(1, Math.min(sampleUs, MAX_RTT_US)) << SCALE_BITS;
+  if (c.srtt16 === 0) {
+    c.srtt16 = r;
+    c.rttvar16 = r >> 1;
+  } else {
+    const error = r - c.srtt16;
+    const deviation = (error < 0 ? -error : error) - c.rttvar16;
+    const n = expectedSamples(c, flightBytes);
+    c.rttvar16 = c.rttvar16 + Math.round(deviation / (4 * n));
+    c.srtt16 = Math.max(1, c.srtt16 + Math.round(error / (8 * n)));
+  }
+  c.backoff = 0;
+  setRto(c);
+}
+
+function expectedSamples(c: RecoveryRow, flightBytes: number): number {
+  const n = Math.ceil(flightBytes / (2 * Math.max(c.sndMss, 1)));
+  return n < 1 ? 1 : n > MAX_EXPECTED_SAMPLES ? MAX_EXPECTED_SAMPLES : n;
+}
+
+function setRto(c: RecoveryRow): void {
+  const variance = Math.max(MIN_RTO_US, c.rttvar16 >> 2); // 4 · RTTVAR, out of sixteenths
+  c.rtoUs = Math.min(MAX_RTO_US, (c.srtt16 >> SCALE_BITS) + variance);
+}
+
+/** Hot path. RTO with its back-off: doubled per timeout, at most 120 s (RFC 6298 §5.5). */
+export function backedOffRtoUs(c: RecoveryRow): number {
+  const doubled = c.rtoUs * 2 ** Math.min(c.backoff, MAX_BACKOFF);
+  return doubled > MAX_RTO_US ? MAX_RTO_US : doubled;
+}
+
+/** Hot path. Takes a sample into the windowed least RTT. */
+export function noteMinRtt(c: RecoveryRow, sampleUs: number, nowUs: number): void {
+  const nowMs = msOf(nowUs);
+  if (((nowMs - c.minRttStampMs) | 0) > MIN_RTT_WINDOW_MS || c.minRttCurrentUs === MAX_RTT_US) {
+    c.minRttPreviousUs = c.minRttCurrentUs;
+    c.minRttCurrentUs = sampleUs;
+    c.minRttStampMs = nowMs;
+  } else if (sampleUs < c.minRttCurrentUs) {
+    c.minRttCurrentUs = sampleUs;
+  }
+  c.minRttUs = Math.min(c.minRttPreviousUs, c.minRttCurrentUs);
+}

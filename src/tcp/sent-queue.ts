@@ -1,0 +1,550 @@
+/**
+ * What was sent and not yet acknowledged: records of ranges, for all connections in one pool.
+ *
+ * A record is 64 bytes (one cache line) of an `Int32Array`; the time of transmission is a double
+ * over two of its int32s. A connection's records form
+ *  - one list in sequence order, without gaps, from SND.UNA to SND.NXT;
+ *  - the time list: records in flight, in the order they were last sent (what RACK walks);
+ *  - the lost list: records that wait to be sent again.
+ *
+ * | state of a record              | SACKED | LOST | RETRANS | list | counts in                 |
+ * |--------------------------------|--------|------|---------|------|---------------------------|
+ * | sent, in flight                |        |      |         | time |                           |
+ * | delivered out of order         | yes    |      |         | none | sackedBytes               |
+ * | lost, not sent again           |        | yes  |         | lost | lostBytes                 |
+ * | sent again as lost             |        | yes  | yes     | time | lostBytes, retransBytes   |
+ * | sent again, not lost (a probe) |        |      | yes     | time | retransBytes              |
+ *
+ * SACKED excludes LOST and RETRANS. So `pipe` (RFC 6675 §4) is outstanding − sacked − lost +
+ * sent again. Neighbouring SACKED records merge, so the sequence list is short where it is skipped.
+ *
+ * Finding a record by sequence number must stay cheap when a peer sends hostile SACK blocks, yet
+ * cost nothing per segment sent. So two express lanes (as in a skip list) are built by the searches
+ * themselves: a walk that takes long promotes every 32nd record it passes.
+ *
+ * The pool grows by doubling; a connection holds at most {@link MAX_RECORDS}.
+ */
+import { assert, CHECKED } from "../base/assert.js";
+import type { RecoveryRow } from "./recovery-row.js";
+import { after, diff, notAfter, type Seq } from "./seq.js";
+
+/** Bits of a record's flags. */
+export const SACKED = 1;
+export const LOST = 2;
+/** Sent again, and that transmission is deemed in flight. */
+export const RETRANS = 4;
+/** Was ever sent again: its delivery gives no RTT sample (Karn). */
+export const EVER_RETRANS = 8;
+const LANE_1 = 16;
+const LANE_2 = 32;
+const ON_TIME_LIST = 64;
+const ON_LOST_LIST = 128;
+
+export const NO_RECORD = -1;
+/** Records a connection may hold; beyond it new ranges extend the last record. */
+export const MAX_RECORDS = 65_536;
+/** A record covers at most this many bytes. */
+export const MAX_RECORD_BYTES = 65_536;
+
+const SHIFT = 4;
+const SEQ = 0;
+const END = 1;
+const FLAGS = 2;
+const NEXT = 3;
+const PREV = 4;
+const LIST_NEXT = 5;
+const LIST_PREV = 6;
+const LANE_1_NEXT = 7;
+const LANE_1_PREV = 8;
+const LANE_2_NEXT = 9;
+const LANE_2_PREV = 10;
+const XMIT_DOUBLE = 6; // int32s 12 and 13
+
+/** A search that passes more records than this builds the express lane it lacked. */
+const LONG_WALK = 64;
+const PROMOTE_MASK = 31;
+/** A lost record is sorted into its list over at most this many others. */
+const SORT_WALK = 32;
+
+export class SentQueue {
+  private i: Int32Array;
+  private f: Float64Array;
+  private firstFree = 0;
+  private capacity: number;
+  /** Records in use, of all connections. */
+  inUse = 0;
+  /** Records passed by searches, for tests of their cost. */
+  steps = 0;
+
+  constructor(capacity: number) {
+    this.capacity = capacity;
+    this.f = new Float64Array(capacity << (SHIFT - 1));
+    this.i = new Int32Array(this.f.buffer);
+    this.linkFree(0);
+  }
+
+  /** Empties the row's lists without freeing: for a row that was never used. */
+  reset(c: RecoveryRow): void {
+    c.headRecord = c.tailRecord = NO_RECORD;
+    c.timeHead = c.timeTail = NO_RECORD;
+    c.lostHead = c.lostTail = NO_RECORD;
+    c.lane1Head = c.lane2Head = NO_RECORD;
+    c.sackedBytes = c.lostBytes = c.retransBytes = c.recordCount = 0;
+  }
+
+  /** Frees all records of the row. */
+  clear(c: RecoveryRow): void {
+    let r = c.headRecord;
+    while (r !== NO_RECORD) {
+      const next = this.i[(r << SHIFT) + NEXT]!;
+      this.free(r);
+      r = next;
+    }
+    this.reset(c);
+  }
+
+  /** First sequence number of the record. */
+  seqOf(r: number): Seq {
+    return this.i[(r << SHIFT) + SEQ]! as Seq;
+  }
+  /** Sequence number after the record's last. */
+  endOf(r: number): Seq {
+    return this.i[(r << SHIFT) + END]! as Seq;
+  }
+  /** Length in sequence space. */
+  bytesOf(r: number): number {
+    const b = r << SHIFT;
+    return (this.i[b + END]! - this.i[b + SEQ]!) | 0;
+  }
+  flagsOf(r: number): number {
+    return this.i[(r << SHIFT) + FLAGS]!;
+  }
+  /** When it was sent last. */
+  xmitUsOf(r: number): number {
+    return this.f[(r << (SHIFT - 1)) + XMIT_DOUBLE]!;
+  }
+  /** The record that follows in sequence order. */
+  nextOf(r: number): number {
+    return this.i[(r << SHIFT) + NEXT]!;
+  }
+  /** The record that follows in the time list or the lost list. */
+  listNextOf(r: number): number {
+    return this.i[(r << SHIFT) + LIST_NEXT]!;
+  }
+
+  /** Hot path. Bytes between the first and the last record's ends. */
+  outstandingBytes(c: RecoveryRow): number {
+    const head = c.headRecord;
+    return head === NO_RECORD ? 0 : diff(this.endOf(c.tailRecord), this.seqOf(head));
+  }
+
+  /** Hot path. Bytes deemed in the network: `pipe`, RFC 6675 §4. */
+  pipeBytes(c: RecoveryRow): number {
+    const away = c.sackedBytes + c.renoSackedBytes + c.lostBytes - c.retransBytes;
+    const pipe = this.outstandingBytes(c) - away;
+    return pipe > 0 ? pipe : 0;
+  }
+
+  /** Hot path. Appends a range that was sent now; extends the last record when that is exact. */
+  push(c: RecoveryRow, seq: Seq, end: Seq, nowUs: number): void {
+    const tail = c.tailRecord;
+    if (tail !== NO_RECORD && this.mayExtend(c, tail, seq, end, nowUs)) {
+      this.i[(tail << SHIFT) + END] = end;
+      return;
+    }
+    const r = this.take();
+    const i = this.i;
+    const b = r << SHIFT;
+    i[b + SEQ] = seq;
+    i[b + END] = end;
+    i[b + FLAGS] = 0;
+    i[b + NEXT] = NO_RECORD;
+    i[b + PREV] = tail;
+    this.f[(r << (SHIFT - 1)) + XMIT_DOUBLE] = nowUs;
+    if (tail === NO_RECORD) c.headRecord = r;
+    else i[(tail << SHIFT) + NEXT] = r;
+    c.tailRecord = r;
+    c.recordCount = c.recordCount + 1;
+    this.appendTime(c, r);
+  }
+
+  /** Hot path. Frees the head record. Its bytes leave every count. */
+  dropHead(c: RecoveryRow): void {
+    const r = c.headRecord;
+    const next = this.nextOf(r);
+    this.uncount(c, r);
+    this.unlist(c, r);
+    this.leaveLanes(c, r);
+    c.headRecord = next;
+    if (next === NO_RECORD) c.tailRecord = NO_RECORD;
+    else this.i[(next << SHIFT) + PREV] = NO_RECORD;
+    c.recordCount = c.recordCount - 1;
+    this.free(r);
+  }
+
+  /** Cuts the head record's beginning off: its part before `seq` was acknowledged. */
+  trimHead(c: RecoveryRow, seq: Seq): void {
+    const r = c.headRecord;
+    const b = r << SHIFT;
+    const cut = diff(seq, this.seqOf(r));
+    if (CHECKED) assert(cut > 0 && cut < this.bytesOf(r), "trimHead cuts inside the head record");
+    const flags = this.i[b + FLAGS]!;
+    if ((flags & SACKED) !== 0) c.sackedBytes = c.sackedBytes - cut;
+    if ((flags & LOST) !== 0) c.lostBytes = c.lostBytes - cut;
+    if ((flags & RETRANS) !== 0) c.retransBytes = c.retransBytes - cut;
+    this.i[b + SEQ] = seq;
+  }
+
+  /**
+   * Splits a record at `at`, which lies inside; both parts keep its state. Returns the second part,
+   * or NO_RECORD when the connection has too many.
+   */
+  split(c: RecoveryRow, r: number, at: Seq): number {
+    if (CHECKED) {
+      assert(after(at, this.seqOf(r)) && after(this.endOf(r), at), "split is inside the record");
+    }
+    if (c.recordCount >= MAX_RECORDS) return NO_RECORD;
+    const n = this.take();
+    const i = this.i;
+    const b = r << SHIFT;
+    const m = n << SHIFT;
+    i[m + SEQ] = at;
+    i[m + END] = i[b + END]!;
+    i[b + END] = at;
+    i[m + FLAGS] = i[b + FLAGS]! & ~(LANE_1 | LANE_2);
+    this.f[(n << (SHIFT - 1)) + XMIT_DOUBLE] = this.xmitUsOf(r);
+    const next = i[b + NEXT]!;
+    i[m + NEXT] = next;
+    i[m + PREV] = r;
+    i[b + NEXT] = n;
+    if (next === NO_RECORD) c.tailRecord = n;
+    else i[(next << SHIFT) + PREV] = n;
+    c.recordCount = c.recordCount + 1;
+    if ((i[b + FLAGS]! & (ON_TIME_LIST | ON_LOST_LIST)) !== 0) this.listAfter(c, n, r);
+    return n;
+  }
+
+  /**
+   * The record was delivered out of order; merges it with SACKED neighbours. Returns the record
+   * that now covers it.
+   */
+  markSacked(c: RecoveryRow, r: number): number {
+    this.uncount(c, r);
+    this.unlist(c, r);
+    const b = r << SHIFT;
+    this.i[b + FLAGS] = (this.i[b + FLAGS]! & ~(LOST | RETRANS)) | SACKED;
+    c.sackedBytes = c.sackedBytes + this.bytesOf(r);
+    const next = this.i[b + NEXT]!;
+    if (next !== NO_RECORD && (this.flagsOf(next) & SACKED) !== 0) this.absorbNext(c, r);
+    const prev = this.i[b + PREV]!;
+    if (prev === NO_RECORD || (this.flagsOf(prev) & SACKED) === 0) return r;
+    this.absorbNext(c, prev);
+    return prev;
+  }
+
+  /** The record, or its last retransmission, is deemed lost: it waits to be sent again. */
+  markLost(c: RecoveryRow, r: number): void {
+    const b = r << SHIFT;
+    const flags = this.i[b + FLAGS]!;
+    if ((flags & ON_LOST_LIST) !== 0) return;
+    const bytes = this.bytesOf(r);
+    if ((flags & LOST) === 0) c.lostBytes = c.lostBytes + bytes;
+    if ((flags & RETRANS) !== 0) c.retransBytes = c.retransBytes - bytes;
+    if ((flags & SACKED) !== 0) c.sackedBytes = c.sackedBytes - bytes;
+    this.unlist(c, r);
+    this.i[b + FLAGS] = (this.i[b + FLAGS]! & ~(RETRANS | SACKED)) | LOST;
+    this.insertLost(c, r);
+  }
+
+  /** A reduction was undone: all that was deemed lost is in flight after all. */
+  unmarkAllLost(c: RecoveryRow): void {
+    let hint = NO_RECORD;
+    for (let r = c.headRecord; r !== NO_RECORD; r = this.nextOf(r)) {
+      const flags = this.flagsOf(r);
+      if ((flags & LOST) === 0) continue;
+      c.lostBytes = c.lostBytes - this.bytesOf(r);
+      this.i[(r << SHIFT) + FLAGS] = flags & ~LOST;
+      if ((flags & ON_LOST_LIST) === 0) continue;
+      this.unlist(c, r);
+      this.insertTime(c, r, hint);
+      hint = r;
+    }
+  }
+
+  /** The peer took back what it SACKed (RFC 2018 §8): all SACKed records are in flight again. */
+  forgetSacks(c: RecoveryRow): void {
+    let hint = NO_RECORD;
+    for (let r = c.headRecord; r !== NO_RECORD; r = this.nextOf(r)) {
+      const flags = this.flagsOf(r);
+      if ((flags & SACKED) === 0) continue;
+      c.sackedBytes = c.sackedBytes - this.bytesOf(r);
+      this.i[(r << SHIFT) + FLAGS] = flags & ~SACKED;
+      this.insertTime(c, r, hint);
+      hint = r;
+    }
+  }
+
+  /** The record was sent again. */
+  markRetransmitted(c: RecoveryRow, r: number, nowUs: number): void {
+    const b = r << SHIFT;
+    const flags = this.i[b + FLAGS]!;
+    if ((flags & RETRANS) === 0) c.retransBytes = c.retransBytes + this.bytesOf(r);
+    this.unlist(c, r);
+    this.i[b + FLAGS] = (this.i[b + FLAGS]! & ~SACKED) | RETRANS | EVER_RETRANS;
+    this.f[(r << (SHIFT - 1)) + XMIT_DOUBLE] = nowUs;
+    this.appendTime(c, r);
+  }
+
+  /** The record that holds `seq`, or NO_RECORD when it is outside of what is outstanding. */
+  find(c: RecoveryRow, seq: Seq): number {
+    const tail = c.tailRecord;
+    if (tail === NO_RECORD || notAfter(this.endOf(tail), seq)) return NO_RECORD;
+    if (notAfter(this.seqOf(tail), seq)) return tail;
+    if (after(this.seqOf(c.headRecord), seq)) return NO_RECORD;
+    const express = this.walkLane2(c, seq);
+    let r = this.walkLane1(c, seq, express);
+    if (r === NO_RECORD) r = c.headRecord;
+    let mark = r;
+    let passed = 0;
+    while (notAfter(this.endOf(r), seq)) {
+      r = this.nextOf(r);
+      if ((++passed & PROMOTE_MASK) === 0 && passed > LONG_WALK) mark = this.promote1(c, r, mark);
+    }
+    this.steps += passed;
+    return r;
+  }
+
+  private mayExtend(c: RecoveryRow, tail: number, seq: Seq, end: Seq, nowUs: number): boolean {
+    const b = tail << SHIFT;
+    if (c.recordCount >= MAX_RECORDS) return true;
+    // Only whole segments before it, so that counts of segments (bytes / MSS) stay exact.
+    if (this.f[(tail << (SHIFT - 1)) + XMIT_DOUBLE]! !== nowUs) return false;
+    if ((this.i[b + FLAGS]! & (SACKED | LOST | EVER_RETRANS)) !== 0) return false;
+    const first = this.i[b + SEQ]!;
+    const held = (seq - first) | 0;
+    return ((end - first) | 0) <= MAX_RECORD_BYTES && c.sndMss > 0 && held % c.sndMss === 0;
+  }
+
+  /** Takes the record's bytes out of the counts of its state. */
+  private uncount(c: RecoveryRow, r: number): void {
+    const flags = this.flagsOf(r);
+    if ((flags & (SACKED | LOST | RETRANS)) === 0) return;
+    const bytes = this.bytesOf(r);
+    if ((flags & SACKED) !== 0) c.sackedBytes = c.sackedBytes - bytes;
+    if ((flags & LOST) !== 0) c.lostBytes = c.lostBytes - bytes;
+    if ((flags & RETRANS) !== 0) c.retransBytes = c.retransBytes - bytes;
+  }
+
+  /** `r` takes over the range of the SACKED record after it. */
+  private absorbNext(c: RecoveryRow, r: number): void {
+    const i = this.i;
+    const b = r << SHIFT;
+    const n = i[b + NEXT]!;
+    const m = n << SHIFT;
+    const next = i[m + NEXT]!;
+    this.leaveLanes(c, n);
+    i[b + END] = i[m + END]!;
+    i[b + FLAGS] = i[b + FLAGS]! | (i[m + FLAGS]! & EVER_RETRANS);
+    i[b + NEXT] = next;
+    if (next === NO_RECORD) c.tailRecord = r;
+    else i[(next << SHIFT) + PREV] = r;
+    c.recordCount = c.recordCount - 1;
+    this.free(n);
+  }
+
+  // The time list and the lost list.
+
+  private appendTime(c: RecoveryRow, r: number): void {
+    const i = this.i;
+    const b = r << SHIFT;
+    const last = c.timeTail;
+    i[b + LIST_NEXT] = NO_RECORD;
+    i[b + LIST_PREV] = last;
+    i[b + FLAGS] = i[b + FLAGS]! | ON_TIME_LIST;
+    if (last === NO_RECORD) c.timeHead = r;
+    else i[(last << SHIFT) + LIST_NEXT] = r;
+    c.timeTail = r;
+  }
+
+  /**
+   * Puts a record back where its time of transmission belongs; the search starts at `hint`, the
+   * record put back before, because many come in order.
+   */
+  private insertTime(c: RecoveryRow, r: number, hint: number): void {
+    const xmitUs = this.xmitUsOf(r);
+    const end = this.endOf(r);
+    const isLater = hint !== NO_RECORD && !this.isSentAfter(hint, xmitUs, end);
+    let before = isLater ? hint : NO_RECORD;
+    let next = isLater ? this.listNextOf(hint) : c.timeHead;
+    while (next !== NO_RECORD && !this.isSentAfter(next, xmitUs, end)) {
+      before = next;
+      next = this.listNextOf(next);
+    }
+    this.i[(r << SHIFT) + FLAGS] = this.flagsOf(r) | ON_TIME_LIST;
+    this.listAfter(c, r, before);
+  }
+
+  /** RACK_sent_after, RFC 8985 §6.2: the record was sent after (`xmitUs`, `end`). */
+  isSentAfter(r: number, xmitUs: number, end: Seq): boolean {
+    const sentUs = this.xmitUsOf(r);
+    return sentUs > xmitUs || (sentUs === xmitUs && after(this.endOf(r), end));
+  }
+
+  private insertLost(c: RecoveryRow, r: number): void {
+    const seq = this.seqOf(r);
+    this.i[(r << SHIFT) + FLAGS] = this.flagsOf(r) | ON_LOST_LIST;
+    let before = c.lostTail;
+    if (before !== NO_RECORD && after(this.seqOf(c.lostHead), seq)) before = NO_RECORD;
+    for (let n = 0; n < SORT_WALK && before !== NO_RECORD; n++) {
+      if (after(seq, this.seqOf(before))) break;
+      before = this.i[(before << SHIFT) + LIST_PREV]!;
+    }
+    this.listAfter(c, r, before);
+  }
+
+  /** Links `r`, whose flag says which list, after `before`, or first. */
+  private listAfter(c: RecoveryRow, r: number, before: number): void {
+    const i = this.i;
+    const b = r << SHIFT;
+    const isTime = (i[b + FLAGS]! & ON_TIME_LIST) !== 0;
+    const first = isTime ? c.timeHead : c.lostHead;
+    const next = before === NO_RECORD ? first : i[(before << SHIFT) + LIST_NEXT]!;
+    i[b + LIST_PREV] = before;
+    i[b + LIST_NEXT] = next;
+    if (before !== NO_RECORD) i[(before << SHIFT) + LIST_NEXT] = r;
+    else if (isTime) c.timeHead = r;
+    else c.lostHead = r;
+    if (next !== NO_RECORD) i[(next << SHIFT) + LIST_PREV] = r;
+    else if (isTime) c.timeTail = r;
+    else c.lostTail = r;
+  }
+
+  private unlist(c: RecoveryRow, r: number): void {
+    const i = this.i;
+    const b = r << SHIFT;
+    const flags = i[b + FLAGS]!;
+    if ((flags & (ON_TIME_LIST | ON_LOST_LIST)) === 0) return;
+    const isTime = (flags & ON_TIME_LIST) !== 0;
+    const next = i[b + LIST_NEXT]!;
+    const prev = i[b + LIST_PREV]!;
+    if (prev !== NO_RECORD) i[(prev << SHIFT) + LIST_NEXT] = next;
+    else if (isTime) c.timeHead = next;
+    else c.lostHead = next;
+    if (next !== NO_RECORD) i[(next << SHIFT) + LIST_PREV] = prev;
+    else if (isTime) c.timeTail = prev;
+    else c.lostTail = prev;
+    i[b + FLAGS] = flags & ~(ON_TIME_LIST | ON_LOST_LIST);
+  }
+
+  // The express lanes: every record of lane 2 is in lane 1.
+
+  private walkLane2(c: RecoveryRow, seq: Seq): number {
+    let r = c.lane2Head;
+    if (r === NO_RECORD || after(this.seqOf(r), seq)) return NO_RECORD;
+    for (;;) {
+      const next = this.i[(r << SHIFT) + LANE_2_NEXT]!;
+      if (next === NO_RECORD || after(this.seqOf(next), seq)) return r;
+      r = next;
+      this.steps++;
+    }
+  }
+
+  private walkLane1(c: RecoveryRow, seq: Seq, from: number): number {
+    let r = from === NO_RECORD ? c.lane1Head : from;
+    if (r === NO_RECORD || after(this.seqOf(r), seq)) return NO_RECORD;
+    let mark = from;
+    let passed = 0;
+    for (;;) {
+      const next = this.i[(r << SHIFT) + LANE_1_NEXT]!;
+      if (next === NO_RECORD || after(this.seqOf(next), seq)) break;
+      r = next;
+      if ((++passed & PROMOTE_MASK) === 0 && passed > LONG_WALK) mark = this.promote2(c, r, mark);
+    }
+    this.steps += passed;
+    return r;
+  }
+
+  /** Adds `r` to lane 1; the last record of the lane before it is `before`, if that is in the lane. */
+  private promote1(c: RecoveryRow, r: number, before: number): number {
+    const i = this.i;
+    const b = r << SHIFT;
+    const isFirst = (this.flagsOf(before) & LANE_1) === 0;
+    const next = isFirst ? c.lane1Head : i[(before << SHIFT) + LANE_1_NEXT]!;
+    i[b + LANE_1_NEXT] = next;
+    i[b + LANE_1_PREV] = isFirst ? NO_RECORD : before;
+    if (isFirst) c.lane1Head = r;
+    else i[(before << SHIFT) + LANE_1_NEXT] = r;
+    if (next !== NO_RECORD) i[(next << SHIFT) + LANE_1_PREV] = r;
+    i[b + FLAGS] = i[b + FLAGS]! | LANE_1;
+    return r;
+  }
+
+  /** The same for lane 2; `before` may be NO_RECORD. */
+  private promote2(c: RecoveryRow, r: number, before: number): number {
+    const i = this.i;
+    const b = r << SHIFT;
+    const next = before === NO_RECORD ? c.lane2Head : i[(before << SHIFT) + LANE_2_NEXT]!;
+    i[b + LANE_2_NEXT] = next;
+    i[b + LANE_2_PREV] = before;
+    if (before === NO_RECORD) c.lane2Head = r;
+    else i[(before << SHIFT) + LANE_2_NEXT] = r;
+    if (next !== NO_RECORD) i[(next << SHIFT) + LANE_2_PREV] = r;
+    i[b + FLAGS] = i[b + FLAGS]! | LANE_2;
+    return r;
+  }
+
+  private leaveLanes(c: RecoveryRow, r: number): void {
+    const i = this.i;
+    const b = r << SHIFT;
+    const flags = i[b + FLAGS]!;
+    if ((flags & LANE_1) === 0) return;
+    const next = i[b + LANE_1_NEXT]!;
+    const prev = i[b + LANE_1_PREV]!;
+    if (prev === NO_RECORD) c.lane1Head = next;
+    else i[(prev << SHIFT) + LANE_1_NEXT] = next;
+    if (next !== NO_RECORD) i[(next << SHIFT) + LANE_1_PREV] = prev;
+    if ((flags & LANE_2) !== 0) this.leaveLane2(c, b);
+    i[b + FLAGS] = flags & ~(LANE_1 | LANE_2);
+  }
+
+  private leaveLane2(c: RecoveryRow, b: number): void {
+    const next = this.i[b + LANE_2_NEXT]!;
+    const prev = this.i[b + LANE_2_PREV]!;
+    if (prev === NO_RECORD) c.lane2Head = next;
+    else this.i[(prev << SHIFT) + LANE_2_NEXT] = next;
+    if (next !== NO_RECORD) this.i[(next << SHIFT) + LANE_2_PREV] = prev;
+  }
+
+  // The pool.
+
+  private take(): number {
+    if (this.firstFree === NO_RECORD) this.grow();
+    const r = this.firstFree;
+    this.firstFree = this.i[(r << SHIFT) + NEXT]!;
+    this.inUse++;
+    return r;
+  }
+
+  private free(r: number): void {
+    this.i[(r << SHIFT) + NEXT] = this.firstFree;
+    this.firstFree = r;
+    this.inUse--;
+  }
+
+  private grow(): void {
+    const old = this.capacity;
+    const f = new Float64Array(this.f.length * 2);
+    f.set(this.f);
+    this.f = f;
+    this.i = new Int32Array(f.buffer);
+    this.capacity = old * 2;
+    this.linkFree(old);
+  }
+
+  private linkFree(from: number): void {
+    for (let r = from; r < this.capacity; r++) {
+      this.i[(r << SHIFT) + NEXT] = r + 1 < this.capacity ? r + 1 : NO_RECORD;
+    }
+    this.firstFree = from;
+  }
+}
