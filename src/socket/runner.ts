@@ -79,6 +79,11 @@ export class Runner {
       throw new RangeError(`runner: expected yieldUs of 0 or more, got ${this.yieldUs}`);
   }
 
+  /** Whether it waits for a frame, a timer or a call. */
+  get isSleeping(): boolean {
+    return this.state === State.SLEEPING;
+  }
+
   /** Starts to drive a host. */
   add(driven: Driven): void {
     if (this.driven.includes(driven)) return;
