@@ -161,6 +161,7 @@ class Flow {
       if (n <= 0) break;
       this.sendNew(n, nowUs);
     }
+    rec.outputDone(c, this.unsentBytes() === 0, nowUs);
     this.arm();
   }
 

@@ -21,7 +21,7 @@ import { currentSsthresh } from "./reduction.js";
 import { enterLoss } from "./rto.js";
 import { msOf, noteMinRtt, resetRtt, sampleRtt } from "./rtt.js";
 import { applyAck, applySack } from "./sack.js";
-import { LOST, NO_RECORD, SentQueue } from "./sent-queue.js";
+import { NO_RECORD, SentQueue } from "./sent-queue.js";
 import { advance, after, before, notAfter, type Seq, seqOf } from "./seq.js";
 import {
   clearTimer,
@@ -170,7 +170,6 @@ export class Recovery {
       probeSent(c, false, end);
       restartRto(c, nowUs);
     }
-    this.noteUsage(c, end);
     const kind = c.timerKind;
     if (kind === TimerKind.NONE || kind === TimerKind.PROBE) restartTimer(q, c, nowUs);
   }
@@ -275,6 +274,23 @@ export class Recovery {
   }
 
   /**
+   * Hot path. The output pass has sent what it could; `isApplicationLimited`: there was no more to
+   * send. Notes how much of cwnd is used, in windows that end when their last byte is acknowledged:
+   * a cwnd that is not filled does not grow (RFC 7661 §4.3, Linux's tcp_cwnd_validate).
+   */
+  outputDone(c: RecoveryRow, isApplicationLimited: boolean, _nowUs: number): void {
+    const flight = this.queue.pipeBytes(c);
+    const isFull = flight + (isApplicationLimited ? 0 : c.sndMss - 1) >= c.cwnd;
+    const wasFull = (c.recoveryFlags & RecoveryFlags.CWND_LIMITED) !== 0;
+    const isNewWindow = notAfter(c.cwndUsageSeq, c.sndUna);
+    if (!isFull && !isNewWindow && (wasFull || flight <= c.maxFlightBytes)) return;
+    if (isFull) c.recoveryFlags = c.recoveryFlags | RecoveryFlags.CWND_LIMITED;
+    else c.recoveryFlags = c.recoveryFlags & ~RecoveryFlags.CWND_LIMITED;
+    c.maxFlightBytes = flight;
+    c.cwndUsageSeq = c.sndNxt;
+  }
+
+  /**
    * Before new data are sent: after a pause of more than an RTO, cwnd is halved for each RTO of it,
    * down to the initial window (RFC 5681 §4.1, RFC 2861 §3.1).
    */
@@ -293,10 +309,11 @@ export class Recovery {
   }
 
   /**
-   * `c.sndMss` is smaller than before because the path takes no more: what was sent in larger
-   * segments is lost, without a sign of congestion (RFC 1191 §6.4). Ask `nextRetransmit` then.
+   * `c.sndMss` changed from `oldMss`. When it is smaller because the path takes no more, what was sent
+   * in larger segments is lost, without a sign of congestion (RFC 1191 §6.4): ask `nextRetransmit`.
    */
-  onMssReduced(c: RecoveryRow): void {
+  onMssChange(c: RecoveryRow, oldMss: number, _nowUs: number): void {
+    if (c.sndMss >= oldMss) return;
     const q = this.queue;
     const d = this.d.clear();
     let r = c.timeHead;
@@ -411,7 +428,8 @@ export class Recovery {
   private countDelivery(c: RecoveryRow, d: Delivery): void {
     if (d.ackedBytes > 0) c.bytesAcked = c.bytesAcked + d.ackedBytes;
     if (d.deliveredBytes === 0) return;
-    c.deliveredSegments = (c.deliveredSegments + Math.ceil(d.deliveredBytes / c.sndMss)) | 0;
+    const n = d.deliveredBytes <= c.sndMss ? 1 : Math.ceil(d.deliveredBytes / c.sndMss);
+    c.deliveredSegments = (c.deliveredSegments + n) | 0;
   }
 
   private countRetransmission(c: RecoveryRow, bytes: number, nowUs: number): void {
@@ -427,7 +445,7 @@ export class Recovery {
   private timeout(c: RecoveryRow, d: Delivery, nowUs: number): number {
     if ((c.recoveryFlags & RecoveryFlags.ESTABLISHED) === 0) {
       c.recoveryFlags = c.recoveryFlags | RecoveryFlags.SYN_LOST;
-      if ((this.queue.flagsOf(c.headRecord) & LOST) === 0) this.queue.markLost(c, c.headRecord);
+      this.queue.markLost(c, c.headRecord);
       c.backoff = c.backoff + 1;
     } else {
       enterLoss(this.queue, c, d, nowUs);
@@ -461,18 +479,5 @@ export class Recovery {
   private isCwndLimited(c: RecoveryRow): boolean {
     if ((c.recoveryFlags & RecoveryFlags.CWND_LIMITED) !== 0) return true;
     return c.cwnd < c.ssthresh && c.cwnd < 2 * c.maxFlightBytes;
-  }
-
-  /** Hot path. Notes how much of cwnd is used, in windows that end when their last byte is acknowledged. */
-  private noteUsage(c: RecoveryRow, end: Seq): void {
-    const flight = this.queue.pipeBytes(c);
-    const isFull = flight + c.sndMss > c.cwnd;
-    const wasFull = (c.recoveryFlags & RecoveryFlags.CWND_LIMITED) !== 0;
-    const isNewWindow = notAfter(c.cwndUsageSeq, c.sndUna);
-    if (!isFull && !isNewWindow && (wasFull || flight <= c.maxFlightBytes)) return;
-    if (isFull) c.recoveryFlags = c.recoveryFlags | RecoveryFlags.CWND_LIMITED;
-    else c.recoveryFlags = c.recoveryFlags & ~RecoveryFlags.CWND_LIMITED;
-    c.maxFlightBytes = flight;
-    c.cwndUsageSeq = end;
   }
 }
