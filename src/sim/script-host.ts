@@ -14,6 +14,7 @@ import { HEADROOM_BYTES, Pool, PoolMemory } from "../ring/pool.js";
 import { Family, type OptionName } from "../socket/linux-options.js";
 import { Stack } from "../socket/stack.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
+import * as ethernet from "../wire/ethernet.js";
 import { patternByte, type ScriptEnd } from "./script-segment.js";
 import type { ScriptedPeerOptions, TestedHost } from "./scripted-peer.js";
 import { Simulation } from "./simulation.js";
@@ -64,8 +65,10 @@ export class ScriptHost implements TestedHost {
     this.mac = link.a.mac;
     this.wire = link.b;
     this.stack = new Stack({ pool: this.pool, seed: 1 });
-    this.stack.addInterface(link.a, { addresses: [`${this.address}/24`] });
-    this.stack.ip.addNeighbour(peer.address, peer.mac);
+    const { ip } = this.stack;
+    const iface = ip.addInterface(link.a, { addresses: [`${this.address}/24`] });
+    const { mac } = peer;
+    ip.neighbours.addPermanent(iface, peer.address, ethernet.high(mac, 0), ethernet.low(mac, 0));
     this.simulation.add(this.stack);
     this.settle();
     this.frames.length = 0; // announcements of a new host are no business of a script
