@@ -110,7 +110,7 @@ export class ScriptHost implements TestedHost {
   }
 
   async close(): Promise<void> {
-    this.stack.close();
+    this.stack.ip.close();
   }
 
   /** Slots that nobody holds: a script must leave as many as it found, once its host is closed. */
