@@ -163,7 +163,7 @@ export class ScriptHost implements TestedHost {
   }
 
   private newSocket(): TcpSocket {
-    const socket = this.stack.tcpSocket(Family.INET);
+    const socket = this.stack.tcpSocket(Family.INET)!; // a fresh stack has rows
     for (const [name, value] of this.pendingOptions) apply(socket, name, value);
     return socket;
   }
