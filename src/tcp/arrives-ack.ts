@@ -44,7 +44,9 @@ export function checkAck(t: TcpCore): boolean {
   // An old ACK says nothing new, but its text may.
   if (before(s.ack, c.sndUna)) return true;
   takeAck(t);
-  return c.state !== State.FREE && c.state !== State.CLOSED;
+  if (c.state !== State.FREE && c.state !== State.CLOSED) return true;
+  t.consume(); // the ACK of our FIN was the last thing to wait for
+  return false;
 }
 
 /** SYN-RECEIVED: the ACK of our SYN, or RST for another. */
@@ -61,7 +63,8 @@ function completeHandshake(t: TcpCore): boolean {
   t.recovery.onAck(c, t.ackInfo, t.nowUs);
   c.sndUna = advance(c.iss, 1);
   becomeEstablished(t);
-  c.sndWnd = s.window << (c.scales & 0xff);
+  // The SYN-ACK of a simultaneous open is a SYN: its window is not scaled.
+  c.sndWnd = s.is(tcp.SYN) ? s.window : s.window << (c.scales & 0xff);
   c.sndMaxWnd = c.sndWnd;
   c.sndWl1 = s.seq;
   c.sndWl2 = s.ack;
@@ -98,8 +101,10 @@ export function takeAck(t: TcpCore): void {
   const s = t.segment;
   const window = s.window << (c.scales & 0xff);
   const isNews = after(s.ack, c.sndUna);
-  // RFC 9293 §3.10.7.4, in Linux's form: a larger window at the same numbers counts too.
-  const mayMove = isNews || after(s.seq, c.sndWl1) || (s.seq === c.sndWl1 && window > c.sndWnd);
+  // RFC 9293 §3.10.7.4. Deviation: at the same numbers only a larger window counts, or a closed
+  // one, as in Linux: a smaller one is an old segment that was overtaken.
+  const mayMove =
+    isNews || after(s.seq, c.sndWl1) || (s.seq === c.sndWl1 && (window > c.sndWnd || window === 0));
   const windowChanged = mayMove && window !== c.sndWnd;
   c.retries &= isNews ? ~(PROBES | TIMEOUTS) : ~PROBES;
   if (c.sndNxt !== c.sndUna) {

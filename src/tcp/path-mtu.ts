@@ -30,7 +30,7 @@ export function followPathMtu(t: TcpCore): void {
   if (mss === oldMss) return;
   if (mss < oldMss) t.counts[t.k.mtuReductions]! += 1;
   c.sndMss = mss;
-  if (c.has(TcbFlags.RECOVERING)) t.recovery.onMssChange(c, oldMss, t.nowUs);
+  if (mss < oldMss && c.has(TcbFlags.RECOVERING)) t.recovery.onMssReduced(c);
   t.want(Pending.OUTPUT | Pending.RETRANSMIT);
 }
 

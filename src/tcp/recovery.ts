@@ -13,7 +13,7 @@ import { Algorithm, grow, paused, resetCongestion } from "./congestion.js";
 import { Delivery } from "./delivery.js";
 import { FastRecovery } from "./fast-recovery.js";
 import { INFINITE_SSTHRESH } from "./new-reno.js";
-import { blackHoleOnTimeout } from "./plpmtud.js";
+import { blackHoleOnTimeout, liftBlackHoleLimit } from "./plpmtud.js";
 import { prrOnAck } from "./prr.js";
 import { adaptReoWnd, markLost, resetRack } from "./rack.js";
 import { RecoveryFlags, type RecoveryRow, RecoveryState, TimerKind } from "./recovery-row.js";
@@ -57,6 +57,8 @@ export const AckResult = {
   DUPLICATE: 32,
   /** Forward progress that proves the path works (RFC 4861 §7.3.1). */
   PROGRESS: 64,
+  /** The limit that a black hole had set is gone: compute `c.sndMss` anew. */
+  MSS_LIFTED: 128,
 } as const;
 
 /** What {@link Recovery.onTimer} asks for. */
@@ -128,7 +130,7 @@ export class Recovery {
         0;
     c.maxCwnd = MAX_CWND_BYTES;
     c.algorithm = this.settings.algorithm;
-    c.probeHighBytes = c.probeLowBytes = 0;
+    c.blackHoleMss = 0;
   }
 
   /**
@@ -163,6 +165,7 @@ export class Recovery {
    */
   sent(c: RecoveryRow, seq: Seq, end: Seq, nowUs: number): void {
     const q = this.queue;
+    const isSameTurn = c.lastSendUs === nowUs && q.outstandingBytes(c) > c.sndMss;
     q.push(c, seq, end, nowUs);
     c.lastSendUs = nowUs;
     if (c.recoveryState >= RecoveryState.CWR) c.prrOutBytes = c.prrOutBytes + ((end - seq) | 0);
@@ -170,8 +173,11 @@ export class Recovery {
       probeSent(c, false, end);
       restartRto(c, nowUs);
     }
+    this.noteUsage(c, end);
     const kind = c.timerKind;
-    if (kind === TimerKind.NONE || kind === TimerKind.PROBE) restartTimer(q, c, nowUs);
+    if (kind === TimerKind.NONE || (kind === TimerKind.PROBE && !isSameTurn)) {
+      restartTimer(q, c, nowUs);
+    }
   }
 
   /**
@@ -274,23 +280,6 @@ export class Recovery {
   }
 
   /**
-   * Hot path. The output pass has sent what it could; `isApplicationLimited`: there was no more to
-   * send. Notes how much of cwnd is used, in windows that end when their last byte is acknowledged:
-   * a cwnd that is not filled does not grow (RFC 7661 §4.3, Linux's tcp_cwnd_validate).
-   */
-  outputDone(c: RecoveryRow, isApplicationLimited: boolean, _nowUs: number): void {
-    const flight = this.queue.pipeBytes(c);
-    const isFull = flight + (isApplicationLimited ? 0 : c.sndMss - 1) >= c.cwnd;
-    const wasFull = (c.recoveryFlags & RecoveryFlags.CWND_LIMITED) !== 0;
-    const isNewWindow = notAfter(c.cwndUsageSeq, c.sndUna);
-    if (!isFull && !isNewWindow && (wasFull || flight <= c.maxFlightBytes)) return;
-    if (isFull) c.recoveryFlags = c.recoveryFlags | RecoveryFlags.CWND_LIMITED;
-    else c.recoveryFlags = c.recoveryFlags & ~RecoveryFlags.CWND_LIMITED;
-    c.maxFlightBytes = flight;
-    c.cwndUsageSeq = c.sndNxt;
-  }
-
-  /**
    * Before new data are sent: after a pause of more than an RTO, cwnd is halved for each RTO of it,
    * down to the initial window (RFC 5681 §4.1, RFC 2861 §3.1).
    */
@@ -309,11 +298,10 @@ export class Recovery {
   }
 
   /**
-   * `c.sndMss` changed from `oldMss`. When it is smaller because the path takes no more, what was sent
-   * in larger segments is lost, without a sign of congestion (RFC 1191 §6.4): ask `nextRetransmit`.
+   * `c.sndMss` is smaller than before because the path takes no more: what was sent in larger
+   * segments is lost, without a sign of congestion (RFC 1191 §6.4). Ask `nextRetransmit` then.
    */
-  onMssChange(c: RecoveryRow, oldMss: number, _nowUs: number): void {
-    if (c.sndMss >= oldMss) return;
+  onMssReduced(c: RecoveryRow): void {
     const q = this.queue;
     const d = this.d.clear();
     let r = c.timeHead;
@@ -358,7 +346,9 @@ export class Recovery {
     this.countDelivery(c, d);
     if (this.isCwndLimited(c)) grow(c, ack.ack, d.deliveredBytes, rttUs, nowUs);
     restartTimer(q, c, nowUs);
-    return AckResult.NEW_DATA | AckResult.PROGRESS;
+    const result = AckResult.NEW_DATA | AckResult.PROGRESS;
+    const isLifted = c.blackHoleMss !== 0 && liftBlackHoleLimit(c, nowUs);
+    return isLifted ? result | AckResult.MSS_LIFTED : result;
   }
 
   private troubledAck(c: RecoveryRow, d: Delivery, ack: AckInfo, nowUs: number): number {
@@ -449,7 +439,7 @@ export class Recovery {
       c.backoff = c.backoff + 1;
     } else {
       enterLoss(this.queue, c, d, nowUs);
-      if (this.settings.detectsBlackHoles) blackHoleOnTimeout(this.queue, c);
+      if (this.settings.detectsBlackHoles) blackHoleOnTimeout(this.queue, c, nowUs);
     }
     restartRto(c, nowUs);
     return TimerResult.RTO;
@@ -479,5 +469,21 @@ export class Recovery {
   private isCwndLimited(c: RecoveryRow): boolean {
     if ((c.recoveryFlags & RecoveryFlags.CWND_LIMITED) !== 0) return true;
     return c.cwnd < c.ssthresh && c.cwnd < 2 * c.maxFlightBytes;
+  }
+
+  /**
+   * Hot path. Notes how much of cwnd is used, in windows that end when their last byte is
+   * acknowledged: a cwnd that is not filled does not grow (RFC 7661 §4.3, Linux's tcp_cwnd_validate).
+   */
+  private noteUsage(c: RecoveryRow, end: Seq): void {
+    const flight = this.queue.pipeBytes(c);
+    const isFull = flight + c.sndMss > c.cwnd;
+    const wasFull = (c.recoveryFlags & RecoveryFlags.CWND_LIMITED) !== 0;
+    const isNewWindow = notAfter(c.cwndUsageSeq, c.sndUna);
+    if (!isFull && !isNewWindow && (wasFull || flight <= c.maxFlightBytes)) return;
+    if (isFull) c.recoveryFlags = c.recoveryFlags | RecoveryFlags.CWND_LIMITED;
+    else c.recoveryFlags = c.recoveryFlags & ~RecoveryFlags.CWND_LIMITED;
+    c.maxFlightBytes = flight;
+    c.cwndUsageSeq = end;
   }
 }

@@ -10,6 +10,9 @@
 import type { RecoveryRow } from "./recovery-row.js";
 
 // @rfc 6298 §2.1 yes
+// @rfc 6298 §2.2 yes
+// @rfc 6298 §2.3 yes
+// @rfc 6298 §2.4 deviates
 export const INITIAL_RTO_US = 1_000_000;
 export const MIN_RTO_US = 200_000;
 export const MAX_RTO_US = 120_000_000;

@@ -106,7 +106,7 @@ export function adjustBuffer(t: TcpCore): void {
     if (t.settings.moderateRcvbuf && !c.has(TcbFlags.RCVBUF_LOCKED)) {
       // Slow start doubles what comes in a round trip: leave room for it to do so once more.
       const previous = c.rcvSpaceBytes > 0 ? c.rcvSpaceBytes : copied;
-      const base = 2 * copied + 16 * c.rcvMss;
+      const base = 2 * copied + 16 * (c.ownMss & 0xffff);
       const wanted = base + 2 * Math.floor(base * ((copied - previous) / previous));
       const limit = Math.min(wanted, t.settings.rmemMaxBytes);
       if (limit > c.rcvBufBytes) c.rcvBufBytes = limit;
@@ -132,5 +132,5 @@ export function startAutotuning(t: TcpCore): void {
   c.rcvCopied = c.rcvNxt;
   c.rcvRttSeq = c.rcvAdv;
   c.rcvRttMs = t.nowMs;
-  c.rcvSpaceBytes = Math.min(openBytes(t), 10 * c.rcvMss);
+  c.rcvSpaceBytes = Math.min(openBytes(t), 10 * (c.ownMss & 0xffff));
 }
