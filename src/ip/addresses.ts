@@ -13,13 +13,13 @@ import { commonBits, fullBits, samePrefix } from "./prefix.js";
 const SCAN_MAX = 8;
 
 export class Addresses {
-  private readonly interfaces: readonly (Interface | null)[];
+  private readonly interfaces: readonly Interface[];
   private words4 = new Int32Array(0);
   private readonly set4 = new Set<number>();
   private broadcasts4 = new Int32Array(0);
   private locals6: IpAddress[] = [];
 
-  constructor(interfaces: readonly (Interface | null)[]) {
+  constructor(interfaces: readonly Interface[]) {
     this.interfaces = interfaces;
   }
 
@@ -71,7 +71,7 @@ export class Addresses {
   /** The interface that owns an address, or null. */
   interfaceOf(a: IpAddress): Interface | null {
     for (const [owned, iface] of this.all()) if (owned.address.equals(a)) return iface;
-    return a.isLoopback ? (this.interfaces[1] ?? null) : null;
+    return a.isLoopback ? (this.interfaces[0] ?? null) : null;
   }
 
   /** The interface whose subnet's broadcast address this is, or null. */
@@ -125,7 +125,6 @@ export class Addresses {
   /** Every address with its interface. */
   *all(): Generator<[InterfaceAddress, Interface]> {
     for (const iface of this.interfaces) {
-      if (iface === null) continue;
       for (const a of iface.addresses) yield [a, iface];
     }
   }

@@ -1,6 +1,6 @@
 /**
  * ICMP for IPv6 (RFC 4443): answers echo, reports errors, hears of them, and hands neighbour
- * discovery to `nd.ts`.
+ * discovery to `nd.ts` and listener discovery to `mld.ts`.
  */
 import { copyWithin } from "../base/bytes.js";
 import { fold } from "../base/checksum.js";
@@ -10,6 +10,7 @@ import { Drop } from "../wire/drop.js";
 import * as wire from "../wire/icmpv6.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv6 from "../wire/ipv6.js";
+import * as mld from "../wire/mld.js";
 import * as nd from "../wire/nd.js";
 import * as pseudo from "../wire/pseudo-header.js";
 import { IcmpLimit } from "./icmp-limit.js";
@@ -47,6 +48,7 @@ export class Icmpv6 implements Transport {
     if (type === wire.ECHO_REQUEST) this.answerEcho(slot, info);
     else if (type === wire.ECHO_REPLY) this.ip.echo.receive(slot, info, wire.echoId(b, at));
     else if (nd.isType(type)) this.ip.nd.receive(slot, info);
+    else if (mld.isType(type)) this.ip.mld.receive(slot, info);
     else if (type >= wire.UNREACHABLE && type <= wire.PARAMETER_PROBLEM) this.takeError(slot, info);
     else this.ip.drop(slot, Drop.ICMP6_BAD_TYPE);
   }

@@ -6,11 +6,12 @@
  * protocol number. Nothing here reads a clock, throws on a packet, or calls a user.
  */
 import { Counters } from "../base/counters.js";
-import { ENETUNREACH } from "../base/errno.js";
+import { ENETUNREACH, ENODEV } from "../base/errno.js";
 import { IpAddress as Address, ANY4, type IpAddress } from "../base/ip-address.js";
 import { Random } from "../base/random.js";
 import { NEVER } from "../base/time.js";
-import type { Device } from "../nic/device.js";
+import { Capability, type Device } from "../nic/device.js";
+import { Offload } from "../nic/offload.js";
 import { ArenaChecksum } from "../ring/arena-checksum.js";
 import { Batch } from "../ring/batch.js";
 import type { Pool } from "../ring/pool.js";
@@ -24,11 +25,13 @@ import { EchoSockets } from "./echo.js";
 import { FrameInput } from "./frame-input.js";
 import { Icmpv4 } from "./icmpv4.js";
 import { Icmpv6 } from "./icmpv6.js";
+import { Igmp } from "./igmp.js";
 import { AddressOrigin, Interface, type InterfaceAddress } from "./interface.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
 import { Ipv6Input } from "./ipv6-input.js";
 import { LOOPBACK_MTU_BYTES, LoopbackDevice } from "./loopback.js";
+import { Mld } from "./mld.js";
 import { MulticastFilters, STACK } from "./multicast.js";
 import { ALL_NODES, Nd } from "./nd.js";
 import type { Neighbour } from "./neighbour.js";
@@ -51,6 +54,7 @@ import type { Transport } from "./transport.js";
 
 export interface IpParts {
   readonly pool: Pool;
+  readonly checksum?: ArenaChecksum;
   readonly random?: Random;
   /** At least eight secret bytes: they key the path table. */
   readonly secret?: Uint8Array;
@@ -69,6 +73,8 @@ export interface InterfaceOptions {
   readonly detectDuplicates?: boolean;
   /** Whether to ask routers to advertise at start; default false. */
   readonly solicitRouters?: boolean;
+  /** Whether received TCP segments are joined in software; default false. */
+  readonly coalesce?: boolean;
   /** Whether router advertisements and redirects are obeyed; default true. */
   readonly acceptRouters?: boolean;
 }
@@ -94,20 +100,25 @@ const FOR_EVER: AddressLife = {
   validUntilUs: NEVER,
 };
 
+const TX_ALL: number =
+  Capability.TX_CHECKSUM | Capability.TX_TSO4 | Capability.TX_TSO6 | Capability.TX_USO;
 const ALL_SYSTEMS: IpAddress = Address.parse("224.0.0.1");
 const LINK_LOCAL_PREFIX: IpAddress = Address.parse("fe80::");
 
 export class Ip {
   readonly pool: Pool;
   readonly bytes: Uint8Array;
+  /** The pool's bytes for whole words: one check and one load where single bytes take four. */
+  readonly view: DataView;
   readonly checksum: ArenaChecksum;
   readonly random: Random;
   readonly counters: Counters<IpCounter> = new Counters("ip", IP_COUNTERS);
   readonly drops: Counters<DropName> = new Counters("drop", DROP_MEANINGS);
   /** Time of this turn. */
   nowUs: number;
-  /** By index; [0] is unused, [1] is `lo`. */
-  readonly interfaces: (Interface | null)[] = [null];
+  /** Those that exist, in the order of their index; the first is `lo`. */
+  readonly interfaces: Interface[] = [];
+  private readonly byIndex: (Interface | null)[] = [null];
   readonly loopback: LoopbackDevice;
   readonly lo: Interface;
   readonly addresses: Addresses;
@@ -124,6 +135,8 @@ export class Ip {
   readonly routers: Routers;
   readonly icmp4: Icmpv4;
   readonly icmp6: Icmpv6;
+  readonly igmp: Igmp;
+  readonly mld: Mld;
   readonly echo: EchoSockets;
   readonly input4: Ipv4Input;
   readonly input6: Ipv6Input;
@@ -145,7 +158,8 @@ export class Ip {
       (secret[i]! << 24) | (secret[i + 1]! << 16) | (secret[i + 2]! << 8) | secret[i + 3]!;
     this.pool = parts.pool;
     this.bytes = parts.pool.bytes;
-    this.checksum = new ArenaChecksum(parts.pool.memory.arena);
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
+    this.checksum = parts.checksum ?? new ArenaChecksum(parts.pool.memory.arena);
     this.random = parts.random ?? new Random(word(0) ^ word(4));
     this.nowUs = parts.nowUs ?? 0;
     this.readiness = parts.readiness ?? NO_SINK;
@@ -162,12 +176,15 @@ export class Ip {
     this.routers = new Routers(this);
     this.icmp4 = new Icmpv4(this);
     this.icmp6 = new Icmpv6(this);
+    this.igmp = new Igmp(this);
+    this.mld = new Mld(this);
     this.echo = new EchoSockets(this);
     this.input4 = new Ipv4Input(this);
     this.input6 = new Ipv6Input(this);
     this.frames = new FrameInput(this);
     this.transports[protocols.ICMPV4] = this.icmp4;
     this.transports[protocols.ICMPV6] = this.icmp6;
+    this.transports[protocols.IGMP] = this.igmp;
     this.loopback = new LoopbackDevice(parts.pool, 1);
     this.lo = this.add(this.loopback, "lo", LOOPBACK_MTU_BYTES, true);
     this.addAddress(this.lo, "127.0.0.1/8");
@@ -177,11 +194,20 @@ export class Ip {
   // Configuration
 
   /** Adds an interface around a device of this stack's pool. */
-  addInterface(device: Device, options: InterfaceOptions = {}): Interface {
+  addInterface(bare: Device, options: InterfaceOptions = {}): Interface {
+    const device = this.completed(bare, options.coalesce === true);
     const mtu = Math.min(options.mtuBytes ?? device.mtuBytes, device.mtuBytes);
     const iface = this.add(device, options.name ?? device.name, mtu, false);
     if (options.acceptRouters === false) this.refusesRouters.add(iface);
     if (options.detectDuplicates === true) this.detectsDuplicates.add(iface);
+    this.igmp.addInterface(iface);
+    this.mld.addInterface(iface);
+    iface.filters.listener = {
+      filterChanged: (group, before, after) => {
+        if (group.isV4) this.igmp.filterChanged(iface, group, before, after);
+        else this.mld.filterChanged(iface, group, before, after);
+      },
+    };
     iface.filters.set(STACK, ALL_SYSTEMS, ALL_SOURCES);
     if (mtu >= ipv6.MIN_MTU_BYTES) iface.filters.set(STACK, ALL_NODES, ALL_SOURCES);
     if (options.linkLocal !== false && mtu >= ipv6.MIN_MTU_BYTES) {
@@ -194,10 +220,19 @@ export class Ip {
     return iface;
   }
 
+  /** The device, or software around it for what it cannot do. */
+  private completed(device: Device, coalesce: boolean): Device {
+    const can = device.capabilities;
+    const mayJoin = coalesce && (can & Capability.RX_COALESCE) === 0;
+    if ((can & TX_ALL) === TX_ALL && !mayJoin) return device;
+    return new Offload(device, this.pool, { coalesce: mayJoin });
+  }
+
   private add(device: Device, name: string, mtuBytes: number, isLoopback: boolean): Interface {
-    const index = this.interfaces.length;
+    const index = this.byIndex.length;
     const filters = new MulticastFilters();
     const iface = new Interface({ index, name, device, mtuBytes, isLoopback, filters }, this);
+    this.byIndex.push(iface);
     this.interfaces.push(iface);
     return iface;
   }
@@ -207,14 +242,22 @@ export class Ip {
     for (const a of [...iface.addresses]) this.removeAddress(iface, a.address);
     this.routes.remove((r) => r.iface === iface);
     this.neighbours.removeAll(iface);
+    this.igmp.removeInterface(iface);
+    this.mld.removeInterface(iface);
     iface.discard(Drop.DEVICE_GONE);
     iface.device.close();
-    this.interfaces[iface.index] = null;
+    this.byIndex[iface.index] = null;
+    this.interfaces.splice(this.interfaces.indexOf(iface), 1);
     this.addressesChanged();
   }
 
+  /** The interface of an index, or null. */
+  interfaceAt(index: number): Interface | null {
+    return this.byIndex[index] ?? null;
+  }
+
   interfaceByName(name: string): Interface | null {
-    return this.interfaces.find((i) => i !== null && i.name === name) ?? null;
+    return this.interfaces.find((i) => i.name === name) ?? null;
   }
 
   /** Adds `10.0.0.1/24` or `fd00::1/64`, its connected route, and tells the neighbours. */
@@ -295,11 +338,15 @@ export class Ip {
     this.paths.invalidate();
   }
 
-  /** Adds a route; throws `TypeError` for one that cannot be. */
-  addRoute(options: RouteOptions): void {
+  /**
+   * Adds a route. 0; -ENODEV when there is no such interface; -ENETUNREACH when no interface is given
+   * and the gateway is on no connected subnet. Throws `TypeError` for text that is no address.
+   */
+  addRoute(options: RouteOptions): number {
     const prefix = parsePrefix(options.destination);
     const gateway = options.gateway === undefined ? null : Address.parse(options.gateway);
     const iface = this.routeInterface(options, gateway);
+    if (typeof iface === "number") return iface;
     const destination = new Address();
     maskTo(prefix.address, fullBits(prefix), destination);
     this.routes.add({
@@ -313,22 +360,14 @@ export class Ip {
       expiresAtUs: NEVER,
     });
     this.paths.invalidate();
+    return 0;
   }
 
-  private routeInterface(options: RouteOptions, gateway: IpAddress | null): Interface {
+  private routeInterface(options: RouteOptions, gateway: IpAddress | null): Interface | number {
     if (typeof options.iface === "object") return options.iface;
-    if (options.iface !== undefined) {
-      const named = this.interfaceByName(options.iface);
-      if (named === null) throw new TypeError(`route: there is no interface ${options.iface}`);
-      return named;
-    }
+    if (options.iface !== undefined) return this.interfaceByName(options.iface) ?? -ENODEV;
     const onLink = gateway === null ? null : this.routes.find(gateway, 0, () => true);
-    if (onLink === null || onLink.gateway !== null) {
-      throw new TypeError(
-        `route to ${options.destination}: expected an interface, or a gateway on a connected subnet`,
-      );
-    }
-    return onLink.iface;
+    return onLink === null || onLink.gateway !== null ? -ENETUNREACH : onLink.iface;
   }
 
   /** Removes the user's routes to a destination (through one gateway, if given); returns how many. */
@@ -441,9 +480,8 @@ export class Ip {
   receiveAll(nowUs: number): number {
     this.nowUs = nowUs;
     let frames = 0;
-    for (let i = this.interfaces.length - 1; i > 0; i--) {
-      const iface = this.interfaces[i];
-      if (iface === null || iface === undefined) continue;
+    for (let i = this.interfaces.length - 1; i >= 0; i--) {
+      const iface = this.interfaces[i]!;
       iface.device.receive(nowUs, this.batch);
       if (this.batch.n === 0) continue;
       frames += this.batch.n;
@@ -466,13 +504,15 @@ export class Ip {
     this.nd.runTimers(nowUs);
     this.routers.runTimers(nowUs);
     this.reassembly.runTimers(nowUs);
+    this.igmp.runTimers(nowUs);
+    this.mld.runTimers(nowUs);
     this.pathMtu.runTimers(nowUs);
   }
 
   /** Hands queued frames to the devices. */
   flush(nowUs: number): void {
     this.nowUs = nowUs;
-    for (let i = 1; i < this.interfaces.length; i++) this.interfaces[i]?.flush(nowUs);
+    for (let i = 0; i < this.interfaces.length; i++) this.interfaces[i]!.flush(nowUs);
   }
 
   /** When `runTimers` or a device next has something to do. */
@@ -482,11 +522,12 @@ export class Ip {
       this.nd.nextDeadlineUs(),
       this.routers.nextDeadlineUs(),
       this.reassembly.nextDeadlineUs(),
+      this.igmp.nextDeadlineUs(),
+      this.mld.nextDeadlineUs(),
       this.pathMtu.nextDeadlineUs(),
     );
-    for (let i = 1; i < this.interfaces.length; i++) {
-      const device = this.interfaces[i]?.device;
-      if (device !== undefined) soonest = Math.min(soonest, device.nextDeadlineUs());
+    for (let i = 0; i < this.interfaces.length; i++) {
+      soonest = Math.min(soonest, this.interfaces[i]!.device.nextDeadlineUs());
     }
     return soonest;
   }
@@ -496,7 +537,6 @@ export class Ip {
     this.neighbours.removeAll(null);
     this.reassembly.close();
     for (const iface of this.interfaces) {
-      if (iface === null) continue;
       iface.discard(Drop.DEVICE_GONE);
       iface.device.close();
     }

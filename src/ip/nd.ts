@@ -48,7 +48,7 @@ export class Nd {
   receive(slot: number, info: PacketInfo): void {
     const b = this.ip.bytes;
     const reason = wire.check(b, info.l4At, info.end, info.l3At);
-    const iface = this.ip.interfaces[info.ifIndex] ?? null;
+    const iface = this.ip.interfaceAt(info.ifIndex);
     if (reason !== Drop.NONE || iface === null) {
       this.ip.drop(slot, reason === Drop.NONE ? Drop.ND_BAD_ADDRESS : reason);
       return;

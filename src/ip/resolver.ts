@@ -61,7 +61,7 @@ export class Resolver {
   private buildUnicast(dst: IpAddress, src: IpAddress | null, ifIndex: number): Path | null {
     const route = this.ip.routes.find(dst, ifIndex, (r) => this.isUsable(r, dst));
     let iface = route?.iface ?? null;
-    if (iface === null && ifIndex !== 0) iface = this.ip.interfaces[ifIndex] ?? null;
+    if (iface === null && ifIndex !== 0) iface = this.ip.interfaceAt(ifIndex);
     if (iface === null || iface.isLoopback) return this.fail(ENETUNREACH);
     const nextHop = route?.gateway ?? dst;
     const from = src ?? route?.src ?? this.ip.addresses.source(iface, dst, nextHop);
@@ -78,13 +78,13 @@ export class Resolver {
 
   /** The interface for groups and 255.255.255.255: the one given, the route's, or the first. */
   private groupInterface(dst: IpAddress, src: IpAddress | null, ifIndex: number): Interface | null {
-    if (ifIndex !== 0) return this.ip.interfaces[ifIndex] ?? null;
+    if (ifIndex !== 0) return this.ip.interfaceAt(ifIndex);
     const owner = src === null ? null : this.ip.addresses.interfaceOf(src);
     if (owner !== null && !owner.isLoopback) return owner;
     const route = this.ip.routes.find(dst, 0, (r) => r.iface.device.isUp);
     if (route !== null) return route.iface;
     for (const iface of this.ip.interfaces) {
-      if (iface !== null && !iface.isLoopback && iface.device.isUp) return iface;
+      if (!iface.isLoopback && iface.device.isUp) return iface;
     }
     return null;
   }
