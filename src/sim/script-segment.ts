@@ -81,9 +81,8 @@ export function buildFrame(
     urgentPointer: segment.urgent ?? 0,
   });
   b.set(optionBytes, at + tcp.HEADER_BYTES);
-  for (let i = 0; i < segment.length; i++) {
-    b[at + headerBytes + i] = patternByte(segment.seq - 1 + i);
-  }
+  const first = segment.flags.includes("S") ? segment.seq : segment.seq - 1; // SYN takes a number
+  for (let i = 0; i < segment.length; i++) b[at + headerBytes + i] = patternByte(first + i);
   b[at + 12] = (wordValue(segment, "doff", headerBytes >> 2) << 4) & 0xf0;
   if (segment.words.includes("rsv")) b[at + 12]! |= 0x0e;
   tcp.fillChecksum(b, at, end, pseudoHeader.sum(from.address, to.address, PROTOCOL_TCP, bytes));

@@ -7,7 +7,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { IpAddress } from "../../src/base/ip-address.js";
 import { monotonicUs } from "../../src/base/time.js";
@@ -52,7 +52,8 @@ export class LinuxTestedHost implements TestedHost {
   readonly mac: Uint8Array;
   readonly address: IpAddress;
   readonly port = 8000;
-  readonly toleranceUs = 30_000;
+  /** Microseconds; to be raised where a case fails only because the machine is busy. */
+  toleranceUs = 30_000;
   private readonly fd: number;
   private readonly program: ChildProcessWithoutNullStreams;
   private readonly answers: AsyncIterator<string>;
@@ -116,7 +117,7 @@ export class LinuxTestedHost implements TestedHost {
         return { frame: this.memory.slice(at, at + this.lengths[0]!), atUs: monotonicUs() };
       }
       if (monotonicUs() >= untilUs) return null;
-      await nextTurn();
+      await delay(1);
     }
   }
 
