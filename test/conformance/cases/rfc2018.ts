@@ -1,6 +1,6 @@
 /** RFC 2018, Selective Acknowledgment, and RFC 2883, its extension for duplicates. */
 import type { ConformanceCase } from "../case.js";
-import { ACCEPTED_TS, segments } from "./handshakes.js";
+import { ACCEPTED_SACK, ACCEPTED_TS, segments } from "./handshakes.js";
 
 const ACCEPTED = `
   listen
@@ -108,7 +108,7 @@ export const RFC2018: readonly ConformanceCase[] = [
   },
   {
     title: "§5 several holes are filled without sending again what was selectively acknowledged",
-    script: `${ACCEPTED}
+    script: `${ACCEPTED_SACK}
       write 8000
       ${segments(8)}
       +0.05 < . 1:1(0) ack 1 win 65535 <sack 1001:2001,nop,nop>
@@ -122,7 +122,7 @@ export const RFC2018: readonly ConformanceCase[] = [
   },
   {
     title: "§3 SACK blocks outside of what was sent are ignored",
-    script: `${ACCEPTED}
+    script: `${ACCEPTED_SACK}
       write 3000
       ${segments(3)}
       +0.05 < . 1:1(0) ack 1 win 65535 <sack 5001:6001,nop,nop>
