@@ -33,7 +33,7 @@ function isNewer(sources, target) {
 }
 
 const words = (text) => (text ?? "").split(" ").filter((word) => word !== "");
-const compiler = words(process.env.CC ?? "cc");
+const compiler = words(process.env.CC || "cc");
 
 function hasCompiler() {
   return spawnSync(compiler[0], ["--version"], { stdio: "ignore" }).status === 0;
@@ -62,7 +62,7 @@ function compile(sources, target) {
   if (status !== 0) {
     rmSync(temporary, { force: true });
     console.error(stderr.trim());
-    const missing = stderr.includes("stdio.h") || stderr.includes("errno.h");
+    const missing = /fatal error: .*\.h/.test(stderr);
     const install = missing ? "; install the C library headers: apt-get install libc6-dev" : "";
     fail(`the native addon does not compile with ${compiler.join(" ")}${install}`);
   }

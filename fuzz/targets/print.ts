@@ -1,24 +1,34 @@
-/** The one-line and the verbose printer, which decode whatever they are given. */
+/** Packets as text, for every decoded link type and with all details: bytes outside do not matter. */
 import { CapturedPacket } from "../../src/wire/capture-file.js";
+import * as linkType from "../../src/wire/link-type.js";
 import { PacketPrinter } from "../../src/wire/print.js";
 import { describeInPlaces, type Target } from "../target.js";
 
-const packet = new CapturedPacket();
+const TYPES = [
+  linkType.EN10MB,
+  linkType.RAW,
+  linkType.NULL,
+  linkType.LINUX_SLL,
+  linkType.LINUX_SLL2,
+];
 
-function print(b: Uint8Array, at: number, end: number): string {
+/** The first byte chooses the link type and whether the capture cut the packet. */
+function describe(b: Uint8Array, at: number, end: number): string {
+  if (end === at) return "";
+  const packet = new CapturedPacket();
   packet.bytes = b;
-  packet.at = at;
+  packet.at = at + 1;
   packet.end = end;
-  packet.lengthBytes = end - at;
-  packet.linkType = 1;
-  const brief = new PacketPrinter({ linkHeader: true }).line(packet);
-  return `${brief}\n${new PacketPrinter({ verbose: true, absoluteSequence: true }).line(packet)}`;
+  packet.linkType = TYPES[b[at]! % TYPES.length]!;
+  packet.lengthBytes = end - at - 1 + (b[at]! >= 128 ? 100 : 0);
+  return [{}, { verbose: true, linkHeader: true }, { quiet: true }]
+    .map((options) => new PacketPrinter(options).line(packet))
+    .join("\n");
 }
 
 export const target: Target = {
   name: "print",
-  summary: "Ethernet frames as text, brief and verbose",
-  corpus: "frame",
-  maxBytes: 512,
-  run: (input) => describeInPlaces(input, print),
+  summary: "packets through the tcpdump-like printer",
+  maxBytes: 400,
+  run: (input) => describeInPlaces(input, describe),
 };

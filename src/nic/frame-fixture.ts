@@ -89,7 +89,7 @@ export function frame(pool: Pool, s: FrameSpec = {}): number {
     tcp.writeControl(b, l4, l4Bytes, s.flags ?? tcp.ACK, s.window ?? 1000);
     b.set(s.options ?? [], l4 + tcp.HEADER_BYTES);
   } else {
-    udp.write(b, l4, s.srcPort ?? 1000, 53, payload.length);
+    udp.write(b, l4, s.srcPort ?? 1000, 7, payload.length);
   }
   b.set(payload, l4 + l4Bytes);
   const pseudoSum = s.v6 === true ? pseudoHeader.sum6 : pseudoHeader.sum4;

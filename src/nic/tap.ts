@@ -22,10 +22,12 @@ import { EAGAIN, EBADFD, EINVAL, EIO } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
-import { BIG_SLOT_BYTES, FrameFlags, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
+import { BIG_SLOT_BYTES, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
 import { closeFd, silenceFd } from "../sys/fd.js";
 import * as sys from "../sys/tap.js";
+import { TapQueue } from "../sys/tap-queue.js";
 import { Capability, DEVICE_COUNTERS, type Device, type DeviceCounter } from "./device.js";
+import { setLinkFlags } from "./frame-slots.js";
 import * as virtio from "./virtio-header.js";
 
 /**
@@ -111,31 +113,25 @@ export class TapDevice implements Device {
   readonly wakeFd: number;
 
   private readonly pool: Pool;
+  private readonly queue: TapQueue;
   private isLinkUp = true;
   private isClosed = false;
   /** The interface was deleted: nothing more comes from it. */
   private isGone = false;
 
-  /** Posted small slots and where frames go in them, from 0 to `nSmall`. */
+  /** Posted small slots, from 0 to `nSmall`, at the queue's places of the same index. */
   private readonly smallSlots = new Int32Array(BATCH_FRAMES);
-  private readonly smallAts = new Int32Array(BATCH_FRAMES);
   private nSmall = 0;
   /** As above, big slots; the last one is the kept one. */
   private readonly bigSlots = new Int32Array(BIG_POSTED);
-  private readonly bigAts = new Int32Array(BIG_POSTED);
   private nBig = 0;
   /** Big slots handed out during this call. */
   private bigUsed = 0;
-  private readonly rxLengths = new Int32Array(BATCH_FRAMES);
-  private readonly rxSizes = Int32Array.of(0, 0, SMALL_ROOM_BYTES, BIG_ROOM_BYTES);
   /**
    * Frames to ask for: twice as many as last time, so that a lone frame, the case where latency
    * counts, is not followed by a read that finds nothing.
    */
   private burst = 1;
-
-  private readonly txAts = new Int32Array(BATCH_FRAMES);
-  private readonly txLengths = new Int32Array(BATCH_FRAMES);
 
   private readonly rxFrames: number;
   private readonly rxBytes: number;
@@ -163,6 +159,12 @@ export class TapDevice implements Device {
     this.txBytes = this.counters.index("txBytes");
     this.txFull = this.counters.index("txFull");
     this.txErrors = this.counters.index("txErrors");
+    this.queue = new TapQueue(tap.fd, pool.bytes, {
+      frames: BATCH_FRAMES,
+      bigFrames: BIG_POSTED,
+      smallRoomBytes: SMALL_ROOM_BYTES,
+      bigRoomBytes: BIG_ROOM_BYTES,
+    });
     this.postBig();
     if (this.nBig === 0) throw new RangeError("tap: expected a pool with free big slots, got none");
   }
@@ -188,16 +190,7 @@ export class TapDevice implements Device {
     if (this.isClosed || this.isGone) return;
     const asked = this.post(Math.min(BATCH_FRAMES - batch.n, this.burst));
     if (asked === 0) return;
-    this.rxSizes[0] = asked;
-    this.rxSizes[1] = this.nBig;
-    const n = sys.receiveFrames(
-      this.wakeFd,
-      this.pool.bytes,
-      this.smallAts,
-      this.bigAts,
-      this.rxLengths,
-      this.rxSizes,
-    );
+    const n = this.queue.receive(asked, this.nBig);
     if (n < 0) {
       this.burst = 1;
       if (n !== -EAGAIN) this.receiveFailed(n);
@@ -216,7 +209,7 @@ export class TapDevice implements Device {
       const slot = pool.take();
       if (slot === NO_SLOT) break;
       this.smallSlots[this.nSmall] = slot;
-      this.smallAts[this.nSmall] = pool.base(slot) + RX_FRAME_OFFSET;
+      this.queue.smallAts[this.nSmall] = pool.base(slot) + RX_FRAME_OFFSET;
       this.nSmall = (this.nSmall + 1) | 0;
     }
     if (this.nBig < BIG_POSTED) this.postBig();
@@ -230,7 +223,7 @@ export class TapDevice implements Device {
       const slot = pool.takeBig();
       if (slot === NO_SLOT) return;
       this.bigSlots[this.nBig] = slot;
-      this.bigAts[this.nBig] = pool.base(slot) + RX_FRAME_OFFSET;
+      this.queue.bigAts[this.nBig] = pool.base(slot) + RX_FRAME_OFFSET;
       this.nBig = (this.nBig + 1) | 0;
     }
   }
@@ -238,8 +231,8 @@ export class TapDevice implements Device {
   /** Hot path. Hands read `i` on to the batch; its posted small slot becomes NO_SLOT if it went. */
   private deliver(nowUs: number, batch: Batch, i: number): void {
     const pool = this.pool;
-    const lengthBytes = this.rxLengths[i]!;
-    const headerAt = this.smallAts[i]! - virtio.HEADER_BYTES;
+    const lengthBytes = this.queue.rxLengths[i]!;
+    const headerAt = this.queue.smallAts[i]! - virtio.HEADER_BYTES;
     const isBig = lengthBytes > SMALL_ROOM_BYTES;
     if (isBig && this.nBig === 1) {
       this.counters.add(this.rxNoSlot, 1);
@@ -259,8 +252,7 @@ export class TapDevice implements Device {
       pool.give(slot);
       return;
     }
-    const groupBit = pool.bytes[at]! & 1;
-    if (groupBit !== 0) pool.flags[slot]! |= groupFlag(pool.bytes, at);
+    setLinkFlags(pool, slot);
     pool.rxTimeUs[slot] = nowUs;
     batch.put(slot);
     this.counters.add(this.rxFrames, 1);
@@ -273,11 +265,11 @@ export class TapDevice implements Device {
       if (this.smallSlots[i] !== NO_SLOT) continue;
       this.nSmall = (this.nSmall - 1) | 0;
       this.smallSlots[i] = this.smallSlots[this.nSmall]!;
-      this.smallAts[i] = this.smallAts[this.nSmall]!;
+      this.queue.smallAts[i] = this.queue.smallAts[this.nSmall]!;
     }
     if (this.bigUsed === 0) return;
     this.bigSlots.copyWithin(0, this.bigUsed, this.nBig);
-    this.bigAts.copyWithin(0, this.bigUsed, this.nBig);
+    this.queue.bigAts.copyWithin(0, this.bigUsed, this.nBig);
     this.nBig = (this.nBig - this.bigUsed) | 0;
   }
 
@@ -293,12 +285,9 @@ export class TapDevice implements Device {
   transmit(_nowUs: number, batch: Batch): number {
     const n = this.prepare(batch);
     if (n === 0 && batch.n > 0) return this.refuseFirst(batch);
-    const sent =
-      this.isClosed || this.isGone
-        ? this.failAll(n)
-        : sys.transmitFrames(this.wakeFd, this.pool.bytes, this.txAts, this.txLengths, n);
+    const sent = this.isClosed || this.isGone ? this.failAll(n) : this.queue.transmit(n);
     if (sent < 0) return this.transmitFailed(batch, n);
-    for (let i = 0; i < sent; i++) this.finish(batch.slots[i]!, this.txLengths[i]!);
+    for (let i = 0; i < sent; i++) this.finish(batch.slots[i]!, this.queue.txLengths[i]!);
     if (sent < n) this.counters.add(this.txFull, 1);
     return sent;
   }
@@ -311,8 +300,8 @@ export class TapDevice implements Device {
       const at = pool.at[slot]!;
       const headerAt = at - virtio.HEADER_BYTES;
       if (headerAt < pool.base(slot) || !virtio.write(pool, slot, headerAt)) return i;
-      this.txAts[i] = at;
-      this.txLengths[i] = pool.end[slot]! - at;
+      this.queue.txAts[i] = at;
+      this.queue.txLengths[i] = pool.end[slot]! - at;
     }
     return batch.n;
   }
@@ -330,7 +319,7 @@ export class TapDevice implements Device {
   }
 
   private failAll(n: number): number {
-    this.txLengths.fill(-EIO, 0, n);
+    this.queue.txLengths.fill(-EIO, 0, n);
     return n;
   }
 
@@ -360,12 +349,7 @@ export class TapDevice implements Device {
     for (let i = 0; i < this.nBig; i++) this.pool.give(this.bigSlots[i]!);
     this.nSmall = 0;
     this.nBig = 0;
+    this.queue.close();
     closeFd(this.wakeFd);
   }
-}
-
-/** Hot path. Which group a destination address with its group bit set means. */
-function groupFlag(b: Uint8Array, at: number): number {
-  for (let i = 0; i < 6; i++) if (b[at + i] !== 0xff) return FrameFlags.LINK_MULTICAST;
-  return FrameFlags.LINK_BROADCAST;
 }

@@ -45,7 +45,10 @@ const DEFAULT_YIELD_US = 200;
 /** Timers of the event loop count milliseconds: what is nearer is polled for. */
 const TIMER_STEP_US = 1_000;
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
-/** Idle passes, an iteration of the event loop apart, before it sleeps: sleeping costs a few µs. */
+/**
+ * Idle passes, an iteration of the event loop apart, before it sleeps. Sleeping costs a few µs, and a
+ * host's deadline does not know what a later host of the same pass has sent it.
+ */
 const IDLE_PASSES = 2;
 
 const State = { IDLE: 0, RUNNING: 1, SCHEDULED: 2, SLEEPING: 3 } as const;
@@ -77,6 +80,11 @@ export class Runner {
     this.yieldUs = options.yieldUs ?? DEFAULT_YIELD_US;
     if (!(this.yieldUs >= 0))
       throw new RangeError(`runner: expected yieldUs of 0 or more, got ${this.yieldUs}`);
+  }
+
+  /** Whether it waits for a frame, a timer or a call. */
+  get isSleeping(): boolean {
+    return this.state === State.SLEEPING;
   }
 
   /** Starts to drive a host. */

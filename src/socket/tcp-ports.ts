@@ -61,7 +61,7 @@ export class TcpPorts {
     else r.portNext[prev] = next;
     if (next !== NONE) r.portPrev[next] = prev;
     if (!r.has(row, RowFlags.SHARED_PORT)) this.exclusive[port]! -= 1;
-    r.set(row, RowFlags.HAS_PORT | RowFlags.SHARED_PORT, false);
+    r.set(row, RowFlags.HAS_PORT | RowFlags.SHARED_PORT | RowFlags.LISTENERS_PORT, false);
   }
 
   /** Whether nobody holds the port, or only connections that chose it for themselves. */
@@ -196,7 +196,7 @@ export class TcpPorts {
     return first;
   }
 
-  /** 0: does not match. 8 for the very address, 2 for the interface, 1 for the family. */
+  /** 0: does not match; else 2, and 8 for the very address, 2 for the interface, 1 for IPv4. */
   private score(row: number, local: IpAddress, ifIndex: number): number {
     const r = this.rows;
     const bound = r.ifIndex[row]!;

@@ -17,6 +17,8 @@ export const RowFlags = {
   HAS_PORT: 1 << 4,
   /** The port came from `connect`, so that it may be shared by connections to other peers. */
   SHARED_PORT: 1 << 5,
+  /** The port came from the listener. */
+  LISTENERS_PORT: 1 << 8,
   /** The row is in the port's list of listeners. */
   LISTENS: 1 << 6,
   /** `connect` or `bind` fixed the address; a `bind` to the wildcard did not. */
@@ -27,6 +29,11 @@ export const RowFlags = {
 const INHERITED = RowFlags.REUSE_ADDRESS | RowFlags.REUSE_PORT | RowFlags.V6ONLY | RowFlags.FAMILY6;
 
 export const NONE = -1;
+
+/** Places of the settings in the `ip4` and `ip6` columns. */
+export const TOS_SHIFT = 8;
+export const PMTU_SHIFT = 16;
+export const MIN_TTL_SHIFT = 24;
 
 export class TcpRows {
   /** {@link RowFlags}. */
@@ -42,9 +49,12 @@ export class TcpRows {
   ifIndex: Int32Array;
   /** User that owns the socket; SO_REUSEPORT groups do not cross users. */
   owner: Int32Array;
-  /** IP_TTL in bits 0 to 7 (0: default), IP_TOS in 8 to 15, IP_MTU_DISCOVER in 16 to 18. */
+  /**
+   * IP_TTL in bits 0 to 7 (0: default), IP_TOS in 8 to 15, IP_MTU_DISCOVER plus 1 in 16 to 18
+   * (0: default), IP_MINTTL in 24 to 31.
+   */
   ip4: Int32Array;
-  /** The same for IPv6: IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER. */
+  /** The same for IPv6: IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MINHOPCOUNT. */
   ip6: Int32Array;
   private capacity: number;
 

@@ -16,6 +16,11 @@ export interface WaiterHandle {
   readonly waiter: unique symbol;
 }
 
+/** What a TAP's queue is to JavaScript: opaque. */
+export interface TapQueueHandle {
+  readonly tapQueue: unique symbol;
+}
+
 /** The functions of native/addon/, where each is described. */
 export interface Addon {
   fdClose(fd: number): number;
@@ -44,21 +49,24 @@ export interface Addon {
   tapName(fd: number): string | number;
   tapHeader(fd: number): number;
   tapOffload(fd: number, wanted: number): number;
-  tapReceive(
+  tapQueueOpen(
     fd: number,
     memory: Uint8Array,
     smallAts: Int32Array,
     bigAts: Int32Array,
-    lengths: Int32Array,
-    sizes: Int32Array,
-  ): number;
-  tapTransmit(
-    fd: number,
-    memory: Uint8Array,
-    ats: Int32Array,
-    lengths: Int32Array,
+    rxLengths: Int32Array,
+    txAts: Int32Array,
+    txLengths: Int32Array,
+  ): TapQueueHandle | number;
+  tapQueueClose(queue: TapQueueHandle): number;
+  tapReceive(
+    queue: TapQueueHandle,
     n: number,
+    nBig: number,
+    smallRoomBytes: number,
+    bigRoomBytes: number,
   ): number;
+  tapTransmit(queue: TapQueueHandle, n: number): number;
   interfaceMac(name: string, out: Uint8Array): number;
   interfaceSetMac(name: string, mac: Uint8Array): number;
   interfaceMtu(name: string): number;

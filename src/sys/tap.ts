@@ -138,32 +138,3 @@ function configureHints(name: string, setting: string): Hints {
 function missingHint(name: string): Hints {
   return { [errno.ENODEV]: `there is no interface ${name} in this network namespace` };
 }
-
-/**
- * Hot path. Reads frames into slots, see native/addon/tap-frames.c: how many, or a negative error
- * number. `sizes` holds how many small places, how many big places, and the room in each.
- */
-export function receiveFrames(
-  fd: number,
-  memory: Uint8Array,
-  smallAts: Int32Array,
-  bigAts: Int32Array,
-  lengths: Int32Array,
-  sizes: Int32Array,
-): number {
-  return addon().tapReceive(fd, memory, smallAts, bigAts, lengths, sizes);
-}
-
-/**
- * Hot path. Writes `n` frames: how many the kernel dealt with, or a negative error number. A length
- * becomes a negative error number where the kernel refused the frame.
- */
-export function transmitFrames(
-  fd: number,
-  memory: Uint8Array,
-  ats: Int32Array,
-  lengths: Int32Array,
-  n: number,
-): number {
-  return addon().tapTransmit(fd, memory, ats, lengths, n);
-}

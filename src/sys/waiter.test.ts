@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { closeFd, createEvent, drainEvent, signalEvent } from "./fd.js";
+import { closeFd, createEvent, drainEvent, signalEvent, silenceFd } from "./fd.js";
 import { FdWaiter } from "./waiter.js";
 
 const openFds = () => readdirSync("/proc/self/fd").length;
@@ -89,6 +89,23 @@ test("a removed descriptor wakes nobody, and adding one twice is EEXIST", async 
   assert.equal(wakes, 0);
   waiter.close();
   closeFd(fd);
+});
+
+test("descriptors that left by themselves may be removed, and wake nobody", async () => {
+  const waiter = new FdWaiter();
+  const [closed, silenced] = [createEvent(), createEvent()];
+  for (const fd of [closed, silenced]) {
+    waiter.add(fd);
+    signalEvent(fd);
+  }
+  closeFd(closed);
+  silenceFd(silenced);
+  waiter.arm(() => assert.fail("woken"));
+  await turns(50);
+  waiter.remove(closed);
+  waiter.remove(silenced);
+  waiter.close();
+  closeFd(silenced);
 });
 
 test("a closed waiter is inert: close again, disarm, and a clear refusal to arm", () => {

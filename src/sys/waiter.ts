@@ -11,6 +11,7 @@
  *
  * Only an armed waiter keeps the process alive, and only when it was armed to do so.
  */
+import { EBADF, ENOENT } from "../base/errno.js";
 import { addon, type WaiterHandle } from "./addon.js";
 import { check, failure } from "./check.js";
 
@@ -32,9 +33,13 @@ export class FdWaiter {
     check(addon().waiterAdd(this.handle, fd), "epoll_ctl");
   }
 
-  /** Stops watching. Call it before the descriptor is closed. */
+  /**
+   * Stops watching; before the descriptor is closed, as its number may soon be another's. One that
+   * has left by itself (closed, or silenced because its device is gone) is no error.
+   */
   remove(fd: number): void {
-    check(addon().waiterRemove(this.handle, fd), "epoll_ctl");
+    const result = addon().waiterRemove(this.handle, fd);
+    if (result !== -ENOENT && result !== -EBADF) check(result, "epoll_ctl");
   }
 
   /**

@@ -5,6 +5,10 @@
 import { growCwnd, slowStart, wholeSegments } from "./new-reno.js";
 import type { RecoveryRow } from "./recovery-row.js";
 
+// @rfc 9438 §4.2 yes
+// @rfc 9438 §4.3 yes
+// @rfc 9438 §4.6 yes
+// @rfc 9438 §4.7 yes
 const C = 0.4;
 export const BETA_CUBIC = 0.7;
 const ALPHA_CUBIC = (3 * (1 - BETA_CUBIC)) / (1 + BETA_CUBIC); // RFC 9438 §4.3: 0.53

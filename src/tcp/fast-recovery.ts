@@ -30,6 +30,9 @@ import { lossOnAck } from "./rto.js";
 import { LOST, NO_RECORD, type SentQueue } from "./sent-queue.js";
 import { advance, after, before } from "./seq.js";
 
+// @rfc 6582 §3.2 yes
+// @rfc 3042 §2 yes
+// @rfc 3168 §6.1.2 yes
 export class FastRecovery {
   /** Microseconds until the reordering timer is due; 0: none is needed. */
   reorderWaitUs = 0;

@@ -8,6 +8,8 @@ import type { RecoveryRow } from "./recovery-row.js";
 import { MAX_RTT_US } from "./rtt.js";
 import { before, type Seq } from "./seq.js";
 
+// @rfc 9406 §4.2 yes
+// @rfc 9406 §4.3 deviates
 const MIN_RTT_THRESH_US = 4_000;
 const MAX_RTT_THRESH_US = 16_000;
 const MIN_RTT_DIVISOR = 8;

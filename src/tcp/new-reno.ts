@@ -6,6 +6,8 @@
  */
 import type { RecoveryRow } from "./recovery-row.js";
 
+// @rfc 5681 §3.1 yes
+// @rfc 3465 §2.3 deviates
 /** RFC 5681 (4): never below two segments. */
 export const MIN_SSTHRESH_SEGMENTS = 2;
 /** "Arbitrarily high" (RFC 5681 §3.1). */

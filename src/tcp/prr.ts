@@ -5,6 +5,7 @@
 import type { Delivery } from "./delivery.js";
 import type { RecoveryRow } from "./recovery-row.js";
 
+// @rfc 9937 §6.2 yes
 /** RFC 9937 §6.1: a reduction begins with `flightBytes` in the network (RecoverFS). */
 export function startPrr(c: RecoveryRow, flightBytes: number): void {
   c.recoverFlightBytes = Math.max(flightBytes, c.sndMss);
@@ -27,5 +28,5 @@ export function prrOnAck(c: RecoveryRow, d: Delivery, pipeBytes: number, isSafeA
     count = Math.min(c.ssthresh - pipeBytes, count);
   }
   if (out === 0) count = Math.max(count, c.sndMss); // the fast retransmission always goes
-  c.cwnd = pipeBytes + Math.max(0, count);
+  c.cwnd = Math.max(c.sndMss, pipeBytes + Math.max(0, count)); // never nothing at all
 }

@@ -2,16 +2,19 @@
  * RACK: loss detection by time, RFC 8985 §6. A segment is lost when one sent sufficiently later was
  * delivered; "sufficiently" is the reordering window, which adapts to the reordering that is seen.
  *
+ * Deviation: the delivery of a retransmission is ignored when its RTT is below half of the least
+ * RTT, not below the least RTT: early in a connection that includes the queue of our own first
+ * window, and ignoring the delivery of a tail loss probe costs a timeout.
  * Deviation: when more than {@link WALK_LIMIT} records wait for the reordering timer, it is set by
  * an upper bound of RFC 8985's maximum, so that an ACK costs a bounded number of steps.
  */
-import type { AckInfo } from "./ack-info.js";
 import type { Delivery } from "./delivery.js";
 import { RecoveryFlags, type RecoveryRow, RecoveryState } from "./recovery-row.js";
-import { msOf } from "./rtt.js";
 import { EVER_RETRANS, NO_RECORD, RETRANS, type SentQueue } from "./sent-queue.js";
 import { after, before, diff, type Seq } from "./seq.js";
 
+// @rfc 8985 §6.2 yes
+// @rfc 8985 §6.3 yes
 /** DupThresh, RFC 8985 §3.3. */
 export const DUP_THRESH = 3;
 /** Linux's tcp_max_reordering. */
@@ -38,15 +41,11 @@ export function rackAdvance(
   xmitUs: number,
   end: Seq,
   flags: number,
-  ack: AckInfo,
   nowUs: number,
 ): void {
   const rttUs = nowUs - xmitUs;
-  if ((flags & EVER_RETRANS) !== 0) {
-    // Is this the delivery of the original? Then its time says nothing about the retransmission.
-    if (ack.hasTs && ((ack.tsEcrMs - msOf(xmitUs)) | 0) < 0) return;
-    if (rttUs < c.minRttUs) return;
-  }
+  // Too early for the retransmission: the original arrived.
+  if ((flags & EVER_RETRANS) !== 0 && rttUs < c.minRttUs / 2) return;
   c.rackRttUs = rttUs;
   d.rackAdvanced = true;
   if ((c.recoveryFlags & RecoveryFlags.RACK) !== 0) {

@@ -124,8 +124,8 @@ const ALGORITHM = 168;
 const FACK_SEQ = 169;
 const DSACK_SEGMENTS = 170;
 const RENO_SACKED_BYTES = 171;
-const PROBE_HIGH_BYTES = 172;
-const PROBE_LOW_BYTES = 173;
+const BLACK_HOLE_MSS = 172;
+const BLACK_HOLE_STAMP_MS = 173;
 const ECN_CE_SEGMENTS = 174;
 const MAX_CWND = 175;
 
@@ -658,20 +658,20 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + RENO_SACKED_BYTES] = v;
   }
 
-  /** PLPMTUD: upper limit of the search for the MSS; 0: no black hole was met. */
-  get probeHighBytes(): number {
-    return this.i[this.at + PROBE_HIGH_BYTES]!;
+  /** Upper limit of the MSS since a black hole was met; 0: none was met. */
+  get blackHoleMss(): number {
+    return this.i[this.at + BLACK_HOLE_MSS]!;
   }
-  set probeHighBytes(v: number) {
-    this.i[this.at + PROBE_HIGH_BYTES] = v;
+  set blackHoleMss(v: number) {
+    this.i[this.at + BLACK_HOLE_MSS] = v;
   }
 
-  /** PLPMTUD: MSS known to work. */
-  get probeLowBytes(): number {
-    return this.i[this.at + PROBE_LOW_BYTES]!;
+  /** When the MSS was reduced for it, milliseconds. */
+  get blackHoleStampMs(): number {
+    return this.i[this.at + BLACK_HOLE_STAMP_MS]!;
   }
-  set probeLowBytes(v: number) {
-    this.i[this.at + PROBE_LOW_BYTES] = v;
+  set blackHoleStampMs(v: number) {
+    this.i[this.at + BLACK_HOLE_STAMP_MS] = v;
   }
 
   /** Segments whose ACK carried ECE. */

@@ -13,7 +13,7 @@ import { Algorithm, grow, paused, resetCongestion } from "./congestion.js";
 import { Delivery } from "./delivery.js";
 import { FastRecovery } from "./fast-recovery.js";
 import { INFINITE_SSTHRESH } from "./new-reno.js";
-import { blackHoleOnTimeout } from "./plpmtud.js";
+import { blackHoleOnTimeout, liftBlackHoleLimit } from "./plpmtud.js";
 import { prrOnAck } from "./prr.js";
 import { adaptReoWnd, markLost, resetRack } from "./rack.js";
 import { RecoveryFlags, type RecoveryRow, RecoveryState, TimerKind } from "./recovery-row.js";
@@ -21,7 +21,7 @@ import { currentSsthresh } from "./reduction.js";
 import { enterLoss } from "./rto.js";
 import { msOf, noteMinRtt, resetRtt, sampleRtt } from "./rtt.js";
 import { applyAck, applySack } from "./sack.js";
-import { LOST, NO_RECORD, SentQueue } from "./sent-queue.js";
+import { NO_RECORD, SentQueue } from "./sent-queue.js";
 import { advance, after, before, notAfter, type Seq, seqOf } from "./seq.js";
 import {
   clearTimer,
@@ -57,6 +57,8 @@ export const AckResult = {
   DUPLICATE: 32,
   /** Forward progress that proves the path works (RFC 4861 §7.3.1). */
   PROGRESS: 64,
+  /** The limit that a black hole had set is gone: compute `c.sndMss` anew. */
+  MSS_LIFTED: 128,
 } as const;
 
 /** What {@link Recovery.onTimer} asks for. */
@@ -128,7 +130,7 @@ export class Recovery {
         0;
     c.maxCwnd = MAX_CWND_BYTES;
     c.algorithm = this.settings.algorithm;
-    c.probeHighBytes = c.probeLowBytes = 0;
+    c.blackHoleMss = 0;
   }
 
   /**
@@ -163,6 +165,7 @@ export class Recovery {
    */
   sent(c: RecoveryRow, seq: Seq, end: Seq, nowUs: number): void {
     const q = this.queue;
+    const isSameTurn = c.lastSendUs === nowUs && q.outstandingBytes(c) > c.sndMss;
     q.push(c, seq, end, nowUs);
     c.lastSendUs = nowUs;
     if (c.recoveryState >= RecoveryState.CWR) c.prrOutBytes = c.prrOutBytes + ((end - seq) | 0);
@@ -172,7 +175,9 @@ export class Recovery {
     }
     this.noteUsage(c, end);
     const kind = c.timerKind;
-    if (kind === TimerKind.NONE || kind === TimerKind.PROBE) restartTimer(q, c, nowUs);
+    if (kind === TimerKind.NONE || (kind === TimerKind.PROBE && !isSameTurn)) {
+      restartTimer(q, c, nowUs);
+    }
   }
 
   /**
@@ -341,7 +346,9 @@ export class Recovery {
     this.countDelivery(c, d);
     if (this.isCwndLimited(c)) grow(c, ack.ack, d.deliveredBytes, rttUs, nowUs);
     restartTimer(q, c, nowUs);
-    return AckResult.NEW_DATA | AckResult.PROGRESS;
+    const result = AckResult.NEW_DATA | AckResult.PROGRESS;
+    const isLifted = c.blackHoleMss !== 0 && liftBlackHoleLimit(c, nowUs);
+    return isLifted ? result | AckResult.MSS_LIFTED : result;
   }
 
   private troubledAck(c: RecoveryRow, d: Delivery, ack: AckInfo, nowUs: number): number {
@@ -411,7 +418,8 @@ export class Recovery {
   private countDelivery(c: RecoveryRow, d: Delivery): void {
     if (d.ackedBytes > 0) c.bytesAcked = c.bytesAcked + d.ackedBytes;
     if (d.deliveredBytes === 0) return;
-    c.deliveredSegments = (c.deliveredSegments + Math.ceil(d.deliveredBytes / c.sndMss)) | 0;
+    const n = d.deliveredBytes <= c.sndMss ? 1 : Math.ceil(d.deliveredBytes / c.sndMss);
+    c.deliveredSegments = (c.deliveredSegments + n) | 0;
   }
 
   private countRetransmission(c: RecoveryRow, bytes: number, nowUs: number): void {
@@ -427,11 +435,11 @@ export class Recovery {
   private timeout(c: RecoveryRow, d: Delivery, nowUs: number): number {
     if ((c.recoveryFlags & RecoveryFlags.ESTABLISHED) === 0) {
       c.recoveryFlags = c.recoveryFlags | RecoveryFlags.SYN_LOST;
-      if ((this.queue.flagsOf(c.headRecord) & LOST) === 0) this.queue.markLost(c, c.headRecord);
+      this.queue.markLost(c, c.headRecord);
       c.backoff = c.backoff + 1;
     } else {
       enterLoss(this.queue, c, d, nowUs);
-      if (this.settings.detectsBlackHoles) blackHoleOnTimeout(this.queue, c);
+      if (this.settings.detectsBlackHoles) blackHoleOnTimeout(this.queue, c, nowUs);
     }
     restartRto(c, nowUs);
     return TimerResult.RTO;
@@ -463,7 +471,10 @@ export class Recovery {
     return c.cwnd < c.ssthresh && c.cwnd < 2 * c.maxFlightBytes;
   }
 
-  /** Hot path. Notes how much of cwnd is used, in windows that end when their last byte is acknowledged. */
+  /**
+   * Hot path. Notes how much of cwnd is used, in windows that end when their last byte is
+   * acknowledged: a cwnd that is not filled does not grow (RFC 7661 §4.3, Linux's tcp_cwnd_validate).
+   */
   private noteUsage(c: RecoveryRow, end: Seq): void {
     const flight = this.queue.pipeBytes(c);
     const isFull = flight + c.sndMss > c.cwnd;

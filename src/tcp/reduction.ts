@@ -10,6 +10,8 @@ import { RecoveryFlags, type RecoveryRow, RecoveryState } from "./recovery-row.j
 import type { SentQueue } from "./sent-queue.js";
 import type { Seq } from "./seq.js";
 
+// @rfc 4015 §3.2 partly
+// @rfc 3708 §3 partly
 const NOTHING_SENT_AGAIN = -1;
 
 /**

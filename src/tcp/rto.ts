@@ -11,6 +11,10 @@ import { currentSsthresh, initUndo, mayUndo, undo } from "./reduction.js";
 import { NO_RECORD, SACKED, type SentQueue } from "./sent-queue.js";
 import { after, before, diff } from "./seq.js";
 
+// @rfc 6298 §5.4 yes
+// @rfc 6298 §5.5 yes
+// @rfc 6298 §5.6 yes
+// @rfc 5682 §3.1 yes
 /** The timer expired: everything due is lost, the window is one segment, the RTO doubles. */
 export function enterLoss(q: SentQueue, c: RecoveryRow, d: Delivery, nowUs: number): void {
   const una = c.sndUna;

@@ -7,9 +7,14 @@ import type { AckInfo } from "./ack-info.js";
 import { Delivery } from "./delivery.js";
 import { noteReordering, rackAdvance } from "./rack.js";
 import { RecoveryFlags, type RecoveryRow } from "./recovery-row.js";
+import { msOf } from "./rtt.js";
 import { EVER_RETRANS, NO_RECORD, SACKED, type SentQueue } from "./sent-queue.js";
 import { after, before, diff, notAfter, type Seq } from "./seq.js";
 
+// @rfc 2018 §5 yes
+// @rfc 2018 §8 yes
+// @rfc 2883 §4 yes
+// @rfc 6675 §4 partly
 /** Hot path. Frees what `ack.ack` covers. */
 export function applyAck(
   q: SentQueue,
@@ -52,8 +57,17 @@ function ackRange(
     if (notAfter(end, c.recoverySeq)) d.originalDelivered = true;
   }
   noteReordering(c, q.seqOf(r), end, flags);
-  rackAdvance(c, d, xmitUs, end, flags, ack, nowUs);
+  if ((flags & EVER_RETRANS) !== 0 && isEchoBefore(ack, xmitUs)) return;
+  rackAdvance(c, d, xmitUs, end, flags, nowUs);
 }
+
+/**
+ * The echoed timestamp is from before a retransmission: the original was delivered, whose time is
+ * not known. Means nothing in ACKs of what came out of order, which echo older timestamps
+ * (RFC 7323 §4.3).
+ */
+const isEchoBefore = (ack: AckInfo, xmitUs: number): boolean =>
+  ack.hasTs && ((ack.tsEcrMs - msOf(xmitUs)) | 0) < 0;
 
 /** Applies all blocks of the option, after `applyAck`. */
 export function applySack(
@@ -125,21 +139,14 @@ function applyBlock(
   while (r !== NO_RECORD && before(q.seqOf(r), right)) {
     if ((q.flagsOf(r) & SACKED) === 0) {
       if (after(q.endOf(r), right) && q.split(c, r, right) === NO_RECORD) return;
-      r = sackRecord(q, c, d, r, ack, nowUs);
+      r = sackRecord(q, c, d, r, nowUs);
     }
     r = q.nextOf(r);
   }
 }
 
 /** The record is delivered out of order. Returns the record that covers it now. */
-function sackRecord(
-  q: SentQueue,
-  c: RecoveryRow,
-  d: Delivery,
-  r: number,
-  ack: AckInfo,
-  nowUs: number,
-): number {
+function sackRecord(q: SentQueue, c: RecoveryRow, d: Delivery, r: number, nowUs: number): number {
   const flags = q.flagsOf(r);
   const bytes = q.bytesOf(r);
   const xmitUs = q.xmitUsOf(r);
@@ -153,6 +160,6 @@ function sackRecord(
     if (notAfter(end, c.recoverySeq)) d.originalDelivered = true;
   }
   noteReordering(c, q.seqOf(r), end, flags);
-  rackAdvance(c, d, xmitUs, end, flags, ack, nowUs);
+  rackAdvance(c, d, xmitUs, end, flags, nowUs);
   return q.markSacked(c, r);
 }

@@ -70,6 +70,8 @@ export const TcbFlags = {
   COUNTED_TIME_WAIT: 1 << 26,
   /** A corked segment has waited long enough. */
   CORK_EXPIRED: 1 << 27,
+  /** In the accept queue of its listener (else, with UNACCEPTED, in the SYN queue). */
+  ACCEPTABLE: 1 << 28,
 } as const;
 
 /** Bits of `options`: the user's choices, and what both sides agreed on. */
@@ -651,6 +653,17 @@ export class Tcb extends RecoveryRow {
     return (this.flags & mask) !== 0;
   }
 
+  /**
+   * Low 31 bits of the time when an invalid segment was answered, in milliseconds. A connection's
+   * use of a listener's field.
+   */
+  get lastAnswerMs(): number {
+    return this.i[this.at + DEFER_SECONDS]!;
+  }
+  set lastAnswerMs(v: number) {
+    this.i[this.at + DEFER_SECONDS] = v;
+  }
+
   // A listener's row: lists of rows linked by `listNext` and `listPrev`.
 
   /** First connection that waits for `accept`, or -1. */
@@ -695,6 +708,10 @@ export class Tcb extends RecoveryRow {
   /** Index in `i` of the first of the eight words of SACK blocks. */
   get sackAt(): number {
     return this.at + SACK0;
+  }
+  /** Third word of our address: tells IPv4 (mapped) from IPv6. */
+  get local2(): number {
+    return this.i[this.at + LOCAL0 + 2]!;
   }
   /** Index in `i` of our address's first word; the peer's follows. */
   get addressAt(): number {

@@ -1,13 +1,42 @@
-/** The TCP engine's public face. The bodies arrive with the next commits. */
+/**
+ * The TCP engine's public face: connections are rows, named by number; calls are polled and return
+ * a count or a negated errno; nothing throws for what the network or a user of a socket does.
+ *
+ * One turn of the host is: `segmentArrives` for what came, `timerExpired` for what is due, the users'
+ * calls, then `flush`, which sends. Time is passed in and never goes back.
+ *
+ * Every call selects its row in `tcb`; that view is the caller's until its next call.
+ */
+import { assert, CHECKED } from "../base/assert.js";
+import type { Counters } from "../base/counters.js";
+import { EADDRINUSE, EAGAIN, EINVAL, EISCONN, ENOBUFS } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
 import type { Random } from "../base/random.js";
+import type { DropName } from "../wire/drop.js";
+import { segmentArrives, unmatchedArrives } from "./arrives.js";
+import { abortRow, closeRow, shutdownRow } from "./close.js";
+import { connectRow } from "./connect.js";
+import { TcpCore } from "./core.js";
+import { infoOf } from "./info.js";
+import { listenRow, setBacklog } from "./listen.js";
+import { takeAccepted } from "./listener-queues.js";
+import { outputPass } from "./output.js";
+import { followPathMtu, isInFlight, takeIcmpError } from "./path-mtu.js";
+import { readinessOf } from "./ready.js";
+import { runTimers } from "./row-timers.js";
+import { createRow, releaseRow } from "./rows.js";
 import type { SegmentInfo } from "./segment-info.js";
 import type { Seq } from "./seq.js";
-import type { TcpSettings } from "./settings.js";
+import { DEFAULT_TCP_SETTINGS, type TcpSettings } from "./settings.js";
 import type { Slots } from "./slots.js";
-import type { Tcb } from "./tcb.js";
+import { getRowOption, setRowOption } from "./socket-options.js";
+import { State } from "./state.js";
+import { Pending, type Tcb } from "./tcb.js";
+import type { TcpCounter } from "./tcp-counters.js";
 import type { TcpHost } from "./tcp-host.js";
 import type { TcpInfo } from "./tcp-info.js";
+import { receiveBytes, receiveSlot, sendBytes, takeRowError } from "./transfer.js";
+import { bytesToMark } from "./urgent.js";
 
 export interface TcpConfig {
   readonly slots: Slots;
@@ -18,41 +47,256 @@ export interface TcpConfig {
   /** Rows at most; the arrays grow towards it as needed. */
   readonly capacityRows: number;
   readonly settings?: Partial<TcpSettings>;
+  /** The stack's counters of drop reasons; an own block when there is none. */
+  readonly drops?: Counters<DropName>;
 }
 
-export interface TcpApi {
-  /** The reused view: `tcb.select(row)`, then fields; borrowed until the next call. */
+export class Tcp {
+  /** The row view: `tcp.tcb.select(row)`, then fields. Borrowed until the next call. */
   readonly tcb: Tcb;
-  create(): number;
-  destroy(row: number): void;
-  setLocal(row: number, address: IpAddress, port: number): void;
-  setRemote(row: number, address: IpAddress, port: number): void;
-  listen(row: number, backlog: number, nowUs: number): number;
-  connect(row: number, nowUs: number): number;
-  accept(row: number): number;
-  send(row: number, bytes: Uint8Array, at: number, n: number, flags: number, nowUs: number): number;
-  receive(
+  private readonly t: TcpCore;
+
+  constructor(config: TcpConfig) {
+    this.t = new TcpCore({
+      ...config,
+      settings: { ...DEFAULT_TCP_SETTINGS, ...config.settings },
+    });
+    this.tcb = this.t.c;
+  }
+
+  /** What the engine counts. */
+  get counters(): Counters<TcpCounter> {
+    return this.t.counters;
+  }
+
+  /** Segments given up, by reason. */
+  get drops(): Counters<DropName> {
+    return this.t.drops;
+  }
+
+  /** Rows in use, those without a socket included. */
+  get rows(): number {
+    return this.t.usedRows;
+  }
+
+  /** A CLOSED row, or -ENOBUFS. Ends with `close` or `abort`, whatever becomes of it. */
+  create(): number {
+    const row = createRow(this.t);
+    return row < 0 ? -ENOBUFS : row;
+  }
+
+  /** Sets the local end. Precondition: CLOSED. Copies the address. */
+  setLocal(row: number, address: IpAddress, port: number): void {
+    const c = this.t.c.select(row);
+    if (CHECKED) assert(c.state === State.CLOSED, "the local end is set before opening");
+    c.setPorts(port, c.remotePort);
+    writeAddress(c, c.addressAt, address);
+  }
+
+  /** Sets the peer. Precondition: CLOSED. Copies the address. */
+  setRemote(row: number, address: IpAddress, port: number): void {
+    const c = this.t.c.select(row);
+    if (CHECKED) assert(c.state === State.CLOSED, "the peer is set before opening");
+    c.setPorts(c.localPort, port);
+    writeAddress(c, c.addressAt + 4, address);
+  }
+
+  /** LISTEN, or another backlog for a listener: 0 or a negated errno. */
+  listen(row: number, backlog: number, nowUs: number): number {
+    const t = this.at(row, nowUs);
+    if (t.c.state === State.LISTEN) setBacklog(t, backlog);
+    else if (t.c.state === State.CLOSED && t.c.localPort !== 0) listenRow(t, backlog);
+    else return -EINVAL;
+    return 0;
+  }
+
+  /** Starts a handshake: -EINPROGRESS, or why not. Success and failure show as readiness. */
+  connect(row: number, nowUs: number): number {
+    const t = this.at(row, nowUs);
+    if (t.c.state !== State.CLOSED) return -EISCONN;
+    if (t.c.localPort === 0 || t.c.remotePort === 0) return -EADDRINUSE;
+    return connectRow(t);
+  }
+
+  /** The next connection of a listener: a row, now the caller's, or -EAGAIN. Selects it. */
+  accept(row: number): number {
+    const t = this.t;
+    t.c.select(row);
+    if (t.c.state !== State.LISTEN) return -EINVAL;
+    const child = takeAccepted(t);
+    if (child < 0) return -EAGAIN;
+    t.c.select(child);
+    return child;
+  }
+
+  /** Queues bytes: how many, or -EAGAIN, -EPIPE, a pending error. `flags`: `TransferFlags`. */
+  send(
     row: number,
     bytes: Uint8Array,
     at: number,
     n: number,
     flags: number,
     nowUs: number,
-  ): number;
-  receiveSlot(row: number, nowUs: number): number;
-  shutdown(row: number, how: number, nowUs: number): number;
-  close(row: number, nowUs: number): void;
-  abort(row: number, nowUs: number): void;
-  segmentArrives(row: number, slot: number, info: SegmentInfo, nowUs: number): void;
-  segmentUnmatched(slot: number, info: SegmentInfo, nowUs: number): void;
-  timerExpired(row: number, nowUs: number): void;
-  flush(nowUs: number): void;
-  pathMtuChanged(row: number, nowUs: number): void;
-  icmpError(row: number, errno: number, isHard: boolean, quotedSeq: Seq, nowUs: number): void;
-  readiness(row: number): number;
-  takeError(row: number): number;
-  info(row: number, nowUs: number): TcpInfo;
-  setOption(row: number, option: number, value: number, nowUs: number): number;
-  getOption(row: number, option: number): number;
-  atMark(row: number): boolean;
+  ): number {
+    return sendBytes(this.at(row, nowUs), bytes, at, n, flags);
+  }
+
+  /** Reads bytes: how many, 0 at the end of data, -EAGAIN, or a pending error. */
+  receive(
+    row: number,
+    into: Uint8Array,
+    at: number,
+    n: number,
+    flags: number,
+    nowUs: number,
+  ): number {
+    return receiveBytes(this.at(row, nowUs), into, at, n, flags);
+  }
+
+  /** Takes the first slot of unread bytes without a copy: see `receiveSlot` of transfer.ts. */
+  receiveSlot(row: number, nowUs: number): number {
+    return receiveSlot(this.at(row, nowUs));
+  }
+
+  /** Bytes that `receive` could read now, FIONREAD. */
+  unreadBytes(row: number): number {
+    return this.t.c.select(row).rcvQueuedBytes;
+  }
+
+  /** Bytes written and not yet acknowledged, SIOCOUTQ. */
+  unackedBytes(row: number): number {
+    return this.t.c.select(row).sndQueuedBytes;
+  }
+
+  /** Ends one direction or both (`Shutdown`): 0 or -ENOTCONN. */
+  shutdown(row: number, how: number, nowUs: number): number {
+    return shutdownRow(this.at(row, nowUs), how);
+  }
+
+  /** The user is gone: the row is no longer the caller's, and released when the protocol is done. */
+  close(row: number, nowUs: number): void {
+    closeRow(this.at(row, nowUs));
+  }
+
+  /** As {@link close}, but at once and with RST. */
+  abort(row: number, nowUs: number): void {
+    abortRow(this.at(row, nowUs));
+  }
+
+  /**
+   * Hot path. A segment for a row; takes the slot. Preconditions: `tcp.check` of wire/ passed on
+   * `l4At[slot]` to `end[slot]`, and the checksum is right.
+   */
+  segmentArrives(row: number, slot: number, info: SegmentInfo, nowUs: number): void {
+    const t = this.t;
+    t.setTime(nowUs);
+    t.c.select(row);
+    segmentArrives(t, slot, info);
+  }
+
+  /** A segment for which there is no row (RFC 9293 §3.10.7.1); takes the slot. As above. */
+  segmentUnmatched(slot: number, info: SegmentInfo, nowUs: number): void {
+    const t = this.t;
+    t.setTime(nowUs);
+    t.segment.read(t.slots, slot, info);
+    t.counts[t.k.inSegs]! += 1;
+    unmatchedArrives(t);
+  }
+
+  /** The row's timer fired. */
+  timerExpired(row: number, nowUs: number): void {
+    runTimers(this.at(row, nowUs));
+  }
+
+  /** Hot path. Sends what is due, for every row that has something pending. Once a turn. */
+  flush(nowUs: number): void {
+    const t = this.t;
+    t.setTime(nowUs);
+    const c = t.c;
+    // Output may list the row again (an empty pool): that is for the next turn.
+    const n = t.pendingCount;
+    const rows = t.pendingRows;
+    for (let k = 0; k < n; k++) {
+      c.select(rows[k]!);
+      c.pending &= ~Pending.LISTED;
+      if (c.state !== State.FREE && c.state !== State.CLOSED) outputPass(t);
+      else c.pending = 0;
+    }
+    const left = t.pendingCount - n;
+    if (left > 0) t.pendingRows.copyWithin(0, n, n + left);
+    t.pendingCount = left;
+  }
+
+  /** Whether `flush` has something to do. */
+  get hasPending(): boolean {
+    return this.t.pendingCount > 0;
+  }
+
+  /** The path of a row may carry another segment size: it asks the host. */
+  pathMtuChanged(row: number, nowUs: number): void {
+    followPathMtu(this.at(row, nowUs));
+  }
+
+  /** Whether an ICMP error may be believed: it quotes a sequence number in flight (RFC 5927 §4.1). */
+  isInFlight(row: number, quotedSeq: Seq): boolean {
+    this.t.c.select(row);
+    return isInFlight(this.t, quotedSeq);
+  }
+
+  /** An ICMP error about a row's segment, other than "too big". `errno` is positive. */
+  icmpError(row: number, errno: number, _isHard: boolean, quotedSeq: Seq, nowUs: number): void {
+    takeIcmpError(this.at(row, nowUs), errno, quotedSeq);
+  }
+
+  /** `Readiness` bits. */
+  readiness(row: number): number {
+    this.t.c.select(row);
+    return readinessOf(this.t);
+  }
+
+  /** SO_ERROR: gives and clears the pending error (positive errno), or 0. */
+  takeError(row: number): number {
+    this.t.c.select(row);
+    return Math.abs(takeRowError(this.t));
+  }
+
+  info(row: number, nowUs: number): TcpInfo {
+    return infoOf(this.at(row, nowUs));
+  }
+
+  /** Sets a `TcpOption`: 0 or a negated errno. */
+  setOption(row: number, option: number, value: number, nowUs: number): number {
+    return setRowOption(this.at(row, nowUs), option, value);
+  }
+
+  getOption(row: number, option: number): number {
+    this.t.c.select(row);
+    return getRowOption(this.t, option);
+  }
+
+  /** SIOCATMARK: the next byte to read is the urgent one. */
+  atMark(row: number): boolean {
+    this.t.c.select(row);
+    return bytesToMark(this.t) === 0;
+  }
+
+  /** Frees a row that was created and never opened. */
+  destroy(row: number): void {
+    this.t.c.select(row);
+    releaseRow(this.t);
+  }
+
+  private at(row: number, nowUs: number): TcpCore {
+    const t = this.t;
+    t.setTime(nowUs);
+    t.c.select(row);
+    return t;
+  }
+}
+
+function writeAddress(c: Tcb, at: number, address: IpAddress): void {
+  c.i[at] = address.w0;
+  c.i[at + 1] = address.w1;
+  c.i[at + 2] = address.w2;
+  c.i[at + 3] = address.w3;
 }

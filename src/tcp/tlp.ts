@@ -9,6 +9,9 @@ import { endReduction, enterReduction } from "./reduction.js";
 import type { SentQueue } from "./sent-queue.js";
 import { after, before, type Seq } from "./seq.js";
 
+// @rfc 8985 §7.2 deviates
+// @rfc 8985 §7.3 yes
+// @rfc 8985 §7.4.2 yes
 /** A probe's range went out: TLP.end_seq and TLP.is_retrans (RFC 8985 §7.3). */
 export function probeSent(c: RecoveryRow, isRetransmission: boolean, end: Seq): void {
   const { TLP, TLP_RETRANS, TLP_PENDING } = RecoveryFlags;

@@ -25,6 +25,7 @@ export * as ipv6Fragment from "./ipv6-fragment.js";
 export * as linkType from "./link-type.js";
 export * as mld from "./mld.js";
 export * as nd from "./nd.js";
+export { type FilterError, PacketFilter, parseFilter } from "./packet-filter.js";
 export { type PcapOptions, PcapWriter } from "./pcap.js";
 export { type InterfaceCounts, type InterfaceDescription, PcapngWriter } from "./pcapng-writer.js";
 export { PacketPrinter, type PrintOptions } from "./print.js";

@@ -1,5 +1,5 @@
 /** Link-level headers as text, and the way from a link type to the packet inside. */
-import { u8, u16, u32 } from "../base/bytes.js";
+import { type Bytes, u8, u16, u32 } from "../base/bytes.js";
 import * as ethernet from "./ethernet.js";
 import * as linkType from "./link-type.js";
 import { printArp } from "./print-arp.js";
@@ -54,11 +54,16 @@ export function printLink(c: PrintContext, type: number, at: number, lengthBytes
   }
 }
 
-/** Length of the link-level header, VLAN tags not included, as hex dumps leave it out. */
-export function linkHeaderBytes(type: number): number {
+/** Length of a packet's link-level header, VLAN tags included, which hex dumps leave out. */
+export function linkHeaderBytes(type: number, b: Bytes, at: number, end: number): number {
   switch (type) {
-    case linkType.EN10MB:
-      return ethernet.HEADER_BYTES;
+    case linkType.EN10MB: {
+      let here = at + ethernet.HEADER_BYTES;
+      for (let n = 0; n < MAX_TAGS && here <= end && ethernet.isTag(u16(b, here - 2)); n++) {
+        here += vlan.TAG_BYTES;
+      }
+      return here - at;
+    }
     case linkType.NULL:
     case linkType.LOOP:
       return 4;

@@ -47,6 +47,9 @@ export class PacketPrinter {
 
   /** Where the packet's network-layer header starts, as far as it was captured. */
   networkAt(packet: CapturedPacket): number {
-    return Math.min(packet.end, packet.at + linkHeaderBytes(packet.linkType));
+    return Math.min(
+      packet.end,
+      packet.at + linkHeaderBytes(packet.linkType, packet.bytes, packet.at, packet.end),
+    );
   }
 }

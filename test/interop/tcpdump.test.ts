@@ -12,8 +12,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { CaptureReader } from "../../src/wire/capture-reader.js";
+import { PacketFilter, parseFilter } from "../../src/wire/packet-filter.js";
 import type { PrintOptions } from "../../src/wire/print.js";
 import { PacketPrinter } from "../../src/wire/print.js";
+import { printHex } from "../../src/wire/print-hex.js";
 
 const VECTORS = fileURLToPath(new URL("../../../test/vectors/captures", import.meta.url));
 const skip =
@@ -103,6 +105,28 @@ test("plain packets are printed exactly as tcpdump prints them", { skip }, () =>
   }
 });
 
+test("hexadecimal dumps leave out the same link-level header", { skip }, () => {
+  for (const name of [
+    "tcpdump/802.1ad_QinQ.pcap",
+    "zeek/linuxsll-arp.pcap",
+    "tcpdump/zmtp1.pcap",
+  ]) {
+    const file = join(VECTORS, name);
+    const dumps = theirs(file, ["-x"]).filter((text) => text.startsWith("\t0x"));
+    const reader = new CaptureReader();
+    reader.push(readFileSync(file));
+    reader.end();
+    const printer = new PacketPrinter();
+    const out: string[] = [];
+    while (reader.next()) {
+      const { packet } = reader;
+      const dump = printHex(packet.bytes, printer.networkAt(packet), packet.end, false);
+      out.push(...dump.split("\n").slice(1));
+    }
+    assert.deepEqual(out, dumps, name);
+  }
+});
+
 test("verbose: the same headers, checksums and records", { skip }, () => {
   const names = ["tcpdump/dns_tcp_8053.pcap", "arkime/igmp.pcap", "tcpdump/zmtp1.pcap"];
   names.push("zeek/ip4-icmp-bad-chksum.pcap", "zeek/ip6-icmp6-bad-chksum.pcap");
@@ -135,4 +159,44 @@ test("nearly all lines of all captures are identical", { skip }, (t) => {
   }
   t.diagnostic(`${same} of ${total} comparable lines are identical`);
   assert.ok(same / total > 0.99, differing.join("\n"));
+});
+
+/** Filters without tags, extension headers and Ethernet on other links, where we differ on purpose. */
+const FILTERS = [
+  "tcp",
+  "udp or icmp",
+  "arp",
+  "ip6",
+  "ip and not tcp",
+  "host 192.168.1.11",
+  "src host 10.0.0.1",
+  "dst net 192.168.0.0/16",
+  "net 224.0.0.0/4",
+  "ip6 net fe80::/10",
+  "port 80",
+  "tcp dst port 8053 or 502",
+  "src portrange 1024-50000",
+  "icmp or (udp and port 53)",
+  "less 60 or greater 1000",
+  "not (tcp or udp) and not arp",
+];
+
+test("filters select as many packets as tcpdump's", { skip }, () => {
+  const names = ["zeek/tcp.pcap", "tcpdump/dns_tcp_8053.pcap", "zeek/icmp6-nd-options.pcap"];
+  names.push("zeek/modbus-and-non-modbus-p502.pcap", "zeek/icmp6-ping.pcap", "arkime/igmp.pcap");
+  names.push("zeek/linuxsll-arp.pcap", "zeek/icmp-destunreach-udp.pcap", "zeek/arp-who-has.pcap");
+  for (const name of names) {
+    const file = join(VECTORS, name);
+    for (const text of FILTERS) {
+      const filter = parseFilter(text);
+      assert.ok(filter instanceof PacketFilter);
+      const reader = new CaptureReader();
+      reader.push(readFileSync(file));
+      reader.end();
+      let n = 0;
+      while (reader.next()) if (filter.matches(reader.packet)) n++;
+      const { stdout } = spawnSync("tcpdump", ["-n", "-t", "--count", "-r", file, text]);
+      assert.equal(`${n} packet`, /^\d+ packet/.exec(stdout.toString())?.[0], `${name}: ${text}`);
+    }
+  }
 });

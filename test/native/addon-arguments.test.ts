@@ -1,7 +1,9 @@
 /** What the addon does with arguments that no wrapper of ours gives: it refuses, and never crashes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addon } from "../../src/sys/addon.js";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { addon, type TapQueueHandle } from "../../src/sys/addon.js";
 
 const EFAULT = -14;
 const EINVAL = -22;
@@ -58,17 +60,25 @@ test("waiterOpen needs a function, and a waiter is nothing else", () => {
 
 const memory = new Uint8Array(new WebAssembly.Memory({ initial: 4, maximum: 4 }).buffer);
 
-function receive(smallAt: number, bigAt: number, smallRoom: number, bigRoom: number): number {
-  const sizes = Int32Array.of(1, 1, smallRoom, bigRoom);
-  const lengths = new Int32Array(1);
-  return addon().tapReceive(
+/** A queue over no descriptor with room for one frame, its arrays to be filled. */
+function queueOf(smallAt = 0, bigAt = 0, txAt = 0, txLength = 0) {
+  const columns = [smallAt, bigAt, 0, txAt, txLength].map((value) => Int32Array.of(value));
+  const [smallAts, bigAts, rxLengths, txAts, txLengths] = columns;
+  const queue = addon().tapQueueOpen(
     -1,
     memory,
-    Int32Array.of(smallAt),
-    Int32Array.of(bigAt),
-    lengths,
-    sizes,
+    smallAts!,
+    bigAts!,
+    rxLengths!,
+    txAts!,
+    txLengths!,
   );
+  assert.equal(typeof queue, "object");
+  return { queue: queue as TapQueueHandle, txLengths: txLengths! };
+}
+
+function receive(smallAt: number, bigAt: number, smallRoom: number, bigRoom: number): number {
+  return addon().tapReceive(queueOf(smallAt, bigAt).queue, 1, 1, smallRoom, bigRoom);
 }
 
 test("frames outside the memory are refused before any is read", () => {
@@ -86,26 +96,53 @@ test("frames outside the memory are refused before any is read", () => {
 
 test("counts beyond the arrays are refused", () => {
   const { tapReceive, tapTransmit, pollFds } = addon();
-  const one = new Int32Array(1);
-  const two = Int32Array.of(2, 1, 10, 20);
-  const many = Int32Array.of(1, 2, 10, 20);
-  const none = Int32Array.of(1, 0, 10, 20);
-  for (const sizes of [two, many, none, new Int32Array(3)]) {
-    assert.equal(tapReceive(-1, memory, one, one, one, sizes), EINVAL);
-  }
-  assert.equal(tapTransmit(-1, memory, one, one, 2), EINVAL);
-  assert.equal(tapTransmit(-1, memory, one, one, -1), EINVAL);
-  assert.equal(pollFds(one, 2, 0), EINVAL);
+  const { queue } = queueOf(100, 4096, 100);
+  assert.equal(tapReceive(queue, 1, 1, 10, 20), EBADF);
+  assert.equal(tapReceive(queue, 2, 1, 10, 20), EINVAL);
+  assert.equal(tapReceive(queue, -1, 1, 10, 20), EINVAL);
+  assert.equal(tapReceive(queue, 1, 2, 10, 20), EINVAL);
+  assert.equal(tapReceive(queue, 1, 0, 10, 20), EINVAL);
+  assert.equal(tapTransmit(queue, 2), EINVAL);
+  assert.equal(tapTransmit(queue, -1), EINVAL);
+  assert.equal(pollFds(new Int32Array(1), 2, 0), EINVAL);
   assert.equal(pollFds(new Int32Array(1000), 1000, 0), EINVAL);
 });
 
 test("a frame outside the memory is refused before any is sent", () => {
   const send = (at: number, length: number) =>
-    addon().tapTransmit(-1, memory, Int32Array.of(at), Int32Array.of(length), 1);
+    addon().tapTransmit(queueOf(0, 0, at, length).queue, 1);
   assert.equal(send(11, 60), EFAULT);
   assert.equal(send(100, -1), EFAULT);
   assert.equal(send(memory.length - 59, 60), EFAULT);
-  const lengths = Int32Array.of(60);
-  assert.equal(addon().tapTransmit(-1, memory, Int32Array.of(100), lengths, 1), 1);
-  assert.equal(lengths[0], EBADF, "the descriptor was wrong, and the frame says so");
+  const { queue, txLengths } = queueOf(0, 0, 100, 60);
+  assert.equal(addon().tapTransmit(queue, 1), 1);
+  assert.equal(txLengths[0], EBADF, "the descriptor was wrong, and the frame says so");
 });
+
+test("a closed queue refuses everything, and closing again is nothing", () => {
+  const { tapQueueClose, tapReceive, tapTransmit } = addon();
+  const { queue } = queueOf(100, 4096, 100, 60);
+  assert.equal(tapQueueClose(queue), 0);
+  assert.equal(tapQueueClose(queue), 0);
+  assert.equal(tapReceive(queue, 1, 1, 10, 20), EBADF);
+  assert.equal(tapTransmit(queue, 1), EBADF);
+});
+
+test("a queue keeps its arrays, and lets them go when it is collected or closed", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const arrays = Array.from({ length: 200 }, () => new WeakRef(openAndForget()));
+  for (let i = 0; i < 10 && arrays.some((array) => array.deref() !== undefined); i++) {
+    collect();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const kept = arrays.filter((array) => array.deref() !== undefined).length;
+  assert.ok(kept <= 2, `${kept} of 200 kept; what the stack still mentions may be`);
+});
+
+function openAndForget(): Uint8Array {
+  const bytes = new Uint8Array(1024);
+  const column = new Int32Array(1);
+  addon().tapQueueOpen(-1, bytes, column, column, column, column, column);
+  return bytes;
+}

@@ -14,17 +14,13 @@ import { monotonicUs } from "../../src/base/time.js";
 import type { ScriptEnd } from "../../src/sim/script-segment.js";
 import type { ScriptedPeerOptions, TestedHost } from "../../src/sim/scripted-peer.js";
 import { closeFd } from "../../src/sys/fd.js";
-import {
-  interfaceMac,
-  openTapFd,
-  receiveFrames,
-  TapOffload,
-  transmitFrames,
-  VIRTIO_HEADER_BYTES,
-} from "../../src/sys/tap.js";
+import { interfaceMac, openTapFd, TapOffload, VIRTIO_HEADER_BYTES } from "../../src/sys/tap.js";
+import { TapQueue } from "../../src/sys/tap-queue.js";
 import { formatAddress } from "../../src/wire/ethernet.js";
 
 const FRAME_BYTES = 2048;
+const RX_AT = 64;
+const TX_AT = FRAME_BYTES + 64;
 /** Where the addon would put a frame that is longer; with offloads off there is none. */
 const BIG_AT = 2 * FRAME_BYTES;
 const BIG_BYTES = 70_000;
@@ -58,15 +54,20 @@ export class LinuxTestedHost implements TestedHost {
   private readonly program: ChildProcessWithoutNullStreams;
   private readonly answers: AsyncIterator<string>;
   private readonly memory = new Uint8Array(BIG_AT + BIG_BYTES);
-  private readonly rxAt = Int32Array.of(64);
-  private readonly txAt = Int32Array.of(FRAME_BYTES + 64);
-  private readonly bigAt = Int32Array.of(BIG_AT);
-  private readonly lengths = new Int32Array(2);
-  private readonly sizes = Int32Array.of(1, 1, FRAME_BYTES - 64, BIG_BYTES);
+  private readonly queue: TapQueue;
 
   private constructor(address: IpAddress, tap: { name: string; fd: number }) {
     this.address = address;
     this.fd = tap.fd;
+    this.queue = new TapQueue(tap.fd, this.memory, {
+      frames: 1,
+      bigFrames: 1,
+      smallRoomBytes: FRAME_BYTES - RX_AT,
+      bigRoomBytes: BIG_BYTES,
+    });
+    this.queue.smallAts[0] = RX_AT;
+    this.queue.bigAts[0] = BIG_AT;
+    this.queue.txAts[0] = TX_AT;
     this.mac = interfaceMac(tap.name);
     const args = ["-S", "-E", PROGRAM, address.toString(), String(this.port)];
     this.program = spawn("python3", args);
@@ -104,17 +105,9 @@ export class LinuxTestedHost implements TestedHost {
     untilUs: number,
   ): Promise<{ readonly frame: Uint8Array; readonly atUs: number } | null> {
     for (;;) {
-      const n = receiveFrames(
-        this.fd,
-        this.memory,
-        this.rxAt,
-        this.bigAt,
-        this.lengths,
-        this.sizes,
-      );
-      if (n > 0) {
-        const at = this.rxAt[0]!;
-        return { frame: this.memory.slice(at, at + this.lengths[0]!), atUs: monotonicUs() };
+      if (this.queue.receive(1, 1) > 0) {
+        const end = RX_AT + this.queue.rxLengths[0]!;
+        return { frame: this.memory.slice(RX_AT, end), atUs: monotonicUs() };
       }
       if (monotonicUs() >= untilUs) return null;
       await delay(1);
@@ -122,11 +115,10 @@ export class LinuxTestedHost implements TestedHost {
   }
 
   deliver(frame: Uint8Array): void {
-    const at = this.txAt[0]!;
-    this.memory.fill(0, at - VIRTIO_HEADER_BYTES, at);
-    this.memory.set(frame, at);
-    this.lengths[0] = frame.length;
-    const n = transmitFrames(this.fd, this.memory, this.txAt, this.lengths, 1);
+    this.memory.fill(0, TX_AT - VIRTIO_HEADER_BYTES, TX_AT);
+    this.memory.set(frame, TX_AT);
+    this.queue.txLengths[0] = frame.length;
+    const n = this.queue.transmit(1);
     if (n !== 1) throw new Error(`the TAP device took no frame: ${n}`);
   }
 
@@ -145,6 +137,7 @@ export class LinuxTestedHost implements TestedHost {
 
   async close(): Promise<void> {
     this.program.kill();
+    this.queue.close();
     closeFd(this.fd);
   }
 }

@@ -30,7 +30,7 @@ let made = 0;
 
 /**
  * Returns at once inside a namespace; outside, runs `fileUrl` in a new one and ends the process.
- * `MILLRACE_CHECKED` and everything else in the environment passes through.
+ * The environment passes through as it is at the call.
  */
 export async function enterNamespace(fileUrl: string, ...tools: string[]): Promise<void> {
   if (process.env[INSIDE] !== undefined) {
@@ -41,14 +41,16 @@ export async function enterNamespace(fileUrl: string, ...tools: string[]): Promi
   const file = fileURLToPath(fileUrl);
   const node = [process.execPath, ...process.execArgv, file];
   if (process.getuid?.() !== 0) {
-    await endLike(spawn("unshare", ["-Urnm", "sh", "-c", IN_USER_NAMESPACE, "sh", ...node], INNER));
+    await endLike(
+      spawn("unshare", ["-Urnm", "sh", "-c", IN_USER_NAMESPACE, "sh", ...node], inner()),
+    );
     return;
   }
   const namespace = Namespace.create();
-  await endLike(spawn("ip", ["netns", "exec", namespace.name, ...node], INNER));
+  await endLike(spawn("ip", ["netns", "exec", namespace.name, ...node], inner()));
 }
 
-const INNER = { stdio: "inherit", env: { ...process.env, [INSIDE]: "1" } } as const;
+const inner = () => ({ stdio: "inherit", env: { ...process.env, [INSIDE]: "1" } }) as const;
 /** A private /run, where `ip netns` keeps names, so that namespaces can be made inside. */
 const IN_USER_NAMESPACE = 'mount -t tmpfs tmpfs /run && exec "$@"';
 
@@ -81,6 +83,8 @@ export function run(program: string, ...args: string[]): string {
 /** A network namespace of this process; removed, its processes ended, when this process ends. */
 export class Namespace {
   readonly name: string;
+  /** Those started here: one that has not entered the namespace yet is not listed as in it. */
+  private readonly own: Background[] = [];
 
   private constructor(name: string) {
     this.name = name;
@@ -110,12 +114,15 @@ export class Namespace {
 
   /** As {@link background}, inside. */
   background(program: string, ...args: string[]): Background {
-    return background("ip", "netns", "exec", this.name, program, ...args);
+    const started = background("ip", "netns", "exec", this.name, program, ...args);
+    this.own.push(started);
+    return started;
   }
 
   /** Ends the namespace's processes and removes it. Idempotent. */
   close(): void {
     if (!living.delete(this)) return;
+    for (const one of this.own) one.kill();
     removeNamespace(this.name);
   }
 }

@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { doctor } from "./doctor.js";
+import { fakeWorld } from "./fake-world.js";
+import { type Machine, thisMachine } from "./machine.js";
+import { run } from "./main.js";
+
+/** A machine on which all is well. */
+const GOOD: Machine = {
+  nodeVersion: "22.12.0",
+  system: "Linux",
+  kernelRelease: "6.1.0-30-amd64",
+  cpus: 4,
+  root: "/opt/millrace/",
+  read: (path) =>
+    ({
+      "/proc/self/status": "Name:\tnode\nCapEff:\t000001ffffffffff\n",
+      "/proc/self/limits": "Max locked memory         unlimited            unlimited  bytes\n",
+    })[path] ?? null,
+  exists: (path) => path === "/opt/millrace/native/build/millrace.node",
+  openError: () => null,
+  hasProgram: () => true,
+  run: () => 0,
+  loadError: () => null,
+  validates: () => true,
+};
+
+/** Status and text of the command on a machine that differs from the good one. */
+async function on(machine: Partial<Machine>): Promise<[number, string]> {
+  const world = fakeWorld();
+  const status = await doctor({ ...GOOD, ...machine }, false, world);
+  return [status, world.outText()];
+}
+
+test("a machine on which all is well: ok on every line, status 0", async () => {
+  const [status, text] = await on({});
+  assert.equal(status, 0);
+  assert.deepEqual(
+    text
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.slice(0, 6)),
+    new Array(10).fill("ok    "),
+  );
+});
+
+test("an old Node.js fails: status 1 and what to do", async () => {
+  const [status, text] = await on({ nodeVersion: "20.18.3" });
+  assert.equal(status, 1);
+  assert.match(text, /^fail {2}Node\.js: 20\.18\.3, 20\.19 or newer is needed\n {6}fix: /);
+});
+
+test("another system fails", async () => {
+  const [status, text] = await on({ system: "Darwin", kernelRelease: "24.1.0" });
+  assert.equal(status, 1);
+  assert.match(text, /fail {2}kernel: Darwin 24\.1\.0, Linux is needed/);
+});
+
+test("an old kernel, one CPU, no SIMD and little locked memory are warnings", async () => {
+  const [status, text] = await on({
+    kernelRelease: "5.4.0-200-generic",
+    cpus: 1,
+    validates: () => false,
+    read: (path) =>
+      path === "/proc/self/limits" ? "Max locked memory  65536  65536  bytes\n" : GOOD.read(path),
+  });
+  assert.equal(status, 0);
+  assert.match(text, /warn {2}kernel: Linux 5\.4/);
+  assert.match(text, /warn {2}CPUs: 1:/);
+  assert.match(text, /warn {2}WebAssembly SIMD: no/);
+  assert.match(text, /warn {2}locked memory: 64 KiB: .*\n {6}fix: ulimit -l unlimited/);
+});
+
+test("an addon that is not built is a warning, one that does not load a failure", async () => {
+  const [missing, text] = await on({ exists: () => false, hasProgram: (name) => name !== "cc" });
+  assert.equal(missing, 0);
+  assert.match(
+    text,
+    /native addon: not built: .*\n {6}fix: sudo apt-get install gcc libc6-dev && npm run install/,
+  );
+  const [broken, complaint] = await on({ loadError: () => "wrong ELF class" });
+  assert.equal(broken, 1);
+  assert.match(complaint, /fail {2}native addon: .* does not load: wrong ELF class/);
+});
+
+test("without privilege: no CAP_NET_ADMIN, no /dev/net/tun, no namespaces, each with its fix", async () => {
+  const [status, text] = await on({
+    openError: () => "ENOENT",
+    run: () => 1,
+    read: (path) =>
+      ({
+        "/proc/self/status": "CapEff:\t0000000000000000\n",
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": "1\n",
+      })[path] ?? GOOD.read(path),
+  });
+  assert.equal(status, 0);
+  assert.match(
+    text,
+    /warn {2}\/dev\/net\/tun: ENOENT: no TAP interfaces\n {6}fix: sudo modprobe tun/,
+  );
+  assert.match(text, /warn {2}CAP_NET_ADMIN: no/);
+  assert.match(text, /fix: sudo sysctl kernel\.apparmor_restrict_unprivileged_userns=0/);
+});
+
+test("missing test tools are no warning, but named with their packages", async () => {
+  const [status, text] = await on({ hasProgram: (name) => name !== "iperf3" && name !== "nc" });
+  assert.equal(status, 0);
+  assert.match(
+    text,
+    /ok {4}tools for tests: without nc, iperf3 .*\n {6}fix: sudo apt-get install netcat-openbsd iperf3/,
+  );
+});
+
+test("--json: one object with the worst status and all checks", async () => {
+  const world = fakeWorld();
+  assert.equal(await doctor({ ...GOOD, cpus: 1 }, true, world), 0);
+  const { status, checks } = JSON.parse(world.outText()) as {
+    status: string;
+    checks: { name: string; status: string }[];
+  };
+  assert.equal(status, "warn");
+  assert.equal(checks.length, 10);
+  assert.equal(checks.find((check) => check.name === "CPUs")?.status, "warn");
+});
+
+test("colours only on terminals, and not where NO_COLOR is set", async () => {
+  const coloured = fakeWorld({ isTerminal: true });
+  await doctor(GOOD, false, coloured);
+  assert.ok(coloured.outText().startsWith("\x1b[32mok  \x1b[0m  Node.js"));
+  const plain = fakeWorld({ isTerminal: true, env: { NO_COLOR: "1" } });
+  await doctor(GOOD, false, plain);
+  assert.ok(!plain.outText().includes("\x1b"));
+});
+
+test("this machine can be examined", async () => {
+  const world = fakeWorld();
+  const status = await run(["doctor"], world);
+  assert.ok(status === 0 || status === 1);
+  assert.match(world.outText(), new RegExp(`Node\\.js: ${thisMachine().nodeVersion}`));
+});
+
+test("an unknown option is wrong usage", async () => {
+  assert.equal(await run(["doctor", "--jsn"], fakeWorld()), 2);
+});

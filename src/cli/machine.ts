@@ -1,0 +1,88 @@
+/** What `doctor` asks of the machine, so that tests can give it another one. */
+import { spawnSync } from "node:child_process";
+import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
+import { availableParallelism, release, type as systemName } from "node:os";
+import { fileURLToPath } from "node:url";
+
+export interface Machine {
+  readonly nodeVersion: string;
+  /** `Linux`. */
+  readonly system: string;
+  readonly kernelRelease: string;
+  readonly cpus: number;
+  /** The project's own folder, where the native addon is. */
+  readonly root: string;
+  /** Contents of a file, or null. */
+  read(path: string): string | null;
+  exists(path: string): boolean;
+  /** Opens a file for reading and writing and closes it: the error's code, or null. */
+  openError(path: string): string | null;
+  /** Whether a program is in the search path. */
+  hasProgram(name: string): boolean;
+  /** Exit status of a program that is run silently, -1 when it cannot be run. */
+  run(program: string, args: readonly string[]): number;
+  /** Loads a native addon: the error's message, or null. */
+  loadError(path: string): string | null;
+  /** Whether this WebAssembly module would compile. */
+  validates(module: Uint8Array): boolean;
+}
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+export function thisMachine(): Machine {
+  return {
+    nodeVersion: process.versions.node,
+    system: systemName(),
+    kernelRelease: release(),
+    cpus: availableParallelism(),
+    root: ROOT,
+    read,
+    exists: existsSync,
+    openError,
+    hasProgram,
+    run(program, args) {
+      const { status } = spawnSync(program, args, { stdio: "ignore", timeout: 5000 });
+      return status ?? -1;
+    },
+    loadError,
+    validates: (module) => WebAssembly.validate(module.slice()),
+  };
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+function openError(path: string): string | null {
+  try {
+    closeSync(openSync(path, "r+"));
+    return null;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "EIO";
+  }
+}
+
+function hasProgram(name: string): boolean {
+  const folders = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`.split(":");
+  return folders.some((folder) => {
+    try {
+      accessSync(`${folder}/${name}`, constants.X_OK);
+      return folder !== "";
+    } catch {
+      return false;
+    }
+  });
+}
+
+function loadError(path: string): string | null {
+  try {
+    process.dlopen({ exports: {} }, path);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

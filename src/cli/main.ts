@@ -1,0 +1,70 @@
+/** The command line `millrace`: finds the command, runs it, and returns its exit status. */
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { addCapture } from "./capture.js";
+import { type AddCommand, examples } from "./command.js";
+import { addDoctor } from "./doctor.js";
+import { FAILED, processWorld, USAGE, type World } from "./world.js";
+
+const COMMANDS: readonly AddCommand[] = [addCapture, addDoctor];
+
+/** Runs one command line, without the program's name, in a world; returns the exit status. */
+export async function run(args: readonly string[], world: World): Promise<number> {
+  let status = 0;
+  let talk = "";
+  let data = "";
+  const program = new Command("millrace")
+    .description("A user-space TCP/IP stack, NIC rings and programmable packet path for Linux.")
+    .version(version(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .showHelpAfterError("(see millrace --help)")
+    .configureOutput({
+      writeOut: (text) => {
+        data += text;
+      },
+      writeErr: (text) => {
+        talk += text;
+      },
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .exitOverride();
+  examples(program, [
+    ["millrace doctor", "what this machine can do and what is missing"],
+    ["millrace capture -r FILE", "print the packets of a capture file"],
+    ["millrace help capture", "all about one command"],
+  ]);
+  for (const add of COMMANDS) {
+    add(program, world, (result) => {
+      status = result;
+    });
+  }
+  try {
+    await program.parseAsync([...args], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    status = error.exitCode === 0 ? 0 : USAGE;
+  }
+  if (data !== "") await world.out.write(data);
+  if (talk !== "") await world.err.write(talk);
+  return status;
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** The process's entry, called by bin/millrace.js. */
+export async function main(): Promise<void> {
+  const world = processWorld();
+  try {
+    process.exitCode = await run(process.argv.slice(2), world);
+  } catch (error) {
+    await world.err.write(`millrace: ${(error as Error).stack ?? String(error)}\n`);
+    process.exitCode = FAILED;
+  }
+  // A pipe or terminal as standard input would keep the process waiting for more.
+  process.stdin.destroy();
+}

@@ -1,0 +1,33 @@
+/**
+ * Millrace's public face: hosts with promises and streams, devices to put them on, and the polled
+ * sockets underneath. docs/api.md has the manual, docs/errors.md every error code.
+ */
+export { NetError } from "./base/errors.js";
+export { IpAddress } from "./base/ip-address.js";
+export type { Device } from "./nic/device.js";
+export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
+export type { TapOptions } from "./nic/tap.js";
+export type { Pool } from "./ring/pool.js";
+export {
+  createHost,
+  createPool,
+  type HostOptions,
+  type InterfaceOptions,
+  type PoolOptions,
+} from "./socket/create-host.js";
+export { openTap, simLink } from "./socket/devices.js";
+export type { Endpoint } from "./socket/endpoint.js";
+export type { ConnectOptions, Host, ListenOptions, UdpOptions } from "./socket/host.js";
+export { Family, MsgFlags, type OptionName, Shutdown } from "./socket/linux-options.js";
+export type { PingOptions, PingReply, PingSummary } from "./socket/ping.js";
+export type { PingSocket } from "./socket/ping-socket.js";
+export { ReadyEvents, ReadySet, WatchMode } from "./socket/ready-set.js";
+export { Runner, type RunnerOptions } from "./socket/runner.js";
+export { Stack, type StackOptions } from "./socket/stack.js";
+export type { TcpConnection, TcpConnectionOptions } from "./socket/tcp-connection.js";
+export type { TcpServer } from "./socket/tcp-server.js";
+export type { TcpSocket } from "./socket/tcp-socket.js";
+export type { GroupOptions, UdpChannel, UdpMessage } from "./socket/udp-channel.js";
+export type { UdpSocket } from "./socket/udp-socket.js";
+export { Readiness } from "./tcp/readiness.js";
+export type { TcpInfo } from "./tcp/tcp-info.js";

@@ -1,0 +1,99 @@
+/**
+ * Ethernet frames in: whether they are for this station, and which protocol takes them.
+ *
+ * Untagged frames and priority tags (VLAN 0) are taken; VLANs are `link/`'s. Devices may vouch for
+ * checksums (`FrameFlags`); the link flags are set here from the destination address.
+ */
+import { i32, u16 } from "../base/bytes.js";
+import type { Batch } from "../ring/batch.js";
+import { FrameFlags } from "../ring/pool.js";
+import { Drop } from "../wire/drop.js";
+import * as ethernet from "../wire/ethernet.js";
+import * as vlan from "../wire/vlan.js";
+import type { Interface } from "./interface.js";
+import type { Ip } from "./ip.js";
+
+const LINK_FLAGS: number =
+  FrameFlags.LINK_BROADCAST | FrameFlags.LINK_MULTICAST | FrameFlags.LOOPED;
+
+export class FrameInput {
+  private readonly ip: Ip;
+  private readonly framesIn: number;
+  private readonly bytesIn: number;
+
+  constructor(ip: Ip) {
+    this.ip = ip;
+    this.framesIn = ip.counters.index("framesIn");
+    this.bytesIn = ip.counters.index("bytesIn");
+  }
+
+  /** Hot path. Frames from a wire. */
+  take(iface: Interface, batch: Batch): void {
+    const { pool } = this.ip;
+    const values = this.ip.counters.values;
+    for (let i = 0; i < batch.n; i++) {
+      const slot = batch.slots[i]!;
+      const at = pool.at[slot]!;
+      values[this.framesIn]! += 1;
+      values[this.bytesIn]! += pool.end[slot]! - at;
+      const reason = this.check(iface, slot, at);
+      if (reason !== Drop.NONE) this.ip.drop(slot, reason);
+      else this.dispatch(iface, slot, at);
+    }
+  }
+
+  /** Frames that this host sent to itself; they are in order. */
+  takeLooped(batch: Batch): void {
+    const { pool } = this.ip;
+    for (let i = 0; i < batch.n; i++) {
+      const slot = batch.slots[i]!;
+      const iface = this.ip.interfaceAt(pool.ifIndex[slot]!);
+      if (iface === null) this.ip.drop(slot, Drop.DEVICE_GONE);
+      else this.dispatch(iface, slot, pool.at[slot]!);
+    }
+  }
+
+  /** Hot path. Whether the frame is for this station; sets its link flags. */
+  private check(iface: Interface, slot: number, at: number): Drop {
+    const { pool } = this.ip;
+    const b = pool.bytes;
+    if (pool.end[slot]! - at < ethernet.HEADER_BYTES) return Drop.ETH_TRUNCATED;
+    const high = u16(b, at);
+    const low = i32(b, at + 2);
+    let flags = pool.flags[slot]! & ~LINK_FLAGS;
+    if ((high & 0x100) !== 0) {
+      const isBroadcast = high === 0xffff && low === -1;
+      flags |= isBroadcast ? FrameFlags.LINK_BROADCAST : FrameFlags.LINK_MULTICAST;
+    } else if (high !== iface.macHigh || low !== iface.macLow) return Drop.ETH_NOT_FOR_US;
+    pool.flags[slot] = flags;
+    if (i32(b, at + 8) === iface.macLow && u16(b, at + 6) === iface.macHigh) {
+      return Drop.ETH_OWN_ECHO;
+    }
+    return Drop.NONE;
+  }
+
+  /** Hot path. */
+  private dispatch(iface: Interface, slot: number, at: number): void {
+    const type = u16(this.ip.bytes, at + ethernet.TYPE);
+    const l3At = at + ethernet.HEADER_BYTES;
+    if (type === ethernet.TYPE_IPV4) this.ip.input4.receive(iface, slot, l3At);
+    else if (type === ethernet.TYPE_IPV6) this.ip.input6.receive(iface, slot, l3At);
+    else if (type === ethernet.TYPE_ARP) this.ip.arp.receive(iface, slot, l3At);
+    else this.dispatchOther(iface, slot, at);
+  }
+
+  private dispatchOther(iface: Interface, slot: number, at: number): void {
+    const { pool } = this.ip;
+    const reason = ethernet.check(pool.bytes, at, pool.end[slot]!);
+    if (reason !== Drop.NONE) {
+      this.ip.drop(slot, reason);
+    } else if (ethernet.tagsOut === 0) {
+      this.ip.drop(slot, Drop.ETH_TYPE_UNKNOWN);
+    } else if (vlan.id(pool.bytes, vlan.tagAt(at, 0)) !== vlan.ID_NONE || ethernet.tagsOut > 1) {
+      this.ip.drop(slot, Drop.ETH_VLAN_UNKNOWN);
+    } else {
+      pool.at[slot] = vlan.strip(pool.bytes, at);
+      this.dispatch(iface, slot, pool.at[slot]!);
+    }
+  }
+}

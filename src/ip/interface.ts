@@ -1,0 +1,198 @@
+/**
+ * A network interface of a stack: a device, its addresses and joined groups, and the frames that
+ * wait to be handed to the device.
+ *
+ * Sending: frames are put on a batch that goes to the device when it is full and at `flush`. What
+ * the device refuses waits in a bounded queue, in order; what exceeds that is DEVICE_QUEUE_FULL.
+ */
+import type { IpAddress } from "../base/ip-address.js";
+import { Capability, type Device } from "../nic/device.js";
+import { BATCH_FRAMES, Batch } from "../ring/batch.js";
+import { NO_SLOT, type Pool } from "../ring/pool.js";
+import { Drop } from "../wire/drop.js";
+import * as ethernet from "../wire/ethernet.js";
+import type { MulticastFilters } from "./multicast.js";
+
+/** Frames that wait for a device that refuses, per interface (Linux's default txqueuelen). */
+export const TX_QUEUE_FRAMES = 1000;
+
+/** Where an address comes from. */
+export const AddressOrigin = { USER: 0, LINK_LOCAL: 1, AUTOCONFIGURED: 2 } as const;
+
+export interface InterfaceAddress {
+  readonly address: IpAddress;
+  readonly prefixBits: number;
+  /** IPv4 directed broadcast as a word; 0 for prefixes of 31 and 32 bits and for IPv6. */
+  readonly broadcast: number;
+  readonly origin: number;
+  /** Still being checked for duplicates (RFC 4862 §5.4): may not be used. */
+  isTentative: boolean;
+  /** Valid but no longer to be chosen (RFC 4862 §5.5.4). */
+  isDeprecated: boolean;
+  preferredUntilUs: number;
+  validUntilUs: number;
+}
+
+/** What an interface needs of its stack. */
+export interface InterfaceHost {
+  readonly pool: Pool;
+  drop(slot: number, reason: Drop): void;
+}
+
+export interface InterfaceParts {
+  readonly index: number;
+  readonly name: string;
+  readonly device: Device;
+  readonly mtuBytes: number;
+  readonly isLoopback: boolean;
+  readonly filters: MulticastFilters;
+}
+
+export class Interface {
+  readonly index: number;
+  readonly name: string;
+  readonly device: Device;
+  readonly isLoopback: boolean;
+  readonly macHigh: number;
+  readonly macLow: number;
+  /** Whether the device completes checksums; if not they are completed before it gets the frame. */
+  readonly hasChecksum: boolean;
+  mtuBytes: number;
+  /** MTU for IPv6, which a router advertisement may lower. */
+  mtu6Bytes: number;
+  /** Hop limit for IPv6, which a router advertisement may set. */
+  hopLimit = 64;
+  readonly addresses: InterfaceAddress[] = [];
+  /** Groups that sockets and the stack itself have joined here, with their source filters. */
+  readonly filters: MulticastFilters;
+  private readonly host: InterfaceHost;
+  private readonly batch = new Batch();
+  private waitingFirst = NO_SLOT;
+  private waitingLast = NO_SLOT;
+  private waitingFrames = 0;
+
+  constructor(parts: InterfaceParts, host: InterfaceHost) {
+    this.index = parts.index;
+    this.name = parts.name;
+    this.device = parts.device;
+    this.isLoopback = parts.isLoopback;
+    this.macHigh = ethernet.high(parts.device.mac, 0);
+    this.macLow = ethernet.low(parts.device.mac, 0);
+    this.hasChecksum = (parts.device.capabilities & Capability.TX_CHECKSUM) !== 0;
+    this.mtuBytes = parts.mtuBytes;
+    this.mtu6Bytes = parts.mtuBytes;
+    this.filters = parts.filters;
+    this.host = host;
+  }
+
+  get mac(): Uint8Array {
+    return this.device.mac;
+  }
+
+  /** Frames that the device has refused so far and that are kept for it. */
+  get backlogFrames(): number {
+    return this.waitingFrames + this.batch.n;
+  }
+
+  /** Hot path. Queues a whole Ethernet frame for the device; takes the slot. */
+  put(slot: number, nowUs: number): void {
+    this.batch.put(slot);
+    if (this.batch.n === BATCH_FRAMES) this.push(nowUs);
+  }
+
+  /** Hot path. Hands the device what it takes, and flushes it. */
+  flush(nowUs: number): void {
+    if (this.batch.n > 0 || this.waitingFrames > 0) this.push(nowUs);
+    this.device.flush(nowUs);
+  }
+
+  private push(nowUs: number): void {
+    if (!this.device.isUp) {
+      this.discard(Drop.LINK_DOWN);
+      return;
+    }
+    if (this.waitingFrames > 0) {
+      this.appendBatch();
+      this.refill();
+    }
+    const batch = this.batch;
+    while (batch.n > 0) {
+      const offered = batch.n;
+      const taken = this.device.transmit(nowUs, batch);
+      batch.drop(taken);
+      if (taken < offered) break;
+      this.refill();
+    }
+    if (batch.n > 0) this.prependBatch();
+  }
+
+  /** Moves the batch behind what waits. */
+  private appendBatch(): void {
+    const { next } = this.host.pool;
+    for (let i = 0; i < this.batch.n; i++) {
+      const slot = this.batch.slots[i]!;
+      if (this.waitingFrames >= TX_QUEUE_FRAMES) {
+        this.host.drop(slot, Drop.DEVICE_QUEUE_FULL);
+        continue;
+      }
+      next[slot] = NO_SLOT;
+      if (this.waitingLast === NO_SLOT) this.waitingFirst = slot;
+      else next[this.waitingLast] = slot;
+      this.waitingLast = slot;
+      this.waitingFrames++;
+    }
+    this.batch.n = 0;
+  }
+
+  /** Puts what the device left of the batch before what waits. */
+  private prependBatch(): void {
+    const { next } = this.host.pool;
+    for (let i = this.batch.n - 1; i >= 0; i--) {
+      const slot = this.batch.slots[i]!;
+      next[slot] = this.waitingFirst;
+      if (this.waitingFirst === NO_SLOT) this.waitingLast = slot;
+      this.waitingFirst = slot;
+      this.waitingFrames++;
+    }
+    this.batch.n = 0;
+  }
+
+  /** Fills the batch from what waits. */
+  private refill(): void {
+    const { next } = this.host.pool;
+    while (this.waitingFrames > 0 && this.batch.n < BATCH_FRAMES) {
+      const slot = this.waitingFirst;
+      this.waitingFirst = next[slot]!;
+      this.waitingFrames--;
+      this.batch.put(slot);
+    }
+    if (this.waitingFrames === 0) this.waitingLast = NO_SLOT;
+  }
+
+  /** Drops everything that waits. */
+  discard(reason: Drop): void {
+    for (let i = 0; i < this.batch.n; i++) this.host.drop(this.batch.slots[i]!, reason);
+    this.batch.n = 0;
+    while (this.waitingFirst !== NO_SLOT) {
+      const slot = this.waitingFirst;
+      this.waitingFirst = this.host.pool.next[slot]!;
+      this.host.drop(slot, reason);
+    }
+    this.waitingLast = NO_SLOT;
+    this.waitingFrames = 0;
+  }
+
+  /** First usable IPv4 address, or null. */
+  primary4(): InterfaceAddress | null {
+    for (const a of this.addresses) if (a.address.isV4 && !a.isTentative) return a;
+    return null;
+  }
+
+  /** The link-local IPv6 address to send from, or null. */
+  linkLocal6(): InterfaceAddress | null {
+    for (const a of this.addresses) {
+      if (!a.address.isV4 && a.address.isLinkLocal && !a.isTentative) return a;
+    }
+    return null;
+  }
+}

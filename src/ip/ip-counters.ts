@@ -1,0 +1,16 @@
+/** What the IP layer counts, besides the reasons of drops (`wire/drop.ts`). */
+export const IP_COUNTERS = {
+  framesIn: "Frames taken from devices.",
+  bytesIn: "Their bytes, link header included.",
+  framesOut: "Frames queued for devices.",
+  bytesOut: "Their bytes, link header included.",
+  fragmentedOut: "Packets that were sent in fragments.",
+  reassembled: "Datagrams put together from fragments.",
+  icmpIn: "ICMP and ICMPv6 messages with a right checksum.",
+  icmpErrorsOut: "ICMP and ICMPv6 errors sent.",
+  echoAnswered: "Echo requests answered.",
+  addressConflicts: "Packets that claim one of our addresses for another station.",
+  duplicateAddresses: "Addresses given up because another station has them.",
+  groupReportsOut: "IGMP and MLD reports and leaves sent.",
+} as const;
+export type IpCounter = keyof typeof IP_COUNTERS;

@@ -1,0 +1,577 @@
+/**
+ * The IP layer of a stack: interfaces, addresses, routes, neighbours, input and output, and the
+ * protocols that belong to it (ICMP, ND, ARP, IGMP, MLD). It joins the parts; each part is a file.
+ *
+ * Polled: a turn is `receiveAll`, `runTimers`, `flush`, each with the time. Transports register by
+ * protocol number. Nothing here reads a clock, throws on a packet, or calls a user.
+ */
+import { Counters } from "../base/counters.js";
+import { ENETUNREACH, ENODEV } from "../base/errno.js";
+import { IpAddress as Address, ANY4, type IpAddress } from "../base/ip-address.js";
+import { Random } from "../base/random.js";
+import { NEVER } from "../base/time.js";
+import { Capability, type Device } from "../nic/device.js";
+import { Offload } from "../nic/offload.js";
+import { ArenaChecksum } from "../ring/arena-checksum.js";
+import { Batch } from "../ring/batch.js";
+import type { Pool } from "../ring/pool.js";
+import { DROP_MEANINGS, Drop, type DropName } from "../wire/drop.js";
+import * as protocols from "../wire/ip-protocol.js";
+import * as ipv6 from "../wire/ipv6.js";
+import * as nd from "../wire/nd.js";
+import { Addresses } from "./addresses.js";
+import { Arp } from "./arp.js";
+import { EchoSockets } from "./echo.js";
+import { FrameInput } from "./frame-input.js";
+import { Icmpv4 } from "./icmpv4.js";
+import { Icmpv6 } from "./icmpv6.js";
+import { Igmp } from "./igmp.js";
+import { AddressOrigin, Interface, type InterfaceAddress } from "./interface.js";
+import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
+import { Ipv4Input } from "./ipv4-input.js";
+import { Ipv6Input } from "./ipv6-input.js";
+import { LOOPBACK_MTU_BYTES, LoopbackDevice } from "./loopback.js";
+import { Mld } from "./mld.js";
+import { MulticastFilters, STACK } from "./multicast.js";
+import { ALL_NODES, Nd } from "./nd.js";
+import type { Neighbour } from "./neighbour.js";
+import { NeighbourTable } from "./neighbours.js";
+import { Output } from "./output.js";
+import { PacketInfo } from "./packet-info.js";
+import type { Path } from "./path.js";
+import { PathCache } from "./path-cache.js";
+import { PathErrors } from "./path-errors.js";
+import { PathMtu } from "./path-mtu.js";
+import { fullBits, maskTo, parsePrefix } from "./prefix.js";
+import { NO_SINK, type ReadinessSink } from "./readiness-sink.js";
+import { Reassembly } from "./reassembly.js";
+import { Resolver } from "./resolver.js";
+import { Routers, withEui64 } from "./routers.js";
+import { RouteOrigin, RouteTable } from "./routes.js";
+import type { SendOptions } from "./send-options.js";
+import { ALL_SOURCES, NO_SOURCES, type SourceFilter } from "./source-filter.js";
+import type { Transport } from "./transport.js";
+
+export interface IpParts {
+  readonly pool: Pool;
+  readonly checksum?: ArenaChecksum;
+  readonly random?: Random;
+  /** At least eight secret bytes: they key the path table. */
+  readonly secret?: Uint8Array;
+  readonly nowUs?: number;
+  readonly readiness?: ReadinessSink;
+}
+
+export interface InterfaceOptions {
+  /** `10.0.0.1/24`, `fd00::1/64`. */
+  readonly addresses?: readonly string[];
+  readonly mtuBytes?: number;
+  readonly name?: string;
+  /** Whether to form a link-local IPv6 address; default true. */
+  readonly linkLocal?: boolean;
+  /** Whether IPv6 addresses are checked for duplicates before use (a second); default false. */
+  readonly detectDuplicates?: boolean;
+  /** Whether to ask routers to advertise at start; default false. */
+  readonly solicitRouters?: boolean;
+  /** Whether received TCP segments are joined in software; default false. */
+  readonly coalesce?: boolean;
+  /** Whether router advertisements and redirects are obeyed; default true. */
+  readonly acceptRouters?: boolean;
+}
+
+export interface RouteOptions {
+  /** `0.0.0.0/0`, `fd00::/8`. */
+  readonly destination: string;
+  readonly gateway?: string;
+  readonly iface?: Interface | string;
+  readonly metric?: number;
+  readonly src?: string;
+}
+
+/** Lifetimes and origin of an address that is not the user's. */
+export interface AddressLife {
+  readonly origin: number;
+  readonly preferredUntilUs: number;
+  readonly validUntilUs: number;
+}
+const FOR_EVER: AddressLife = {
+  origin: AddressOrigin.USER,
+  preferredUntilUs: NEVER,
+  validUntilUs: NEVER,
+};
+
+const TX_ALL: number =
+  Capability.TX_CHECKSUM | Capability.TX_TSO4 | Capability.TX_TSO6 | Capability.TX_USO;
+const ALL_SYSTEMS: IpAddress = Address.parse("224.0.0.1");
+const LINK_LOCAL_PREFIX: IpAddress = Address.parse("fe80::");
+
+export class Ip {
+  readonly pool: Pool;
+  readonly bytes: Uint8Array;
+  readonly checksum: ArenaChecksum;
+  readonly random: Random;
+  readonly counters: Counters<IpCounter> = new Counters("ip", IP_COUNTERS);
+  readonly drops: Counters<DropName> = new Counters("drop", DROP_MEANINGS);
+  /** Time of this turn. */
+  nowUs: number;
+  /** Those that exist, in the order of their index; the first is `lo`. */
+  readonly interfaces: Interface[] = [];
+  private readonly byIndex: (Interface | null)[] = [null];
+  readonly loopback: LoopbackDevice;
+  readonly lo: Interface;
+  readonly addresses: Addresses;
+  readonly routes: RouteTable = new RouteTable();
+  readonly paths: PathCache;
+  readonly pathMtu: PathMtu;
+  readonly neighbours: NeighbourTable;
+  readonly resolver: Resolver;
+  readonly output: Output;
+  readonly reassembly: Reassembly;
+  readonly errors: PathErrors;
+  readonly arp: Arp;
+  readonly nd: Nd;
+  readonly routers: Routers;
+  readonly icmp4: Icmpv4;
+  readonly icmp6: Icmpv6;
+  readonly igmp: Igmp;
+  readonly mld: Mld;
+  readonly echo: EchoSockets;
+  readonly input4: Ipv4Input;
+  readonly input6: Ipv6Input;
+  /** By protocol number. */
+  readonly transports: (Transport | null)[] = new Array(256).fill(null);
+  /** What is known of the packet in work. */
+  readonly info: PacketInfo = new PacketInfo();
+  readiness: ReadinessSink;
+  private readonly frames: FrameInput;
+  private readonly batch = new Batch();
+  private readonly refusesRouters = new Set<Interface>();
+  private readonly detectsDuplicates = new Set<Interface>();
+  private readonly framesOut = this.counters.index("framesOut");
+  private readonly bytesOut = this.counters.index("bytesOut");
+
+  constructor(parts: IpParts) {
+    const secret = parts.secret ?? new Uint8Array(8);
+    const word = (i: number): number =>
+      (secret[i]! << 24) | (secret[i + 1]! << 16) | (secret[i + 2]! << 8) | secret[i + 3]!;
+    this.pool = parts.pool;
+    this.bytes = parts.pool.bytes;
+    this.checksum = parts.checksum ?? new ArenaChecksum(parts.pool.memory.arena);
+    this.random = parts.random ?? new Random(word(0) ^ word(4));
+    this.nowUs = parts.nowUs ?? 0;
+    this.readiness = parts.readiness ?? NO_SINK;
+    this.addresses = new Addresses(this.interfaces);
+    this.paths = new PathCache(word(0), word(4));
+    this.pathMtu = new PathMtu(this.paths);
+    this.neighbours = new NeighbourTable(this);
+    this.resolver = new Resolver(this);
+    this.output = new Output(this);
+    this.reassembly = new Reassembly(this);
+    this.errors = new PathErrors(this);
+    this.arp = new Arp(this);
+    this.nd = new Nd(this);
+    this.routers = new Routers(this);
+    this.icmp4 = new Icmpv4(this);
+    this.icmp6 = new Icmpv6(this);
+    this.igmp = new Igmp(this);
+    this.mld = new Mld(this);
+    this.echo = new EchoSockets(this);
+    this.input4 = new Ipv4Input(this);
+    this.input6 = new Ipv6Input(this);
+    this.frames = new FrameInput(this);
+    this.transports[protocols.ICMPV4] = this.icmp4;
+    this.transports[protocols.ICMPV6] = this.icmp6;
+    this.transports[protocols.IGMP] = this.igmp;
+    this.loopback = new LoopbackDevice(parts.pool, 1);
+    this.lo = this.add(this.loopback, "lo", LOOPBACK_MTU_BYTES, true);
+    this.addAddress(this.lo, "127.0.0.1/8");
+    this.addAddress(this.lo, "::1/128");
+  }
+
+  // Configuration
+
+  /** Adds an interface around a device of this stack's pool. */
+  addInterface(bare: Device, options: InterfaceOptions = {}): Interface {
+    const device = this.completed(bare, options.coalesce === true);
+    const mtu = Math.min(options.mtuBytes ?? device.mtuBytes, device.mtuBytes);
+    const iface = this.add(device, options.name ?? device.name, mtu, false);
+    if (options.acceptRouters === false) this.refusesRouters.add(iface);
+    if (options.detectDuplicates === true) this.detectsDuplicates.add(iface);
+    this.igmp.addInterface(iface);
+    this.mld.addInterface(iface);
+    iface.filters.listener = {
+      filterChanged: (group, before, after) => {
+        if (group.isV4) this.igmp.filterChanged(iface, group, before, after);
+        else this.mld.filterChanged(iface, group, before, after);
+      },
+    };
+    iface.filters.set(STACK, ALL_SYSTEMS, ALL_SOURCES);
+    if (mtu >= ipv6.MIN_MTU_BYTES) iface.filters.set(STACK, ALL_NODES, ALL_SOURCES);
+    if (options.linkLocal !== false && mtu >= ipv6.MIN_MTU_BYTES) {
+      const address = withEui64(LINK_LOCAL_PREFIX, device.mac);
+      const life = { ...FOR_EVER, origin: AddressOrigin.LINK_LOCAL };
+      this.addInterfaceAddress(iface, address, 64, life);
+    }
+    for (const text of options.addresses ?? []) this.addAddress(iface, text);
+    if (options.solicitRouters === true) this.routers.solicit(iface);
+    return iface;
+  }
+
+  /** The device, or software around it for what it cannot do. */
+  private completed(device: Device, coalesce: boolean): Device {
+    const can = device.capabilities;
+    const mayJoin = coalesce && (can & Capability.RX_COALESCE) === 0;
+    if ((can & TX_ALL) === TX_ALL && !mayJoin) return device;
+    return new Offload(device, this.pool, { coalesce: mayJoin });
+  }
+
+  private add(device: Device, name: string, mtuBytes: number, isLoopback: boolean): Interface {
+    const index = this.byIndex.length;
+    const filters = new MulticastFilters();
+    const iface = new Interface({ index, name, device, mtuBytes, isLoopback, filters }, this);
+    this.byIndex.push(iface);
+    this.interfaces.push(iface);
+    return iface;
+  }
+
+  /** Takes an interface away with its addresses, routes and neighbours, and closes its device. */
+  removeInterface(iface: Interface): void {
+    for (const a of [...iface.addresses]) this.removeAddress(iface, a.address);
+    this.routes.remove((r) => r.iface === iface);
+    this.neighbours.removeAll(iface);
+    this.igmp.removeInterface(iface);
+    this.mld.removeInterface(iface);
+    iface.discard(Drop.DEVICE_GONE);
+    iface.device.close();
+    this.byIndex[iface.index] = null;
+    this.interfaces.splice(this.interfaces.indexOf(iface), 1);
+    this.addressesChanged();
+  }
+
+  /** The interface of an index, or null. */
+  interfaceAt(index: number): Interface | null {
+    return this.byIndex[index] ?? null;
+  }
+
+  interfaceByName(name: string): Interface | null {
+    return this.interfaces.find((i) => i.name === name) ?? null;
+  }
+
+  /** Adds `10.0.0.1/24` or `fd00::1/64`, its connected route, and tells the neighbours. */
+  addAddress(iface: Interface, text: string): void {
+    const { address, bits } = parsePrefix(text);
+    this.addInterfaceAddress(iface, address, bits, FOR_EVER);
+  }
+
+  addInterfaceAddress(iface: Interface, address: IpAddress, bits: number, life: AddressLife): void {
+    if (iface.addresses.some((a) => a.address.equals(address))) return;
+    const isTentative = !address.isV4 && this.detectsDuplicates.has(iface);
+    const entry: InterfaceAddress = {
+      address: address.copy(),
+      prefixBits: bits,
+      broadcast: broadcastOf(address, bits, iface),
+      origin: life.origin,
+      isTentative,
+      isDeprecated: false,
+      preferredUntilUs: life.preferredUntilUs,
+      validUntilUs: life.validUntilUs,
+    };
+    iface.addresses.push(entry);
+    if (!iface.isLoopback && life.origin !== AddressOrigin.AUTOCONFIGURED) {
+      this.addConnectedRoute(iface, entry);
+    }
+    this.addressesChanged();
+    if (iface.isLoopback) return;
+    if (address.isV4) this.arp.announce(iface, address);
+    else {
+      iface.filters.set(STACK, solicitedNode(address), ALL_SOURCES);
+      if (isTentative) this.nd.detectDuplicates(iface, entry);
+    }
+  }
+
+  private addConnectedRoute(iface: Interface, entry: InterfaceAddress): void {
+    const bits = fullBits({ address: entry.address, bits: entry.prefixBits });
+    const destination = new Address();
+    maskTo(entry.address, bits, destination);
+    this.routes.add({
+      destination,
+      bits,
+      iface,
+      gateway: null,
+      metric: entry.address.isV4 ? 0 : 256,
+      src: entry.address.isV4 ? entry.address : null,
+      origin: RouteOrigin.CONNECTED,
+      expiresAtUs: NEVER,
+    });
+  }
+
+  removeAddress(iface: Interface, address: IpAddress): void {
+    const i = iface.addresses.findIndex((a) => a.address.equals(address));
+    if (i < 0) return;
+    const gone = iface.addresses[i]!;
+    iface.addresses.splice(i, 1);
+    const bits = fullBits({ address: gone.address, bits: gone.prefixBits });
+    let removed = false; // one of the routes: another address may have made the same
+    this.routes.remove((r) => {
+      const isIts = r.origin === RouteOrigin.CONNECTED && r.iface === iface && r.bits === bits;
+      if (removed || !isIts || (r.src !== null && !r.src.equals(gone.address))) return false;
+      const prefix = new Address();
+      maskTo(gone.address, bits, prefix);
+      removed = r.destination.equals(prefix);
+      return removed;
+    });
+    if (!gone.address.isV4 && !iface.isLoopback) {
+      const group = solicitedNode(gone.address);
+      const isUsed = iface.addresses.some(
+        (a) => !a.address.isV4 && solicitedNode(a.address).equals(group),
+      );
+      if (!isUsed) iface.filters.set(STACK, group, NO_SOURCES);
+    }
+    this.addressesChanged();
+  }
+
+  addressesChanged(): void {
+    this.addresses.rebuild();
+    this.paths.invalidate();
+  }
+
+  /**
+   * Adds a route. 0; -ENODEV when there is no such interface; -ENETUNREACH when no interface is given
+   * and the gateway is on no connected subnet. Throws `TypeError` for text that is no address.
+   */
+  addRoute(options: RouteOptions): number {
+    const prefix = parsePrefix(options.destination);
+    const gateway = options.gateway === undefined ? null : Address.parse(options.gateway);
+    const iface = this.routeInterface(options, gateway);
+    if (typeof iface === "number") return iface;
+    const destination = new Address();
+    maskTo(prefix.address, fullBits(prefix), destination);
+    this.routes.add({
+      destination,
+      bits: fullBits(prefix),
+      iface,
+      gateway,
+      metric: options.metric ?? 0,
+      src: options.src === undefined ? null : Address.parse(options.src),
+      origin: RouteOrigin.USER,
+      expiresAtUs: NEVER,
+    });
+    this.paths.invalidate();
+    return 0;
+  }
+
+  private routeInterface(options: RouteOptions, gateway: IpAddress | null): Interface | number {
+    if (typeof options.iface === "object") return options.iface;
+    if (options.iface !== undefined) return this.interfaceByName(options.iface) ?? -ENODEV;
+    const onLink = gateway === null ? null : this.routes.find(gateway, 0, () => true);
+    return onLink === null || onLink.gateway !== null ? -ENETUNREACH : onLink.iface;
+  }
+
+  /** Removes the user's routes to a destination (through one gateway, if given); returns how many. */
+  removeRoute(destination: string, gateway?: string): number {
+    const prefix = parsePrefix(destination);
+    const bits = fullBits(prefix);
+    const masked = new Address();
+    maskTo(prefix.address, bits, masked);
+    const via = gateway === undefined ? null : Address.parse(gateway);
+    const removed = this.routes.remove(
+      (r) =>
+        r.origin === RouteOrigin.USER &&
+        r.bits === bits &&
+        r.destination.equals(masked) &&
+        (via === null || (r.gateway?.equals(via) ?? false)),
+    );
+    if (removed > 0) this.paths.invalidate();
+    return removed;
+  }
+
+  invalidatePaths(): void {
+    this.paths.invalidate();
+  }
+
+  register(protocol: number, transport: Transport): void {
+    this.transports[protocol] = transport;
+  }
+
+  // Questions
+
+  /** Hot path. Whether an address is one of ours; 127.0.0.0/8 is. */
+  isLocal(a: IpAddress): boolean {
+    return this.addresses.isLocal(a);
+  }
+
+  isBroadcast(a: IpAddress): boolean {
+    return a.isV4 && this.addresses.isBroadcast4(a.w3);
+  }
+
+  interfaceOf(a: IpAddress): Interface | null {
+    return this.addresses.interfaceOf(a);
+  }
+
+  /** Whether this interface has the address, in use. */
+  hasAddress(iface: Interface, a: IpAddress): boolean {
+    return iface.addresses.some((e) => !e.isTentative && e.address.equals(a));
+  }
+
+  isTentative(iface: Interface, a: IpAddress): boolean {
+    return iface.addresses.some((e) => e.isTentative && e.address.equals(a));
+  }
+
+  acceptsRouters(iface: Interface): boolean {
+    return !this.refusesRouters.has(iface);
+  }
+
+  /** Whether a route goes through this neighbour. */
+  isGateway(n: Neighbour): boolean {
+    for (const r of this.routes) {
+      if (r.iface === n.iface && (r.gateway?.equals(n.address) ?? false)) return true;
+    }
+    return false;
+  }
+
+  /** The address that packets to `dst` would come from; null: there is no route. */
+  sourceFor(dst: IpAddress): IpAddress | null {
+    return this.resolve(dst, null, 0)?.src ?? null;
+  }
+
+  // Sending
+
+  /** The path to `dst` from `src` (null: any) through `ifIndex` (0: any); null: see `resolveErrno`. */
+  resolve(dst: IpAddress, src: IpAddress | null, ifIndex: number): Path | null {
+    return this.resolver.resolve(dst, src, ifIndex);
+  }
+
+  /** Why the last `resolve` returned null (positive). */
+  get resolveErrno(): number {
+    return this.resolver.errno === 0 ? ENETUNREACH : this.resolver.errno;
+  }
+
+  /** Hot path. The path of this id, or null when it has gone. */
+  path(id: number): Path | null {
+    return this.paths.byId(id);
+  }
+
+  /**
+   * Hot path. Sends the transport packet `at..end` of the slot; takes the slot in every case. 0, or a
+   * negated error number. `at` must leave the pool's headroom before it.
+   */
+  send(slot: number, path: Path, protocol: number, options: SendOptions): number {
+    return this.output.send(slot, path, protocol, options);
+  }
+
+  /** Hot path. Forward progress: the next hop is reachable (RFC 4861 §7.3.1). */
+  confirmReachable(path: Path): void {
+    if (this.neighbours.hasAddress(path.neighbour)) this.neighbours.confirm(path.neighbour);
+  }
+
+  // Groups
+
+  /** Sets the filter of a socket (`owner` > 0) for a group; INCLUDE of nothing leaves. */
+  setGroup(iface: Interface, owner: number, group: IpAddress, filter: SourceFilter): void {
+    iface.filters.set(owner, group, filter);
+  }
+
+  // The turn
+
+  /** Takes a batch from every device and works it; returns how many frames that were. */
+  receiveAll(nowUs: number): number {
+    this.nowUs = nowUs;
+    let frames = 0;
+    for (let i = this.interfaces.length - 1; i >= 0; i--) {
+      const iface = this.interfaces[i]!;
+      iface.device.receive(nowUs, this.batch);
+      if (this.batch.n === 0) continue;
+      frames += this.batch.n;
+      this.input(iface, this.batch, nowUs);
+    }
+    return frames;
+  }
+
+  /** Hot path. Works a batch of frames received on an interface; takes every slot and empties it. */
+  input(iface: Interface, batch: Batch, nowUs: number): void {
+    this.nowUs = nowUs;
+    if (iface.isLoopback) this.frames.takeLooped(batch);
+    else this.frames.take(iface, batch);
+    batch.n = 0;
+  }
+
+  runTimers(nowUs: number): void {
+    this.nowUs = nowUs;
+    this.neighbours.runTimers(nowUs);
+    this.nd.runTimers(nowUs);
+    this.routers.runTimers(nowUs);
+    this.reassembly.runTimers(nowUs);
+    this.igmp.runTimers(nowUs);
+    this.mld.runTimers(nowUs);
+    this.pathMtu.runTimers(nowUs);
+  }
+
+  /** Hands queued frames to the devices. */
+  flush(nowUs: number): void {
+    this.nowUs = nowUs;
+    for (let i = 0; i < this.interfaces.length; i++) this.interfaces[i]!.flush(nowUs);
+  }
+
+  /** When `runTimers` or a device next has something to do. */
+  nextDeadlineUs(): number {
+    let soonest = Math.min(
+      this.neighbours.nextDeadlineUs(),
+      this.nd.nextDeadlineUs(),
+      this.routers.nextDeadlineUs(),
+      this.reassembly.nextDeadlineUs(),
+      this.igmp.nextDeadlineUs(),
+      this.mld.nextDeadlineUs(),
+      this.pathMtu.nextDeadlineUs(),
+    );
+    for (let i = 0; i < this.interfaces.length; i++) {
+      soonest = Math.min(soonest, this.interfaces[i]!.device.nextDeadlineUs());
+    }
+    return soonest;
+  }
+
+  /** Gives back every slot that the layer holds, and closes the devices. */
+  close(): void {
+    this.neighbours.removeAll(null);
+    this.reassembly.close();
+    for (const iface of this.interfaces) {
+      iface.discard(Drop.DEVICE_GONE);
+      iface.device.close();
+    }
+  }
+
+  // Counting
+
+  /** Hot path. The one place where packets are dropped: counts the reason and gives the slot back. */
+  drop(slot: number, reason: Drop): void {
+    this.drops.values[reason]! += 1;
+    this.pool.give(slot);
+  }
+
+  /** Counts a packet that was lost before it had a slot. */
+  lost(reason: Drop): void {
+    this.drops.values[reason]! += 1;
+  }
+
+  /** Counts a rare event. */
+  count(name: IpCounter): void {
+    this.counters.add(this.counters.index(name), 1);
+  }
+
+  /** Hot path. */
+  countOut(bytes: number): void {
+    this.counters.values[this.framesOut]! += 1;
+    this.counters.values[this.bytesOut]! += bytes;
+  }
+}
+
+/** IPv4 broadcast address of a subnet as a word, 0 where there is none (RFC 3021, host routes). */
+function broadcastOf(address: IpAddress, bits: number, iface: Interface): number {
+  if (!address.isV4 || bits >= 31 || bits === 0 || iface.isLoopback) return 0;
+  return address.w3 | (-1 >>> bits);
+}
+
+function solicitedNode(address: IpAddress): IpAddress {
+  const group = ANY4.copy();
+  nd.solicitedNode(address, group);
+  return group;
+}

@@ -1,0 +1,528 @@
+/**
+ * One UDP socket below the socket layer: what Linux's UDP sockets do, polled. Calls return 0 or a
+ * count, or a negated error number; an ICMP error that is pending is returned once by the next call.
+ *
+ * Received datagrams stay in their slots with all headers, so everything about one (sender, TTL,
+ * interface) is read when it is taken. What the queue holds is bounded by `receiveBufferBytes`.
+ */
+import { copy, put16 } from "../base/bytes.js";
+import { fold } from "../base/checksum.js";
+import * as errno from "../base/errno.js";
+import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
+import {
+  BIG_SLOT_BYTES,
+  FrameFlags,
+  HEADROOM_BYTES,
+  NO_SLOT,
+  type Pool,
+  SMALL_SLOT_BYTES,
+} from "../ring/pool.js";
+import { Drop } from "../wire/drop.js";
+import * as protocols from "../wire/ip-protocol.js";
+import * as ipv4 from "../wire/ipv4.js";
+import * as ipv6 from "../wire/ipv6.js";
+import * as wire from "../wire/udp.js";
+import { type ErrorEntry, ErrorQueue } from "./error-queue.js";
+import type { Ip } from "./ip.js";
+import { Memberships } from "./memberships.js";
+import { type Path, PathKind } from "./path.js";
+import { DontFragment, SendOptions } from "./send-options.js";
+import { SlotQueue } from "./slot-queue.js";
+import type { PathError } from "./transport.js";
+import type { Udp } from "./udp.js";
+
+/** What a queued datagram counts besides its payload: it holds a slot. */
+export const DATAGRAM_OVERHEAD_BYTES = 512;
+/** Linux's net.core.rmem_default. */
+export const DEFAULT_RECEIVE_BUFFER_BYTES = 212_992;
+/** Datagrams that one send with `gsoBytes` may become (Linux's UDP_MAX_SEGMENTS). */
+export const MAX_SEGMENTS = 128;
+
+/** Flags of {@link UdpEndpoint.receive}; the numbers are Linux's. */
+export const ReceiveFlags = { PEEK: 2, TRUNC: 0x20 } as const;
+/** Bits of {@link UdpEndpoint.readiness}; the numbers are poll(2)'s. */
+export const UdpReadiness = { IN: 1, OUT: 4, ERR: 8, HUP: 16, RDHUP: 0x2000 } as const;
+
+const PAYLOAD_OFFSET = HEADROOM_BYTES + wire.HEADER_BYTES;
+
+export class UdpEndpoint {
+  readonly family: 4 | 6;
+  /** Greater than 0, unique among the open endpoints of a stack. */
+  readonly id: number;
+  readonly localAddress: IpAddress;
+  localPort = 0;
+  readonly remoteAddress: IpAddress = new IpAddress();
+  remotePort = 0;
+  isConnected = false;
+  /** Bound to this interface (SO_BINDTODEVICE); 0: any. */
+  ifIndex = 0;
+  /** Number that the socket layer knows this endpoint by, for `ReadinessSink`. */
+  cookie = 0;
+
+  // Options
+  reuseAddress = false;
+  reusePort = false;
+  broadcast = false;
+  v6only = false;
+  /** 0: the default. */
+  ttl = 0;
+  tos = 0;
+  multicastTtl = 1;
+  multicastLoop = true;
+  /** Interface that multicasts leave by; 0: by the route. */
+  multicastIf = 0;
+  /** Datagrams with a smaller TTL are dropped (RFC 5082); 0: none. */
+  minTtl = 0;
+  recvErr = false;
+  /** `DontFragment`, the values of IP_MTU_DISCOVER. */
+  pmtuDiscover: number = DontFragment.WANT;
+  receiveBufferBytes: number = DEFAULT_RECEIVE_BUFFER_BYTES;
+  /** UDP_SEGMENT: payload of each datagram that a longer send is split into; 0: not split. */
+  gsoBytes = 0;
+  /** SO_NO_CHECK: IPv4 datagrams go out without checksum. */
+  checksumOff = false;
+
+  // About the datagram that was received last
+  readonly from: IpAddress = new IpAddress();
+  fromPort = 0;
+  readonly to: IpAddress = new IpAddress();
+  toIfIndex = 0;
+  receivedTtl = 0;
+  receivedTos = 0;
+  rxTimeUs = 0;
+  truncated = false;
+
+  /** Datagrams that did not fit into the queue. */
+  dropped = 0;
+  readonly memberships: Memberships;
+  readonly queue: SlotQueue;
+  private queuedBytes = 0;
+  private readonly errors = new ErrorQueue();
+  private pendingErrno = 0;
+  private isClosed = false;
+  private isReadShut = false;
+  private isWriteShut = false;
+  private hasBoundAddress = false;
+  private hasBoundPort = false;
+  private readonly udp: Udp;
+  private readonly ip: Ip;
+  private readonly pool: Pool;
+  private readonly sendOptions = new SendOptions();
+  private lastPath: Path | null = null;
+
+  /** For `Udp.open`. */
+  constructor(udp: Udp, family: 4 | 6, id: number) {
+    this.udp = udp;
+    this.ip = udp.ip;
+    this.pool = udp.ip.pool;
+    this.family = family;
+    this.id = id;
+    this.localAddress = (family === 4 ? ANY4 : ANY6).copy();
+    this.memberships = new Memberships(udp.ip, id);
+    this.queue = new SlotQueue(udp.ip.pool);
+  }
+
+  // Names
+
+  /** Binds to an address of ours, a group, a broadcast address or a wildcard; port 0: any free one. */
+  bind(address: IpAddress, port: number, ifIndex = 0): number {
+    if (this.isClosed) return -errno.EBADF;
+    if (this.localPort !== 0) return -errno.EINVAL;
+    if (this.family === 4 ? !address.isV4 : this.v6only && address.isV4) return -errno.EINVAL;
+    if (!this.mayBind(address)) return -errno.EADDRNOTAVAIL;
+    if (ifIndex !== 0) this.ifIndex = ifIndex;
+    const chosen = this.udp.claim(this, address, port);
+    if (chosen <= 0) return chosen;
+    this.hasBoundAddress = !address.isUnspecified;
+    this.hasBoundPort = port !== 0;
+    return 0;
+  }
+
+  private mayBind(address: IpAddress): boolean {
+    if (address.isUnspecified || address.isMulticast) return true;
+    return this.ip.isLocal(address) || this.ip.isBroadcast(address);
+  }
+
+  /** Sets the peer: only its datagrams are received, and its refusals are heard of. */
+  connect(address: IpAddress, port: number, ifIndex = 0): number {
+    if (this.isClosed) return -errno.EBADF;
+    const family = this.checkFamily(address);
+    if (family < 0) return family;
+    if (this.isConnected) this.forgetPeer();
+    const through = this.interfaceTowards(address, ifIndex);
+    const path = this.ip.resolve(address, this.sourceConstraint(), through);
+    if (path === null) return -this.ip.resolveErrno;
+    if (path.kind === PathKind.BROADCAST && !this.broadcast) return -errno.EACCES;
+    const bound = this.localPort === 0 ? this.udp.claim(this, this.localAddress, 0) : 0;
+    if (bound < 0) return bound;
+    this.udp.rename(this, () => {
+      if (this.localAddress.isUnspecified) this.localAddress.setFrom(path.src);
+      this.remoteAddress.setFrom(path.dst);
+      this.remotePort = port;
+      this.isConnected = true;
+    });
+    this.lastPath = path;
+    return 0;
+  }
+
+  /** Forgets the peer; an address that only {@link connect} chose is forgotten too. */
+  disconnect(): number {
+    if (this.isClosed) return -errno.EBADF;
+    if (this.isConnected) this.forgetPeer();
+    return 0;
+  }
+
+  private forgetPeer(): void {
+    this.udp.rename(this, () => {
+      this.isConnected = false;
+      this.remoteAddress.set(0, 0, 0, 0);
+      this.remotePort = 0;
+      if (!this.hasBoundAddress) this.localAddress.setFrom(this.family === 4 ? ANY4 : ANY6);
+    });
+    this.lastPath = null;
+    if (!this.hasBoundPort && !this.hasBoundAddress) this.udp.release(this);
+  }
+
+  /** An IPv6 socket may talk IPv4 too unless it says otherwise. */
+  private checkFamily(address: IpAddress): number {
+    if (this.family === 4) return address.isV4 ? 0 : -errno.EAFNOSUPPORT;
+    return address.isV4 && this.v6only ? -errno.ENETUNREACH : 0;
+  }
+
+  private sourceConstraint(): IpAddress | null {
+    const local = this.localAddress;
+    return local.isUnspecified || local.isMulticast || this.ip.isBroadcast(local) ? null : local;
+  }
+
+  private interfaceTowards(address: IpAddress, ifIndex: number): number {
+    if (ifIndex !== 0) return ifIndex;
+    if (this.ifIndex !== 0) return this.ifIndex;
+    return address.isMulticast ? this.multicastIf : 0;
+  }
+
+  // Sending
+
+  /** Hot path. Sends `n` bytes, copied; `dst` null: to the peer. Returns n or a negated error. */
+  send(
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    dst: IpAddress | null,
+    port: number,
+    ifIndex = 0,
+  ): number {
+    const path = this.pathTo(dst, port, ifIndex);
+    if (path === null) return this.errnoOut;
+    const { pool } = this;
+    const needed = PAYLOAD_OFFSET + n;
+    if (needed > BIG_SLOT_BYTES) return this.tooLong(path, dst === null ? this.remotePort : port);
+    const slot = needed <= SMALL_SLOT_BYTES ? pool.take() : pool.takeBig();
+    if (slot === NO_SLOT) return -errno.ENOBUFS;
+    const payloadAt = pool.base(slot) + PAYLOAD_OFFSET;
+    copy(pool.bytes, payloadAt, bytes, at, n);
+    pool.at[slot] = payloadAt;
+    pool.end[slot] = payloadAt + n;
+    const result = this.transmit(slot, path, dst === null ? this.remotePort : port);
+    return result < 0 ? result : n;
+  }
+
+  /**
+   * Hot path. An empty slot to be filled in place: the payload starts at `pool.at`; the caller sets
+   * `pool.end`. NO_SLOT: the pool is empty.
+   */
+  takeSlot(isBig = false): number {
+    const slot = isBig ? this.pool.takeBig() : this.pool.take();
+    if (slot === NO_SLOT) return NO_SLOT;
+    const at = this.pool.base(slot) + PAYLOAD_OFFSET;
+    this.pool.at[slot] = at;
+    this.pool.end[slot] = at;
+    return slot;
+  }
+
+  /** Hot path. Sends a slot of {@link takeSlot}'s; takes it in every case. */
+  sendSlot(slot: number, dst: IpAddress | null, port: number, ifIndex = 0): number {
+    const path = this.pathTo(dst, port, ifIndex);
+    if (path === null) {
+      this.pool.give(slot);
+      return this.errnoOut;
+    }
+    const n = this.pool.end[slot]! - this.pool.at[slot]!;
+    const result = this.transmit(slot, path, dst === null ? this.remotePort : port);
+    return result < 0 ? result : n;
+  }
+
+  /** Why {@link pathTo} returned null, negated. */
+  private errnoOut = 0;
+
+  /** Hot path. The path to a destination, or null and `errnoOut`. */
+  private pathTo(dst: IpAddress | null, port: number, ifIndex: number): Path | null {
+    if (this.pendingErrno !== 0) return this.refuse(-this.takeError());
+    const path = this.lastPath;
+    const isPlain = path !== null && !path.isStale && ifIndex === 0 && !this.isWriteShut;
+    if (dst === null) {
+      if (isPlain && this.isConnected) return path;
+    } else if (isPlain && !this.isConnected && port !== 0 && path.dst.equals(dst)) return path;
+    return this.findPath(dst, port, ifIndex);
+  }
+
+  private findPath(dst: IpAddress | null, port: number, ifIndex: number): Path | null {
+    if (this.isClosed) return this.refuse(-errno.EBADF);
+    if (this.isWriteShut) return this.refuse(-errno.EPIPE);
+    if (dst === null && !this.isConnected) return this.refuse(-errno.EDESTADDRREQ);
+    if (dst !== null && port === 0) return this.refuse(-errno.EINVAL);
+    const to = dst ?? this.remoteAddress;
+    const family = this.checkFamily(to);
+    if (family < 0) return this.refuse(family);
+    const through = this.interfaceTowards(to, ifIndex);
+    const path = this.ip.resolve(to, this.sourceConstraint(), through);
+    if (path === null) return this.refuse(-this.ip.resolveErrno);
+    if (path.kind === PathKind.BROADCAST && !this.broadcast) return this.refuse(-errno.EACCES);
+    if (this.localPort === 0) {
+      const port = this.udp.claim(this, this.localAddress, 0);
+      if (port < 0) return this.refuse(port);
+    }
+    if (!this.isConnected || dst === null) this.lastPath = ifIndex === 0 ? path : null;
+    return path;
+  }
+
+  private refuse(result: number): null {
+    this.errnoOut = result;
+    return null;
+  }
+
+  /** The options that choose a path or an address changed: forget the path. */
+  optionsChanged(): void {
+    this.lastPath = null;
+  }
+
+  /** Hot path. Puts the UDP header before the payload and sends; takes the slot. */
+  private transmit(slot: number, path: Path, port: number): number {
+    const { pool } = this;
+    const b = pool.bytes;
+    const at = pool.at[slot]! - wire.HEADER_BYTES;
+    const lengthBytes = pool.end[slot]! - at;
+    const limit = path.isV4 ? 65_515 : 65_535;
+    if (lengthBytes > limit || (this.gsoBytes > 0 && !this.mayBeSplit(lengthBytes, path))) {
+      pool.give(slot);
+      return this.gsoBytes > 0 ? -errno.EINVAL : this.tooLong(path, port);
+    }
+    put16(b, at, this.localPort);
+    put16(b, at + 2, port);
+    put16(b, at + 4, lengthBytes);
+    pool.at[slot] = at;
+    if (this.checksumOff && path.isV4) {
+      put16(b, at + 6, 0);
+      pool.flags[slot] = 0;
+    } else {
+      put16(b, at + 6, fold(path.pseudoSum + protocols.UDP + lengthBytes));
+      pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL;
+      pool.csumStart[slot] = at;
+      pool.csumOffset[slot] = wire.CHECKSUM_AT;
+      if (this.gsoBytes > 0 && lengthBytes - wire.HEADER_BYTES > this.gsoBytes) {
+        pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL | FrameFlags.GSO_UDP;
+        pool.gsoBytes[slot] = this.gsoBytes;
+      }
+    }
+    const o = this.sendOptions;
+    o.tos = this.tos;
+    o.dontFragment = this.pmtuDiscover;
+    if (path.kind === PathKind.MULTICAST) this.setGroupOptions(o);
+    else {
+      o.ttl = this.ttl;
+      o.hostOnly = false;
+    }
+    const result = this.ip.send(slot, path, protocols.UDP, o);
+    return result === -errno.EMSGSIZE ? this.tooLong(path, port) : result;
+  }
+
+  private mayBeSplit(lengthBytes: number, path: Path): boolean {
+    const payload = lengthBytes - wire.HEADER_BYTES;
+    if (payload > this.gsoBytes * MAX_SEGMENTS || this.checksumOff) return false;
+    const headers = (path.isV4 ? ipv4.HEADER_BYTES : ipv6.HEADER_BYTES) + wire.HEADER_BYTES;
+    return this.gsoBytes + headers <= path.mtuBytes;
+  }
+
+  private setGroupOptions(o: SendOptions): void {
+    o.ttl = this.multicastTtl;
+    o.hostOnly = this.multicastTtl === 0;
+    o.multicastLoop = this.multicastLoop;
+  }
+
+  private tooLong(path: Path, port: number): number {
+    if (this.recvErr) this.errors.putLocal(errno.EMSGSIZE, path.dst, port, path.mtuBytes);
+    return -errno.EMSGSIZE;
+  }
+
+  // Receiving
+
+  /**
+   * Hot path. Copies a datagram and returns how many bytes were copied (with TRUNC: how long it is);
+   * -EAGAIN when there is none, or a pending error. `from`, `to` and so on then describe it.
+   */
+  receive(bytes: Uint8Array, at: number, n: number, flags = 0): number {
+    if (this.pendingErrno !== 0) return -this.takeError();
+    const slot = this.queue.first;
+    if (slot === NO_SLOT) return this.isReadShut ? 0 : -errno.EAGAIN;
+    const { pool } = this;
+    const payloadAt = pool.at[slot]!;
+    const length = pool.end[slot]! - payloadAt;
+    const copied = length < n ? length : n;
+    copy(bytes, at, pool.bytes, payloadAt, copied);
+    this.describe(slot);
+    this.truncated = copied < length;
+    if ((flags & ReceiveFlags.PEEK) === 0) pool.give(this.takeQueued());
+    return (flags & ReceiveFlags.TRUNC) !== 0 ? length : copied;
+  }
+
+  /** Hot path. The oldest datagram's slot, now the caller's: `at..end` is the payload; or a negated error. */
+  receiveSlot(): number {
+    if (this.pendingErrno !== 0) return -this.takeError();
+    const slot = this.queue.first;
+    if (slot === NO_SLOT) return -errno.EAGAIN;
+    this.describe(slot);
+    this.truncated = false;
+    return this.takeQueued();
+  }
+
+  /** Hot path. */
+  private takeQueued(): number {
+    const slot = this.queue.take();
+    this.queuedBytes = (this.queuedBytes - this.charge(slot)) | 0;
+    return slot;
+  }
+
+  /** Hot path. What a datagram counts against the receive buffer. */
+  private charge(slot: number): number {
+    return (this.pool.end[slot]! - this.pool.at[slot]! + DATAGRAM_OVERHEAD_BYTES) | 0;
+  }
+
+  /** Hot path. Reads sender, destination and so on from the headers that are still in the slot. */
+  private describe(slot: number): void {
+    const { pool } = this;
+    const b = pool.bytes;
+    const l3At = pool.l3At[slot]!;
+    if (b[l3At]! >>> 4 === 4) {
+      this.from.read4(b, l3At + ipv4.SRC);
+      this.to.read4(b, l3At + ipv4.DST);
+      this.receivedTtl = ipv4.ttl(b, l3At);
+      this.receivedTos = ipv4.tos(b, l3At);
+    } else {
+      this.from.read6(b, l3At + ipv6.SRC);
+      this.to.read6(b, l3At + ipv6.DST);
+      this.receivedTtl = ipv6.hopLimit(b, l3At);
+      this.receivedTos = ipv6.trafficClass(b, l3At);
+    }
+    this.fromPort = wire.srcPort(b, pool.l4At[slot]!);
+    this.toIfIndex = pool.ifIndex[slot]!;
+    this.rxTimeUs = pool.rxTimeUs[slot]!;
+  }
+
+  /** Hot path. From `Udp`: a datagram whose `at..end` is the payload; takes the slot. */
+  put(slot: number, ttl: number): void {
+    const charge = this.charge(slot);
+    // As Linux: what is already queued decides, so one datagram of any size always fits.
+    if (this.queuedBytes > 0 && this.queuedBytes + charge > this.receiveBufferBytes) {
+      this.dropped++;
+      this.ip.drop(slot, Drop.SOCKET_QUEUE_FULL);
+      return;
+    }
+    if (ttl < this.minTtl || this.isReadShut) {
+      this.ip.drop(slot, this.isReadShut ? Drop.SOCKET_CLOSED : Drop.IP_TTL_TOO_LOW);
+      return;
+    }
+    this.queuedBytes = (this.queuedBytes + charge) | 0;
+    this.queue.put(slot);
+    this.udp.changed(this.cookie);
+  }
+
+  /** Bytes of the next datagram (FIONREAD), 0 when there is none. */
+  get nextBytes(): number {
+    const slot = this.queue.first;
+    return slot === NO_SLOT ? 0 : this.pool.end[slot]! - this.pool.at[slot]!;
+  }
+
+  // State
+
+  /** Hot path. Bits of {@link UdpReadiness}. */
+  get readiness(): number {
+    let bits: number = UdpReadiness.OUT;
+    if (this.queue.n > 0 || this.isReadShut) bits |= UdpReadiness.IN;
+    if (this.pendingErrno !== 0 || this.errors.n > 0) bits |= UdpReadiness.ERR;
+    if (this.pendingErrno !== 0) bits |= UdpReadiness.IN;
+    if (this.isReadShut) bits |= UdpReadiness.RDHUP;
+    if (this.isReadShut && this.isWriteShut) bits |= UdpReadiness.HUP;
+    return bits;
+  }
+
+  /** SO_ERROR: the pending error number (positive), which is cleared; 0: none. */
+  takeError(): number {
+    const e = this.pendingErrno;
+    this.pendingErrno = 0;
+    return e;
+  }
+
+  /** Moves the oldest entry of the error queue into `into`; false when it is empty. */
+  takeErrorEntry(into: ErrorEntry): boolean {
+    return this.errors.take(into);
+  }
+
+  /** From `Udp`: an ICMP error about a datagram of ours; Linux's udp_err. */
+  pathError(error: PathError): void {
+    let isHard = error.isHard;
+    if (error.errno === errno.EMSGSIZE) {
+      if (this.pmtuDiscover === DontFragment.NEVER && error.remote.isV4) return;
+      isHard = true;
+    }
+    if (this.recvErr) this.errors.put(error, this.pool.bytes, wire.HEADER_BYTES);
+    else if (!isHard || !this.isConnected) return;
+    this.pendingErrno = error.errno;
+    this.udp.changed(this.cookie);
+  }
+
+  /** `how`: 0 reading, 1 writing, 2 both. Linux wants a peer for it. */
+  shutdown(how: number): number {
+    if (!this.isConnected) return -errno.ENOTCONN;
+    if (how !== 1) this.isReadShut = true;
+    if (how !== 0) this.isWriteShut = true;
+    this.udp.changed(this.cookie);
+    return 0;
+  }
+
+  // Groups: see `Memberships`
+
+  joinGroup(group: IpAddress, ifIndex: number): number {
+    return this.memberships.join(group, ifIndex);
+  }
+
+  leaveGroup(group: IpAddress, ifIndex: number): number {
+    return this.memberships.leave(group, ifIndex);
+  }
+
+  joinSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
+    return this.memberships.joinSource(group, source, ifIndex);
+  }
+
+  leaveSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
+    return this.memberships.leaveSource(group, source, ifIndex);
+  }
+
+  blockSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
+    return this.memberships.blockSource(group, source, ifIndex);
+  }
+
+  unblockSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
+    return this.memberships.unblockSource(group, source, ifIndex);
+  }
+
+  /** Ends the endpoint: what is queued is dropped, groups are left, the port is free. */
+  close(): void {
+    if (this.isClosed) return;
+    this.memberships.leaveAll();
+    this.isClosed = true;
+    this.udp.close(this);
+    for (let slot = this.queue.take(); slot !== NO_SLOT; slot = this.queue.take()) {
+      this.ip.drop(slot, Drop.SOCKET_CLOSED);
+    }
+    this.queuedBytes = 0;
+  }
+}

@@ -1,0 +1,26 @@
+/** Devices on the pool that hosts of this thread share, so that users need not know of pools. */
+import { simLink as joinPools, type SimDevice, type SimLinkOptions } from "../nic/sim-link.js";
+import { openTap as openTapOn, type TapDevice, type TapOptions } from "../nic/tap.js";
+import type { Pool } from "../ring/pool.js";
+import { sharedPool } from "./create-host.js";
+
+/**
+ * The two ends of a virtual link: put a host on each. Give `pool` only if the hosts have one of
+ * their own.
+ */
+export function simLink(options: SimLinkOptions & { readonly pool?: Pool } = {}): {
+  a: SimDevice;
+  b: SimDevice;
+} {
+  const { pool = sharedPool(), ...rest } = options;
+  return joinPools(pool, pool, rest);
+}
+
+/**
+ * A link to the Linux kernel: an existing TAP interface, or a new one (which takes CAP_NET_ADMIN, or
+ * a user and network namespace of one's own). Throws `NetError`: EPERM, EBUSY, ENODEV.
+ */
+export function openTap(options: TapOptions & { readonly pool?: Pool } = {}): TapDevice {
+  const { pool = sharedPool(), ...rest } = options;
+  return openTapOn(pool, rest);
+}

@@ -1,0 +1,376 @@
+/**
+ * A host: a stack, the runner that drives it, and the promise interface to both.
+ *
+ * Every rejection is a `NetError` with a POSIX code (docs/errors.md). Operations with a `signal`
+ * reject with ECANCELED when it is aborted, and what they had begun is undone.
+ */
+import { EINPROGRESS, ENETDOWN, ENOBUFS } from "../base/errno.js";
+import { NetError } from "../base/errors.js";
+import type { IpAddress } from "../base/ip-address.js";
+import { ANY4, ANY6 } from "../base/ip-address.js";
+import type { Device } from "../nic/device.js";
+import { Readiness } from "../tcp/readiness.js";
+import { abortError, addressOf, checkPort, onAbort, throwIfAborted } from "./endpoint.js";
+import { Family } from "./linux-options.js";
+import { type PingOptions, type PingSummary, ping } from "./ping.js";
+import type { PolledSocket } from "./polled-socket.js";
+import { ReadyEvents, ReadySet, WatchMode } from "./ready-set.js";
+import type { Driven, Runner } from "./runner.js";
+import type { Stack } from "./stack.js";
+import { TcpConnection, type TcpConnectionOptions } from "./tcp-connection.js";
+import { TcpServer } from "./tcp-server.js";
+import type { TcpSocket } from "./tcp-socket.js";
+import { UdpChannel } from "./udp-channel.js";
+import type { UdpSocket } from "./udp-socket.js";
+
+/** Whoever waits for a socket of a host. */
+export interface SocketUser {
+  /** The socket has changed; `bits` is its readiness. */
+  onReady(bits: number): void;
+  /** The host is closing. */
+  onHostClosed(error: NetError): void;
+}
+
+export interface ListenOptions extends TcpConnectionOptions {
+  /** 0 chooses a free one. */
+  readonly port: number;
+  /** Local address; every address of both families if not given. */
+  readonly address?: string;
+  /** Connections that may wait to be accepted; 511 if not given. */
+  readonly backlog?: number;
+  /** Several servers may share the port (SO_REUSEPORT); connections are spread over them. */
+  readonly reusePort?: boolean;
+  /** Only IPv6 (IPV6_V6ONLY). */
+  readonly ipv6Only?: boolean;
+  /** Closes the server when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+export interface ConnectOptions extends TcpConnectionOptions {
+  /** The peer's address; `host` is a synonym. */
+  readonly address?: string;
+  readonly host?: string;
+  readonly port: number;
+  readonly localAddress?: string;
+  readonly localPort?: number;
+  readonly noDelay?: boolean;
+  readonly keepAlive?: boolean;
+  /** Gives up the attempt; an established connection is not affected. */
+  readonly signal?: AbortSignal;
+}
+
+export interface UdpOptions {
+  /** 0, or not given, chooses a free one. */
+  readonly port?: number;
+  /** Local address; every address of both families if not given. */
+  readonly address?: string;
+  readonly reuseAddress?: boolean;
+  readonly reusePort?: boolean;
+  readonly broadcast?: boolean;
+  readonly ipv6Only?: boolean;
+  readonly ttl?: number;
+  readonly multicastTtl?: number;
+  readonly multicastLoop?: boolean;
+  /** Closes the channel when aborted. */
+  readonly signal?: AbortSignal;
+}
+
+const DEFAULT_BACKLOG = 511;
+const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
+
+export class Host implements Driven {
+  readonly name: string;
+  readonly stack: Stack;
+  readonly spinUs: number;
+  private readonly runner: Runner;
+  private readonly devices: readonly Device[];
+  private readonly ready = new ReadySet();
+  private readonly events = new ReadyEvents();
+  private isTelling = false;
+  private readonly users = new Map<PolledSocket, SocketUser>();
+  private readonly referenced = new Set<PolledSocket>();
+  private isClosed = false;
+  /** Waits for the connections to end. */
+  private whenEnded: (() => void) | null = null;
+
+  /** For `createHost`: takes the devices. */
+  constructor(
+    name: string,
+    stack: Stack,
+    runner: Runner,
+    devices: readonly Device[],
+    spinUs: number,
+  ) {
+    this.name = name;
+    this.stack = stack;
+    this.runner = runner;
+    this.devices = devices;
+    this.spinUs = spinUs;
+    runner.add(this);
+  }
+
+  /** Listens for TCP connections. Rejects: EADDRINUSE, EADDRNOTAVAIL, EINVAL. */
+  async listen(options: ListenOptions): Promise<TcpServer> {
+    this.begin(options.signal, "listen");
+    const port = checkPort(options.port, "listen");
+    const address = options.address === undefined ? ANY6 : addressOf(options.address, "listen");
+    const socket = this.openTcp(address, "listen");
+    // As Node's servers do: a restart must not wait for old connections.
+    socket.set("SO_REUSEADDR", 1);
+    if (options.reusePort === true) socket.set("SO_REUSEPORT", 1);
+    if (options.ipv6Only === true) socket.set("IPV6_V6ONLY", 1);
+    let result = socket.bind(address, port);
+    if (result >= 0) result = socket.listen(options.backlog ?? DEFAULT_BACKLOG);
+    if (result < 0) {
+      socket.close();
+      throw new NetError(result, { syscall: "listen", address: address.toString(), port });
+    }
+    const server = new TcpServer(this, socket, options);
+    onAbort(options.signal, () => server.close());
+    this.kick();
+    return server;
+  }
+
+  /** Opens a TCP connection. Rejects: ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH, ENETUNREACH … */
+  async connect(options: ConnectOptions): Promise<TcpConnection> {
+    this.begin(options.signal, "connect");
+    const port = checkPort(options.port, "connect", 1);
+    const address = addressOf(options.address ?? options.host ?? "localhost", "connect");
+    const socket = this.openTcp(address, "connect");
+    try {
+      this.bindForConnect(socket, options);
+      if (options.noDelay === true) socket.set("TCP_NODELAY", 1);
+      if (options.keepAlive === true) socket.set("SO_KEEPALIVE", 1);
+      await this.establish(socket, address, port, options.signal);
+    } catch (error) {
+      socket.close();
+      this.kick();
+      throw error;
+    }
+    return new TcpConnection(this, socket, options);
+  }
+
+  private bindForConnect(socket: TcpSocket, options: ConnectOptions): void {
+    if (options.localAddress === undefined && options.localPort === undefined) return;
+    const { localAddress, localPort } = options;
+    const wildcard = socket.family === Family.INET ? ANY4 : ANY6;
+    const address = localAddress === undefined ? wildcard : addressOf(localAddress, "bind");
+    const port = checkPort(localPort ?? 0, "bind");
+    if (port === 0) socket.set("IP_BIND_ADDRESS_NO_PORT", 1);
+    const result = socket.bind(address, port);
+    if (result >= 0) return;
+    throw new NetError(result, { syscall: "bind", address: address.toString(), port });
+  }
+
+  private async establish(
+    socket: TcpSocket,
+    address: IpAddress,
+    port: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const details = { syscall: "connect", address: address.toString(), port };
+    const result = socket.connect(address, port);
+    if (result < 0 && result !== -EINPROGRESS) throw new NetError(result, details);
+    this.kick();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const stopListening = onAbort(signal, () => reject(abortError(signal!, "connect")));
+        const settle = (error: NetError | null): void => {
+          stopListening();
+          if (error === null) resolve();
+          else reject(error);
+        };
+        this.attach(socket, {
+          onReady: (bits) => {
+            if ((bits & (Readiness.OUT | Readiness.ERR | Readiness.HUP)) === 0) return;
+            const errno = socket.takeError();
+            settle(errno === 0 ? null : new NetError(errno, details));
+          },
+          onHostClosed: settle,
+        });
+      });
+    } finally {
+      this.detach(socket);
+    }
+  }
+
+  /** Opens a UDP socket. Rejects: EADDRINUSE, EADDRNOTAVAIL, EINVAL. */
+  async udp(options: UdpOptions = {}): Promise<UdpChannel> {
+    this.begin(options.signal, "bind");
+    const port = checkPort(options.port ?? 0, "bind");
+    const address = options.address === undefined ? ANY6 : addressOf(options.address, "bind");
+    const socket = this.stack.udpSocket(familyOf(address));
+    applyUdpOptions(socket, options);
+    const result = socket.bind(address, port);
+    if (result < 0) {
+      socket.close();
+      throw new NetError(result, { syscall: "bind", address: address.toString(), port });
+    }
+    const channel = new UdpChannel(this, socket);
+    onAbort(options.signal, () => channel.close());
+    this.kick();
+    return channel;
+  }
+
+  /** Sends echo requests, one after the other, and reports the replies. */
+  async ping(address: string, options: PingOptions = {}): Promise<PingSummary> {
+    this.begin(options.signal, "ping");
+    return ping(this, addressOf(address, "ping"), options);
+  }
+
+  /**
+   * Polls without a pause until `isDone()`, for at most `timeoutMs`: for polled sockets of
+   * {@link stack} whose users care about microseconds. Returns what `isDone` said last.
+   */
+  runUntil(isDone: () => boolean, timeoutMs?: number): boolean {
+    return this.runner.runUntil(isDone, timeoutMs);
+  }
+
+  /**
+   * Resets every connection, closes every server, channel and device. Attempts under way reject with
+   * ENETDOWN, and so does whatever is asked of the host afterwards. Idempotent.
+   */
+  close(): void {
+    if (this.isClosed) return;
+    this.enter();
+    const error = new NetError(ENETDOWN, { hint: `host ${this.name} was closed` });
+    // destroy() of a stream does its work later, and finds the socket closed.
+    for (const [socket, user] of [...this.users]) {
+      user.onHostClosed(error);
+      this.detach(socket);
+    }
+    this.isClosed = true;
+    this.whenEnded?.();
+    this.stack.close();
+    this.runner.remove(this);
+    for (const device of this.devices) device.close();
+  }
+
+  /**
+   * Closes servers and channels, waits until every connection has been closed by both sides, at most
+   * `timeoutMs`, and then closes the host. Close connections before, or wait for the peers to.
+   */
+  async end(timeoutMs = 5_000): Promise<void> {
+    if (this.isClosed) return;
+    for (const user of [...this.users.values()]) {
+      if (user instanceof TcpServer || user instanceof UdpChannel) user.close();
+    }
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.whenEnded = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      this.kick();
+    });
+    this.close();
+  }
+
+  /** Runs a turn soon: call it after using polled sockets of {@link stack}. */
+  kick(): void {
+    if (!this.isClosed) this.runner.kick();
+  }
+
+  /** Sets the stack's time to now: call it before using polled sockets of {@link stack}. */
+  enter(): void {
+    this.stack.nowUs = Math.max(this.stack.nowUs, this.runner.clock());
+  }
+
+  // For the runner.
+
+  get wakeFds(): readonly number[] {
+    return this.devices.map((d) => d.wakeFd).filter((fd) => fd >= 0);
+  }
+
+  get keepsAlive(): boolean {
+    return this.referenced.size > 0;
+  }
+
+  get isBusy(): boolean {
+    return this.stack.isBusy;
+  }
+
+  turn(nowUs: number): number {
+    return this.stack.turn(nowUs);
+  }
+
+  tell(): boolean {
+    if (this.whenEnded !== null && !this.stack.hasOpenConnections) {
+      this.whenEnded();
+      this.whenEnded = null;
+    }
+    if (!this.ready.hasCandidates) return false;
+    // A user may call `runUntil`, which gets here again.
+    const events = this.isTelling ? new ReadyEvents() : this.events;
+    const wasTelling = this.isTelling;
+    this.isTelling = true;
+    const n = this.ready.take(events);
+    for (let i = 0; i < n; i++) {
+      const user = this.users.get(events.sockets[i] as PolledSocket);
+      user?.onReady(events.bits[i]!);
+    }
+    this.isTelling = wasTelling;
+    return n > 0;
+  }
+
+  // For the users of sockets.
+
+  /** `user` is told of every change of the socket. */
+  attach(socket: PolledSocket, user: SocketUser): void {
+    this.users.set(socket, user);
+    this.referenced.add(socket);
+    this.ready.add(socket, ALL, WatchMode.EDGE);
+    this.runner.kick();
+  }
+
+  /** Nobody waits for the socket any more. */
+  detach(socket: PolledSocket): void {
+    this.users.delete(socket);
+    this.referenced.delete(socket);
+    this.ready.remove(socket);
+  }
+
+  setRef(socket: PolledSocket, isReferenced: boolean): void {
+    if (!this.users.has(socket)) return;
+    if (isReferenced) this.referenced.add(socket);
+    else this.referenced.delete(socket);
+    this.runner.kick();
+  }
+
+  private begin(signal: AbortSignal | undefined, syscall: string): void {
+    throwIfAborted(signal, syscall);
+    if (this.isClosed) throw new NetError(ENETDOWN, { syscall, hint: "the host is closed" });
+    this.enter();
+  }
+
+  private openTcp(address: IpAddress, syscall: string): TcpSocket {
+    const socket = this.stack.tcpSocket(familyOf(address));
+    if (socket !== null) return socket;
+    throw new NetError(ENOBUFS, { syscall, hint: "raise maxConnections of the host" });
+  }
+}
+
+const familyOf = (address: IpAddress): number => (address.isV4 ? Family.INET : Family.INET6);
+
+function applyUdpOptions(socket: UdpSocket, options: UdpOptions): void {
+  const set = (
+    name: Parameters<UdpSocket["set"]>[0],
+    value: number | boolean | undefined,
+  ): void => {
+    if (value === undefined) return;
+    const result = socket.set(name, Number(value));
+    if (result < 0) throw new NetError(result, { syscall: "setsockopt", hint: String(name) });
+  };
+  const is6 = socket.family === Family.INET6;
+  set("SO_REUSEADDR", options.reuseAddress);
+  set("SO_REUSEPORT", options.reusePort);
+  set("SO_BROADCAST", options.broadcast);
+  if (is6) set("IPV6_V6ONLY", options.ipv6Only);
+  set("IP_TTL", options.ttl);
+  set("IP_MULTICAST_TTL", options.multicastTtl);
+  set("IP_MULTICAST_LOOP", options.multicastLoop);
+  if (!is6) return;
+  set("IPV6_UNICAST_HOPS", options.ttl);
+  set("IPV6_MULTICAST_HOPS", options.multicastTtl);
+  set("IPV6_MULTICAST_LOOP", options.multicastLoop);
+}

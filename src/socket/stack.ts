@@ -1,0 +1,238 @@
+/**
+ * One IP host: joins IP, UDP, TCP, the flow table and the timers, and owns the sockets.
+ *
+ * It is polled: nothing happens but in calls, and time comes in with `turn`. A turn takes a batch
+ * of frames from every interface, works the segments in phases (tcp-input.ts), fires due timers,
+ * then lets TCP send what has become sendable and the interfaces flush.
+ *
+ * Calls of sockets between turns happen at the time of the last turn, or of `nowUs` if it was set
+ * since. What they send leaves with the next turn.
+ */
+import { randomBytes } from "node:crypto";
+import { i32 } from "../base/bytes.js";
+import { Random } from "../base/random.js";
+import type { Interface } from "../ip/interface.js";
+import { Ip } from "../ip/ip.js";
+import { Udp } from "../ip/udp.js";
+import { FlowTable } from "../ring/flow-table.js";
+import type { Pool } from "../ring/pool.js";
+import { TimingWheel } from "../ring/timing-wheel.js";
+import type { TcpSettings } from "../tcp/settings.js";
+import { State } from "../tcp/state.js";
+import { ROW_INT32S } from "../tcp/tcb-row.js";
+import { Tcp } from "../tcp/tcp.js";
+import { Family } from "./linux-options.js";
+import { PingSocket } from "./ping-socket.js";
+import type { PolledSocket } from "./polled-socket.js";
+import { TcpBind } from "./tcp-bind.js";
+import { TcpHostSide } from "./tcp-host.js";
+import { TCP_PROTOCOL, TcpInput } from "./tcp-input.js";
+import { TcpPorts } from "./tcp-ports.js";
+import { RowFlags, TcpRows } from "./tcp-rows.js";
+import { TcpSocket } from "./tcp-socket.js";
+import { UdpSocket } from "./udp-socket.js";
+
+export interface StackOptions {
+  /** Where frames live; the interfaces' devices must use the same. */
+  readonly pool: Pool;
+  /** Time of the host's clock at the start. */
+  readonly nowUs?: number;
+  /** Rows of TCP at most: connections, listeners, and what is left of them in TIME-WAIT. */
+  readonly maxConnections?: number;
+  readonly tcp?: Partial<TcpSettings>;
+  /** Makes a run repeatable: everything that is drawn follows from it. Only for simulations. */
+  readonly seed?: number;
+}
+
+const UDP_PROTOCOL = 17;
+const DEFAULT_MAX_CONNECTIONS = 1 << 20;
+const SECRET_BYTES = 40;
+const EXPIRED_TIMERS = 256;
+const FIRST_TIMERS = 256;
+/** When to try again to send what found no slot. */
+const RETRY_US = 1_000;
+
+export class Stack {
+  readonly pool: Pool;
+  readonly ip: Ip;
+  readonly udp: Udp;
+  readonly tcp: Tcp;
+  readonly flows: FlowTable;
+  readonly wheel: TimingWheel;
+  readonly tcpRows = new TcpRows();
+  readonly tcpPorts: TcpPorts;
+  readonly tcpBind: TcpBind;
+  readonly tcpHost: TcpHostSide;
+  readonly tcpInput: TcpInput;
+  /** Time of the calls that are made now. Never set it back. */
+  nowUs: number;
+  /** Whether the last turn received, fired or had something to send. */
+  isBusy = false;
+  private readonly expired = new Int32Array(EXPIRED_TIMERS);
+  /** Sockets by number; 0 is none. */
+  private readonly sockets: (PolledSocket | null)[] = [null];
+  private readonly freeIds: number[] = [];
+
+  constructor(options: StackOptions) {
+    const pool = options.pool;
+    const secret = secretOf(options.seed);
+    const random = new Random(i32(secret, 0));
+    this.pool = pool;
+    this.nowUs = options.nowUs ?? 0;
+    const changed = (id: number): void => this.sockets[id]?.markChanged();
+    this.ip = new Ip({
+      pool,
+      random,
+      secret: secret.subarray(24),
+      nowUs: this.nowUs,
+      readiness: { changed },
+    });
+    this.udp = new Udp({ ip: this.ip, random, readiness: { changed } });
+    this.flows = new FlowTable(i32(secret, 16), i32(secret, 20));
+    this.wheel = new TimingWheel(FIRST_TIMERS, this.nowUs);
+    this.tcpHost = new TcpHostSide(
+      {
+        pool,
+        ip: this.ip,
+        flows: this.flows,
+        wheel: this.wheel,
+        rows: this.tcpRows,
+        socketChanged: changed,
+      },
+      FIRST_TIMERS,
+    );
+    this.tcp = new Tcp({
+      slots: pool,
+      host: this.tcpHost,
+      random,
+      secret: secret.subarray(0, 16),
+      capacityRows: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
+      drops: this.ip.drops,
+      ...(options.tcp === undefined ? {} : { settings: options.tcp }),
+    });
+    this.tcpPorts = new TcpPorts(this.tcpRows, this.tcp.tcb);
+    this.tcpHost.ports = this.tcpPorts;
+    this.tcpBind = new TcpBind(this.tcpPorts, this.flows, random);
+    this.tcpInput = new TcpInput({
+      pool,
+      flows: this.flows,
+      ports: this.tcpPorts,
+      tcp: this.tcp,
+      rows: this.tcpRows,
+      checksum: this.ip.checksum,
+      drop: (slot, reason) => this.ip.drop(slot, reason),
+      host: this.tcpHost,
+    });
+    this.ip.register(TCP_PROTOCOL, this.tcpInput);
+    this.ip.register(UDP_PROTOCOL, this.udp);
+  }
+
+  /**
+   * Hot path. One pass; returns when the next one is due if no frame comes before, or NEVER.
+   * `isBusy` then says whether there was anything to do.
+   */
+  turn(nowUs: number): number {
+    if (nowUs > this.nowUs) this.nowUs = nowUs;
+    const now = this.nowUs;
+    const frames = this.ip.receiveAll(now);
+    this.tcpInput.drain(now);
+    const timers = this.fireTimers(now);
+    this.ip.runTimers(now);
+    this.tcp.flush(now);
+    this.ip.flush(now);
+    const deadlineUs = Math.min(this.wheel.nextDeadlineUs(), this.ip.nextDeadlineUs());
+    this.isBusy = frames > 0 || timers > 0;
+    return this.tcp.hasPending ? Math.min(deadlineUs, now + RETRY_US) : deadlineUs;
+  }
+
+  private fireTimers(nowUs: number): number {
+    const expired = this.expired;
+    let fired = 0;
+    for (;;) {
+      const n = this.wheel.advance(nowUs, expired);
+      for (let i = 0; i < n; i++) this.tcp.timerExpired(expired[i]!, nowUs);
+      fired = (fired + n) | 0;
+      if (n < expired.length) return fired;
+    }
+  }
+
+  /** A closed TCP socket, or null when there are `maxConnections` rows already. */
+  tcpSocket(family: number = Family.INET6): TcpSocket | null {
+    const row = this.tcp.create();
+    if (row < 0) return null;
+    this.tcpRows.clear(row);
+    this.tcpRows.set(row, RowFlags.FAMILY6, family === Family.INET6);
+    return this.adopt(row, family);
+  }
+
+  udpSocket(family: number = Family.INET6): UdpSocket {
+    return this.place((id) => new UdpSocket(this, family, id));
+  }
+
+  pingSocket(): PingSocket {
+    return this.place((id) => new PingSocket(this, id));
+  }
+
+  /** Makes the socket of a row that has none. */
+  adopt(row: number, family: number): TcpSocket {
+    const socket = this.place((id) => new TcpSocket(this, family, row, id));
+    this.tcp.tcb.select(row).socket = socket.id;
+    return socket;
+  }
+
+  /** Gives a new socket a number. */
+  private place<S extends PolledSocket>(make: (id: number) => S): S {
+    const id = this.freeIds.pop() ?? this.sockets.length;
+    const socket = make(id);
+    this.sockets[id] = socket;
+    return socket;
+  }
+
+  /** The socket of this number is closed. */
+  forget(id: number): void {
+    this.sockets[id] = null;
+    this.freeIds.push(id);
+  }
+
+  /** Whether a connection still has something to deliver or to close: TIME-WAIT has not. */
+  get hasOpenConnections(): boolean {
+    const c = this.tcp.tcb;
+    for (let row = c.i.length / ROW_INT32S - 1; row >= 0; row--) {
+      const state = c.select(row).state;
+      if (state !== State.FREE && state !== State.TIME_WAIT && state !== State.CLOSED) return true;
+    }
+    return false;
+  }
+
+  /** Resets every connection, closes every socket, and gives back what the stack holds. */
+  close(): void {
+    for (const socket of [...this.sockets]) {
+      if (socket instanceof TcpSocket) socket.abort();
+      else socket?.close();
+    }
+    const c = this.tcp.tcb;
+    for (let row = c.i.length / ROW_INT32S - 1; row >= 0; row--) {
+      // Connections whose sockets were closed before.
+      if (c.select(row).state !== State.FREE) this.tcp.abort(row, this.nowUs);
+    }
+    this.turn(this.nowUs); // resets leave with it
+    this.ip.close();
+  }
+
+  interfaceByIndex(index: number): Interface | null {
+    return this.ip.interfaces[index] ?? null;
+  }
+
+  interfaceByName(name: string): Interface | null {
+    return this.ip.interfaceByName(name);
+  }
+}
+
+/** 16 bytes for TCP, 8 for the flow table, 16 for IP. */
+function secretOf(seed: number | undefined): Uint8Array {
+  if (seed === undefined) return randomBytes(SECRET_BYTES);
+  const random = new Random(seed);
+  const secret = new Uint8Array(SECRET_BYTES);
+  for (let i = 0; i < SECRET_BYTES; i++) secret[i] = random.int32();
+  return secret;
+}

@@ -1,0 +1,72 @@
+/**
+ * Local addresses and ports of TCP sockets: `bind`, and the port that `connect` chooses.
+ *
+ * `bind` to port 0 takes a port that nobody holds at an overlapping address. `connect` may share a
+ * port with connections to other peers: only the 4-tuple must be new, so that the ports of one host
+ * are enough for any number of servers. Its search starts where a keyed hash of the peer says, and
+ * moves on with every connection (RFC 6056 §3.3.4, double-hash port selection).
+ */
+import { EADDRINUSE, EADDRNOTAVAIL } from "../base/errno.js";
+import type { IpAddress } from "../base/ip-address.js";
+import type { Random } from "../base/random.js";
+import { type FlowTable, NO_ROW, packPorts } from "../ring/flow-table.js";
+import { TCP_PROTOCOL } from "./tcp-input.js";
+import type { TcpPorts } from "./tcp-ports.js";
+
+/** net.ipv4.ip_local_port_range. */
+const FIRST_EPHEMERAL = 32_768;
+const LAST_EPHEMERAL = 60_999;
+const EPHEMERAL = LAST_EPHEMERAL - FIRST_EPHEMERAL + 1;
+/** Counters of the double hash (RFC 6056 §3.3.4's TABLE_LENGTH). */
+const PERTURBATIONS = 256;
+/** Protocol number of the second hash: no flow has it. */
+const PERTURB_PROTOCOL = 255;
+
+export class TcpBind {
+  private readonly ports: TcpPorts;
+  private readonly flows: FlowTable;
+  private readonly random: Random;
+  private readonly perturbations = new Int32Array(PERTURBATIONS);
+
+  constructor(ports: TcpPorts, flows: FlowTable, random: Random) {
+    this.ports = ports;
+    this.flows = flows;
+    this.random = random;
+    for (let i = 0; i < PERTURBATIONS; i++) this.perturbations[i] = random.below(EPHEMERAL);
+  }
+
+  /** Holds `port`, or a free one when it is 0, for the row. The port, or -EADDRINUSE. */
+  bind(row: number, address: IpAddress, port: number): number {
+    const chosen = port === 0 ? this.freePort(row, address) : port;
+    if (chosen === 0) return -EADDRINUSE;
+    if (port !== 0 && this.ports.conflicts(row, address, port, false)) return -EADDRINUSE;
+    this.ports.hold(row, chosen, false);
+    return chosen;
+  }
+
+  private freePort(row: number, address: IpAddress): number {
+    const start = this.random.below(EPHEMERAL);
+    for (let i = 0; i < EPHEMERAL; i++) {
+      const port = FIRST_EPHEMERAL + ((start + i) % EPHEMERAL);
+      if (this.ports.isFree(port) || !this.ports.conflicts(row, address, port, true)) return port;
+    }
+    return 0;
+  }
+
+  /** Holds a port from which `remote` can be connected to. The port, or -EADDRNOTAVAIL. */
+  chooseForConnect(row: number, local: IpAddress, remote: IpAddress, remotePort: number): number {
+    const offset = this.flows.hash(local, remote, remotePort, TCP_PROTOCOL) >>> 0;
+    const cell = this.flows.hash(local, remote, remotePort, PERTURB_PROTOCOL) & (PERTURBATIONS - 1);
+    const start = (offset % EPHEMERAL) + this.perturbations[cell]!;
+    for (let i = 0; i < EPHEMERAL; i++) {
+      const port = FIRST_EPHEMERAL + ((start + i) % EPHEMERAL);
+      if (!this.ports.isShareable(port)) continue;
+      const ports = packPorts(port, remotePort);
+      if (this.flows.find(local, remote, ports, TCP_PROTOCOL) !== NO_ROW) continue;
+      this.perturbations[cell] = (this.perturbations[cell]! + i + 1) % EPHEMERAL;
+      this.ports.hold(row, port, true);
+      return port;
+    }
+    return -EADDRNOTAVAIL;
+  }
+}

@@ -1,0 +1,322 @@
+/**
+ * A TCP socket, polled: the calls and errors of POSIX and Linux (tcp(7)) without descriptors.
+ *
+ * The connection is a row of the engine; this object is the user's handle on it. After `close` the
+ * row lives on until the protocol is done with it, without the socket.
+ *
+ * Family INET6 is dual-stack unless IPV6_V6ONLY is set: IPv4 peers show up as what they are, since
+ * every address is held in one form (base/ip-address.ts).
+ */
+import {
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  EAFNOSUPPORT,
+  EALREADY,
+  EBADF,
+  EINVAL,
+  EISCONN,
+  ENETUNREACH,
+  ENODEV,
+  ENOTCONN,
+} from "../base/errno.js";
+import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
+import { PathKind } from "../ip/path.js";
+import { State } from "../tcp/state.js";
+import type { Tcb } from "../tcp/tcb.js";
+import type { TcpInfo } from "../tcp/tcp-info.js";
+import { TcpOption } from "../tcp/tcp-option.js";
+import { Family, IpOption, Ipv6Option, Level } from "./linux-options.js";
+import { PolledSocket } from "./polled-socket.js";
+import type { Stack } from "./stack.js";
+import { getTcpOption, setTcpOption } from "./tcp-options.js";
+import { NONE, RowFlags } from "./tcp-rows.js";
+
+const LOOPBACK4 = IpAddress.v4(0x7f000001);
+const LOOPBACK6 = new IpAddress(0, 0, 0, 1);
+
+export class TcpSocket extends PolledSocket {
+  readonly stack: Stack;
+  /** `Family`. */
+  readonly family: number;
+  /** Row of the engine, or NONE once closed. */
+  row: number;
+  /** Number in the stack. */
+  readonly id: number;
+  /** Why `accept` returned null: a negated error number. */
+  acceptErrno = 0;
+  /** Local address as bound: the wildcard until `bind` or `connect`. */
+  readonly localAddress: IpAddress = new IpAddress();
+  localPort = 0;
+  readonly remoteAddress: IpAddress = new IpAddress();
+  remotePort = 0;
+
+  /** For `Stack.tcpSocket` and `accept`, which know the row. */
+  constructor(stack: Stack, family: number, row: number, id: number) {
+    super();
+    this.stack = stack;
+    this.family = family;
+    this.row = row;
+    this.id = id;
+    this.localAddress.setFrom(family === Family.INET ? ANY4 : ANY6);
+  }
+
+  get isClosed(): boolean {
+    return this.row === NONE;
+  }
+
+  /** The engine's state of the connection (`State`), CLOSED once closed. */
+  get state(): number {
+    return this.row === NONE ? State.CLOSED : this.view().state;
+  }
+
+  /** The engine's view of the row: borrowed until the next call into the stack. */
+  view(): Tcb {
+    return this.stack.tcp.tcb.select(this.row);
+  }
+
+  /**
+   * Gives the socket a local address and port; port 0 chooses one. `ifIndex` is the scope of a
+   * link-local IPv6 address. 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL when bound already.
+   */
+  bind(address: IpAddress, port: number, ifIndex = 0): number {
+    const refused = this.row === NONE ? -EBADF : this.refuseLocal(address, port, ifIndex);
+    if (refused !== 0) return refused;
+    const rows = this.stack.tcpRows;
+    if (ifIndex !== 0 && !address.isV4 && address.isLinkLocal) rows.ifIndex[this.row] = ifIndex;
+    const own = address.isUnspecified && this.family === Family.INET ? ANY4 : address;
+    const waits = port === 0 && this.recalled(Level.IP, IpOption.IP_BIND_ADDRESS_NO_PORT) !== 0;
+    const chosen = waits ? 0 : this.stack.tcpBind.bind(this.row, own, port);
+    if (chosen < 0) return chosen;
+    rows.set(this.row, RowFlags.ADDRESS_FIXED, !own.isUnspecified);
+    this.setLocal(own, chosen);
+    return 0;
+  }
+
+  private refuseLocal(address: IpAddress, port: number, ifIndex: number): number {
+    if (!(port >= 0 && port <= 0xffff)) return -EINVAL;
+    if (this.hasPort || this.state !== State.CLOSED) return -EINVAL;
+    if (this.family === Family.INET && !address.isV4 && !address.isUnspecified)
+      return -EAFNOSUPPORT;
+    if (this.family === Family.INET6 && address.isV4 && this.isV6only) return -EINVAL;
+    if (address.isUnspecified) return 0;
+    if (!address.isV4 && address.isLinkLocal) {
+      if (ifIndex === 0 && this.stack.tcpRows.ifIndex[this.row] === 0) return -EINVAL;
+    }
+    if (this.stack.ip.isLocal(address) || this.mayBindForeign(address)) return 0;
+    return -EADDRNOTAVAIL;
+  }
+
+  private mayBindForeign(address: IpAddress): boolean {
+    return (
+      (address.isV4 && address.isMulticast) ||
+      this.recalled(Level.IP, IpOption.IP_FREEBIND) !== 0 ||
+      this.recalled(Level.IPV6, Ipv6Option.IPV6_FREEBIND) !== 0
+    );
+  }
+
+  /** Whether it holds a local port. */
+  get hasPort(): boolean {
+    return this.row !== NONE && this.stack.tcpRows.has(this.row, RowFlags.HAS_PORT);
+  }
+
+  get isV6only(): boolean {
+    return this.row !== NONE && this.stack.tcpRows.has(this.row, RowFlags.V6ONLY);
+  }
+
+  /** Waits for connections; binds to a free port if need be. May be called again for the backlog. */
+  listen(backlog: number): number {
+    if (this.row === NONE) return -EBADF;
+    const { tcpRows, tcpPorts, tcpBind, tcp } = this.stack;
+    const state = this.state;
+    if (state !== State.CLOSED && state !== State.LISTEN) return -EINVAL;
+    if (state === State.CLOSED) {
+      if (!this.hasPort) {
+        const port = tcpBind.bind(this.row, this.localAddress, 0);
+        if (port < 0) return port;
+        this.setLocal(this.localAddress, port);
+      } else if (tcpPorts.conflicts(this.row, this.localAddress, this.localPort, false)) {
+        return -EADDRINUSE;
+      }
+    }
+    const result = tcp.listen(this.row, backlog, this.stack.nowUs);
+    if (result >= 0 && !tcpRows.has(this.row, RowFlags.LISTENS)) tcpPorts.addListener(this.row);
+    return result;
+  }
+
+  /** The next connection, or null with the reason in `acceptErrno`. */
+  accept(): TcpSocket | null {
+    const { tcp, tcpRows } = this.stack;
+    const row = this.row === NONE ? -EBADF : tcp.accept(this.row);
+    if (row < 0) {
+      this.acceptErrno = row;
+      return null;
+    }
+    const family = tcpRows.has(row, RowFlags.FAMILY6) ? Family.INET6 : Family.INET;
+    const socket = this.stack.adopt(row, family);
+    socket.readAddresses();
+    return socket;
+  }
+
+  /** Starts a connection: -EINPROGRESS, then OUT or ERR readiness says how it went. */
+  connect(address: IpAddress, port: number, ifIndex = 0): number {
+    const refused = this.row === NONE ? -EBADF : this.refuseConnect(address, port);
+    if (refused !== 0) return refused;
+    const { ip, tcp, tcpRows } = this.stack;
+    const to = !address.isUnspecified ? address : address.isV4 ? LOOPBACK4 : LOOPBACK6;
+    const from = tcpRows.has(this.row, RowFlags.ADDRESS_FIXED) ? this.localAddress : null;
+    const path = ip.resolve(to, from, ifIndex === 0 ? tcpRows.ifIndex[this.row]! : ifIndex);
+    if (path === null) return -Math.abs(ip.resolveErrno);
+    if (path.kind !== PathKind.UNICAST && path.kind !== PathKind.LOCAL) return -ENETUNREACH;
+    const localPort = this.portFor(path.src, to, port);
+    if (localPort < 0) return localPort;
+    this.setLocal(path.src, localPort);
+    tcp.setRemote(this.row, to, port);
+    this.remoteAddress.setFrom(to);
+    this.remotePort = port;
+    const result = tcp.connect(this.row, this.stack.nowUs);
+    return result === -EADDRINUSE ? -EADDRNOTAVAIL : result;
+  }
+
+  private refuseConnect(address: IpAddress, port: number): number {
+    if (!(port >= 0 && port <= 0xffff)) return -EINVAL;
+    const state = this.state;
+    if (state === State.SYN_SENT || state === State.SYN_RECEIVED) return -EALREADY;
+    if (state !== State.CLOSED) return -EISCONN;
+    if (this.family === Family.INET && !address.isV4) return -EAFNOSUPPORT;
+    return address.isV4 && this.isV6only ? -ENETUNREACH : 0;
+  }
+
+  /** The bound port, or one chosen for the peer. A port of an earlier attempt is given back. */
+  private portFor(local: IpAddress, remote: IpAddress, remotePort: number): number {
+    const { tcpRows, tcpPorts, tcpBind } = this.stack;
+    if (tcpRows.has(this.row, RowFlags.SHARED_PORT)) tcpPorts.release(this.row);
+    else if (this.hasPort) return this.localPort;
+    return tcpBind.chooseForConnect(this.row, local, remote, remotePort);
+  }
+
+  /**
+   * Queues up to `n` bytes; returns how many. -EAGAIN when the send buffer is full, -EPIPE after
+   * the sending side ended. Flags: MORE, OOB.
+   */
+  send(bytes: Uint8Array, at = 0, n: number = bytes.length - at, flags = 0): number {
+    if (this.row === NONE) return -EBADF;
+    return this.stack.tcp.send(this.row, bytes, at, n, flags, this.stack.nowUs);
+  }
+
+  /** Reads up to `n` bytes; 0 at the end of the stream, -EAGAIN. Flags: PEEK, OOB, TRUNC. */
+  receive(bytes: Uint8Array, at = 0, n: number = bytes.length - at, flags = 0): number {
+    if (this.row === NONE) return -EBADF;
+    return this.stack.tcp.receive(this.row, bytes, at, n, flags, this.stack.nowUs);
+  }
+
+  /**
+   * Zero-copy: a slot of in-order bytes, `pool.at[slot]` to `pool.end[slot]`, now the caller's, who
+   * gives it back to the pool; or -EAGAIN, or -ENOTCONN at the end of the stream as `receive` has it.
+   */
+  receiveSlot(): number {
+    if (this.row === NONE) return -EBADF;
+    return this.stack.tcp.receiveSlot(this.row, this.stack.nowUs);
+  }
+
+  /** Bytes that `receive` would return now (FIONREAD). */
+  get readableBytes(): number {
+    return this.row === NONE ? 0 : Math.max(0, this.view().rcvQueuedBytes);
+  }
+
+  /** Ends a direction (`Shutdown`). -ENOTCONN before the connection. */
+  shutdown(how: number): number {
+    if (this.row === NONE) return -EBADF;
+    if (how < 0 || how > 2) return -EINVAL;
+    return this.stack.tcp.shutdown(this.row, how, this.stack.nowUs);
+  }
+
+  /** Ends the socket; what was sent is still delivered, unless SO_LINGER says 0. */
+  override close(): void {
+    if (this.row === NONE) return;
+    this.readAddresses();
+    const row = this.row;
+    this.detach();
+    this.stack.tcp.close(row, this.stack.nowUs);
+  }
+
+  /** Ends the socket and the connection at once, with RST. */
+  abort(): void {
+    if (this.row === NONE) return;
+    this.readAddresses();
+    const row = this.row;
+    this.detach();
+    this.stack.tcp.abort(row, this.stack.nowUs);
+  }
+
+  private detach(): void {
+    const row = this.row;
+    this.stack.tcpPorts.removeListener(row);
+    this.view().socket = 0;
+    this.row = NONE;
+    this.stack.forget(this.id);
+    this.forgetWatches();
+  }
+
+  override readiness(): number {
+    return this.row === NONE ? 0 : this.stack.tcp.readiness(this.row);
+  }
+
+  override takeError(): number {
+    return this.row === NONE ? 0 : this.stack.tcp.takeError(this.row);
+  }
+
+  /** -ENOTCONN until there is a peer. */
+  hasPeer(): number {
+    return this.remotePort === 0 ? -ENOTCONN : 0;
+  }
+
+  override setOption(level: number, option: number, value: number): number {
+    return this.row === NONE ? -EBADF : setTcpOption(this, level, option, value);
+  }
+
+  override getOption(level: number, option: number): number {
+    return this.row === NONE ? -EBADF : getTcpOption(this, level, option);
+  }
+
+  /** SO_LINGER: with it, `close` after `seconds` (at once when 0) gives up with RST. */
+  setLinger(on: boolean, seconds: number): number {
+    if (this.row === NONE) return -EBADF;
+    const value = on ? seconds : -1;
+    return this.stack.tcp.setOption(this.row, TcpOption.LINGER, value, this.stack.nowUs);
+  }
+
+  /** SO_BINDTODEVICE: the interface to use only; "" for any. -ENODEV. */
+  bindToDevice(name: string): number {
+    if (this.row === NONE) return -EBADF;
+    const iface = name === "" ? null : this.stack.interfaceByName(name);
+    if (name !== "" && iface === null) return -ENODEV;
+    this.stack.tcpRows.ifIndex[this.row] = iface?.index ?? 0;
+    return 0;
+  }
+
+  /** The connection's figures, as TCP_INFO; null once closed. */
+  info(): TcpInfo | null {
+    return this.row === NONE ? null : this.stack.tcp.info(this.row, this.stack.nowUs);
+  }
+
+  /** Whether the next byte to read is the urgent one (sockatmark(3)). */
+  get isAtMark(): boolean {
+    return this.row !== NONE && this.stack.tcp.atMark(this.row);
+  }
+
+  private setLocal(address: IpAddress, port: number): void {
+    this.localAddress.setFrom(address);
+    this.localPort = port;
+    this.stack.tcp.setLocal(this.row, address, port);
+  }
+
+  private readAddresses(): void {
+    const c = this.view();
+    const i = c.i;
+    const at = c.addressAt;
+    this.localAddress.set(i[at]!, i[at + 1]!, i[at + 2]!, i[at + 3]!);
+    this.remoteAddress.set(i[at + 4]!, i[at + 5]!, i[at + 6]!, i[at + 7]!);
+    this.localPort = c.localPort;
+    this.remotePort = c.remotePort;
+  }
+}

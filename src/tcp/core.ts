@@ -1,0 +1,187 @@
+/**
+ * What every part of the TCP engine shares: the row views, the host, the settings, the counters and
+ * the scratch of the current call. The parts are plain functions that take it as `t`.
+ *
+ * `c` is the connection at work. `other` is a second view for the short moments when two rows are
+ * needed (a listener and its child); whoever selects it uses it at once.
+ */
+import { Counters } from "../base/counters.js";
+import { IpAddress } from "../base/ip-address.js";
+import type { Random } from "../base/random.js";
+import { SipHash } from "../base/siphash.js";
+import { DROP_MEANINGS, type Drop, type DropName } from "../wire/drop.js";
+import { AckInfo } from "./ack-info.js";
+import { Recovery } from "./recovery.js";
+import { Segment } from "./segment.js";
+import { type Seq, seqOf } from "./seq.js";
+import type { TcpSettings } from "./settings.js";
+import type { Slots } from "./slots.js";
+import { Tcb } from "./tcb.js";
+import { ROW_INT32S } from "./tcb-row.js";
+import { TCP_COUNTERS, type TcpCounter } from "./tcp-counters.js";
+import type { TcpHost } from "./tcp-host.js";
+
+/** What `Tcp` is built from. */
+export interface TcpConfig {
+  readonly slots: Slots;
+  readonly host: TcpHost;
+  readonly random: Random;
+  /** 16 secret bytes: they key initial sequence numbers, timestamp offsets and SYN cookies. */
+  readonly secret: Uint8Array;
+  /** Rows at most; the arrays grow towards it as needed. */
+  readonly capacityRows: number;
+  readonly settings: TcpSettings;
+  /** The stack's counters of drop reasons; an own block when there is none. */
+  readonly drops?: Counters<DropName>;
+}
+
+/** Columns of `stats`, a row each: figures for TCP_INFO that no decision depends on. */
+export const Stat = {
+  BYTES_RECEIVED: 0,
+  BYTES_SENT: 1,
+  SEGS_IN: 2,
+  SEGS_OUT: 3,
+  DATA_SEGS_IN: 4,
+  DATA_SEGS_OUT: 5,
+  OUT_OF_ORDER: 6,
+  DSACKS_SENT: 7,
+} as const;
+export const STATS = 8;
+
+const FIRST_ROWS = 64;
+
+export class TcpCore {
+  readonly slots: Slots;
+  readonly host: TcpHost;
+  readonly settings: TcpSettings;
+  readonly recovery: Recovery;
+  readonly random: Random;
+  readonly capacityRows: number;
+  readonly hash: SipHash;
+  readonly hashWords = new Int32Array(12);
+  readonly counters: Counters<TcpCounter> = new Counters("tcp", TCP_COUNTERS);
+  /** Index of each counter in `counts`, by name. */
+  readonly k: Readonly<Record<TcpCounter, number>>;
+  readonly counts: Float64Array;
+  readonly drops: Counters<DropName>;
+
+  readonly c: Tcb;
+  readonly other: Tcb;
+  /** Scratch addresses. */
+  readonly local = new IpAddress();
+  readonly remote = new IpAddress();
+  stats: Float64Array;
+  rows: number;
+  /** First free row, linked by `listNext`, or -1. */
+  freeRow = -1;
+  usedRows = 0;
+  orphans = 0;
+  timeWaits = 0;
+
+  /** Rows that the output pass must visit. */
+  pendingRows: Int32Array;
+  pendingCount = 0;
+
+  /** Time of the current call, in microseconds and, as an int32, in milliseconds. */
+  nowUs = 0;
+  nowMs = 0;
+  readonly segment = new Segment();
+  readonly ackInfo = new AckInfo();
+
+  /** SND.NXT of the connection in TIME-WAIT that the current SYN replaces (time-wait.ts). */
+  lastSndNxt: Seq = seqOf(0);
+  hasLastSndNxt = false;
+
+  /** Second of the challenge ACK budget, and what is left of it. */
+  challengeSecond = -1;
+  challengeLeft = 0;
+
+  constructor(config: TcpConfig) {
+    this.slots = config.slots;
+    this.host = config.host;
+    this.settings = config.settings;
+    this.random = config.random;
+    this.capacityRows = config.capacityRows;
+    this.hash = new SipHash(config.secret);
+    this.counts = this.counters.values;
+    this.k = Object.fromEntries(this.counters.names.map((name, i) => [name, i])) as Record<
+      TcpCounter,
+      number
+    >;
+    this.drops = config.drops ?? new Counters("drop", DROP_MEANINGS);
+    this.recovery = new Recovery(config.capacityRows);
+    const i = new Int32Array(0);
+    const f = new Float64Array(0);
+    this.c = new Tcb(i, f);
+    this.other = new Tcb(i, f);
+    this.stats = f;
+    this.rows = 0;
+    this.pendingRows = i;
+    this.grow(Math.min(FIRST_ROWS, config.capacityRows));
+  }
+
+  /** Hot path. */
+  setTime(nowUs: number): void {
+    this.nowUs = nowUs;
+    this.nowMs = Math.floor(nowUs / 1000) | 0;
+  }
+
+  /** Counts a segment that is given up, and frees it. The one place where segments are dropped. */
+  drop(reason: Drop): void {
+    this.drops.values[reason]! += 1;
+    this.consume();
+  }
+
+  /** Frees the current segment's slot unless somebody else owns it by now. */
+  consume(): void {
+    const s = this.segment;
+    if (s.slot !== -1) this.slots.give(s.slot);
+    s.slot = -1;
+  }
+
+  /** Hot path. Puts the selected row on the output pass's list, with these `Pending` bits. */
+  want(bits: number): void {
+    const c = this.c;
+    const pending = c.pending;
+    if ((pending & LISTED) === 0) {
+      if (this.pendingCount === this.pendingRows.length) this.growPending();
+      this.pendingRows[this.pendingCount] = c.row;
+      this.pendingCount = (this.pendingCount + 1) | 0;
+    }
+    c.pending = pending | bits | LISTED;
+  }
+
+  /** Hot path. Adds to a column of the selected row's stats. */
+  note(column: number, by: number): void {
+    this.stats[this.c.row * STATS + column]! += by;
+  }
+
+  /** Enlarges every per-row array; the new rows become the free list's head. */
+  grow(rows: number): void {
+    const buffer = new ArrayBuffer(rows * ROW_INT32S * 4);
+    const i = new Int32Array(buffer);
+    const f = new Float64Array(buffer);
+    i.set(this.c.i);
+    this.c.i = i;
+    this.c.f = f;
+    this.other.i = i;
+    this.other.f = f;
+    const stats = new Float64Array(rows * STATS);
+    stats.set(this.stats);
+    this.stats = stats;
+    for (let row = rows - 1; row >= this.rows; row--) {
+      this.other.select(row).listNext = this.freeRow;
+      this.freeRow = row;
+    }
+    this.rows = rows;
+  }
+
+  private growPending(): void {
+    const larger = new Int32Array(Math.max(64, this.pendingRows.length * 2));
+    larger.set(this.pendingRows);
+    this.pendingRows = larger;
+  }
+}
+
+/** `Pending.LISTED`. */
+const LISTED = 1;

@@ -1,0 +1,115 @@
+/**
+ * The receive queue: slots of in-order payload that the user has not read. It ends at `rcvNxt` (less
+ * the FIN) and holds `rcvQueuedBytes`.
+ *
+ * A short segment that fits behind the bytes of the last slot is copied there, so that a peer that
+ * sends single bytes cannot hold a slot for each: the queue never takes more than about twice its
+ * bytes, plus one slot.
+ */
+import { copy, copyWithin } from "../base/bytes.js";
+import type { TcpCore } from "./core.js";
+import { advance, type Seq } from "./seq.js";
+import { TcbFlags } from "./tcb.js";
+
+/** Sequence number of the first unread byte. */
+export function unreadSeq(t: TcpCore): Seq {
+  const c = t.c;
+  const fin = c.has(TcbFlags.FIN_RECEIVED) ? 1 : 0;
+  return advance(c.rcvNxt, -c.rcvQueuedBytes - fin);
+}
+
+/** Hot path. Takes a slot whose `at` and `end` hold the next bytes; at least one. */
+export function appendReceived(t: TcpCore, slot: number): void {
+  const c = t.c;
+  const s = t.slots;
+  const n = s.end[slot]! - s.at[slot]!;
+  const tail = c.rcvTail;
+  c.rcvQueuedBytes = (c.rcvQueuedBytes + n) | 0;
+  if (tail >= 0) {
+    const end = s.end[tail]!;
+    if (end + n <= s.limit(tail) && !s.isBig(slot)) {
+      copyWithin(s.bytes, end, s.at[slot]!, n);
+      s.end[tail] = end + n;
+      s.give(slot);
+      t.counts[t.k.rcvCoalesced]! += 1;
+      return;
+    }
+    s.next[tail] = slot;
+  } else {
+    c.rcvHead = slot;
+  }
+  s.next[slot] = -1;
+  c.rcvTail = slot;
+}
+
+/** Copies up to `n` bytes out and frees them. `into` null only frees. Returns how many. */
+export function takeReceived(t: TcpCore, into: Uint8Array | null, at: number, n: number): number {
+  const c = t.c;
+  const s = t.slots;
+  const wanted = n < c.rcvQueuedBytes ? n : c.rcvQueuedBytes;
+  let left = wanted;
+  while (left > 0) {
+    const slot = c.rcvHead;
+    const from = s.at[slot]!;
+    const held = s.end[slot]! - from;
+    const part = held < left ? held : left;
+    if (into !== null) copy(into, at + wanted - left, s.bytes, from, part);
+    left -= part;
+    if (part === held) {
+      c.rcvHead = s.next[slot]!;
+      if (c.rcvHead < 0) c.rcvTail = -1;
+      s.give(slot);
+    } else {
+      s.at[slot] = from + part;
+    }
+  }
+  c.rcvQueuedBytes = (c.rcvQueuedBytes - wanted) | 0;
+  return wanted;
+}
+
+/** As {@link takeReceived}, but frees nothing (MSG_PEEK). Skips the first `skip` bytes. */
+export function peekReceived(
+  t: TcpCore,
+  into: Uint8Array,
+  at: number,
+  n: number,
+  skip: number,
+): number {
+  const c = t.c;
+  const s = t.slots;
+  let left = Math.min(n, c.rcvQueuedBytes - skip);
+  const copied = left;
+  for (let slot = c.rcvHead; left > 0; slot = s.next[slot]!) {
+    const held = s.end[slot]! - s.at[slot]!;
+    if (skip >= held) {
+      skip -= held;
+      continue;
+    }
+    const part = Math.min(held - skip, left);
+    copy(into, at + copied - left, s.bytes, s.at[slot]! + skip, part);
+    left -= part;
+    skip = 0;
+  }
+  return copied;
+}
+
+/** Takes the first slot out of the queue: its bytes `at` to `end` are the caller's. -1 when empty. */
+export function takeReceivedSlot(t: TcpCore): number {
+  const c = t.c;
+  const s = t.slots;
+  const slot = c.rcvHead;
+  if (slot < 0) return -1;
+  c.rcvHead = s.next[slot]!;
+  if (c.rcvHead < 0) c.rcvTail = -1;
+  c.rcvQueuedBytes = (c.rcvQueuedBytes - (s.end[slot]! - s.at[slot]!)) | 0;
+  return slot;
+}
+
+/** Frees all. */
+export function dropReceiveQueue(t: TcpCore): void {
+  const c = t.c;
+  if (c.rcvHead >= 0) t.slots.giveList(c.rcvHead);
+  c.rcvHead = -1;
+  c.rcvTail = -1;
+  c.rcvQueuedBytes = 0;
+}
