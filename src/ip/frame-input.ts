@@ -4,7 +4,6 @@
  * Untagged frames and priority tags (VLAN 0) are taken; VLANs are `link/`'s. Devices may vouch for
  * checksums (`FrameFlags`); the link flags are set here from the destination address.
  */
-import { i32, u16 } from "../base/bytes.js";
 import type { Batch } from "../ring/batch.js";
 import { FrameFlags } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
@@ -18,11 +17,13 @@ const LINK_FLAGS: number =
 
 export class FrameInput {
   private readonly ip: Ip;
+  private readonly view: DataView;
   private readonly framesIn: number;
   private readonly bytesIn: number;
 
   constructor(ip: Ip) {
     this.ip = ip;
+    this.view = ip.view;
     this.framesIn = ip.counters.index("framesIn");
     this.bytesIn = ip.counters.index("bytesIn");
   }
@@ -56,17 +57,17 @@ export class FrameInput {
   /** Hot path. Whether the frame is for this station; sets its link flags. */
   private check(iface: Interface, slot: number, at: number): Drop {
     const { pool } = this.ip;
-    const b = pool.bytes;
+    const { view } = this;
     if (pool.end[slot]! - at < ethernet.HEADER_BYTES) return Drop.ETH_TRUNCATED;
-    const high = u16(b, at);
-    const low = i32(b, at + 2);
+    const high = view.getUint16(at);
+    const low = view.getInt32(at + 2);
     let flags = pool.flags[slot]! & ~LINK_FLAGS;
     if ((high & 0x100) !== 0) {
       const isBroadcast = high === 0xffff && low === -1;
       flags |= isBroadcast ? FrameFlags.LINK_BROADCAST : FrameFlags.LINK_MULTICAST;
     } else if (high !== iface.macHigh || low !== iface.macLow) return Drop.ETH_NOT_FOR_US;
     pool.flags[slot] = flags;
-    if (i32(b, at + 8) === iface.macLow && u16(b, at + 6) === iface.macHigh) {
+    if (view.getInt32(at + 8) === iface.macLow && view.getUint16(at + 6) === iface.macHigh) {
       return Drop.ETH_OWN_ECHO;
     }
     return Drop.NONE;
@@ -74,7 +75,7 @@ export class FrameInput {
 
   /** Hot path. */
   private dispatch(iface: Interface, slot: number, at: number): void {
-    const type = u16(this.ip.bytes, at + ethernet.TYPE);
+    const type = this.view.getUint16(at + ethernet.TYPE);
     const l3At = at + ethernet.HEADER_BYTES;
     if (type === ethernet.TYPE_IPV4) this.ip.input4.receive(iface, slot, l3At);
     else if (type === ethernet.TYPE_IPV6) this.ip.input6.receive(iface, slot, l3At);

@@ -108,6 +108,8 @@ const LINK_LOCAL_PREFIX: IpAddress = Address.parse("fe80::");
 export class Ip {
   readonly pool: Pool;
   readonly bytes: Uint8Array;
+  /** The pool's bytes for whole words: one check and one load where single bytes take four. */
+  readonly view: DataView;
   readonly checksum: ArenaChecksum;
   readonly random: Random;
   readonly counters: Counters<IpCounter> = new Counters("ip", IP_COUNTERS);
@@ -156,6 +158,7 @@ export class Ip {
       (secret[i]! << 24) | (secret[i + 1]! << 16) | (secret[i + 2]! << 8) | secret[i + 3]!;
     this.pool = parts.pool;
     this.bytes = parts.pool.bytes;
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength);
     this.checksum = parts.checksum ?? new ArenaChecksum(parts.pool.memory.arena);
     this.random = parts.random ?? new Random(word(0) ^ word(4));
     this.nowUs = parts.nowUs ?? 0;

@@ -2,6 +2,7 @@
  * IPv6 packets in: validity, whether they are for this host, extension headers, fragments, and on
  * to the transport (RFC 8200). Hosts do not forward.
  */
+import type { IpAddress } from "../base/ip-address.js";
 import { FrameFlags, NO_SLOT } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as wireIcmp from "../wire/icmpv6.js";
@@ -49,21 +50,28 @@ export class Ipv6Input {
     if (reason !== Drop.NONE) return reason;
     const isLooped = (pool.flags[slot]! & FrameFlags.LOOPED) !== 0;
     pool.end[slot] = ipv6.endOf(b, at);
-    info.src.read6(b, at + ipv6.SRC);
-    info.dst.read6(b, at + ipv6.DST);
     const { src, dst } = info;
+    this.readAddress(at + ipv6.SRC, src);
+    this.readAddress(at + ipv6.DST, dst);
     if (src.w0 >>> 24 === 0xff) return Drop.IP_MARTIAN_SOURCE;
     if (dst.w0 >>> 24 === 0xff) return this.checkGroup(iface);
     if (!isLooped) {
       // ::1 and IPv4-mapped addresses never appear on a wire (RFC 4291 §2.5.3, RFC 6890 §2.2.3).
       if (src.w0 === 0 && src.w1 === 0 && !src.isUnspecified) return Drop.IP_MARTIAN_SOURCE;
-      if (dst.isLoopback || dst.isV4) return Drop.IP_MARTIAN_DESTINATION;
+      if (dst.w0 === 0 && dst.w1 === 0) return Drop.IP_MARTIAN_DESTINATION;
       if (addresses.isLocal6(src)) return Drop.IP_MARTIAN_SOURCE;
     }
     info.dstKind = DestinationKind.UNICAST;
     if (addresses.isLocal6(dst)) return Drop.NONE;
     if (this.ip.isTentative(iface, dst)) return Drop.IP_TENTATIVE_ADDRESS;
-    return dst.isUnspecified ? Drop.IP_MARTIAN_DESTINATION : Drop.IP_NOT_FOR_US;
+    return Drop.IP_NOT_FOR_US;
+  }
+
+  /** Hot path. */
+  private readAddress(at: number, into: IpAddress): void {
+    const { view } = this.ip;
+    const w0 = view.getInt32(at);
+    into.set(w0, view.getInt32(at + 4), view.getInt32(at + 8), view.getInt32(at + 12));
   }
 
   private checkGroup(iface: Interface): Drop {

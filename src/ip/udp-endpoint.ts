@@ -5,7 +5,7 @@
  * Received datagrams stay in their slots with all headers, so everything about one (sender, TTL,
  * interface) is read when it is taken. What the queue holds is bounded by `receiveBufferBytes`.
  */
-import { copy, put16 } from "../base/bytes.js";
+import { copy } from "../base/bytes.js";
 import { fold } from "../base/checksum.js";
 import * as errno from "../base/errno.js";
 import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
@@ -298,7 +298,7 @@ export class UdpEndpoint {
   /** Hot path. Puts the UDP header before the payload and sends; takes the slot. */
   private transmit(slot: number, path: Path, port: number): number {
     const { pool } = this;
-    const b = pool.bytes;
+    const { view } = this.ip;
     const at = pool.at[slot]! - wire.HEADER_BYTES;
     const lengthBytes = pool.end[slot]! - at;
     const limit = path.isV4 ? 65_515 : 65_535;
@@ -306,15 +306,14 @@ export class UdpEndpoint {
       pool.give(slot);
       return this.gsoBytes > 0 ? -errno.EINVAL : this.tooLong(path, port);
     }
-    put16(b, at, this.localPort);
-    put16(b, at + 2, port);
-    put16(b, at + 4, lengthBytes);
+    view.setInt32(at, (this.localPort << 16) | port);
     pool.at[slot] = at;
     if (this.checksumOff && path.isV4) {
-      put16(b, at + 6, 0);
+      view.setInt32(at + 4, lengthBytes << 16);
       pool.flags[slot] = 0;
     } else {
-      put16(b, at + 6, fold(path.pseudoSum + protocols.UDP + lengthBytes));
+      const pseudoSum = fold(path.pseudoSum + protocols.UDP + lengthBytes);
+      view.setInt32(at + 4, (lengthBytes << 16) | pseudoSum);
       pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL;
       pool.csumStart[slot] = at;
       pool.csumOffset[slot] = wire.CHECKSUM_AT;

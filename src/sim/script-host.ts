@@ -14,6 +14,7 @@ import { HEADROOM_BYTES, Pool, PoolMemory } from "../ring/pool.js";
 import { Family, type OptionName } from "../socket/linux-options.js";
 import { Stack } from "../socket/stack.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
+import * as ethernet from "../wire/ethernet.js";
 import { patternByte, type ScriptEnd } from "./script-segment.js";
 import type { ScriptedPeerOptions, TestedHost } from "./scripted-peer.js";
 import { Simulation } from "./simulation.js";
@@ -83,10 +84,12 @@ export class ScriptHost implements TestedHost {
     this.mac = link.a.mac;
     this.wire = link.b;
     this.stack = new Stack({ pool: this.pool, seed: 1 });
-    const isV4 = peer.address.isV4;
-    this.address = IpAddress.parse(peer.address.toString().replace(/2$/, "1"));
-    this.stack.addInterface(link.a, { addresses: [`${this.address}/${isV4 ? 24 : 64}`] });
-    this.stack.ip.addNeighbour(peer.address, peer.mac);
+    const { ip } = this.stack;
+    const { mac, address } = peer;
+    this.address = IpAddress.parse(address.toString().replace(/2$/, "1"));
+    const addresses = [`${this.address}/${address.isV4 ? 24 : 64}`];
+    const iface = ip.addInterface(link.a, { addresses });
+    ip.neighbours.addPermanent(iface, address, ethernet.high(mac, 0), ethernet.low(mac, 0));
     this.simulation.add(this.stack);
     this.settle();
     this.frames.length = 0; // announcements of a new host are no business of a script
@@ -136,7 +139,7 @@ export class ScriptHost implements TestedHost {
   }
 
   async close(): Promise<void> {
-    this.stack.close();
+    this.stack.ip.close();
   }
 
   /** Slots that nobody holds: a script must leave as many as it found, once its host is closed. */
@@ -210,8 +213,8 @@ export class ScriptHost implements TestedHost {
   }
 
   private newSocket(): TcpSocket {
-    const socket = this.stack.tcpSocket(this.address.isV4 ? Family.INET : Family.INET6);
-    if (socket === null) throw new Error("script: the stack has no room for a socket");
+    const family = this.address.isV4 ? Family.INET : Family.INET6;
+    const socket = this.stack.tcpSocket(family)!; // a fresh stack has rows
     for (const [name, value] of this.pendingOptions) apply(socket, name, value);
     return socket;
   }

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { IpAddress } from "../../src/base/ip-address.js";
 import { ScriptHost } from "../../src/sim/script-host.js";
-import { runScript } from "../../src/sim/scripted-peer.js";
+import { runScript, ScriptFailure } from "../../src/sim/scripted-peer.js";
 import { ALL_CASES } from "./all-cases.js";
 
 const KNOWN_FAILING = new URL("../../../test/conformance/known-failing.txt", import.meta.url);
@@ -31,7 +31,7 @@ for (const [rfc, cases] of Object.entries(ALL_CASES)) {
       const host = new ScriptHost(peer);
       const run = runScript(script, host, peer, rfc);
       if (fails)
-        await assert.rejects(run, undefined, "it passes: remove it from known-failing.txt");
+        await assert.rejects(run, ScriptFailure, "it passes: remove it from known-failing.txt");
       else await run;
       await host.close();
     });

@@ -16,7 +16,6 @@ await enterNamespace(import.meta.url, "ip", "python3");
 const PEER = fileURLToPath(new URL("../../../test/support/linux-tcp.py", import.meta.url));
 const TOTAL_BYTES = Number(process.env.MILLRACE_BULK_BYTES ?? 2 ** 31);
 const { host, close } = tapHost({ capture: false });
-after(close);
 
 test(`${TOTAL_BYTES} bytes from Linux arrive intact`, async (t) => {
   const server = await host.listen({ port: 5001 });
@@ -58,3 +57,5 @@ function report(t: { diagnostic(message: string): void }, bytes: number, startMs
   const gbitPerS = (bytes * 8) / (performance.now() - startMs) / 1e6;
   t.diagnostic(`${gbitPerS.toFixed(2)} Gbit/s, hashing included`);
 }
+
+after(close); // hooks run in order: sockets first, then the host

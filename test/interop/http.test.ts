@@ -10,7 +10,6 @@ import { HOST4, HOST6, tapHost } from "../support/tap-host.js";
 await enterNamespace(import.meta.url, "ip", "curl", "tshark");
 
 const { host, close } = tapHost();
-after(close);
 
 const LARGE = Buffer.alloc(5_000_000, "0123456789abcdef");
 const http = createServer((request, response) => {
@@ -51,3 +50,5 @@ test("curl uses one connection for several requests", async () => {
   const out = await runAsync("curl", "-sS", `${url}a`, `${url}b`, `${url}c`);
   assert.equal(out, "hello /a\nhello /b\nhello /c\n");
 });
+
+after(close); // hooks run in order: sockets first, then the host

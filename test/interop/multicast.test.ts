@@ -13,7 +13,6 @@ const PEER = fileURLToPath(new URL("../../../test/support/linux-multicast.py", i
 const GROUP4 = "239.1.2.3";
 const GROUP6 = "ff15::1:2";
 const { host, close, tapName, captureFile } = tapHost();
-after(close);
 ip("route", "add", "239.0.0.0/8", "dev", tapName);
 
 const send = (group: string, port: number, text: string): string =>
@@ -84,3 +83,5 @@ test("memberships were reported with IGMPv3 and MLDv2", async () => {
   assert.notEqual(packets(captureFile, "igmp.type == 0x22 && ip.src == 10.7.0.2").length, 0);
   assert.notEqual(packets(captureFile, "icmpv6.type == 143 && eth.src != 0").length, 0);
 });
+
+after(close); // hooks run in order: sockets first, then the host

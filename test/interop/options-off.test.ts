@@ -18,7 +18,6 @@ const OPTIONS = ["tcp_timestamps", "tcp_sack", "tcp_window_scaling"];
 const { host, close } = tapHost({
   faults: { seed: 11, rx: { loss: 0.002 }, tx: { loss: 0.002 } },
 });
-after(close);
 
 const COMBINATIONS = [
   ["tcp_timestamps"],
@@ -59,3 +58,5 @@ for (const off of COMBINATIONS) {
     assert.match(sink.output, new RegExp(digest.digest("hex")));
   });
 }
+
+after(close); // hooks run in order: sockets first, then the host

@@ -20,7 +20,6 @@ const PEER = fileURLToPath(new URL("../../../test/support/linux-tcp.py", import.
 const FAR4 = "10.8.0.2";
 const FAR6 = "fd08::2";
 const { host, close } = tapHost();
-after(close);
 const far = Namespace.create();
 after(() => far.close());
 ip(
@@ -130,5 +129,7 @@ test("Linux finds the MTU of the path to the host with tracepath", async () => {
 });
 
 test("the router's own address answers the host", async () => {
-  assert.equal((await host.ping(LINUX4, { count: 1 })).received, 1);
+  assert.equal((await host.ping(LINUX4, { count: 1 })).replies.length, 1);
 });
+
+after(close); // hooks run in order: sockets first, then the host

@@ -14,7 +14,6 @@ await enterNamespace(import.meta.url, "ip", "nc", "socat", "python3", "tshark");
 
 const PEER = fileURLToPath(new URL("../../../test/support/linux-tcp.py", import.meta.url));
 const { host, close } = tapHost();
-after(close);
 
 const echo = await host.listen({ port: 7, allowHalfOpen: true });
 after(() => echo.close());
@@ -95,7 +94,7 @@ test("a reset from Linux ends the connection with ECONNRESET", async () => {
   const server = await host.listen({ port: 8 });
   const ended = (async () => {
     const connection = await server.accept();
-    connection!.on("data", (chunk) => connection!.write(chunk));
+    connection!.on("data", (chunk: Uint8Array) => connection!.write(chunk));
     const [error] = await once(connection!, "error");
     return error.code;
   })();
@@ -187,9 +186,11 @@ test("both ends may close at the same moment", async () => {
   void (async () => {
     for await (const connection of server) {
       connection.on("error", () => {});
-      connection.once("data", (chunk) => connection.end(chunk));
+      connection.once("data", (chunk: Uint8Array) => connection.end(chunk));
     }
   })();
   for (let i = 0; i < 20; i++) assert.equal(await linux("close-together", HOST4, 12), "end\n");
   server.close();
 });
+
+after(close); // hooks run in order: sockets first, then the host

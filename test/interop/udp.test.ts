@@ -8,7 +8,6 @@ import { HOST4, HOST6, LINUX4, LINUX6, tapHost } from "../support/tap-host.js";
 await enterNamespace(import.meta.url, "ip", "nc", "socat", "tshark");
 
 const { host, close } = tapHost();
-after(close);
 
 const echo = await host.udp({ port: 7 });
 after(() => echo.close());
@@ -62,3 +61,5 @@ test("a datagram to a closed port of Linux is refused to the connected sender", 
   });
   channel.close();
 });
+
+after(close); // hooks run in order: sockets first, then the host
