@@ -19,6 +19,7 @@
  * | `< SEGMENT`                 | the peer sends it                                           |
  * | `> SEGMENT`                 | the tested host sends it, at that time, and nothing before  |
  * | `> nothing`                 | the tested host has sent nothing for that long              |
+ * | `> anything`                | what it has sent so far may be what it likes                |
  * | `< icmp KIND [N] [seq N]`   | the peer sends an ICMP error about the last segment it got  |
  * | `conn N`                    | the following lines are about connection N (1 at first)     |
  * | `NAME ARGUMENTS [= RESULT]` | the program calls; the result is a number or an errno name  |
@@ -29,7 +30,11 @@
  *
  * Words stand in brackets. Both ways: `noecn`, `ect0`, `ect1`, `ce`, the ECN field. Sent: `badsum`, a
  * wrong checksum; `rsv`, reserved bits set; `doff=N`, a data offset that lies; `port=N`, to another
- * port; `sport=N`, from another port. Expected: `rawseq=N`, the sequence number itself.
+ * port; `sport=N`, from another port. Expected: `rawseq=N`, the sequence number itself; `anyack`, an
+ * ACK bit and number beside a RST do not matter.
+ *
+ * Every script also fails when the host takes back window that it has offered (RFC 9293 §3.8.6,
+ * SHLD-14).
  */
 import { US_PER_S } from "../base/time.js";
 
@@ -63,6 +68,7 @@ export type ScriptAction =
   | { readonly kind: "send"; readonly segment: ScriptSegment }
   | { readonly kind: "expect"; readonly segment: ScriptSegment }
   | { readonly kind: "nothing" }
+  | { readonly kind: "anything" }
   | {
       readonly kind: "icmp";
       readonly name: string;
@@ -146,6 +152,7 @@ class LineParser {
     }
     if (this.match(/^>/) !== null) {
       if (this.match(/^nothing\b/) !== null) return { kind: "nothing" };
+      if (this.match(/^anything\b/) !== null) return { kind: "anything" };
       return { kind: "expect", segment: this.segment() };
     }
     const conn = this.match(/^conn\s+(\d+)/);

@@ -312,13 +312,13 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
     script: `${ACCEPTED}
       +0    < PU. 1:11(10) ack 1 win 65535 urg 20
       +0~0.05 > . 1:1(0) ack 11
-      poll = IN|PRI|OUT
+      poll = IN|OUT
       read 1 oob = EAGAIN
       +0    < P. 11:21(10) ack 1 win 65535
       +0~0.05 > . 1:1(0) ack 21
+      poll = IN|PRI|OUT
       read 1 oob
     `,
-    notOnLinux: "it wakes poll only when the byte has come",
   },
   {
     title: "§3.8.5 reading urgent data where there is none says EINVAL",
