@@ -220,7 +220,7 @@ export class Stack {
   }
 
   interfaceByIndex(index: number): Interface | null {
-    return this.ip.interfaces[index] ?? null;
+    return this.ip.interfaceAt(index);
   }
 
   interfaceByName(name: string): Interface | null {
