@@ -4,7 +4,6 @@
  * Untagged frames and priority tags (VLAN 0) are taken; VLANs are `link/`'s. Devices may vouch for
  * checksums (`FrameFlags`); the link flags are set here from the destination address.
  */
-import { i32, u16 } from "../base/bytes.js";
 import type { Batch } from "../ring/batch.js";
 import { FrameFlags } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
@@ -18,24 +17,22 @@ const LINK_FLAGS: number =
 
 export class FrameInput {
   private readonly ip: Ip;
+  private readonly view: DataView;
   private readonly framesIn: number;
-  private readonly bytesIn: number;
 
   constructor(ip: Ip) {
     this.ip = ip;
+    this.view = ip.view;
     this.framesIn = ip.counters.index("framesIn");
-    this.bytesIn = ip.counters.index("bytesIn");
   }
 
   /** Hot path. Frames from a wire. */
   take(iface: Interface, batch: Batch): void {
     const { pool } = this.ip;
-    const values = this.ip.counters.values;
+    this.ip.counters.add(this.framesIn, batch.n);
     for (let i = 0; i < batch.n; i++) {
       const slot = batch.slots[i]!;
       const at = pool.at[slot]!;
-      values[this.framesIn]! += 1;
-      values[this.bytesIn]! += pool.end[slot]! - at;
       const reason = this.check(iface, slot, at);
       if (reason !== Drop.NONE) this.ip.drop(slot, reason);
       else this.dispatch(iface, slot, at);
@@ -56,17 +53,17 @@ export class FrameInput {
   /** Hot path. Whether the frame is for this station; sets its link flags. */
   private check(iface: Interface, slot: number, at: number): Drop {
     const { pool } = this.ip;
-    const b = pool.bytes;
+    const { view } = this;
     if (pool.end[slot]! - at < ethernet.HEADER_BYTES) return Drop.ETH_TRUNCATED;
-    const high = u16(b, at);
-    const low = i32(b, at + 2);
+    const high = view.getUint16(at);
+    const low = view.getInt32(at + 2);
     let flags = pool.flags[slot]! & ~LINK_FLAGS;
     if ((high & 0x100) !== 0) {
       const isBroadcast = high === 0xffff && low === -1;
       flags |= isBroadcast ? FrameFlags.LINK_BROADCAST : FrameFlags.LINK_MULTICAST;
     } else if (high !== iface.macHigh || low !== iface.macLow) return Drop.ETH_NOT_FOR_US;
     pool.flags[slot] = flags;
-    if (i32(b, at + 8) === iface.macLow && u16(b, at + 6) === iface.macHigh) {
+    if (view.getInt32(at + 8) === iface.macLow && view.getUint16(at + 6) === iface.macHigh) {
       return Drop.ETH_OWN_ECHO;
     }
     return Drop.NONE;
@@ -74,7 +71,7 @@ export class FrameInput {
 
   /** Hot path. */
   private dispatch(iface: Interface, slot: number, at: number): void {
-    const type = u16(this.ip.bytes, at + ethernet.TYPE);
+    const type = this.view.getUint16(at + ethernet.TYPE);
     const l3At = at + ethernet.HEADER_BYTES;
     if (type === ethernet.TYPE_IPV4) this.ip.input4.receive(iface, slot, l3At);
     else if (type === ethernet.TYPE_IPV6) this.ip.input6.receive(iface, slot, l3At);

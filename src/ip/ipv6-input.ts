@@ -2,6 +2,7 @@
  * IPv6 packets in: validity, whether they are for this host, extension headers, fragments, and on
  * to the transport (RFC 8200). Hosts do not forward.
  */
+import type { IpAddress } from "../base/ip-address.js";
 import { FrameFlags, NO_SLOT } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as wireIcmp from "../wire/icmpv6.js";
@@ -43,27 +44,37 @@ export class Ipv6Input {
 
   /** Hot path. The gates before the extension headers; leaves `info.src`, `dst`, `dstKind` set. */
   private check(iface: Interface, slot: number, at: number): Drop {
-    const { pool, info, addresses } = this.ip;
-    const b = pool.bytes;
-    const reason = ipv6.check(b, at, pool.end[slot]!);
-    if (reason !== Drop.NONE) return reason;
+    const { pool, info, addresses, view } = this.ip;
+    const roomBytes = pool.end[slot]! - at - ipv6.HEADER_BYTES;
+    const lengthBytes = roomBytes < 0 ? 0 : view.getUint16(at + 4);
+    if (roomBytes < lengthBytes || view.getUint8(at) >>> 4 !== 6) {
+      const reason = ipv6.check(pool.bytes, at, pool.end[slot]!);
+      return reason === Drop.NONE ? Drop.IP6_TRUNCATED : reason;
+    }
     const isLooped = (pool.flags[slot]! & FrameFlags.LOOPED) !== 0;
-    pool.end[slot] = ipv6.endOf(b, at);
-    info.src.read6(b, at + ipv6.SRC);
-    info.dst.read6(b, at + ipv6.DST);
+    pool.end[slot] = at + ipv6.HEADER_BYTES + lengthBytes;
     const { src, dst } = info;
+    this.readAddress(at + ipv6.SRC, src);
+    this.readAddress(at + ipv6.DST, dst);
     if (src.w0 >>> 24 === 0xff) return Drop.IP_MARTIAN_SOURCE;
     if (dst.w0 >>> 24 === 0xff) return this.checkGroup(iface);
     if (!isLooped) {
       // ::1 and IPv4-mapped addresses never appear on a wire (RFC 4291 §2.5.3, RFC 6890 §2.2.3).
       if (src.w0 === 0 && src.w1 === 0 && !src.isUnspecified) return Drop.IP_MARTIAN_SOURCE;
-      if (dst.isLoopback || dst.isV4) return Drop.IP_MARTIAN_DESTINATION;
+      if (dst.w0 === 0 && dst.w1 === 0) return Drop.IP_MARTIAN_DESTINATION;
       if (addresses.isLocal6(src)) return Drop.IP_MARTIAN_SOURCE;
     }
     info.dstKind = DestinationKind.UNICAST;
     if (addresses.isLocal6(dst)) return Drop.NONE;
     if (this.ip.isTentative(iface, dst)) return Drop.IP_TENTATIVE_ADDRESS;
-    return dst.isUnspecified ? Drop.IP_MARTIAN_DESTINATION : Drop.IP_NOT_FOR_US;
+    return Drop.IP_NOT_FOR_US;
+  }
+
+  /** Hot path. */
+  private readAddress(at: number, into: IpAddress): void {
+    const { view } = this.ip;
+    const w0 = view.getInt32(at);
+    into.set(w0, view.getInt32(at + 4), view.getInt32(at + 8), view.getInt32(at + 12));
   }
 
   private checkGroup(iface: Interface): Drop {
@@ -95,14 +106,13 @@ export class Ipv6Input {
 
   /** Hot path. Hands a whole packet, whose headers were walked, to its transport. */
   private deliver(iface: Interface, slot: number, at: number): void {
-    const { pool, info } = this.ip;
-    const b = pool.bytes;
+    const { pool, info, view } = this.ip;
     const protocol = extensions.protocolOut;
     pool.l4At[slot] = extensions.payloadAtOut;
     pool.ifIndex[slot] = iface.index;
     info.ifIndex = iface.index;
-    info.ttl = ipv6.hopLimit(b, at);
-    info.tos = ipv6.trafficClass(b, at);
+    info.ttl = view.getUint8(at + 7);
+    info.tos = (view.getUint16(at) >>> 4) & 0xff;
     info.protocol = protocol;
     info.l3At = at;
     info.l4At = extensions.payloadAtOut;

@@ -7,11 +7,19 @@
  * it soon (RFC 6864 §4.3). IPv6 fragments carry random identifications (RFC 7739 §5.3).
  */
 import { assert, CHECKED } from "../base/assert.js";
-import { copyWithin, put8, put16, put32 } from "../base/bytes.js";
+import { copyWithin, put16 } from "../base/bytes.js";
 import { fold } from "../base/checksum.js";
 import { EHOSTUNREACH, EMSGSIZE, ENETDOWN, ENOBUFS } from "../base/errno.js";
+import type { IpAddress } from "../base/ip-address.js";
 import { completeChecksum, takeFor } from "../nic/frame-slots.js";
-import { FrameFlags, GSO_MASK, HEADROOM_BYTES, NO_SLOT, SMALL_SLOT_BYTES } from "../ring/pool.js";
+import {
+  FrameFlags,
+  GSO_MASK,
+  HEADROOM_BYTES,
+  NO_SLOT,
+  type Pool,
+  SMALL_SLOT_BYTES,
+} from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
 import * as protocols from "../wire/ip-protocol.js";
@@ -32,14 +40,18 @@ const DEFAULT_TTL = 64;
 
 export class Output {
   private readonly ip: Ip;
+  private readonly pool: Pool;
+  private readonly view: DataView;
 
   constructor(ip: Ip) {
     this.ip = ip;
+    this.pool = ip.pool;
+    this.view = ip.view;
   }
 
   /** Hot path. See `Ip.send`. */
   send(slot: number, path: Path, protocol: number, o: SendOptions): number {
-    const { pool } = this.ip;
+    const { pool } = this;
     const at = pool.at[slot]!;
     const headerBytes = path.isV4 ? ipv4.HEADER_BYTES : ipv6.HEADER_BYTES;
     const packetBytes = pool.end[slot]! - at + headerBytes + (o.routerAlert ? 8 : 0);
@@ -87,8 +99,7 @@ export class Output {
     o: SendOptions,
     df: number,
   ): void {
-    const { pool } = this.ip;
-    const b = pool.bytes;
+    const { pool, view } = this;
     const l4At = pool.at[slot]!;
     const headerBytes = o.routerAlert ? 24 : 20;
     const at = l4At - headerBytes;
@@ -98,18 +109,15 @@ export class Output {
     const ttlAndProtocol = (ttlOf(path, o, DEFAULT_TTL) << 8) | protocol;
     const first = 0x4000 | (headerBytes << 6) | o.tos;
     let sum = first + total + id + df + ttlAndProtocol + path.pseudoSum;
-    put16(b, at, first);
-    put16(b, at + 2, total);
-    put16(b, at + 4, id);
-    put16(b, at + 6, df);
-    put16(b, at + 8, ttlAndProtocol);
-    put32(b, at + 12, path.src.w3);
-    put32(b, at + 16, path.dst.w3);
     if (o.routerAlert) {
-      options4.putRouterAlert(b, at + 20);
+      options4.putRouterAlert(pool.bytes, at + 20);
       sum += 0x9404;
     }
-    put16(b, at + 10, ~fold(sum) & 0xffff);
+    view.setInt32(at, (first << 16) | total);
+    view.setInt32(at + 4, (id << 16) | df);
+    view.setInt32(at + 8, (ttlAndProtocol << 16) | (~fold(sum) & 0xffff));
+    view.setInt32(at + ipv4.SRC, path.src.w3);
+    view.setInt32(at + ipv4.DST, path.dst.w3);
     pool.l4At[slot] = l4At;
     pool.l3At[slot] = at;
     pool.at[slot] = at;
@@ -117,7 +125,7 @@ export class Output {
 
   /** Hot path. As {@link writeHeader4}. */
   private writeHeader6(slot: number, path: Path, protocol: number, o: SendOptions): void {
-    const { pool } = this.ip;
+    const { pool, view } = this;
     const b = pool.bytes;
     const l4At = pool.at[slot]!;
     let payloadAt = l4At;
@@ -129,15 +137,23 @@ export class Output {
     }
     const at = payloadAt - ipv6.HEADER_BYTES;
     const length = pool.end[slot]! - payloadAt;
-    put32(b, at, 0x6000_0000 | (o.tos << 20) | (o.flowLabel & 0xfffff));
-    put16(b, at + 4, length);
-    put8(b, at + 6, next);
-    put8(b, at + 7, ttlOf(path, o, path.iface.hopLimit));
-    path.src.write6(b, at + ipv6.SRC);
-    path.dst.write6(b, at + ipv6.DST);
+    const hops = ttlOf(path, o, path.iface.hopLimit);
+    view.setInt32(at, 0x6000_0000 | (o.tos << 20) | (o.flowLabel & 0xfffff));
+    view.setInt32(at + 4, (length << 16) | (next << 8) | hops);
+    this.writeAddress(at + ipv6.SRC, path.src);
+    this.writeAddress(at + ipv6.DST, path.dst);
     pool.l4At[slot] = l4At;
     pool.l3At[slot] = at;
     pool.at[slot] = at;
+  }
+
+  /** Hot path. */
+  private writeAddress(at: number, a: IpAddress): void {
+    const { view } = this;
+    view.setInt32(at, a.w0);
+    view.setInt32(at + 4, a.w1);
+    view.setInt32(at + 8, a.w2);
+    view.setInt32(at + 12, a.w3);
   }
 
   /**
@@ -145,21 +161,18 @@ export class Output {
    * slot.
    */
   link(slot: number, path: Path): number {
-    const { pool } = this.ip;
+    const { pool, view } = this;
     const iface = path.iface;
     const n = path.neighbour;
     if (!iface.hasChecksum && (pool.flags[slot]! & FrameFlags.CHECKSUM_PARTIAL) !== 0) {
       completeChecksum(pool, this.ip.checksum, slot);
     }
-    const b = pool.bytes;
     const at = pool.at[slot]! - ethernet.HEADER_BYTES;
-    put16(b, at, n.macHigh);
-    put32(b, at + 2, n.macLow);
-    put16(b, at + 6, iface.macHigh);
-    put32(b, at + 8, iface.macLow);
-    put16(b, at + 12, path.isV4 ? ethernet.TYPE_IPV4 : ethernet.TYPE_IPV6);
+    view.setInt32(at, (n.macHigh << 16) | (n.macLow >>> 16));
+    view.setInt32(at + 4, (n.macLow << 16) | iface.macHigh);
+    view.setInt32(at + 8, iface.macLow);
+    view.setInt16(at + ethernet.TYPE, path.isV4 ? ethernet.TYPE_IPV4 : ethernet.TYPE_IPV6);
     pool.at[slot] = at;
-    this.ip.countOut(pool.end[slot]! - at);
     const isPlain =
       n.state === NeighbourState.PERMANENT ||
       (n.state === NeighbourState.REACHABLE && this.ip.nowUs < n.reachableUntilUs);

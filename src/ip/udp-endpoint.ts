@@ -5,7 +5,7 @@
  * Received datagrams stay in their slots with all headers, so everything about one (sender, TTL,
  * interface) is read when it is taken. What the queue holds is bounded by `receiveBufferBytes`.
  */
-import { copy, put16 } from "../base/bytes.js";
+import { copy } from "../base/bytes.js";
 import { fold } from "../base/checksum.js";
 import * as errno from "../base/errno.js";
 import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
@@ -298,7 +298,7 @@ export class UdpEndpoint {
   /** Hot path. Puts the UDP header before the payload and sends; takes the slot. */
   private transmit(slot: number, path: Path, port: number): number {
     const { pool } = this;
-    const b = pool.bytes;
+    const { view } = this.ip;
     const at = pool.at[slot]! - wire.HEADER_BYTES;
     const lengthBytes = pool.end[slot]! - at;
     const limit = path.isV4 ? 65_515 : 65_535;
@@ -306,15 +306,14 @@ export class UdpEndpoint {
       pool.give(slot);
       return this.gsoBytes > 0 ? -errno.EINVAL : this.tooLong(path, port);
     }
-    put16(b, at, this.localPort);
-    put16(b, at + 2, port);
-    put16(b, at + 4, lengthBytes);
+    view.setInt32(at, (this.localPort << 16) | port);
     pool.at[slot] = at;
     if (this.checksumOff && path.isV4) {
-      put16(b, at + 6, 0);
+      view.setInt32(at + 4, lengthBytes << 16);
       pool.flags[slot] = 0;
     } else {
-      put16(b, at + 6, fold(path.pseudoSum + protocols.UDP + lengthBytes));
+      const pseudoSum = fold(path.pseudoSum + protocols.UDP + lengthBytes);
+      view.setInt32(at + 4, (lengthBytes << 16) | pseudoSum);
       pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL;
       pool.csumStart[slot] = at;
       pool.csumOffset[slot] = wire.CHECKSUM_AT;
@@ -399,22 +398,30 @@ export class UdpEndpoint {
   /** Hot path. Reads sender, destination and so on from the headers that are still in the slot. */
   private describe(slot: number): void {
     const { pool } = this;
-    const b = pool.bytes;
+    const { view } = this.ip;
     const l3At = pool.l3At[slot]!;
-    if (b[l3At]! >>> 4 === 4) {
-      this.from.read4(b, l3At + ipv4.SRC);
-      this.to.read4(b, l3At + ipv4.DST);
-      this.receivedTtl = ipv4.ttl(b, l3At);
-      this.receivedTos = ipv4.tos(b, l3At);
+    const w0 = view.getInt32(l3At);
+    if (w0 >>> 28 === 4) {
+      this.from.set(0, 0, 0xffff, view.getInt32(l3At + ipv4.SRC));
+      this.to.set(0, 0, 0xffff, view.getInt32(l3At + ipv4.DST));
+      this.receivedTtl = view.getUint8(l3At + 8);
+      this.receivedTos = (w0 >>> 16) & 0xff;
     } else {
-      this.from.read6(b, l3At + ipv6.SRC);
-      this.to.read6(b, l3At + ipv6.DST);
-      this.receivedTtl = ipv6.hopLimit(b, l3At);
-      this.receivedTos = ipv6.trafficClass(b, l3At);
+      this.readAddress(l3At + ipv6.SRC, this.from);
+      this.readAddress(l3At + ipv6.DST, this.to);
+      this.receivedTtl = view.getUint8(l3At + 7);
+      this.receivedTos = (w0 >>> 20) & 0xff;
     }
-    this.fromPort = wire.srcPort(b, pool.l4At[slot]!);
+    this.fromPort = view.getUint16(pool.l4At[slot]!);
     this.toIfIndex = pool.ifIndex[slot]!;
     this.rxTimeUs = pool.rxTimeUs[slot]!;
+  }
+
+  /** Hot path. */
+  private readAddress(at: number, into: IpAddress): void {
+    const { view } = this.ip;
+    const w0 = view.getInt32(at);
+    into.set(w0, view.getInt32(at + 4), view.getInt32(at + 8), view.getInt32(at + 12));
   }
 
   /** Hot path. From `Udp`: a datagram whose `at..end` is the payload; takes the slot. */

@@ -10,6 +10,7 @@ import { fold } from "../base/checksum.js";
 import { EADDRINUSE } from "../base/errno.js";
 import { ANY6, type IpAddress } from "../base/ip-address.js";
 import type { Random } from "../base/random.js";
+import type { ArenaChecksum } from "../ring/arena-checksum.js";
 import { FrameFlags, HEADROOM_BYTES, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as icmp4 from "../wire/icmpv4.js";
@@ -41,6 +42,8 @@ export class Udp implements Transport {
   /** Hears of readiness; may be set after construction. */
   readiness: ReadinessSink;
   private readonly pool: Pool;
+  private readonly view: DataView;
+  private readonly checksum: ArenaChecksum;
   private nextId = 1;
   private readonly freeIds: number[] = [];
   private openCount = 0;
@@ -49,6 +52,8 @@ export class Udp implements Transport {
     const random = parts.random ?? parts.ip.random;
     this.ip = parts.ip;
     this.pool = parts.ip.pool;
+    this.view = parts.ip.view;
+    this.checksum = parts.ip.checksum;
     this.readiness = parts.readiness ?? NO_SINK;
     this.demux = new UdpDemux(random.int32(), random.int32());
     this.ports = new EphemeralPorts(random);
@@ -111,44 +116,48 @@ export class Udp implements Transport {
 
   /** Hot path. */
   receive(slot: number, info: PacketInfo): void {
-    const { pool } = this;
-    const b = pool.bytes;
+    const { pool, view } = this;
     const at = info.l4At;
-    let reason = wire.check(b, at, info.end);
-    if (reason === Drop.NONE && (info.flags & CHECKSUM_KNOWN) === 0) {
-      reason = this.checkSum(at, info);
+    const roomBytes = info.end - at;
+    if (roomBytes < wire.HEADER_BYTES) {
+      this.ip.drop(slot, Drop.UDP_TRUNCATED);
+      return;
+    }
+    const ports = view.getInt32(at);
+    const lengthAndSum = view.getInt32(at + 4);
+    const lengthBytes = lengthAndSum >>> 16;
+    let reason: Drop = Drop.NONE;
+    if (lengthBytes < wire.HEADER_BYTES || lengthBytes > roomBytes || (ports & 0xffff) === 0) {
+      reason = wire.check(pool.bytes, at, info.end);
+    } else if ((info.flags & CHECKSUM_KNOWN) === 0) {
+      if ((lengthAndSum & 0xffff) === 0) {
+        reason = info.dst.isV4 ? Drop.NONE : Drop.UDP_NO_CHECKSUM;
+      } else {
+        const seed = pseudo.sumAddresses(info.src, info.dst) + protocols.UDP + lengthBytes;
+        const total = fold(this.checksum.sum(at, lengthBytes, seed));
+        if (total !== 0xffff) reason = Drop.UDP_BAD_CHECKSUM;
+      }
     }
     if (reason !== Drop.NONE) {
       this.ip.drop(slot, reason);
       return;
     }
-    pool.end[slot] = wire.endOf(b, at);
+    pool.end[slot] = at + lengthBytes;
     if ((info.flags & FrameFlags.GSO_UDP) !== 0) this.receiveTrain(slot, info);
     else if (info.dstKind === DestinationKind.UNICAST) this.receiveOne(slot, info);
     else this.receiveGroup(slot, info);
   }
 
-  /** Hot path. */
-  private checkSum(at: number, info: PacketInfo): Drop {
-    const b = this.pool.bytes;
-    if (wire.checksumOmitted(b, at)) return info.dst.isV4 ? Drop.NONE : Drop.UDP_NO_CHECKSUM;
-    const n = wire.lengthBytes(b, at);
-    const seed = pseudo.sumAddresses(info.src, info.dst) + protocols.UDP + n;
-    return fold(this.ip.checksum.sum(at, n, seed)) === 0xffff ? Drop.NONE : Drop.UDP_BAD_CHECKSUM;
-  }
-
   /** Hot path. To one endpoint. */
   private receiveOne(slot: number, info: PacketInfo): void {
-    const { pool } = this;
-    const b = pool.bytes;
     const at = info.l4At;
-    const src = wire.srcPort(b, at);
-    const e = this.demux.find(info.dst, wire.dstPort(b, at), info.src, src, info.ifIndex);
+    const ports = this.view.getInt32(at);
+    const e = this.demux.find(info.dst, ports & 0xffff, info.src, ports >>> 16, info.ifIndex);
     if (e === null) {
       this.unreachable(slot, info);
       return;
     }
-    pool.at[slot] = at + wire.HEADER_BYTES;
+    this.pool.at[slot] = at + wire.HEADER_BYTES;
     e.put(slot, info.ttl);
   }
 

@@ -158,6 +158,17 @@ test("connect: RST refuses, silence times out after seven SYNs", () => {
   assert.equal(s.world.tcp.takeError(s.row), 110);
 });
 
+test("a socket may connect again after a refusal", () => {
+  const s = new TcpScript();
+  s.connect();
+  s.expect("S 0:0");
+  s.send("RA 0:0 ack 1").expectNothing();
+  assert.equal(s.world.tcp.connect(s.row, 0), -115);
+  s.send(`SA 0:0 ack ${Number(/^S (-?\d+)/.exec(s.sent.shift()!)![1]) + 1} mss 1000`).skip();
+  assert.equal(s.state, State.ESTABLISHED);
+  assert.equal(s.app.read(), -11);
+});
+
 test("an ICMP error ends a connection attempt; later it is only remembered", () => {
   const s = new TcpScript();
   s.connect();

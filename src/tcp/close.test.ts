@@ -103,14 +103,25 @@ test("abort resets at once; queued data are dropped", () => {
   assertGone(s);
 });
 
-test("TIME-WAIT answers a FIN that comes again, ignores RST (RFC 1337) and old segments", () => {
-  const s = TcpScript.accepted();
+test("TIME-WAIT answers a FIN that comes again, and ignores RST if told to (RFC 1337)", () => {
+  const s = TcpScript.accepted({ settings: { rfc1337: true } });
   s.app.close();
   s.expect("FA 1:1 ack 1");
   s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
   s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
   s.send("R 2:2").expectNothing();
   assert.equal(s.state, State.TIME_WAIT);
+});
+
+test("an exact RST ends TIME-WAIT by default, as in Linux; another does not", () => {
+  const s = TcpScript.accepted();
+  s.app.shutdown();
+  s.expect("FA 1:1 ack 1");
+  s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
+  s.send("R 5:5").expectNothing();
+  assert.equal(s.state, State.TIME_WAIT);
+  s.send("R 2:2").expectNothing();
+  assert.equal(s.state, State.CLOSED);
 });
 
 test("RFC 6191: a newer SYN takes the place of a connection in TIME-WAIT", () => {
@@ -158,5 +169,29 @@ test("rows are used again: many connections leave nothing behind", () => {
     s.send(`FA ${base + 1}:${base + 1} ack ${seq + 2}`).skip();
     s.at(3 * (k + 1));
   }
+  assertGone(s);
+});
+
+test("too many orphans: the next one is reset", () => {
+  const s = TcpScript.accepted({ settings: { maxOrphans: 0 } });
+  s.app.close();
+  s.expect("RA 1:1 ack 1");
+  assertGone(s);
+});
+
+test("too many in TIME-WAIT: the next one ends without", () => {
+  const s = TcpScript.accepted({ settings: { maxTimeWait: 0 } });
+  s.app.close();
+  s.expect("FA 1:1 ack 1");
+  s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
+  assertGone(s);
+});
+
+test("TCP_LINGER2 below 0: no FIN-WAIT-2 for an orphan", () => {
+  const s = TcpScript.accepted();
+  s.app.set(TcpOption.LINGER2, -1);
+  s.app.close();
+  s.expect("FA 1:1 ack 1");
+  s.send("A 1:1 ack 2").expect("RA 2:2 ack 1");
   assertGone(s);
 });

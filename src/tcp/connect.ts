@@ -24,11 +24,19 @@ import { Event, next } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 import { tsNow } from "./timestamps.js";
 
+const LOCKS = TcbFlags.SNDBUF_LOCKED | TcbFlags.RCVBUF_LOCKED;
+const AGREED = TcbOptions.TIMESTAMPS | TcbOptions.SACK | TcbOptions.SCALING | TcbOptions.ECN;
+
 /** Sends the SYN of the selected CLOSED row, whose addresses are set: -EINPROGRESS, or why not. */
 export function connectRow(t: TcpCore): number {
   const c = t.c;
   if (!t.host.bindFlow(c)) return -EADDRINUSE;
-  c.flags |= TcbFlags.BOUND | TcbFlags.ACTIVE;
+  // A socket may try again after an attempt that failed: nothing of that one may be left.
+  c.flags = (c.flags & LOCKS) | TcbFlags.BOUND;
+  c.options &= ~AGREED;
+  c.retries = 0;
+  c.error = 0;
+  c.softError = 0;
   if (!prepareHandshake(t)) {
     unbind(t);
     return -ENETUNREACH;

@@ -132,6 +132,14 @@ export class FastRecovery {
     isDuplicate: boolean,
     nowUs: number,
   ): boolean {
+    // Without SACK the segments that F-RTO sent (RFC 5682 §3.1 step 2b) leave the network by
+    // duplicate ACKs only; were they not counted, they would fill cwnd and nothing that is lost could
+    // go out before the next timeout. A reader who opens the window with each ACK must not hide them.
+    const answersNew = after(c.sndNxt, c.recoverySeq) && d.ackedBytes === 0 && !ack.hasData;
+    if (isNewReno(c)) {
+      isDuplicate = isDuplicate || answersNew;
+      if (answersNew || d.ackedBytes > 0) this.countDupAck(c, d, isDuplicate);
+    }
     this.didUndo = lossOnAck(this.q, c, d, ack, isDuplicate);
     if ((c.recoveryState as number) !== RecoveryState.LOSS) {
       c.renoSackedBytes = 0;

@@ -172,3 +172,33 @@ test("an empty pool puts output off, and nothing is lost", () => {
   s.at(20);
   assert.equal(s.sent.length, 5);
 });
+
+test("over IPv6, with the path's larger header", () => {
+  const s = TcpScript.accepted({
+    local: "fd00::1",
+    peer: "fd00::2",
+    limitBytes: 1460,
+    gsoBytes: 60_000,
+    peerSyn: "mss 1440",
+  });
+  s.app.write(3000);
+  s.expect("PA 1:3001 ack 1");
+  s.send("PA 1:101 ack 3001").skip();
+  assert.equal(s.app.read(), 100);
+});
+
+test("a large loopback segment and a small one take slots of their size", () => {
+  const s = TcpScript.accepted({ limitBytes: 65_496, peerSyn: "mss 65476" });
+  s.app.write(60_000);
+  s.expect("PA 1:60001 ack 1");
+  s.at(1).send("A 1:1 ack 60001");
+  const big = s.world.pool.freeBig;
+  let seen = -1;
+  s.world.sink = (slot) => {
+    seen = s.world.pool.freeBig;
+    s.world.pool.give(slot);
+  };
+  s.app.write(10);
+  s.expectNothing();
+  assert.equal(seen, big);
+});

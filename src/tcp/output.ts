@@ -167,7 +167,7 @@ export function sendRange(
 ): number {
   const s = t.slots;
   let slot = n > mss ? s.takeBig() : -1;
-  if (slot < 0) slot = takeFor(t, mss);
+  if (slot < 0) slot = takeFor(t, n);
   if (slot < 0) {
     t.counts[t.k.noSlot]! += 1;
     return 0;
@@ -185,10 +185,10 @@ export function sendRange(
   return n;
 }
 
-/** Hot path. A slot with room for one full segment, or any. */
-function takeFor(t: TcpCore, mss: number): number {
+/** Hot path. A slot with room for `n` bytes of payload, or any. */
+function takeFor(t: TcpCore, n: number): number {
   const s = t.slots;
-  if (mss <= SMALL_PAYLOAD_BYTES) {
+  if (n <= SMALL_PAYLOAD_BYTES) {
     const slot = s.take();
     return slot < 0 ? s.takeBig() : slot;
   }

@@ -91,10 +91,10 @@ export function sendProbe(t: TcpCore): void {
   sendBare(t, advance(t.c.sndUna, -1), tcp.ACK);
 }
 
-/** Hot path. An ACK came that changes the window. */
+/** Hot path. An ACK came: if it opens a window that was probed, the probing ends. */
 export function windowMoved(t: TcpCore): void {
   const c = t.c;
-  if (c.persistAtUs === NEVER || windowIsShort(t)) return;
+  if (retries(c, Retry.PROBE_BACKOFF) === 0 || windowIsShort(t)) return;
   c.persistAtUs = NEVER;
   setRetries(c, Retry.PROBE_BACKOFF, 0);
 }

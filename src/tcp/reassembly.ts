@@ -12,12 +12,14 @@
 import { assert, CHECKED } from "../base/assert.js";
 import { copyWithin } from "../base/bytes.js";
 import type { TcpCore } from "./core.js";
-import { appendReceived } from "./receive-queue.js";
+import { appendReceived, shrinkSlot } from "./receive-queue.js";
 import { SegmentFlags } from "./segment-flags.js";
 import { advance, after, before, diff, later, notAfter, type Seq, seqOf } from "./seq.js";
 import { TcbFlags, TcbOptions } from "./tcb.js";
 
 const BLOCKS = 4;
+/** Segments up to this are copied behind the one before, when they fit there. */
+const MERGE_BYTES = 1_900;
 
 /** End of a queued slot in sequence space, its FIN not counted. */
 const slotEnd = (t: TcpCore, slot: number): Seq =>
@@ -39,6 +41,7 @@ export function holdOutOfOrder(t: TcpCore, slot: number): boolean {
     return true;
   }
   if (c.oooSlots >= t.settings.reassemblySlots) return false;
+  slot = shrinkSlot(t, slot);
   // Most segments come after all that is held.
   if (tail < 0 || !before(seq, slotEnd(t, tail))) {
     insertAfter(t, tail, slot);
@@ -68,7 +71,7 @@ function mergeIntoTail(t: TcpCore, slot: number): boolean {
   const tail = c.oooTail;
   const n = s.end[slot]! - s.at[slot]!;
   const isFin = (s.flags[tail]! & SegmentFlags.FIN) !== 0;
-  if (isFin || s.isBig(slot) || s.end[tail]! + n > s.limit(tail)) return false;
+  if (isFin || n > MERGE_BYTES || s.end[tail]! + n > s.limit(tail)) return false;
   copyWithin(s.bytes, s.end[tail]!, s.at[slot]!, n);
   s.end[tail] = s.end[tail]! + n;
   s.flags[tail] = s.flags[tail]! | (s.flags[slot]! & SegmentFlags.FIN);

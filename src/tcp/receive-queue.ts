@@ -4,7 +4,7 @@
  *
  * A short segment that fits behind the bytes of the last slot is copied there, so that a peer that
  * sends single bytes cannot hold a slot for each: the queue never takes more than about twice its
- * bytes, plus one slot.
+ * bytes, plus one slot. For the same reason a little payload does not stay in a big slot.
  */
 import { copy, copyWithin } from "../base/bytes.js";
 import type { TcpCore } from "./core.js";
@@ -18,6 +18,29 @@ export function unreadSeq(t: TcpCore): Seq {
   return advance(c.rcvNxt, -c.rcvQueuedBytes - fin);
 }
 
+/** Payloads up to this are copied rather than kept in a slot that is far too large. */
+const SMALL_BYTES = 1_900;
+
+/**
+ * Hot path. Moves a little payload (`at` to `end`) out of a big slot into a small one, if there is
+ * one; returns the slot that holds it. Takes the slot.
+ */
+export function shrinkSlot(t: TcpCore, slot: number): number {
+  const s = t.slots;
+  const n = s.end[slot]! - s.at[slot]!;
+  if (n > SMALL_BYTES || !s.isBig(slot)) return slot;
+  const small = s.take();
+  if (small < 0) return slot;
+  const base = s.base(small);
+  copyWithin(s.bytes, base, s.at[slot]!, n);
+  s.at[small] = base;
+  s.end[small] = base + n;
+  s.seq[small] = s.seq[slot]!;
+  s.flags[small] = s.flags[slot]!;
+  s.give(slot);
+  return small;
+}
+
 /** Hot path. Takes a slot whose `at` and `end` hold the next bytes; at least one. */
 export function appendReceived(t: TcpCore, slot: number): void {
   const c = t.c;
@@ -27,15 +50,17 @@ export function appendReceived(t: TcpCore, slot: number): void {
   c.rcvQueuedBytes = (c.rcvQueuedBytes + n) | 0;
   if (tail >= 0) {
     const end = s.end[tail]!;
-    if (end + n <= s.limit(tail) && !s.isBig(slot)) {
+    if (n <= SMALL_BYTES && end + n <= s.limit(tail)) {
       copyWithin(s.bytes, end, s.at[slot]!, n);
       s.end[tail] = end + n;
       s.give(slot);
       t.counts[t.k.rcvCoalesced]! += 1;
       return;
     }
+    if (n <= SMALL_BYTES) slot = shrinkSlot(t, slot);
     s.next[tail] = slot;
   } else {
+    if (n <= SMALL_BYTES) slot = shrinkSlot(t, slot);
     c.rcvHead = slot;
   }
   s.next[slot] = -1;

@@ -25,7 +25,10 @@ export interface TcpSettings {
   readonly dsack: boolean;
   /** tcp_ecn: 0 off, 1 ask for it, 2 accept it when asked. */
   readonly ecn: number;
-  /** tcp_rfc1337: ignore RST in TIME-WAIT. Linux's default is false; ours ignores them (RFC 1337). */
+  /**
+   * tcp_rfc1337: ignore RST in TIME-WAIT. Deviation: off, as in Linux; RFC 1337 asks for it, but then
+   * a peer that comes back with lower numbers waits for the end of TIME-WAIT.
+   */
   readonly rfc1337: boolean;
   /** tcp_fin_timeout. */
   readonly finTimeoutUs: number;
@@ -62,7 +65,7 @@ export interface TcpSettings {
   readonly challengeAckLimit: number;
   /** tcp_invalid_ratelimit: least time between ACKs that answer a connection's invalid segments. */
   readonly invalidRatelimitUs: number;
-  /** tcp_base_mss is recovery's; this is tcp_min_snd_mss. */
+  /** tcp_min_snd_mss. */
   readonly minSndMss: number;
   /** net.ipv4.route.min_adv_mss. */
   readonly minAdvMss: number;
@@ -71,9 +74,7 @@ export interface TcpSettings {
   /** Shortest and longest delay of an ACK: TCP_DELACK_MIN and TCP_DELACK_MAX. */
   readonly delackMinUs: number;
   readonly delackMaxUs: number;
-  /** First retransmission time of a SYN: TCP_TIMEOUT_INIT. */
-  readonly initialRtoUs: number;
-  /** Largest retransmission and probe time: TCP_RTO_MAX. */
+  /** Longest time between window probes: TCP_RTO_MAX. */
   readonly maxRtoUs: number;
   /** Slots that one connection's out-of-order queue may hold. */
   readonly reassemblySlots: number;
@@ -91,7 +92,7 @@ export const DEFAULT_TCP_SETTINGS: TcpSettings = {
   sack: true,
   dsack: true,
   ecn: 2,
-  rfc1337: true,
+  rfc1337: false,
   finTimeoutUs: 60_000_000,
   timeWaitUs: 60_000_000,
   timeWaitReuse: true,
@@ -117,7 +118,6 @@ export const DEFAULT_TCP_SETTINGS: TcpSettings = {
   corkUs: 200_000,
   delackMinUs: 40_000,
   delackMaxUs: 200_000,
-  initialRtoUs: 1_000_000,
   maxRtoUs: 120_000_000,
   reassemblySlots: 4_096,
 };

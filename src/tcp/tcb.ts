@@ -29,8 +29,6 @@ export const TcbFlags = {
   BOUND: 1 << 5,
   /** The row came from a listener and waits there for `accept`. */
   UNACCEPTED: 1 << 6,
-  /** `connect` was called on it; a refused attempt gives its error. */
-  ACTIVE: 1 << 7,
   /** Recovery holds state for it. */
   RECOVERING: 1 << 8,
   /** Urgent data announced by the peer (`rcvUp`), not yet passed by the reader. */
@@ -55,8 +53,6 @@ export const TcbFlags = {
   SND_FULL: 1 << 18,
   /** TCP_DEFER_ACCEPT: the handshake's ACK came, data have not. */
   DEFERRED: 1 << 19,
-  /** A window probe was sent and not answered (TCP_INFO's probes). */
-  PROBING: 1 << 20,
   /** The last `send` said MSG_MORE: a partial segment is held back. */
   MORE: 1 << 21,
   /** The user set SO_SNDBUF: no autotuning. */

@@ -1,6 +1,7 @@
 /**
  * TIME-WAIT, RFC 9293 §3.6.1 and §3.10.7.4: 60 s (as Linux) in which nothing is kept but the row. It
- * acknowledges a FIN that comes again, does not let itself be assassinated by an RST (RFC 1337), and
+ * acknowledges a FIN that comes again, does not let itself be assassinated by an RST if the setting
+ * says so (RFC 1337), and
  * makes room for a new connection of the same 4-tuple that is surely newer (RFC 6191).
  *
  * Deviation: RFC 9293 asks for 2 MSL, 4 minutes; 60 s, as in Linux.
@@ -61,7 +62,7 @@ export function timeWaitArrives(t: TcpCore): void {
   if (!isPureAck || isOld) sendAck(t);
 }
 
-/** RFC 1337: an RST in TIME-WAIT is ignored, unless the setting says otherwise. */
+/** An RST at exactly RCV.NXT ends the wait, unless the setting forbids it (RFC 1337). */
 function takeReset(t: TcpCore): void {
   const isExact = t.segment.seq === t.c.rcvNxt;
   t.drop(Drop.TCP_TIME_WAIT);

@@ -137,3 +137,12 @@ test("a slow reader closes the window and opens it again; nothing is lost", () =
   assert.equal(got, data.length);
   assert.ok(a.tcp.counters.get("windowProbes") > 0);
 });
+
+test("without SACK, the holes of a lost window are filled without a timeout for each", () => {
+  const world = {
+    gsoBytes: 30_000,
+    settings: { timestamps: false, sack: false, windowScaling: false },
+  };
+  const pipe = new TcpPipe({ seed: 303_200, loss: 0.1, delayUs: 100, a: world, b: world });
+  exchange(pipe, 29_241, 4_381, 5_000);
+});

@@ -12,9 +12,11 @@
  * otherwise; no timestamps, no window scale, SACK only if asked for.
  */
 import assert from "node:assert/strict";
+import { fold } from "../../src/base/checksum.js";
 import { IpAddress } from "../../src/base/ip-address.js";
-import { HEADROOM_BYTES } from "../../src/ring/pool.js";
+import { FrameFlags, HEADROOM_BYTES } from "../../src/ring/pool.js";
 import type { TcpSettings } from "../../src/tcp/settings.js";
+import * as pseudo from "../../src/wire/pseudo-header.js";
 import * as wire from "../../src/wire/tcp.js";
 import * as options from "../../src/wire/tcp-options.js";
 import { TcpWorld, type WorldOptions } from "./tcp-world.js";
@@ -22,6 +24,8 @@ import { TcpWorld, type WorldOptions } from "./tcp-world.js";
 export interface ScriptOptions extends WorldOptions {
   /** Options of the peer's SYN or SYN-ACK, as in a segment's text. */
   readonly peerSyn?: string;
+  /** The peer's address. */
+  readonly peer?: string;
   /** Window field of the peer's first ACK. */
   readonly peerWindow?: number;
   /** Called before the handshake, with the row that listens or connects. */
@@ -46,7 +50,7 @@ const PLAIN: Partial<TcpSettings> = { timestamps: false, windowScaling: false };
 
 export class TcpScript {
   readonly world: TcpWorld;
-  readonly peer = IpAddress.parse("10.0.0.2");
+  readonly peer: IpAddress;
   readonly sent: string[] = [];
   /** The connection under test. */
   row = -1;
@@ -56,8 +60,10 @@ export class TcpScript {
   private knowsIss = false;
 
   constructor(o: ScriptOptions = {}) {
+    this.peer = IpAddress.parse(o.peer ?? "10.0.0.2");
     this.world = new TcpWorld({ ...o, settings: { ...PLAIN, ...o.settings } });
-    this.world.sink = (slot) => {
+    this.world.sink = (slot, local, remote) => {
+      this.checkChecksum(slot, local, remote);
       this.sent.push(this.describe(slot));
       this.world.pool.give(slot);
     };
@@ -207,6 +213,16 @@ export class TcpScript {
       at = options.putSack(b, at, blocks, blocks.length / 2);
     }
     return at;
+  }
+
+  /** The field holds the pseudo-header's sum, and the frame says that the rest is to be added. */
+  private checkChecksum(slot: number, local: IpAddress, remote: IpAddress): void {
+    const p = this.world.pool;
+    const at = p.at[slot]!;
+    const sum = pseudo.sum(local, remote, 6, p.end[slot]! - at);
+    assert.equal(wire.checksum(p.bytes, at), fold(sum));
+    assert.ok((p.flags[slot]! & FrameFlags.CHECKSUM_PARTIAL) !== 0);
+    assert.deepEqual([p.csumStart[slot], p.csumOffset[slot]], [at, 16]);
   }
 
   /** A segment that we sent, as text with everything in it. */

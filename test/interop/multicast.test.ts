@@ -1,0 +1,87 @@
+/** Groups between Linux and a Millrace host over TAP: both directions, both families, filters. */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { packets } from "../support/capture.js";
+import { background, enterNamespace, ip, run } from "../support/namespace.js";
+import { HOST4, HOST6, LINUX4, LINUX6, tapHost } from "../support/tap-host.js";
+
+await enterNamespace(import.meta.url, "ip", "python3", "tshark");
+
+const PEER = fileURLToPath(new URL("../../../test/support/linux-multicast.py", import.meta.url));
+const GROUP4 = "239.1.2.3";
+const GROUP6 = "ff15::1:2";
+const { host, close, tapName, captureFile } = tapHost();
+ip("route", "add", "239.0.0.0/8", "dev", tapName);
+
+const send = (group: string, port: number, text: string): string =>
+  run("python3", PEER, "send", group, `${port}`, tapName, text);
+
+for (const [group, hostAddress, linuxAddress, port] of [
+  [GROUP4, HOST4, LINUX4, 6004],
+  [GROUP6, HOST6, LINUX6, 6006],
+] as const) {
+  test(`a member hears what Linux sends to ${group}, a former member does not`, async () => {
+    const channel = await host.udp({ port });
+    channel.join(group, { interfaceAddress: hostAddress });
+    await sleep(50);
+    send(group, port, "hello group");
+    const heard = await channel.receive({ signal: AbortSignal.timeout(3000) });
+    assert.equal(Buffer.from(heard!.data).toString(), "hello group");
+    channel.leave(group, { interfaceAddress: hostAddress });
+    await sleep(50);
+    send(group, port, "gone");
+    await assert.rejects(channel.receive({ signal: AbortSignal.timeout(300) }), {
+      code: "ECANCELED",
+    });
+    channel.close();
+  });
+
+  test(`a Linux member hears what the host sends to ${group}`, async () => {
+    const member = background("python3", PEER, "receive", group, `${port + 1}`, tapName);
+    await member.waitFor(/ready/);
+    const channel = await host.udp({ address: hostAddress });
+    await channel.send("from the host", { address: group, port: port + 1 });
+    await member.waitFor(/from the host/);
+    channel.close();
+  });
+
+  test(`a source filter on ${group} lets only the wanted sender through`, async () => {
+    const wanted = await host.udp({ port: port + 2, reuseAddress: true });
+    const unwanted = await host.udp({ port: port + 2, reuseAddress: true });
+    const other = group === GROUP4 ? "10.7.0.99" : "fd07::99";
+    wanted.join(group, { interfaceAddress: hostAddress, sources: [linuxAddress] });
+    unwanted.join(group, { interfaceAddress: hostAddress, sources: [other] });
+    await sleep(50);
+    send(group, port + 2, "filtered");
+    const heard = await wanted.receive({ signal: AbortSignal.timeout(3000) });
+    assert.equal(Buffer.from(heard!.data).toString(), "filtered");
+    await assert.rejects(unwanted.receive({ signal: AbortSignal.timeout(300) }), {
+      code: "ECANCELED",
+    });
+    wanted.close();
+    unwanted.close();
+  });
+}
+
+test("the host's own members hear what it sends, unless loop is off", async () => {
+  const member = await host.udp({ port: 6010 });
+  member.join(GROUP4, { interfaceAddress: HOST4 });
+  const sender = await host.udp({ address: HOST4, multicastLoop: true });
+  await sender.send("looped", { address: GROUP4, port: 6010 });
+  const heard = await member.receive({ signal: AbortSignal.timeout(2000) });
+  assert.equal(Buffer.from(heard!.data).toString(), "looped");
+  const quiet = await host.udp({ address: HOST4, multicastLoop: false });
+  await quiet.send("not looped", { address: GROUP4, port: 6010 });
+  await assert.rejects(member.receive({ signal: AbortSignal.timeout(300) }), { code: "ECANCELED" });
+  for (const channel of [member, sender, quiet]) channel.close();
+});
+
+test("memberships were reported with IGMPv3 and MLDv2", async () => {
+  await sleep(200);
+  assert.notEqual(packets(captureFile, "igmp.type == 0x22 && ip.src == 10.7.0.2").length, 0);
+  assert.notEqual(packets(captureFile, "icmpv6.type == 143 && eth.src != 0").length, 0);
+});
+
+after(close); // hooks run in order: sockets first, then the host
