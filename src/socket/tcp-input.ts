@@ -128,6 +128,7 @@ export class TcpInput implements Transport {
   drain(nowUs: number): number {
     const n = this.n;
     if (n === 0) return 0;
+    this.p.tcp.batchArrives();
     this.findRows(n);
     const host = this.p.host;
     const ended = host.endedFlows;

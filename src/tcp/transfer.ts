@@ -5,6 +5,7 @@
 import { EAGAIN, ENOTCONN, EPIPE } from "../base/errno.js";
 import type { TcpCore } from "./core.js";
 import { delayIsOver } from "./delayed-ack.js";
+import { waitForRoom } from "./ready.js";
 import { peekReceived, takeReceived, takeReceivedSlot } from "./receive-queue.js";
 import { appendToSend } from "./send-queue.js";
 import { advance, diff } from "./seq.js";
@@ -64,8 +65,8 @@ export function sendBytes(
   const part = n < room ? n : room;
   const queued = appendToSend(t, bytes, at, part);
   if (queued === 0) {
-    t.counts[t.k.noSlot]! += 1;
-    c.flags |= TcbFlags.SND_FULL;
+    t.counts[t.k.sndMemoryWaits]! += 1;
+    waitForRoom(t);
     return -EAGAIN;
   }
   if (queued < n) c.flags |= TcbFlags.SND_FULL;
