@@ -2,7 +2,6 @@
  * The demo's work, the same for every contestant: a UDP ping-pong, a TCP transfer and HTTP
  * requests between two ends of one process.
  */
-import { monotonicUs } from "../../src/base/time.js";
 
 /** One end that sends datagrams and hears the answers. */
 export interface UdpEnd {
@@ -12,65 +11,123 @@ export interface UdpEnd {
   close(): void;
 }
 
+/** A client that polls: a call returns when the answer is there. */
+export interface PolledUdpEnd {
+  roundTrip(): void;
+  close(): void;
+}
+
+export interface HttpClient {
+  /** One request and its whole answer on a connection that is kept alive. */
+  request(): Promise<void>;
+  close(): void;
+}
+
 /** A pair of ends for each kind of work. */
 export interface Contestant {
   readonly name: string;
-  /** A client that is connected to a server which echoes. */
+  /** A client that is connected to a server which echoes, both with the interface most use. */
   udp(): Promise<UdpEnd>;
+  /** The same with polled sockets, where there are any and both ends can have them. */
+  polledUdp?(): PolledUdpEnd;
   /** Moves the bytes from one end to the other; resolves when the last one has been read. */
   transfer(bytes: number): Promise<void>;
-  /** One request and its whole answer on a connection that is kept alive. */
-  http(): Promise<{ request(): Promise<void>; close(): void }>;
+  http(): Promise<HttpClient>;
   close(): Promise<void>;
 }
 
+/** Medians, except the transfers' rate. */
 export interface Result {
   readonly name: string;
-  readonly udpHalfRoundTripUs: number;
+  readonly udpRoundTripUs: number;
+  readonly polledUdpRoundTripUs: number | null;
   readonly tcpGbitPerS: number;
-  readonly httpUs: number;
+  readonly httpRequestUs: number;
 }
 
-const PING_BYTES = 64;
-const PINGS = 3_000;
-const TRANSFER_BYTES = 128 << 20;
-const REQUESTS = 500;
+export const DATAGRAM_BYTES = 64;
 
-export async function measure(contestant: Contestant): Promise<Result> {
-  const udpHalfRoundTripUs = await pingPong(await contestant.udp());
-  const startUs = monotonicUs();
-  await contestant.transfer(TRANSFER_BYTES);
-  const tcpGbitPerS = (TRANSFER_BYTES * 8) / (monotonicUs() - startUs) / 1000;
-  const client = await contestant.http();
-  const times: number[] = [];
-  for (let i = 0; i < REQUESTS; i++) {
-    const requestUs = monotonicUs();
-    await client.request();
-    times.push(monotonicUs() - requestUs);
+export interface Amount {
+  readonly roundTrips: number;
+  readonly transferBytes: number;
+  readonly transfers: number;
+  readonly requests: number;
+}
+
+export const FULL: Amount = {
+  roundTrips: 5_000,
+  transferBytes: 64 << 20,
+  transfers: 3,
+  requests: 1_000,
+};
+/** For tests: rough figures in no time. */
+export const QUICK: Amount = {
+  roundTrips: 200,
+  transferBytes: 8 << 20,
+  transfers: 1,
+  requests: 50,
+};
+
+export async function measure(contestant: Contestant, amount: Amount): Promise<Result> {
+  const udpRoundTripUs = await pingPong(await contestant.udp(), amount.roundTrips);
+  const polled = contestant.polledUdp?.();
+  const polledUdpRoundTripUs =
+    polled === undefined ? null : polledPingPong(polled, amount.roundTrips);
+  const rates: number[] = [];
+  for (let i = 0; i < amount.transfers; i++) {
+    const seconds = await time(() => contestant.transfer(amount.transferBytes));
+    rates.push((amount.transferBytes * 8) / seconds / 1e9);
   }
+  const client = await contestant.http();
+  const requests: number[] = [];
+  for (let i = 0; i < amount.requests; i++) requests.push(await time(() => client.request()));
   client.close();
   await contestant.close();
-  return { name: contestant.name, udpHalfRoundTripUs, tcpGbitPerS, httpUs: median(times) };
+  return {
+    name: contestant.name,
+    udpRoundTripUs,
+    polledUdpRoundTripUs,
+    tcpGbitPerS: median(rates),
+    httpRequestUs: median(requests) * 1e6,
+  };
 }
 
-async function pingPong(end: UdpEnd): Promise<number> {
-  const data = new Uint8Array(PING_BYTES);
+/** Seconds that something takes. */
+async function time(work: () => Promise<void>): Promise<number> {
+  const startMs = performance.now();
+  await work();
+  return (performance.now() - startMs) / 1_000;
+}
+
+async function pingPong(end: UdpEnd, roundTrips: number): Promise<number> {
+  const data = new Uint8Array(DATAGRAM_BYTES);
   const times: number[] = [];
-  let sentUs = 0;
+  let sentMs = 0;
+  const send = (): void => {
+    sentMs = performance.now();
+    end.send(data);
+  };
   await new Promise<void>((resolve) => {
     end.onMessage(() => {
-      times.push((monotonicUs() - sentUs) / 2);
-      if (times.length === PINGS) resolve();
-      else {
-        sentUs = monotonicUs();
-        end.send(data);
-      }
+      times.push(performance.now() - sentMs);
+      if (times.length === roundTrips) resolve();
+      else send();
     });
-    sentUs = monotonicUs();
-    end.send(data);
+    send();
   });
   end.close();
-  return median(times.slice(PINGS / 10));
+  return median(times) * 1_000;
+}
+
+function polledPingPong(end: PolledUdpEnd, roundTrips: number): number {
+  const times: number[] = [];
+  for (let i = 0; i < roundTrips; i++) {
+    const sentMs = performance.now();
+    end.roundTrip();
+    times.push(performance.now() - sentMs);
+  }
+  end.close();
+  return median(times) * 1_000;
 }
 
 function median(values: number[]): number {
