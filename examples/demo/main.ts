@@ -11,10 +11,11 @@ its own. Takes about ten seconds; needs no privilege. NO_COLOR is respected.
   --json     one JSON object instead of a table
   --quick    less work, rough figures`;
 
-const READING = `Medians. Both ends of every row run in one Node.js process and share its thread, so compare rows
-rather than reading off speeds. The simulated link is memory: that row is what the stack itself
-costs. The TAP row is what it costs to reach Linux and its programs, whose half of the work Linux
-does. "Polled": no promises, no event loop, never asleep. No row says how fast a network card is.`;
+const READING = `Medians, warmed up. Both ends of every row run in one Node.js process and share its thread, so
+compare rows rather than reading off speeds. The simulated link is memory: that row is what the
+stack itself costs. The TAP row is what it costs to reach Linux and its programs; Linux does half of
+that work. "Polled" means no promises, no event loop, never asleep. No row says how fast a network
+card is.`;
 
 function options(): { json: boolean; quick: boolean } {
   const boolean = { type: "boolean", default: false } as const;
