@@ -147,7 +147,7 @@ async function transferTo(
 
 async function serveHttp(host: Host): Promise<void> {
   const http = createHttpServer((_request, response) => response.end(ANSWER));
-  const server = await host.listen({ port: HTTP_PORT });
+  const server = await host.listen({ port: HTTP_PORT, noDelay: true });
   void (async () => {
     for await (const connection of server) http.emit("connection", connection);
   })();

@@ -237,6 +237,15 @@ test("socket options and figures are reachable from a connection", TEST, async (
   assert.ok(client.info()!.sndMss > 1_000);
 });
 
+test("connections have the options of their server", TEST, async (t) => {
+  const { a, b } = hosts(t);
+  const server = await b.listen({ port: 80, noDelay: true, keepAlive: true });
+  await a.connect({ address: B, port: 80 });
+  const { socket } = (await server.accept())!;
+  assert.equal(socket.get("TCP_NODELAY"), 1);
+  assert.equal(socket.get("SO_KEEPALIVE"), 1);
+});
+
 test("node:http serves over a Millrace connection", TEST, async (t) => {
   const { a, b } = hosts(t);
   const http = createServer((request, response) => {
