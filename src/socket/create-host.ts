@@ -99,6 +99,7 @@ export function createHost(options: HostOptions = {}): Host {
   const spinUs = options.spinUs ?? 0;
   if (!(spinUs >= 0)) throw invalid(`expected spinUs of 0 or more, got ${spinUs}`);
   const interfaces = interfacesOf(options);
+  for (const { device } of interfaces) checkUnclaimed(device);
   const stack = new Stack({
     pool: options.pool ?? sharedPool(),
     nowUs: runner.clock(),
@@ -113,7 +114,16 @@ export function createHost(options: HostOptions = {}): Host {
     throw error;
   }
   const devices = interfaces.map((i) => i.device);
+  for (const device of devices) claimed.add(device);
   return new Host(options.name ?? "host", stack, runner, devices, spinUs);
+}
+
+/** Devices that a host has, or had. */
+const claimed = new WeakSet<Device>();
+
+/** Two hosts on one device would take each other's frames. */
+function checkUnclaimed(device: Device): void {
+  if (claimed.has(device)) throw invalid(`device ${device.name} has been given to a host before`);
 }
 
 function configure(
