@@ -7,7 +7,7 @@ import type { Result } from "./work.js";
 const HELP = `usage: npm run demo [-- OPTIONS]
 Does the same work through Linux's sockets on loopback, through two Millrace hosts joined by a
 simulated link, and from Linux to a Millrace host over a TAP interface in a network namespace of
-its own. Takes about ten seconds; needs no privilege. NO_COLOR is respected.
+its own. Takes about twelve seconds; needs no privilege. NO_COLOR is respected.
   --json     one JSON object instead of a table
   --quick    less work, rough figures`;
 
