@@ -257,6 +257,22 @@ test("node:http serves over a Millrace connection", TEST, async (t) => {
   http.closeAllConnections();
 });
 
+test("writes that end with an empty one leave at once", TEST, async (t) => {
+  const { a, b } = hosts(t);
+  const [client, atServer] = await pair(a, b);
+  client.cork();
+  client.write("head ");
+  client.write("body");
+  client.write("");
+  client.uncork();
+  const startedMs = performance.now();
+  let heard = "";
+  while (heard.length < 9) heard += (await once(atServer, "data"))[0];
+  assert.equal(heard, "head body");
+  const tookMs = performance.now() - startedMs;
+  assert.ok(tookMs < 150, `${tookMs} ms; MSG_MORE holds data for 200 ms`);
+});
+
 test("a hundred connections at once", TEST, async (t) => {
   const { a, b } = hosts(t);
   const server = await b.listen({ port: 80 });
