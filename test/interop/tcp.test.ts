@@ -38,7 +38,17 @@ for (const [family, address] of [
   ["6", HOST6],
 ] as const) {
   test(`nc over IPv${family} hears its line echoed`, async () => {
-    const out = await runWithInput("hello\n", "nc", `-${family}`, "-n", "-N", "-w", "3", address, "7");
+    const out = await runWithInput(
+      "hello\n",
+      "nc",
+      `-${family}`,
+      "-n",
+      "-N",
+      "-w",
+      "3",
+      address,
+      "7",
+    );
     assert.equal(out, "hello\n");
   });
   test(`socat over IPv${family} hears 1 MB echoed`, async () => {

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { finish, sum } from "../../src/base/checksum.js";
 import { openTap } from "../../src/nic/tap.js";
 import { assertCleanCapture, Capture, fieldOf, packets } from "./capture.js";
-import { enterNamespace, ip } from "./namespace.js";
+import { enterNamespace, ip, NEEDS_ROOT } from "./namespace.js";
 import { arpRequest, bytesOf, icmpEcho, ipv4, newPool, RawHost, u16 } from "./raw-frames.js";
 
 await enterNamespace(import.meta.url, "tcpdump", "tshark");
@@ -45,13 +45,17 @@ const udp = (mac: Uint8Array, checksum: number) => {
   return ipv4(bytesOf(2, 0, 0, 0, 0, 1), mac, 17, OURS, KERNEL, datagram);
 };
 
-test("good packets are clean, opaque payloads on known ports included", async (t) => {
+test("good packets are clean, opaque payloads on known ports included", {
+  skip: NEEDS_ROOT,
+}, async (t) => {
   const file = await captureOf(t, (mac) => [arpRequest(mac, OURS, KERNEL), echo(mac), udp(mac, 0)]);
   assertCleanCapture(file);
   assert.equal(packets(file, "icmp.type == 8").length, 1);
 });
 
-test("a bad IP, ICMP or UDP checksum and a packet cut short are each found", async (t) => {
+test("a bad IP, ICMP or UDP checksum and a packet cut short are each found", {
+  skip: NEEDS_ROOT,
+}, async (t) => {
   const wrong: [string, (mac: Uint8Array) => Uint8Array][] = [
     ["IP checksum", (mac) => spoil(echo(mac), 24)],
     ["ICMP checksum", (mac) => spoil(echo(mac), 36)],
@@ -74,7 +78,9 @@ const unreachable = (mac: Uint8Array) => {
   return ipv4(bytesOf(2, 0, 0, 0, 0, 1), mac, 1, OURS, KERNEL, error);
 };
 
-test("what an ICMP error quotes may have an unmade checksum; its own must be right", async (t) => {
+test("what an ICMP error quotes may have an unmade checksum; its own must be right", {
+  skip: NEEDS_ROOT,
+}, async (t) => {
   const file = await captureOf(t, (mac) => [echo(mac), unreachable(mac)]);
   assertCleanCapture(file);
   assert.deepEqual(fieldOf(file, "icmp.type", "icmp"), ["8", "3"]);
@@ -82,7 +88,7 @@ test("what an ICMP error quotes may have an unmade checksum; its own must be rig
   assert.throws(() => assertCleanCapture(spoilt), /malformed or bad checksum:\n +2 /);
 });
 
-test("a capture that is missing or empty is no evidence", async (t) => {
+test("a capture that is missing or empty is no evidence", { skip: NEEDS_ROOT }, async (t) => {
   assert.throws(() => assertCleanCapture("/nonexistent.pcap"), /tshark cannot read/);
   const file = await captureOf(t, () => []);
   // The kernel's own first frames (multicast joins) may be there.

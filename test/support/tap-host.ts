@@ -14,7 +14,7 @@ import type { Pool } from "../../src/ring/pool.js";
 import { createHost, createPool, type HostOptions } from "../../src/socket/create-host.js";
 import type { Host } from "../../src/socket/host.js";
 import { assertCleanCapture, fieldOf, packets } from "./capture.js";
-import { ip } from "./namespace.js";
+import { ip, sysctl } from "./namespace.js";
 
 /** Addresses of the two ends. */
 export const LINUX4 = "10.7.0.1";
@@ -95,6 +95,8 @@ export class Recording {
 
 export function tapHost(options: TapHostOptions = {}): TapHost {
   const pool = createPool();
+  // The kernel would be silent on a new interface until its link-local address is no duplicate.
+  for (const name of ["accept_dad", "dad_transmits"]) sysctl(`net.ipv6.conf.default.${name}`, 0);
   const tap = openTap(pool, {
     ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
     ...(options.tapName === undefined ? {} : { name: options.tapName }),
