@@ -111,6 +111,10 @@ export class Icmpv4 implements Transport {
     }
     let mtu = 0;
     if (type === wire.UNREACHABLE && code === wire.FRAGMENTATION_NEEDED) {
+      if (!this.ip.errors.isBelieved) {
+        this.ip.drop(slot, Drop.ICMP_BAD_QUOTE);
+        return;
+      }
       mtu = this.learnMtu(at);
     }
     this.ip.errors.report(true, type, code, mtu);

@@ -103,6 +103,10 @@ export class Icmpv6 implements Transport {
     }
     let mtu = 0;
     if (type === wire.PACKET_TOO_BIG) {
+      if (!this.ip.errors.isBelieved) {
+        this.ip.drop(slot, Drop.ICMP_BAD_QUOTE);
+        return;
+      }
       mtu = this.ip.pathMtu.learn(this.ip.errors.remote, wire.mtuBytes(b, at), this.ip.nowUs);
     }
     this.ip.errors.report(false, type, wire.code(b, at), mtu);

@@ -120,6 +120,11 @@ export class PathErrors {
     return true;
   }
 
+  /** Whether the transport of the packet that was {@link quote}d holds the error for possible. */
+  get isBelieved(): boolean {
+    return this.ip.transports[this.error.protocol]?.believes?.(this.error) ?? true;
+  }
+
   /** Tells the transport of the packet that was {@link quote}d; `mtuBytes` is 0 when not about size. */
   report(isV4: boolean, type: number, code: number, mtuBytes: number): void {
     const errno = meaning(isV4, type, code);

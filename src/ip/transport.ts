@@ -12,6 +12,12 @@ export interface Transport {
    */
   receive(slot: number, info: PacketInfo): void;
 
+  /**
+   * Whether an ICMP error may change the path's MTU: its quotation fits what is in flight (RFC 5927
+   * §4.1). Transports without it believe all that quotes a packet of theirs.
+   */
+  believes?(error: PathError): boolean;
+
   /** An ICMP error about a packet that this host sent. `error` is borrowed. */
   pathError(error: PathError): void;
 }

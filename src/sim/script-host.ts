@@ -22,6 +22,7 @@ import { Simulation } from "./simulation.js";
 const POOL = { smallSlots: 4096, bigSlots: 64 };
 /** send(2) and recv(2) flags. */
 const MSG_OOB = 1;
+const MSG_PEEK = 2;
 const MSG_MORE = 0x8000;
 
 const OPTIONS: Readonly<Record<string, OptionName>> = {
@@ -40,11 +41,30 @@ const OPTIONS: Readonly<Record<string, OptionName>> = {
   syncnt: "TCP_SYNCNT",
   defer_accept: "TCP_DEFER_ACCEPT",
   linger2: "TCP_LINGER2",
+  window_clamp: "TCP_WINDOW_CLAMP",
+  tos: "IP_TOS",
+  ttl: "IP_TTL",
 };
+
+const READINESS: readonly (readonly [name: string, bit: number])[] = [
+  ["IN", 1],
+  ["PRI", 2],
+  ["OUT", 4],
+  ["ERR", 8],
+  ["HUP", 16],
+  ["RDHUP", 0x2000],
+];
+
+/** The program's end of one of a script's connections. */
+interface Connection {
+  socket: TcpSocket | null;
+  sent: number;
+  received: number;
+}
 
 export class ScriptHost implements TestedHost {
   readonly mac: Uint8Array;
-  readonly address: IpAddress = IpAddress.parse("10.9.0.1");
+  readonly address: IpAddress;
   readonly port = 8080;
   readonly toleranceUs = 1_500;
   readonly stack: Stack;
@@ -55,9 +75,8 @@ export class ScriptHost implements TestedHost {
   private readonly frames: { frame: Uint8Array; atUs: number }[] = [];
   private readonly pendingOptions: [name: string, value: number][] = [];
   private listener: TcpSocket | null = null;
-  private socket: TcpSocket | null = null;
-  private sent = 0;
-  private received = 0;
+  private readonly connections = new Map<number, Connection>();
+  private current: Connection = { socket: null, sent: 0, received: 0 };
 
   constructor(peer: ScriptedPeerOptions) {
     this.pool = new Pool(new PoolMemory(new Arena(PoolMemory.sizeBytes(POOL)), POOL));
@@ -66,9 +85,11 @@ export class ScriptHost implements TestedHost {
     this.wire = link.b;
     this.stack = new Stack({ pool: this.pool, seed: 1 });
     const { ip } = this.stack;
-    const iface = ip.addInterface(link.a, { addresses: [`${this.address}/24`] });
-    const { mac } = peer;
-    ip.neighbours.addPermanent(iface, peer.address, ethernet.high(mac, 0), ethernet.low(mac, 0));
+    const { mac, address } = peer;
+    this.address = IpAddress.parse(address.toString().replace(/2$/, "1"));
+    const addresses = [`${this.address}/${address.isV4 ? 24 : 64}`];
+    const iface = ip.addInterface(link.a, { addresses });
+    ip.neighbours.addPermanent(iface, address, ethernet.high(mac, 0), ethernet.low(mac, 0));
     this.simulation.add(this.stack);
     this.settle();
     this.frames.length = 0; // announcements of a new host are no business of a script
@@ -103,7 +124,15 @@ export class ScriptHost implements TestedHost {
     this.settle();
   }
 
-  async call(name: string, args: readonly string[], peer: ScriptEnd): Promise<string> {
+  async call(
+    name: string,
+    args: readonly string[],
+    peer: ScriptEnd,
+    connection: number,
+  ): Promise<string> {
+    const known = this.connections.get(connection);
+    this.current = known ?? { socket: null, sent: 0, received: 0 };
+    this.connections.set(connection, this.current);
     const result = this.perform(name, args, peer);
     this.settle();
     return typeof result === "string" ? result : result < 0 ? errnoName(result) : String(result);
@@ -137,33 +166,55 @@ export class ScriptHost implements TestedHost {
         return this.listen(Number(args[0] ?? 16));
       case "accept":
         return this.accept();
-      case "connect":
-        this.socket = this.newSocket();
-        return this.socket.connect(peer.address, peer.port);
-      case "write":
-        return this.write(Number(args[0]), args);
-      case "read":
-        return this.read(Number(args[0]), args.includes("oob"));
-      case "shutdown":
-        return this.socket!.shutdown({ rd: 0, wr: 1, rdwr: 2 }[args[0]!] ?? -1);
-      case "close":
-        this.socket!.close();
+      case "unlisten":
+        this.listener!.close();
         return 0;
-      case "error":
-        return -this.socket!.takeError();
-      case "unread":
-        return this.socket!.readableBytes;
-      case "atmark":
-        return this.socket!.isAtMark ? 1 : 0;
+      case "connect":
+        this.current.socket = this.newSocket();
+        return this.current.socket.connect(peer.address, peer.port);
       case "set":
         return this.set(args[0]!, Number(args[1]));
+      default:
+        return this.performOnSocket(this.current.socket!, name, args);
+    }
+  }
+
+  private performOnSocket(
+    socket: TcpSocket,
+    name: string,
+    args: readonly string[],
+  ): number | string {
+    switch (name) {
+      case "write":
+        return this.write(socket, Number(args[0]), args);
+      case "read":
+        return this.read(socket, Number(args[0]), args);
+      case "skip":
+        this.current.received += Number(args[0]);
+        return 0;
+      case "shutdown":
+        return socket.shutdown({ rd: 0, wr: 1, rdwr: 2 }[args[0]!] ?? -1);
+      case "close":
+        socket.close();
+        return 0;
+      case "error":
+        return -Math.abs(socket.takeError());
+      case "unread":
+        return socket.readableBytes;
+      case "atmark":
+        return socket.isAtMark ? 1 : 0;
+      case "poll":
+        return readinessNames(socket.readiness());
+      case "get":
+        return socket.get(optionName(args[0]!));
       default:
         throw new TypeError(`script: there is no call ${name}`);
     }
   }
 
   private newSocket(): TcpSocket {
-    const socket = this.stack.tcpSocket(Family.INET)!; // a fresh stack has rows
+    const family = this.address.isV4 ? Family.INET : Family.INET6;
+    const socket = this.stack.tcpSocket(family)!; // a fresh stack has rows
     for (const [name, value] of this.pendingOptions) apply(socket, name, value);
     return socket;
   }
@@ -175,37 +226,53 @@ export class ScriptHost implements TestedHost {
   }
 
   private accept(): number {
-    this.socket = this.listener!.accept();
-    return this.socket === null ? this.listener!.acceptErrno : 0;
+    const socket = this.listener!.accept();
+    if (socket === null) return this.listener!.acceptErrno;
+    this.current.socket = socket;
+    this.current.sent = 0;
+    this.current.received = 0;
+    return 0;
   }
 
-  private write(count: number, words: readonly string[]): number {
-    const data = Uint8Array.from({ length: count }, (_, i) => patternByte(this.sent + i));
+  private write(socket: TcpSocket, count: number, words: readonly string[]): number {
+    const { sent } = this.current;
+    const data = Uint8Array.from({ length: count }, (_, i) => patternByte(sent + i));
     const flags = (words.includes("more") ? MSG_MORE : 0) | (words.includes("oob") ? MSG_OOB : 0);
-    const n = this.socket!.send(data, 0, count, flags);
-    this.sent += Math.max(n, 0);
+    const n = socket.send(data, 0, count, flags);
+    this.current.sent += Math.max(n, 0);
     return n;
   }
 
-  private read(count: number, isUrgent: boolean): number | string {
+  private read(socket: TcpSocket, count: number, words: readonly string[]): number | string {
+    const { received } = this.current;
     const data = new Uint8Array(count);
-    const n = this.socket!.receive(data, 0, count, isUrgent ? MSG_OOB : 0);
-    if (n <= 0 || isUrgent) return n;
-    for (let i = 0; i < n; i++) if (data[i] !== patternByte(this.received + i)) return "CORRUPT";
-    this.received += n;
+    const flags = (words.includes("peek") ? MSG_PEEK : 0) | (words.includes("oob") ? MSG_OOB : 0);
+    const n = socket.receive(data, 0, count, flags);
+    if (n <= 0 || words.includes("oob")) return n;
+    for (let i = 0; i < n; i++) if (data[i] !== patternByte(received + i)) return "CORRUPT";
+    if (!words.includes("peek")) this.current.received += n;
     return n;
   }
 
   private set(name: string, value: number): number {
-    if (this.socket !== null) return apply(this.socket, name, value);
+    if (this.current.socket !== null) return apply(this.current.socket, name, value);
     this.pendingOptions.push([name, value]);
     return 0;
   }
 }
 
-function apply(socket: TcpSocket, name: string, value: number): number {
-  if (name === "linger") return socket.setLinger(true, value);
+function readinessNames(bits: number): string {
+  const names = READINESS.filter(([, bit]) => (bits & bit) !== 0).map(([name]) => name);
+  return names.length === 0 ? "0" : names.join("|");
+}
+
+function optionName(name: string): OptionName {
   const option = OPTIONS[name];
   if (option === undefined) throw new TypeError(`script: there is no option ${name}`);
-  return socket.set(option, value);
+  return option;
+}
+
+function apply(socket: TcpSocket, name: string, value: number): number {
+  if (name === "linger") return socket.setLinger(true, value);
+  return socket.set(optionName(name), value);
 }

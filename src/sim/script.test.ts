@@ -14,6 +14,7 @@ test("a segment line holds time, flags, range, numbers and options", () => {
     action: {
       kind: "send",
       segment: {
+        words: [],
         flags: "FP.",
         seq: 1,
         length: 100,
@@ -65,7 +66,7 @@ test("calls have arguments and an expected result", () => {
 
 test("ICMP errors and silence have lines of their own", () => {
   const steps = parseScript("< icmp frag-needed 1000\n+0.5 > nothing");
-  assert.deepEqual(steps[0]?.action, { kind: "icmp", name: "frag-needed", value: 1000 });
+  assert.deepEqual(steps[0]?.action, { kind: "icmp", name: "frag-needed", value: 1000, seq: null });
   assert.deepEqual(steps[1]?.action, { kind: "nothing" });
 });
 
@@ -86,3 +87,15 @@ for (const [script, message] of MISTAKES) {
     );
   });
 }
+
+test("words in brackets, raw options, connections and quoted sequence numbers are read", () => {
+  const [segment, conn, icmp] = parseScript(
+    "< [badsum ce] - 1:1(0) <raw fd02>\nconn 2\n< icmp frag-needed 1000 seq 5",
+  ).map((step) => step.action);
+  assert.ok(segment?.kind === "send");
+  assert.deepEqual(segment.segment.words, ["badsum", "ce"]);
+  assert.equal(segment.segment.flags, "-");
+  assert.deepEqual(segment.segment.options, [{ kind: "raw", hex: "fd02" }]);
+  assert.deepEqual(conn, { kind: "conn", number: 2 });
+  assert.deepEqual(icmp, { kind: "icmp", name: "frag-needed", value: 1000, seq: 5 });
+});

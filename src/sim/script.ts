@@ -19,16 +19,28 @@
  * | `< SEGMENT`                 | the peer sends it                                           |
  * | `> SEGMENT`                 | the tested host sends it, at that time, and nothing before  |
  * | `> nothing`                 | the tested host has sent nothing for that long              |
- * | `< icmp KIND [N]`           | the peer sends an ICMP error about the last segment it got  |
+ * | `> anything`                | what it has sent so far may be what it likes                |
+ * | `< icmp KIND [N] [seq N]`   | the peer sends an ICMP error about the last segment it got  |
+ * | `conn N`                    | the following lines are about connection N (1 at first)     |
  * | `NAME ARGUMENTS [= RESULT]` | the program calls; the result is a number or an errno name  |
  *
- * A segment is `FLAGS SEQ:END(LENGTH) [ack N] [win N] [urg N] [<OPTIONS>]`. Flags are letters of
- * `SFRPUEW` and `.` for ACK. Sequence numbers count from the sender's initial one. What a `>` line
- * leaves out is not compared, a `P` included; `<...>` says so for options.
+ * A segment is `[WORDS] FLAGS SEQ:END(LENGTH) [ack N] [win N] [urg N] [<OPTIONS>]`. Flags are letters
+ * of `SFRPUEW` and `.` for ACK, or `-` for none. Sequence numbers count from the sender's initial
+ * one. What a `>` line leaves out is not compared, a `P` included; `<...>` says so for options.
+ *
+ * Words stand in brackets. Both ways: `noecn`, `ect0`, `ect1`, `ce`, the ECN field. Sent: `badsum`, a
+ * wrong checksum; `rsv`, reserved bits set; `doff=N`, a data offset that lies; `port=N`, to another
+ * port; `sport=N`, from another port. Expected: `rawseq=N`, the sequence number itself; `anyack`, an
+ * ACK bit and number beside a RST do not matter.
+ *
+ * Every script also fails when the host takes back window that it has offered (RFC 9293 §3.8.6,
+ * SHLD-14).
  */
 import { US_PER_S } from "../base/time.js";
 
 export interface ScriptSegment {
+  /** What stood in brackets. */
+  readonly words: readonly string[];
   /** As written: letters of `SFRPUEW.` */
   readonly flags: string;
   readonly seq: number;
@@ -46,6 +58,8 @@ export type ScriptOption =
   | { readonly kind: "sackOK" }
   | { readonly kind: "nop" }
   | { readonly kind: "eol" }
+  /** Bytes as they are, for options that are unknown or malformed. */
+  | { readonly kind: "raw"; readonly hex: string }
   /** `null`: any value (`>`), or the last one seen from the host (`<`, ecr only). */
   | { readonly kind: "TS"; readonly val: number | null; readonly ecr: number | null }
   | { readonly kind: "sack"; readonly blocks: readonly (readonly [left: number, right: number])[] };
@@ -54,7 +68,15 @@ export type ScriptAction =
   | { readonly kind: "send"; readonly segment: ScriptSegment }
   | { readonly kind: "expect"; readonly segment: ScriptSegment }
   | { readonly kind: "nothing" }
-  | { readonly kind: "icmp"; readonly name: string; readonly value: number }
+  | { readonly kind: "anything" }
+  | {
+      readonly kind: "icmp";
+      readonly name: string;
+      readonly value: number;
+      /** Sequence number that the quotation has, when it is not the segment's own. */
+      readonly seq: number | null;
+    }
+  | { readonly kind: "conn"; readonly number: number }
   | {
       readonly kind: "call";
       readonly name: string;
@@ -121,14 +143,20 @@ class LineParser {
 
   private action(): ScriptAction {
     if (this.match(/^</) !== null) {
-      const icmp = this.match(/^icmp\s+([a-z-]+)(?:\s+(\d+))?/);
-      if (icmp !== null) return { kind: "icmp", name: icmp[1]!, value: Number(icmp[2] ?? 0) };
+      const icmp = this.match(/^icmp\s+([a-z-]+)(?:\s+(\d+))?(?:\s+seq\s+(\d+))?/);
+      if (icmp !== null) {
+        const seq = icmp[3] === undefined ? null : Number(icmp[3]);
+        return { kind: "icmp", name: icmp[1]!, value: Number(icmp[2] ?? 0), seq };
+      }
       return { kind: "send", segment: this.segment() };
     }
     if (this.match(/^>/) !== null) {
       if (this.match(/^nothing\b/) !== null) return { kind: "nothing" };
+      if (this.match(/^anything\b/) !== null) return { kind: "anything" };
       return { kind: "expect", segment: this.segment() };
     }
+    const conn = this.match(/^conn\s+(\d+)/);
+    if (conn !== null) return { kind: "conn", number: Number(conn[1]) };
     return this.call();
   }
 
@@ -142,8 +170,9 @@ class LineParser {
   }
 
   private segment(): ScriptSegment {
-    const flags = this.match(/^[SFRPUEW.]+/);
-    if (flags === null) this.fail("flags, of the letters SFRPUEW and `.`");
+    const words = this.match(/^\[([^\]]*)\]/);
+    const flags = this.match(/^(?:-|[SFRPUEW.]+)/);
+    if (flags === null) this.fail("flags, of the letters SFRPUEW and `.`, or `-`");
     const range = this.match(/^(\d+):(\d+)\((\d+)\)/);
     if (range === null) this.fail("a sequence range such as 1:1001(1000)");
     const [seq, end, length] = [Number(range![1]), Number(range![2]), Number(range![3])];
@@ -155,7 +184,16 @@ class LineParser {
     const ack = number(/^ack\s+(\d+)/);
     const window = number(/^win\s+(\d+)/);
     const urgent = number(/^urg\s+(\d+)/);
-    return { flags: flags![0]!, seq, length, ack, window, urgent, options: this.options() };
+    return {
+      words: words === null ? [] : words[1]!.trim().split(/\s+/),
+      flags: flags![0]!,
+      seq,
+      length,
+      ack,
+      window,
+      urgent,
+      options: this.options(),
+    };
   }
 
   private options(): ScriptOption[] | null {
@@ -175,6 +213,8 @@ class LineParser {
     if (m !== null) return { kind: m[1] as "mss" | "wscale", value: Number(m[2]) };
     m = this.match(/^(sackOK|nop|eol)\b/);
     if (m !== null) return { kind: m[1] as "sackOK" | "nop" | "eol" };
+    m = this.match(/^raw\s+((?:[0-9a-f]{2})+)/);
+    if (m !== null) return { kind: "raw", hex: m[1]! };
     m = this.match(/^TS\s+val\s+(\d+|\*)\s+ecr\s+(\d+|\*|last)/);
     if (m !== null) {
       const value = (text: string): number | null => (/^\d/.test(text) ? Number(text) : null);
@@ -187,7 +227,9 @@ class LineParser {
         text.split(":").map(Number) as [number, number];
       return { kind: "sack", blocks: blocks.map(pair) };
     }
-    return this.fail("an option: mss N, wscale N, sackOK, nop, eol, TS val N ecr N, sack A:B");
+    return this.fail(
+      "an option: mss N, wscale N, sackOK, nop, eol, TS val N ecr N, sack A:B, raw HEX",
+    );
   }
 
   private space(): void {

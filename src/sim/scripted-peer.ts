@@ -3,13 +3,13 @@
  * over a TAP in real time. A script must pass on Linux before it may judge Millrace.
  */
 
+import { put16, put32 } from "../base/bytes.js";
 import { finish, sum } from "../base/checksum.js";
 import type { IpAddress } from "../base/ip-address.js";
 import { US_PER_S } from "../base/time.js";
 import * as arp from "../wire/arp.js";
 import * as ethernet from "../wire/ethernet.js";
-import * as icmpv4 from "../wire/icmpv4.js";
-import * as ipv4 from "../wire/ipv4.js";
+import * as pseudoHeader from "../wire/pseudo-header.js";
 import * as tcp from "../wire/tcp.js";
 import { parseScript, type ScriptOption, type ScriptSegment, type ScriptStep } from "./script.js";
 import {
@@ -17,10 +17,12 @@ import {
   flagBits,
   formatOption,
   formatSegment,
+  ipFrame,
   patternByte,
   readFrame,
   type ScriptEnd,
   type SeenSegment,
+  wordValue,
 } from "./script-segment.js";
 
 /** The host that a script tests. Times are microseconds of the host's own clock. */
@@ -36,8 +38,11 @@ export interface TestedHost {
   nextFrame(untilUs: number): Promise<{ readonly frame: Uint8Array; readonly atUs: number } | null>;
   /** Puts a frame on the host's link. */
   deliver(frame: Uint8Array): void;
-  /** A call of the program on the host; see `docs/scripts.md`. The result is a number or an errno name. */
-  call(name: string, args: readonly string[], peer: ScriptEnd): Promise<string>;
+  /**
+   * A call of the program on the host, on its socket of the connection; see `docs/scripts.md`. The
+   * result is a number or an errno name.
+   */
+  call(name: string, args: readonly string[], peer: ScriptEnd, connection: number): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -51,12 +56,48 @@ export interface ScriptedPeerOptions {
 
 const PEER_ISS = 1_000_000;
 
-const ICMP_CODES: Readonly<Record<string, number>> = {
-  "net-unreachable": 0,
-  "host-unreachable": 1,
-  "port-unreachable": 3,
-  "frag-needed": 4,
+/** Type and code of ICMP errors, by their script names. */
+const ICMP4: Readonly<Record<string, readonly [type: number, code: number]>> = {
+  "net-unreachable": [3, 0],
+  "host-unreachable": [3, 1],
+  "protocol-unreachable": [3, 2],
+  "port-unreachable": [3, 3],
+  "frag-needed": [3, 4],
+  "admin-prohibited": [3, 13],
+  "source-quench": [4, 0],
+  "time-exceeded": [11, 0],
+  "parameter-problem": [12, 0],
 };
+const ICMP6: Readonly<Record<string, readonly [type: number, code: number]>> = {
+  "net-unreachable": [1, 0],
+  "admin-prohibited": [1, 1],
+  "host-unreachable": [1, 3],
+  "port-unreachable": [1, 4],
+  "frag-needed": [2, 0],
+  "time-exceeded": [3, 0],
+  "parameter-problem": [4, 0],
+};
+
+/** What the peer knows of one of a script's connections. */
+interface Connection {
+  hostIss: number | null;
+  hostPort: number;
+  readonly port: number;
+  lastTs: number;
+  lastSeen: Uint8Array | null;
+  /** Whether the peer's SYN had a window scale; then the host's, if its SYN had one too. */
+  peerScales: boolean;
+  hostScale: number;
+  /** Highest acknowledgment number plus window so far. */
+  rightEdge: number;
+  /** Frames that arrived while something else was being timed. */
+  readonly waiting: Waiting[];
+}
+
+interface Waiting {
+  readonly seen: SeenSegment;
+  readonly atUs: number;
+}
 
 /** A script that did not go as written; the message holds the line and what was seen. */
 export class ScriptFailure extends Error {
@@ -79,24 +120,43 @@ class ScriptedPeer {
   private readonly name: string;
   private readonly mac: Uint8Array;
   private readonly address: IpAddress;
-  private hostIss: number | null = null;
-  private hostPort: number;
-  private readonly port: number;
-  private lastTs = 0;
-  private lastSeen: Uint8Array | null = null;
+  private readonly firstPort: number;
+  private readonly connections = new Map<number, Connection>();
+  private current: Connection;
+  private currentNumber = 1;
   private atUs: number;
   private readonly log: string[] = [];
-  /** A frame that arrived while a send or call was being timed. */
-  private readonly waiting: { seen: SeenSegment; frame: Uint8Array; atUs: number }[] = [];
 
   constructor(host: TestedHost, options: ScriptedPeerOptions, name: string) {
     this.host = host;
     this.name = name;
     this.mac = options.mac;
     this.address = options.address;
-    this.port = options.port;
-    this.hostPort = host.port;
+    this.firstPort = options.port;
+    this.current = this.connection(1);
     this.atUs = host.nowUs();
+  }
+
+  /** Connection N, whose peer port is the first one plus N - 1. */
+  private connection(number: number): Connection {
+    let connection = this.connections.get(number);
+    if (connection === undefined) {
+      const port = this.firstPort + number - 1;
+      const { port: hostPort } = this.host;
+      connection = {
+        hostIss: null,
+        hostPort,
+        port,
+        lastTs: 0,
+        lastSeen: null,
+        peerScales: false,
+        hostScale: 0,
+        rightEdge: 0,
+        waiting: [],
+      };
+      this.connections.set(number, connection);
+    }
+    return connection;
   }
 
   async run(step: ScriptStep): Promise<void> {
@@ -110,67 +170,68 @@ class ScriptedPeer {
     await this.passTime(step, fromUs, action.kind === "nothing");
     this.atUs = Math.max(fromUs, this.host.nowUs());
     if (action.kind === "send") this.send(action.segment);
-    else if (action.kind === "icmp") this.sendIcmp(step, action.name, action.value);
-    else if (action.kind === "call") await this.call(step, action.name, action.args, action.result);
+    else if (action.kind === "icmp") this.sendIcmp(step, action.name, action.value, action.seq);
+    else if (action.kind === "anything") {
+      for (const connection of this.connections.values()) connection.waiting.length = 0;
+    } else if (action.kind === "conn") {
+      this.currentNumber = action.number;
+      this.current = this.connection(action.number);
+    } else if (action.kind === "call")
+      await this.call(step, action.name, action.args, action.result);
   }
 
   /** Lets time pass; frames that come meanwhile wait for their `>` line, or fail a `nothing`. */
   private async passTime(step: ScriptStep, untilUs: number, nothing: boolean): Promise<void> {
-    if (nothing && this.waiting.length > 0) {
-      this.fail(step, `the host had sent ${formatSegment(this.waiting[0]!.seen)}`);
+    const early = [...this.connections.values()].flatMap((c) => c.waiting);
+    if (nothing && early.length > 0) {
+      this.fail(step, `the host had sent ${formatSegment(early[0]!.seen)}`);
     }
     while (this.host.nowUs() < untilUs) {
       const got = await this.nextSegment(untilUs);
       if (got === null) break;
-      if (nothing) this.fail(step, `the host sent ${formatSegment(got.seen)}`);
-      this.waiting.push(got);
+      if (nothing) this.fail(step, `the host sent ${formatSegment(got.one.seen)}`);
+      got.connection.waiting.push(got.one);
     }
   }
 
   private end(): ScriptEnd {
-    return { mac: this.mac, address: this.address, port: this.port, iss: PEER_ISS };
+    return { mac: this.mac, address: this.address, port: this.current.port, iss: PEER_ISS };
   }
 
   private hostEnd(): ScriptEnd {
     const { mac, address } = this.host;
-    return { mac, address, port: this.hostPort, iss: this.hostIss ?? 0 };
+    return { mac, address, port: this.current.hostPort, iss: this.current.hostIss ?? 0 };
   }
 
   private send(segment: ScriptSegment): void {
     this.log.push(`< ${formatSegment(segment)}`);
-    this.host.deliver(buildFrame(segment, this.end(), this.hostEnd(), this.lastTs));
+    if (segment.flags.includes("S")) {
+      this.current.peerScales = segment.options?.some((o) => o.kind === "wscale") ?? false;
+    }
+    this.host.deliver(buildFrame(segment, this.end(), this.hostEnd(), this.current.lastTs));
   }
 
   /** An ICMP error that quotes the IP header and 64 bytes of the host's last segment. */
-  private sendIcmp(step: ScriptStep, name: string, value: number): void {
-    const code = ICMP_CODES[name];
-    if (code === undefined || this.lastSeen === null) {
-      this.fail(step, `expected one of ${Object.keys(ICMP_CODES).join(", ")} after a segment`);
+  private sendIcmp(step: ScriptStep, name: string, value: number, seq: number | null): void {
+    const isV4 = this.address.isV4;
+    const kinds = isV4 ? ICMP4 : ICMP6;
+    const kind = kinds[name];
+    const seen = this.current.lastSeen;
+    if (kind === undefined || seen === null) {
+      this.fail(step, `expected one of ${Object.keys(kinds).join(", ")} after a segment`);
     }
-    const quotedBytes = Math.min(this.lastSeen!.length - ethernet.HEADER_BYTES, 84);
-    const at = ethernet.HEADER_BYTES + ipv4.HEADER_BYTES;
-    const b = new Uint8Array(at + 8 + quotedBytes);
-    ethernet.write(b, 0, this.host.mac, this.mac, ethernet.TYPE_IPV4);
-    ipv4.write(
-      b,
-      ethernet.HEADER_BYTES,
-      b.length - ethernet.HEADER_BYTES,
-      1,
-      this.address.w3,
-      this.host.address.w3,
-    );
-    ipv4.fillChecksum(b, ethernet.HEADER_BYTES);
-    b[at] = icmpv4.UNREACHABLE;
-    b[at + 1] = code!;
-    b[at + 6] = value >> 8;
-    b[at + 7] = value & 255;
-    b.set(
-      this.lastSeen!.subarray(ethernet.HEADER_BYTES, ethernet.HEADER_BYTES + quotedBytes),
-      at + 8,
-    );
-    const checksum = finish(sum(b, at, b.length - at, 0));
-    b[at + 2] = checksum >> 8;
-    b[at + 3] = checksum & 255;
+    this.log.push(`< icmp ${name} ${value}`);
+    const ipAt = ethernet.HEADER_BYTES;
+    const quoted = seen!.slice(ipAt, ipAt + 40 + 64);
+    if (seq !== null) put32(quoted, (isV4 ? 20 : 40) + 4, this.hostEnd().iss + seq);
+    const protocol = isV4 ? 1 : 58;
+    const b = ipFrame(protocol, 8 + quoted.length, this.end(), this.hostEnd());
+    const at = b.length - 8 - quoted.length;
+    b.set(kind!, at);
+    put32(b, at + 4, value);
+    b.set(quoted, at + 8);
+    const pseudo = isV4 ? 0 : pseudoHeader.sum6(b, ipAt, protocol, b.length - at);
+    put16(b, at + 2, finish(sum(b, at, b.length - at, pseudo)));
     this.host.deliver(b);
   }
 
@@ -181,7 +242,7 @@ class ScriptedPeer {
     expected: string | null,
   ): Promise<void> {
     this.log.push(`  ${step.text}`);
-    const result = await this.host.call(name, args, this.end());
+    const result = await this.host.call(name, args, this.end(), this.currentNumber);
     const wanted = expected ?? defaultResult(name, args);
     if (wanted !== null && result !== wanted) {
       this.fail(step, `the call returned ${result}, expected ${wanted}`);
@@ -195,7 +256,7 @@ class ScriptedPeer {
     toUs: number,
   ): Promise<void> {
     const tolerance = this.host.toleranceUs;
-    const got = this.waiting.shift() ?? (await this.nextSegment(toUs + tolerance));
+    const got = await this.nextOfCurrent(toUs + tolerance);
     if (got === null) {
       this.fail(step, "the host sent nothing in time");
     }
@@ -209,26 +270,57 @@ class ScriptedPeer {
     this.atUs = atUs;
   }
 
+  private async nextOfCurrent(untilUs: number): Promise<Waiting | null> {
+    for (;;) {
+      const first = this.current.waiting.shift();
+      if (first !== undefined) return first;
+      const got = await this.nextSegment(untilUs);
+      if (got === null) return null;
+      got.connection.waiting.push(got.one);
+    }
+  }
+
   /** The host's next TCP segment; ARP is answered on the way, other traffic ignored. */
   private async nextSegment(
     untilUs: number,
-  ): Promise<{ seen: SeenSegment; frame: Uint8Array; atUs: number } | null> {
+  ): Promise<{ connection: Connection; one: Waiting } | null> {
     for (;;) {
       const got = await this.host.nextFrame(untilUs);
       if (got === null) return null;
       this.answerArp(got.frame);
-      const raw = readFrame(got.frame, this.hostIss ?? 0, PEER_ISS);
-      if (raw === null || raw.dstPort !== this.port) continue;
-      if (this.hostIss === null || raw.flags.includes("S")) {
-        this.hostIss = raw.rawSeq;
-        this.hostPort = raw.srcPort;
+      const raw = readFrame(got.frame, 0, PEER_ISS);
+      if (raw === null) continue;
+      const connection = [...this.connections.values()].find((c) => c.port === raw.dstPort);
+      if (connection === undefined) continue;
+      if (connection.hostIss === null || raw.flags.includes("S")) {
+        connection.hostIss = raw.rawSeq;
+        connection.hostPort = raw.srcPort;
       }
-      const seen = readFrame(got.frame, this.hostIss, PEER_ISS)!;
-      if (seen.tsVal !== null) this.lastTs = seen.tsVal;
-      this.lastSeen = got.frame;
+      const seen = readFrame(got.frame, connection.hostIss, PEER_ISS)!;
+      if (seen.tsVal !== null) connection.lastTs = seen.tsVal;
+      connection.lastSeen = got.frame;
       this.log.push(`> ${formatSegment(seen)}`);
-      return { seen, frame: got.frame, atUs: got.atUs };
+      this.checkWindow(connection, seen);
+      return { connection, one: { seen, atUs: got.atUs } };
     }
+  }
+
+  /** The right edge of the offered window never moves left; a scaled one may be rounded down. */
+  private checkWindow(connection: Connection, seen: SeenSegment): void {
+    if (seen.flags.includes("R") || seen.ack === null) return;
+    const isSyn = seen.flags.includes("S");
+    if (isSyn) {
+      const own = seen.options?.find((o) => o.kind === "wscale");
+      connection.hostScale = connection.peerScales && own?.kind === "wscale" ? own.value : 0;
+      connection.rightEdge = 0;
+    }
+    const scale = isSyn ? 0 : connection.hostScale;
+    const rightEdge = seen.ack + ((seen.window ?? 0) << scale);
+    if (rightEdge + (1 << scale) <= connection.rightEdge) {
+      const text = `the window shrank from ${connection.rightEdge} to ${rightEdge}`;
+      throw new ScriptFailure([`${this.name}: ${text}`, ...this.log.slice(-12)].join("\n"));
+    }
+    connection.rightEdge = Math.max(connection.rightEdge, rightEdge);
   }
 
   private answerArp(frame: Uint8Array): void {
@@ -254,13 +346,15 @@ class ScriptedPeer {
 /** What a call returns when its line does not say: writes and reads their size, others 0. */
 function defaultResult(name: string, args: readonly string[]): string | null {
   if (name === "write" || name === "read") return args[0] ?? null;
+  if (name === "poll" || name === "get") return null;
   return name === "connect" ? "EINPROGRESS" : "0";
 }
 
 /** The first thing in which the segment is not as expected, or null. */
 export function difference(wanted: ScriptSegment, seen: SeenSegment): string | null {
   if (!seen.checksumIsValid) return "the checksum is wrong";
-  if (!sameFlags(wanted.flags, seen.flags)) return `expected flags ${wanted.flags}`;
+  const seenFlags = wanted.words.includes("anyack") ? seen.flags.replace(".", "") : seen.flags;
+  if (!sameFlags(wanted.flags, seenFlags)) return `expected flags ${wanted.flags}`;
   if (wanted.seq !== seen.seq) return `expected seq ${wanted.seq}`;
   if (wanted.length !== seen.length) return `expected length ${wanted.length}`;
   if (wanted.ack !== null && wanted.ack !== seen.ack) return `expected ack ${wanted.ack}`;
@@ -268,6 +362,10 @@ export function difference(wanted: ScriptSegment, seen: SeenSegment): string | n
     return `expected win ${wanted.window}`;
   if (wanted.urgent !== null && wanted.urgent !== seen.urgent)
     return `expected urg ${wanted.urgent}`;
+  const words = wanted.words.filter((word) => !word.includes("=") && word !== "anyack");
+  if (words.some((word) => !seen.words.includes(word))) return `expected [${words.join(" ")}]`;
+  const rawSeq = wordValue(wanted, "rawseq", seen.rawSeq);
+  if (rawSeq !== seen.rawSeq) return `expected rawseq=${rawSeq}`;
   for (const [i, byte] of seen.payload.entries()) {
     if (byte !== patternByte(seen.seq - 1 + i)) return `byte ${i} of the payload is wrong`;
   }

@@ -195,17 +195,30 @@ export class TcpInput implements Transport {
     return fold(this.p.checksum.sum(at, n, seed)) === 0xffff;
   }
 
+  /** A "too big" counts only when it quotes a segment in flight. */
+  believes(error: PathError): boolean {
+    const row = this.rowOf(error);
+    return row !== NO_ROW && this.p.tcp.isInFlight(row, this.quotedSeq(error));
+  }
+
+  private rowOf(error: PathError): number {
+    const ports = packPorts(error.localPort, error.remotePort);
+    return this.p.flows.find(error.local, error.remote, ports, TCP_PROTOCOL);
+  }
+
+  private quotedSeq(error: PathError): Seq {
+    return i32(this.pool.bytes, error.quotedAt + 4) as Seq;
+  }
+
   /** An ICMP error about a segment of ours. */
   pathError(error: PathError): void {
-    const { flows, tcp } = this.p;
-    const ports = packPorts(error.localPort, error.remotePort);
-    const row = flows.find(error.local, error.remote, ports, TCP_PROTOCOL);
+    const { tcp } = this.p;
+    const row = this.rowOf(error);
     if (row === NO_ROW) return;
     if (error.mtuBytes > 0) {
       tcp.pathMtuChanged(row, error.nowUs);
       return;
     }
-    const seq = i32(this.pool.bytes, error.quotedAt + 4) as Seq;
-    tcp.icmpError(row, error.errno, error.isHard, seq, error.nowUs);
+    tcp.icmpError(row, error.errno, error.isHard, this.quotedSeq(error), error.nowUs);
   }
 }

@@ -15,7 +15,7 @@ import { fixedOptionBytes } from "./segment-writer.js";
 import { advance, after } from "./seq.js";
 import { State } from "./state.js";
 import { TcbFlags, TcbOptions } from "./tcb.js";
-import { offsetFor } from "./timestamps.js";
+import { nowSeconds, offsetFor } from "./timestamps.js";
 import { scaleFor, sndShift, startAutotuning } from "./window.js";
 
 /** MSS of a peer that announces none: RFC 9293 §3.7.1 (MUST-15). */
@@ -80,7 +80,9 @@ export function prepareHandshake(t: TcpCore): boolean {
     (s.sack ? TcbOptions.SACK : 0) |
     (s.windowScaling ? TcbOptions.SCALING : 0);
   c.scales = ownScale(t) << 8;
+  const algorithm = c.algorithm;
   t.recovery.init(c, t.nowUs);
+  t.recovery.setAlgorithm(c, algorithm);
   c.flags |= TcbFlags.RECOVERING;
   return true;
 }
@@ -119,7 +121,7 @@ export function acceptSyn(t: TcpCore, s: Segment): void {
   else c.scales = 0;
   if ((agreed & TcbOptions.TIMESTAMPS) !== 0) {
     c.tsRecent = o.tsVal;
-    c.tsRecentSeconds = (t.nowMs / 1000) | 0;
+    c.tsRecentSeconds = nowSeconds(t);
   }
   c.sndWnd = s.window; // never scaled on a SYN
   c.sndMaxWnd = s.window;

@@ -30,8 +30,12 @@ export function keepaliveExpired(t: TcpCore): void {
   if ((c.options & TcbOptions.KEEPALIVE) === 0) return;
   const silentUs = t.nowUs - c.lastRcvUs;
   // Data in flight are watched by retransmission.
-  if (!nothingInFlight(t) || unsentBytes(t) > 0 || silentUs < idleUs(t)) {
-    c.stateAtUs = t.nowUs + Math.max(idleUs(t) - silentUs, US_PER_S);
+  if (!nothingInFlight(t) || unsentBytes(t) > 0) {
+    c.stateAtUs = t.nowUs + idleUs(t);
+    return;
+  }
+  if (silentUs < idleUs(t)) {
+    c.stateAtUs = c.lastRcvUs + idleUs(t);
     return;
   }
   const sent = retries(c, Retry.KEEPALIVES);

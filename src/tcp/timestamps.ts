@@ -15,11 +15,14 @@ const PAWS_SECONDS = 24 * 24 * 3600;
 /** Hot path. TSval of a segment sent now. */
 export const tsNow = (t: TcpCore): number => (t.nowMs + t.c.tsOffset) | 0;
 
+/** Hot path. Not of `nowMs`, which wraps around after 24 days, just when it matters. */
+export const nowSeconds = (t: TcpCore): number => (t.nowUs * 1e-6) | 0;
+
 /** Hot path. Whether PAWS (RFC 7323 §5.3, R1) turns the segment away. */
 export function isOldTimestamp(t: TcpCore, s: Segment): boolean {
   const c = t.c;
   if (((s.options.tsVal - c.tsRecent) | 0) >= 0) return false;
-  return ((t.nowMs / 1000 - c.tsRecentSeconds) | 0) <= PAWS_SECONDS;
+  return ((nowSeconds(t) - c.tsRecentSeconds) | 0) <= PAWS_SECONDS;
 }
 
 /** Hot path. Keeps TSval of the segment that the last ACK leads to (RFC 7323 §4.3, R3). */
@@ -27,7 +30,7 @@ export function keepTimestamp(t: TcpCore, s: Segment): void {
   const c = t.c;
   if (!notAfter(s.seq, c.rcvAcked)) return;
   c.tsRecent = s.options.tsVal;
-  c.tsRecentSeconds = (t.nowMs / 1000) | 0;
+  c.tsRecentSeconds = nowSeconds(t);
 }
 
 /** Hot path. Whether the connection uses timestamps. */

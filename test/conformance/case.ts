@@ -7,6 +7,8 @@ export interface ConformanceCase {
   /** Starts with the section, and the requirement's number where the RFC gives one. */
   readonly title: string;
   readonly script: string;
+  /** IP version; 4 unless it says otherwise. */
+  readonly family?: 4 | 6;
   /** Why Linux is not asked, where it does otherwise or the case takes too long in real time. */
   readonly notOnLinux?: string;
 }

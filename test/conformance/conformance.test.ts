@@ -16,19 +16,20 @@ const knownFailing = new Set(
     .split("\n")
     .filter((line) => line !== "" && !line.startsWith("#")),
 );
-const PEER = {
-  mac: Uint8Array.of(2, 0, 0, 0, 0, 2),
-  address: IpAddress.parse("10.9.0.2"),
-  port: 40_000,
+const MAC = Uint8Array.of(2, 0, 0, 0, 0, 2);
+const PEERS = {
+  4: { mac: MAC, address: IpAddress.parse("10.9.0.2"), port: 40_000 },
+  6: { mac: MAC, address: IpAddress.parse("fd09::2"), port: 40_000 },
 };
 
 for (const [rfc, cases] of Object.entries(ALL_CASES)) {
-  for (const { title, script } of cases) {
+  for (const { title, script, family } of cases) {
     const name = `${rfc} ${title}`;
     const fails = knownFailing.delete(name);
     test(fails ? `known to fail: ${name}` : name, async () => {
-      const host = new ScriptHost(PEER);
-      const run = runScript(script, host, PEER, rfc);
+      const peer = PEERS[family ?? 4];
+      const host = new ScriptHost(peer);
+      const run = runScript(script, host, peer, rfc);
       if (fails)
         await assert.rejects(run, ScriptFailure, "it passes: remove it from known-failing.txt");
       else await run;

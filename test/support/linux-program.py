@@ -1,99 +1,133 @@
 """The program on the Linux side of a test script: one call a line on stdin, its result on stdout.
 
-Sockets are non-blocking; a result is a number or an errno name. The same calls, on a Millrace stack,
-are in src/sim/script-host.ts. Stream contents follow the scripts' pattern.
+A line is the number of the script's connection, the call and its arguments. Sockets are
+non-blocking; a result is a number or an errno name. The same calls, on a Millrace stack, are in
+src/sim/script-host.ts. Stream contents follow the scripts' pattern.
 """
 import errno
 import fcntl
+import select
 import socket
 import struct
 import sys
 import termios
 
 ADDRESS, HOST_PORT = sys.argv[1], int(sys.argv[2])
+FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
+
+
+class Connection:
+    def __init__(self):
+        self.sock = None
+        self.sent = 0
+        self.received = 0
+
+
 listener = None
-sock = None
-sent = 0
-received = 0
+connections = {}
+connection = None
 
 
 def pattern(start, count):
     return bytes(((i * 7 + (i >> 8)) & 0xFF) for i in range(start, start + count))
 
 
+def new_socket():
+    made = socket.socket(FAMILY, socket.SOCK_STREAM)
+    for name, value in PENDING_OPTIONS:
+        apply_option(made, name, value)
+    made.setblocking(False)
+    return made
+
+
 def listen(args):
     global listener
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener = new_socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    for name, value in PENDING_OPTIONS:
-        apply_option(listener, name, value)
-    listener.setblocking(False)
     listener.bind((ADDRESS, HOST_PORT))
     listener.listen(int(args[0]) if args else 16)
     return 0
 
 
+def unlisten(_args):
+    listener.close()
+    return 0
+
+
 def accept(_args):
-    global sock
-    sock, _ = listener.accept()
-    sock.setblocking(False)
+    connection.sock, _ = listener.accept()
+    connection.sock.setblocking(False)
+    connection.sent = 0
+    connection.received = 0
     return 0
 
 
 def connect(args):
-    global sock
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    for name, value in PENDING_OPTIONS:
-        apply_option(sock, name, value)
-    sock.setblocking(False)
-    sock.connect((args[0], int(args[1])))
+    connection.sock = new_socket()
+    connection.sock.connect((args[0], int(args[1])))
     return 0
 
 
 def write(args):
-    global sent
     flags = socket.MSG_NOSIGNAL
     if "more" in args:
         flags |= socket.MSG_MORE
     if "oob" in args:
         flags |= socket.MSG_OOB
-    n = sock.send(pattern(sent, int(args[0])), flags)
-    sent += n
+    n = connection.sock.send(pattern(connection.sent, int(args[0])), flags)
+    connection.sent += n
     return n
 
 
 def read(args):
-    global received
-    data = sock.recv(int(args[0]), socket.MSG_OOB if "oob" in args else 0)
+    flags = (socket.MSG_OOB if "oob" in args else 0) | (socket.MSG_PEEK if "peek" in args else 0)
+    data = connection.sock.recv(int(args[0]), flags)
     if "oob" in args:
         return len(data)
-    if data != pattern(received, len(data)):
+    if data != pattern(connection.received, len(data)):
         return "CORRUPT"
-    received += len(data)
+    if "peek" not in args:
+        connection.received += len(data)
     return len(data)
 
 
+def skip(args):
+    """Bytes of the stream that `read` will not see, such as an urgent one."""
+    connection.received += int(args[0])
+    return 0
+
+
 def shutdown(args):
-    sock.shutdown({"rd": 0, "wr": 1, "rdwr": 2}[args[0]])
+    connection.sock.shutdown({"rd": 0, "wr": 1, "rdwr": 2}[args[0]])
     return 0
 
 
 def close(_args):
-    sock.close()
+    connection.sock.close()
     return 0
 
 
 def error(_args):
-    value = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    value = connection.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return errno.errorcode[value] if value else 0
 
 
 def atmark(_args):
-    return struct.unpack("i", fcntl.ioctl(sock, 0x8905, b"\0\0\0\0"))[0]
+    return struct.unpack("i", fcntl.ioctl(connection.sock, 0x8905, b"\0\0\0\0"))[0]
 
 
 def unread(_args):
-    return struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, b"\0\0\0\0"))[0]
+    return struct.unpack("i", fcntl.ioctl(connection.sock, termios.FIONREAD, b"\0\0\0\0"))[0]
+
+
+READINESS = (("IN", 1), ("PRI", 2), ("OUT", 4), ("ERR", 8), ("HUP", 16), ("RDHUP", 0x2000))
+
+
+def poll(_args):
+    poller = select.poll()
+    poller.register(connection.sock, sum(bit for _, bit in READINESS))
+    bits = sum(bits for _, bits in poller.poll(0))
+    return "|".join(name for name, bit in READINESS if bits & bit) or "0"
 
 
 OPTIONS = {
@@ -112,6 +146,9 @@ OPTIONS = {
     "syncnt": (socket.IPPROTO_TCP, socket.TCP_SYNCNT),
     "defer_accept": (socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT),
     "linger2": (socket.IPPROTO_TCP, socket.TCP_LINGER2),
+    "window_clamp": (socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP),
+    "tos": (socket.IPPROTO_IP, socket.IP_TOS),
+    "ttl": (socket.IPPROTO_IP, socket.IP_TTL),
 }
 PENDING_OPTIONS = []
 
@@ -125,30 +162,39 @@ def apply_option(target, name, value):
 
 def set_option(args):
     """`set NAME VALUE`; before there is a socket, the option is for the next one."""
-    if sock is None:
+    if connection.sock is None:
         PENDING_OPTIONS.append((args[0], int(args[1])))
     else:
-        apply_option(sock, args[0], int(args[1]))
+        apply_option(connection.sock, args[0], int(args[1]))
     return 0
+
+
+def get_option(args):
+    return connection.sock.getsockopt(*OPTIONS[args[0]])
 
 
 CALLS = {
     "listen": listen,
+    "unlisten": unlisten,
     "accept": accept,
     "connect": connect,
     "write": write,
     "read": read,
+    "skip": skip,
     "shutdown": shutdown,
     "close": close,
     "error": error,
     "atmark": atmark,
     "unread": unread,
+    "poll": poll,
     "set": set_option,
+    "get": get_option,
 }
 
 print("ready", flush=True)
 for line in sys.stdin:
-    name, *rest = line.split()
+    number, name, *rest = line.split()
+    connection = connections.setdefault(number, Connection())
     try:
         result = CALLS[name](rest)
     except OSError as e:

@@ -3,20 +3,21 @@
  * go through a TAP device, the program is linux-program.py. Must run inside a network namespace of
  * its own, as root of it; see namespace.ts.
  */
-import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { IpAddress } from "../../src/base/ip-address.js";
 import { monotonicUs } from "../../src/base/time.js";
 import type { ScriptEnd } from "../../src/sim/script-segment.js";
-import type { TestedHost } from "../../src/sim/scripted-peer.js";
+import type { ScriptedPeerOptions, TestedHost } from "../../src/sim/scripted-peer.js";
 import { closeFd } from "../../src/sys/fd.js";
 import { interfaceMac, openTapFd, TapOffload, VIRTIO_HEADER_BYTES } from "../../src/sys/tap.js";
 import { TapQueue } from "../../src/sys/tap-queue.js";
+import { formatAddress } from "../../src/wire/ethernet.js";
 
-const ADDRESS = "10.9.0.1";
 const FRAME_BYTES = 2048;
 const RX_AT = 64;
 const TX_AT = FRAME_BYTES + 64;
@@ -29,24 +30,34 @@ const PROGRAM = fileURLToPath(new URL("../../../test/support/linux-program.py", 
 const SYSCTLS: Readonly<Record<string, string>> = {
   "net/ipv4/tcp_congestion_control": "reno",
   "net/ipv4/tcp_no_metrics_save": "1",
-  "net/ipv6/conf/all/disable_ipv6": "1",
+  "net/ipv4/icmp_ratelimit": "0",
+  "net/ipv4/icmp_msgs_per_sec": "100000",
+  "net/ipv6/icmp/ratelimit": "0",
+  "net/ipv6/conf/default/disable_ipv6": "1",
 };
+
+/** The peer's end of the TAP of case `n`: a network of its own, so that cases run side by side. */
+export function linuxPeer(n: number, family: 4 | 6): ScriptedPeerOptions {
+  const address =
+    family === 4 ? `10.${9 + (n >> 8)}.${n & 255}.2` : `fd09:0:0:${n.toString(16)}::2`;
+  const mac = Uint8Array.of(2, 0, 0, n >> 8, n & 255, 2);
+  return { mac, address: IpAddress.parse(address), port: 28_000 + 16 * n };
+}
 
 export class LinuxTestedHost implements TestedHost {
   readonly mac: Uint8Array;
-  readonly address = IpAddress.parse(ADDRESS);
-  readonly port: number;
-  readonly toleranceUs = 30_000;
+  readonly address: IpAddress;
+  readonly port = 8000;
+  /** Microseconds; to be raised where a case fails only because the machine is busy. */
+  toleranceUs = 30_000;
   private readonly fd: number;
   private readonly program: ChildProcessWithoutNullStreams;
   private readonly answers: AsyncIterator<string>;
   private readonly memory = new Uint8Array(BIG_AT + BIG_BYTES);
   private readonly queue: TapQueue;
 
-  constructor(port: number, peerAddress: IpAddress, peerMac: string) {
-    this.port = port;
-    for (const [name, value] of Object.entries(SYSCTLS)) writeSysctl(name, value);
-    const tap = openTapFd({ name: "scripted", isMultiQueue: false, offload: TapOffload.NONE });
+  private constructor(address: IpAddress, tap: { name: string; fd: number }) {
+    this.address = address;
     this.fd = tap.fd;
     this.queue = new TapQueue(tap.fd, this.memory, {
       frames: 1,
@@ -57,20 +68,33 @@ export class LinuxTestedHost implements TestedHost {
     this.queue.smallAts[0] = RX_AT;
     this.queue.bigAts[0] = BIG_AT;
     this.queue.txAts[0] = TX_AT;
-    const ip = (...args: string[]): void => void execFileSync("ip", args, { stdio: "pipe" });
-    ip("address", "add", `${ADDRESS}/24`, "dev", tap.name);
-    ip("link", "set", tap.name, "up");
-    ip("neighbour", "replace", peerAddress.toString(), "lladdr", peerMac, "dev", tap.name);
     this.mac = interfaceMac(tap.name);
-    this.program = spawn("python3", [PROGRAM, ADDRESS, String(port)]);
+    const args = ["-S", "-E", PROGRAM, address.toString(), String(this.port)];
+    this.program = spawn("python3", args);
     this.program.stderr.pipe(process.stderr);
     this.answers = createInterface({ input: this.program.stdout })[Symbol.asyncIterator]();
   }
 
-  /** Resolves when the program can take calls; its start must not count as the host's slowness. */
-  async start(): Promise<this> {
-    await this.answers.next();
-    return this;
+  /**
+   * `n` names the TAP and its networks; see {@link linuxPeer}. Resolves when the program can take
+   * calls: its start must not count as the host's slowness.
+   */
+  static async start(n: number, peer: ScriptedPeerOptions): Promise<LinuxTestedHost> {
+    const isV4 = peer.address.isV4;
+    const address = peer.address.toString().replace(/2$/, "1");
+    for (const [name, value] of Object.entries(SYSCTLS)) writeSysctl(name, value);
+    const tap = openTapFd({ name: `case${n}`, isMultiQueue: false, offload: TapOffload.NONE });
+    if (!isV4) writeSysctl(`net/ipv6/conf/${tap.name}/disable_ipv6`, "0");
+    const prefixed = isV4 ? `${address}/24` : `${address}/64 nodad`;
+    const neighbour = `${peer.address} lladdr ${formatAddress(peer.mac, 0)}`;
+    await ipBatch(
+      `address add ${prefixed} dev ${tap.name}`,
+      `link set ${tap.name} up`,
+      `neighbour replace ${neighbour} dev ${tap.name}`,
+    );
+    const host = new LinuxTestedHost(IpAddress.parse(address), tap);
+    await host.answers.next();
+    return host;
   }
 
   nowUs(): number {
@@ -86,7 +110,7 @@ export class LinuxTestedHost implements TestedHost {
         return { frame: this.memory.slice(RX_AT, end), atUs: monotonicUs() };
       }
       if (monotonicUs() >= untilUs) return null;
-      await nextTurn();
+      await delay(1);
     }
   }
 
@@ -98,9 +122,14 @@ export class LinuxTestedHost implements TestedHost {
     if (n !== 1) throw new Error(`the TAP device took no frame: ${n}`);
   }
 
-  async call(name: string, args: readonly string[], peer: ScriptEnd): Promise<string> {
+  async call(
+    name: string,
+    args: readonly string[],
+    peer: ScriptEnd,
+    connection: number,
+  ): Promise<string> {
     const full = name === "connect" ? [peer.address.toString(), String(peer.port)] : args;
-    this.program.stdin.write(`${[name, ...full].join(" ")}\n`);
+    this.program.stdin.write(`${[connection, name, ...full].join(" ")}\n`);
     const { value, done } = await this.answers.next();
     if (done === true) throw new Error("the program on the Linux side ended");
     return value;
@@ -111,6 +140,14 @@ export class LinuxTestedHost implements TestedHost {
     this.queue.close();
     closeFd(this.fd);
   }
+}
+
+/** Commands of `ip`, in one process, without keeping other cases waiting. */
+async function ipBatch(...commands: string[]): Promise<void> {
+  const child = spawn("ip", ["-batch", "-"], { stdio: ["pipe", "ignore", "inherit"] });
+  child.stdin.end(`${commands.join("\n")}\n`);
+  const [status] = await once(child, "exit");
+  if (status !== 0) throw new Error(`ip -batch: status ${status}: ${commands.join("; ")}`);
 }
 
 function writeSysctl(name: string, value: string): void {

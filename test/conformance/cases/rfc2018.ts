@@ -1,5 +1,6 @@
 /** RFC 2018, Selective Acknowledgment, and RFC 2883, its extension for duplicates. */
 import type { ConformanceCase } from "../case.js";
+import { ACCEPTED_SACK, ACCEPTED_TS, segments } from "./handshakes.js";
 
 const ACCEPTED = `
   listen
@@ -75,6 +76,79 @@ export const RFC2018: readonly ConformanceCase[] = [
       +0    > . 1:1(0) ack 1 <sack 201:301>
       +0    < P. 201:301(100) ack 1 win 65535
       +0    > . 1:1(0) ack 1 <sack 201:301 201:301>
+    `,
+  },
+  {
+    title: "§3 at most four blocks are reported without timestamps, the newest first",
+    script: `${ACCEPTED}
+      +0    < P. 101:201(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 101:201>
+      +0    < P. 301:401(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 301:401 101:201>
+      +0    < P. 501:601(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 501:601 301:401 101:201>
+      +0    < P. 701:801(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 701:801 501:601 301:401 101:201>
+      +0    < P. 901:1001(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 1 <sack 901:1001 701:801 501:601 301:401>
+    `,
+  },
+  {
+    title: "§3 at most three blocks are reported with timestamps",
+    script: `${ACCEPTED_TS}
+      +0    < P. 101:201(100) ack 1 win 65535 <nop,nop,TS val 1020 ecr last>
+      +0    > . 1:1(0) ack 1 <nop,nop,TS val * ecr 1010,sack 101:201>
+      +0    < P. 301:401(100) ack 1 win 65535 <nop,nop,TS val 1020 ecr last>
+      +0    > . 1:1(0) ack 1 <nop,nop,TS val * ecr 1010,sack 301:401 101:201>
+      +0    < P. 501:601(100) ack 1 win 65535 <nop,nop,TS val 1020 ecr last>
+      +0    > . 1:1(0) ack 1 <nop,nop,TS val * ecr 1010,sack 501:601 301:401 101:201>
+      +0    < P. 701:801(100) ack 1 win 65535 <nop,nop,TS val 1020 ecr last>
+      +0    > . 1:1(0) ack 1 <nop,nop,TS val * ecr 1010,sack 701:801 501:601 301:401>
+    `,
+  },
+  {
+    title: "§5 several holes are filled without sending again what was selectively acknowledged",
+    script: `${ACCEPTED_SACK}
+      write 8000
+      ${segments(8)}
+      +0.05 < . 1:1(0) ack 1 win 65535 <sack 1001:2001,nop,nop>
+      +0    < . 1:1(0) ack 1 win 65535 <sack 3001:4001 1001:2001,nop,nop>
+      +0    < . 1:1(0) ack 1 win 65535 <sack 3001:8001 1001:2001,nop,nop>
+      +0~0.03 > . 1:1001(1000) ack 1
+      +0~0.03 > . 2001:3001(1000) ack 1
+      +0.05 < . 1:1(0) ack 8001 win 65535
+      +0.3  > nothing
+    `,
+  },
+  {
+    title: "§3 SACK blocks outside of what was sent are ignored",
+    script: `${ACCEPTED_SACK}
+      write 3000
+      ${segments(3)}
+      +0.05 < . 1:1(0) ack 1 win 65535 <sack 5001:6001,nop,nop>
+      +0    < . 1:1(0) ack 1 win 65535 <sack 6001:7001,nop,nop>
+      +0    < . 1:1(0) ack 3001 win 65535
+      +0.3  > nothing
+    `,
+  },
+  {
+    title: "RFC 2883 §4.2 what a segment repeats in part is reported",
+    script: `${ACCEPTED}
+      +0    < P. 1:101(100) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 101
+      +0    < P. 51:151(100) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 151 <sack 51:101>
+    `,
+  },
+  {
+    title: "RFC 2883 §4 a duplicate report is sent once",
+    script: `${ACCEPTED}
+      +0    < P. 1:101(100) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 101
+      +0.1  < P. 1:101(100) ack 1 win 65535
+      +0    > . 1:1(0) ack 101 <sack 1:101>
+      +0    < P. 101:201(100) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 201 <>
     `,
   },
 ];

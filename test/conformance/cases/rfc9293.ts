@@ -42,7 +42,7 @@ export const RFC9293: readonly ConformanceCase[] = [
       +0.01 < S 0:0(0) win 65535 <mss 1000>
       +0    > S. 0:0(0) ack 1 <...>
       +0.01 < S. 0:0(0) ack 1 win 65535 <mss 1000>
-      +0    > . 1:1(0) ack 1
+      +0.05 > anything
       write 10
       +0    > P. 1:11(10) ack 1
     `,
