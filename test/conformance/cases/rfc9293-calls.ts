@@ -235,21 +235,21 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.8.4 MUST-28 keep-alives are off by default",
+    title: "§3.8.4 MUST-25 keep-alives are off by default",
     script: `${ACCEPTED}
       +7300 > nothing
     `,
     notOnLinux: "it takes two hours",
   },
   {
-    title: "§3.8.4 MUST-25 a keep-alive that arrives is answered",
+    title: "§3.8.4 a keep-alive that arrives is answered",
     script: `${ACCEPTED}
       +0    < . 0:0(0) ack 1 win 65535
       +0    > . 1:1(0) ack 1
     `,
   },
   {
-    title: "§3.8.4 MUST-29 keep-alive: after two hours by default",
+    title: "§3.8.4 MUST-28 keep-alive: after two hours by default",
     script: `${ACCEPTED}
       set keepalive 1
       +7200 > . 0:0(0) ack 1
@@ -266,7 +266,7 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.8.4 no keep-alive while there is traffic",
+    title: "§3.8.4 MUST-26 no keep-alive while there is traffic",
     script: `${ACCEPTED}
       set keepidle 1
       set keepalive 1
@@ -327,7 +327,7 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.8.3 R2 of SYN: a connection attempt gives up with ETIMEDOUT",
+    title: "§3.8.3 MUST-22 R2 of SYN: a connection attempt gives up with ETIMEDOUT",
     script: `
       set syncnt 1
       connect

@@ -324,7 +324,7 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.6.1 MUST-13 FIN-WAIT-2 after close: data that nobody can read is answered with RST",
+    title: "§3.6.1 SHLD-3 FIN-WAIT-2 after close: data that nobody can read is answered with RST",
     script: `${ACCEPTED}
       close
       +0    > F. 1:1(0) ack 1
@@ -363,7 +363,7 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.6.1 TIME-WAIT: a SYN beyond the old connection opens a new one",
+    title: "§3.6.1 MAY-2 TIME-WAIT: a SYN beyond the old connection opens a new one",
     script: `${TIME_WAIT}
       +0.1  < S 5000:5000(0) win 65535 <mss 1000>
       +0    > S. 0:0(0) ack 5001 <...>
@@ -374,7 +374,7 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.6.1 TIME-WAIT ends after two segment lifetimes",
+    title: "§3.6.1 MUST-13 TIME-WAIT ends after two segment lifetimes",
     script: `${TIME_WAIT}
       +241  < F. 1:1(0) ack 2 win 65535
       +0    > R 2:2(0)

@@ -1,6 +1,6 @@
 /** RFC 792 and RFC 1122 §3.2.2: ICMP. */
 import assert from "node:assert/strict";
-import { counting, type IpCase, type Seen } from "../ip-world.js";
+import { checksum, counting, type IpCase, type Seen } from "../ip-world.js";
 
 const isError = (f: Seen): boolean => f.isIcmp(3) || f.isIcmp(11) || f.isIcmp(12);
 
@@ -112,6 +112,19 @@ export const ICMP4: readonly IpCase[] = [
         w.send(w.ip4(17, w.udp(true, 7001, [], { src }), { src }));
       }
       await w.expectNone("error", isError);
+    },
+  },
+  {
+    title:
+      "RFC 9293 §3.9.2.3 MUST-57 a TCP segment to a broadcast or multicast address is dropped in silence",
+    run: async (w) => {
+      const syn = [0x9c, 0x40, 0x1b, 0x58, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xff, 0xff, 0, 0, 0, 0];
+      for (const dst of [w.other4(255), [255, 255, 255, 255], [224, 0, 0, 1]]) {
+        const sum = checksum(w.pseudo(true, 6, 20, { dst }), syn);
+        const segment = [...syn.slice(0, 16), ...sum, 0, 0];
+        w.send(w.ip4(6, segment, { dst, to: [255, 255, 255, 255, 255, 255] }));
+      }
+      await w.expectNone("answer", (f) => f.isV4 && (f.protocol === 6 || f.protocol === 1));
     },
   },
   {
