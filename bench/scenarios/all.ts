@@ -1,4 +1,6 @@
 /** Every scenario, in the order of `--list`. */
 import type { Scenario } from "../scenario.js";
 
-export const SCENARIOS: readonly Scenario[] = [];
+import { tapUdp } from "./tap-udp.js";
+
+export const SCENARIOS: readonly Scenario[] = [tapUdp];

@@ -1,9 +1,6 @@
 /** What the IP layer counts, besides the reasons of drops (`wire/drop.ts`). */
 export const IP_COUNTERS = {
-  framesIn: "Frames taken from devices.",
-  bytesIn: "Their bytes, link header included.",
-  framesOut: "Frames queued for devices.",
-  bytesOut: "Their bytes, link header included.",
+  framesIn: "Frames taken from devices; the devices count bytes, and what is sent.",
   fragmentedOut: "Packets that were sent in fragments.",
   reassembled: "Datagrams put together from fragments.",
   icmpIn: "ICMP and ICMPv6 messages with a right checksum.",

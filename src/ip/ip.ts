@@ -149,8 +149,6 @@ export class Ip {
   private readonly batch = new Batch();
   private readonly refusesRouters = new Set<Interface>();
   private readonly detectsDuplicates = new Set<Interface>();
-  private readonly framesOut = this.counters.index("framesOut");
-  private readonly bytesOut = this.counters.index("bytesOut");
 
   constructor(parts: IpParts) {
     const secret = parts.secret ?? new Uint8Array(8);
@@ -558,12 +556,6 @@ export class Ip {
   /** Counts a rare event. */
   count(name: IpCounter): void {
     this.counters.add(this.counters.index(name), 1);
-  }
-
-  /** Hot path. */
-  countOut(bytes: number): void {
-    this.counters.values[this.framesOut]! += 1;
-    this.counters.values[this.bytesOut]! += bytes;
   }
 }
 

@@ -44,12 +44,15 @@ export class Ipv6Input {
 
   /** Hot path. The gates before the extension headers; leaves `info.src`, `dst`, `dstKind` set. */
   private check(iface: Interface, slot: number, at: number): Drop {
-    const { pool, info, addresses } = this.ip;
-    const b = pool.bytes;
-    const reason = ipv6.check(b, at, pool.end[slot]!);
-    if (reason !== Drop.NONE) return reason;
+    const { pool, info, addresses, view } = this.ip;
+    const roomBytes = pool.end[slot]! - at - ipv6.HEADER_BYTES;
+    const lengthBytes = roomBytes < 0 ? 0 : view.getUint16(at + 4);
+    if (roomBytes < lengthBytes || view.getUint8(at) >>> 4 !== 6) {
+      const reason = ipv6.check(pool.bytes, at, pool.end[slot]!);
+      return reason === Drop.NONE ? Drop.IP6_TRUNCATED : reason;
+    }
     const isLooped = (pool.flags[slot]! & FrameFlags.LOOPED) !== 0;
-    pool.end[slot] = ipv6.endOf(b, at);
+    pool.end[slot] = at + ipv6.HEADER_BYTES + lengthBytes;
     const { src, dst } = info;
     this.readAddress(at + ipv6.SRC, src);
     this.readAddress(at + ipv6.DST, dst);
@@ -103,14 +106,13 @@ export class Ipv6Input {
 
   /** Hot path. Hands a whole packet, whose headers were walked, to its transport. */
   private deliver(iface: Interface, slot: number, at: number): void {
-    const { pool, info } = this.ip;
-    const b = pool.bytes;
+    const { pool, info, view } = this.ip;
     const protocol = extensions.protocolOut;
     pool.l4At[slot] = extensions.payloadAtOut;
     pool.ifIndex[slot] = iface.index;
     info.ifIndex = iface.index;
-    info.ttl = ipv6.hopLimit(b, at);
-    info.tos = ipv6.trafficClass(b, at);
+    info.ttl = view.getUint8(at + 7);
+    info.tos = (view.getUint16(at) >>> 4) & 0xff;
     info.protocol = protocol;
     info.l3At = at;
     info.l4At = extensions.payloadAtOut;

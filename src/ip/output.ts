@@ -173,7 +173,6 @@ export class Output {
     view.setInt32(at + 8, iface.macLow);
     view.setInt16(at + ethernet.TYPE, path.isV4 ? ethernet.TYPE_IPV4 : ethernet.TYPE_IPV6);
     pool.at[slot] = at;
-    this.ip.countOut(pool.end[slot]! - at);
     const isPlain =
       n.state === NeighbourState.PERMANENT ||
       (n.state === NeighbourState.REACHABLE && this.ip.nowUs < n.reachableUntilUs);

@@ -398,22 +398,30 @@ export class UdpEndpoint {
   /** Hot path. Reads sender, destination and so on from the headers that are still in the slot. */
   private describe(slot: number): void {
     const { pool } = this;
-    const b = pool.bytes;
+    const { view } = this.ip;
     const l3At = pool.l3At[slot]!;
-    if (b[l3At]! >>> 4 === 4) {
-      this.from.read4(b, l3At + ipv4.SRC);
-      this.to.read4(b, l3At + ipv4.DST);
-      this.receivedTtl = ipv4.ttl(b, l3At);
-      this.receivedTos = ipv4.tos(b, l3At);
+    const w0 = view.getInt32(l3At);
+    if (w0 >>> 28 === 4) {
+      this.from.set(0, 0, 0xffff, view.getInt32(l3At + ipv4.SRC));
+      this.to.set(0, 0, 0xffff, view.getInt32(l3At + ipv4.DST));
+      this.receivedTtl = view.getUint8(l3At + 8);
+      this.receivedTos = (w0 >>> 16) & 0xff;
     } else {
-      this.from.read6(b, l3At + ipv6.SRC);
-      this.to.read6(b, l3At + ipv6.DST);
-      this.receivedTtl = ipv6.hopLimit(b, l3At);
-      this.receivedTos = ipv6.trafficClass(b, l3At);
+      this.readAddress(l3At + ipv6.SRC, this.from);
+      this.readAddress(l3At + ipv6.DST, this.to);
+      this.receivedTtl = view.getUint8(l3At + 7);
+      this.receivedTos = (w0 >>> 20) & 0xff;
     }
-    this.fromPort = wire.srcPort(b, pool.l4At[slot]!);
+    this.fromPort = view.getUint16(pool.l4At[slot]!);
     this.toIfIndex = pool.ifIndex[slot]!;
     this.rxTimeUs = pool.rxTimeUs[slot]!;
+  }
+
+  /** Hot path. */
+  private readAddress(at: number, into: IpAddress): void {
+    const { view } = this.ip;
+    const w0 = view.getInt32(at);
+    into.set(w0, view.getInt32(at + 4), view.getInt32(at + 8), view.getInt32(at + 12));
   }
 
   /** Hot path. From `Udp`: a datagram whose `at..end` is the payload; takes the slot. */

@@ -7,7 +7,7 @@ import { type Simulated, Simulation } from "./simulation.js";
 class Ticker implements Simulated {
   isBusy = false;
   readonly seenUs: number[] = [];
-  private readonly times: number[];
+  readonly times: number[];
 
   constructor(...times: number[]) {
     this.times = times;
@@ -52,4 +52,19 @@ test("a condition ends the run at the time at which it became true", () => {
     true,
   );
   assert.equal(simulation.nowUs, 20);
+});
+
+test("what the condition itself causes is done before time moves on", () => {
+  const simulation = new Simulation(0);
+  const a = new Ticker(10);
+  simulation.add(a);
+  let asked = false;
+  simulation.runUntil(100, () => {
+    if (a.seenUs.length === 1 && !asked) {
+      asked = true;
+      a.times.push(simulation.nowUs);
+    }
+    return false;
+  });
+  assert.deepEqual(a.seenUs, [10, 10]);
 });

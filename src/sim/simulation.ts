@@ -23,6 +23,8 @@ export class Simulation {
   /** Virtual time in microseconds. */
   nowUs: number;
   private readonly stacks: Simulated[] = [];
+  /** Whether the last {@link settle} found anything to do. */
+  private moved = false;
 
   constructor(startUs = 1_000_000) {
     this.nowUs = startUs;
@@ -34,6 +36,7 @@ export class Simulation {
 
   /** Runs everything that is due now, and returns the time of the next thing that is. */
   settle(): number {
+    this.moved = false;
     for (let turns = 0; turns < MAX_TURNS_AT_ONCE; turns++) {
       let nextUs = NEVER;
       let busy = false;
@@ -41,6 +44,7 @@ export class Simulation {
         nextUs = Math.min(nextUs, stack.turn(this.nowUs));
         busy = stack.isBusy || busy;
       }
+      this.moved = this.moved || busy;
       if (!busy && nextUs > this.nowUs) return nextUs;
     }
     assert(false, `the simulation comes to rest at ${this.nowUs} us`);
@@ -48,12 +52,15 @@ export class Simulation {
 
   /**
    * Lets time pass up to `untilUs`, or until `done` is true after something happened. Returns
-   * whether `done` was what ended it.
+   * whether `done` was what ended it. `done` may be the program: what it calls of the stacks is
+   * done before time moves on.
    */
   runUntil(untilUs: number, done: () => boolean = never): boolean {
     for (;;) {
-      const nextUs = this.settle();
+      this.settle();
       if (done()) return true;
+      const nextUs = this.settle();
+      if (this.moved) continue;
       if (nextUs > untilUs) {
         this.nowUs = Math.max(this.nowUs, untilUs);
         return false;

@@ -96,6 +96,15 @@ test("with spinUs Infinity it never sleeps, and the event loop goes on", async (
   assert.ok(host.turns > before + 10);
 });
 
+test("a host that keeps nothing alive gets its turns without help from other events", async (t) => {
+  const host = new FakeHost();
+  host.keepsAlive = false;
+  const runner = start(t, host);
+  // Nothing else happens on the event loop in this time: an iteration must not wait for it.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(runner.isSleeping, true);
+});
+
 test("a removed host gets no more turns", async (t) => {
   const host = new FakeHost();
   const runner = start(t, host);

@@ -171,15 +171,17 @@ export class Runner {
   }
 
   private maySleep(nowUs: number): boolean {
-    if (nowUs - this.lastWorkUs < this.spinUs) return false;
+    // Nobody waits for anything: spinning would keep the process alive.
+    const spinUs = this.keepsAlive() ? this.spinUs : 0;
+    if (nowUs - this.lastWorkUs < spinUs) return false;
     this.idlePasses++;
     return this.idlePasses >= IDLE_PASSES && this.deadlineUs - nowUs >= TIMER_STEP_US;
   }
 
   private schedule(): void {
     this.state = State.SCHEDULED;
+    // Always one that keeps the event loop going: an unreferenced one waits for some other event.
     this.immediate = setImmediate(this.runSoon);
-    if (!this.keepsAlive()) this.immediate.unref();
   }
 
   private sleep(nowUs: number): void {

@@ -49,7 +49,7 @@ const DEFAULT_MAX_CONNECTIONS = 1 << 20;
 const SECRET_BYTES = 40;
 const EXPIRED_TIMERS = 256;
 const FIRST_TIMERS = 256;
-/** When to try again to send what found no slot. */
+/** When to try again to send what found no slot, or a full device. */
 const RETRY_US = 1_000;
 
 export class Stack {
@@ -142,7 +142,15 @@ export class Stack {
     this.ip.flush(now);
     const deadlineUs = Math.min(this.wheel.nextDeadlineUs(), this.ip.nextDeadlineUs());
     this.isBusy = frames > 0 || timers > 0;
-    return this.tcp.hasPending ? Math.min(deadlineUs, now + RETRY_US) : deadlineUs;
+    const mustRetry = this.tcp.hasPending || this.hasBacklog();
+    return mustRetry ? Math.min(deadlineUs, now + RETRY_US) : deadlineUs;
+  }
+
+  /** Hot path. Whether a device has refused frames that wait for it. */
+  private hasBacklog(): boolean {
+    const interfaces = this.ip.interfaces;
+    for (let i = 0; i < interfaces.length; i++) if (interfaces[i]!.backlogFrames > 0) return true;
+    return false;
   }
 
   private fireTimers(nowUs: number): number {
@@ -220,7 +228,7 @@ export class Stack {
   }
 
   interfaceByIndex(index: number): Interface | null {
-    return this.ip.interfaces[index] ?? null;
+    return this.ip.interfaceAt(index);
   }
 
   interfaceByName(name: string): Interface | null {

@@ -44,11 +44,8 @@ export class TcpSocket extends PolledSocket {
   readonly id: number;
   /** Why `accept` returned null: a negated error number. */
   acceptErrno = 0;
-  /** Local address as bound: the wildcard until `bind` or `connect`. */
-  readonly localAddress: IpAddress = new IpAddress();
-  localPort = 0;
-  readonly remoteAddress: IpAddress = new IpAddress();
-  remotePort = 0;
+  /** The ends of a closed socket: until then they are read from the row. */
+  private ends: { local: IpAddress; remote: IpAddress; ports: number } | null = null;
 
   /** For `Stack.tcpSocket` and `accept`, which know the row. */
   constructor(stack: Stack, family: number, row: number, id: number) {
@@ -57,7 +54,27 @@ export class TcpSocket extends PolledSocket {
     this.family = family;
     this.row = row;
     this.id = id;
-    this.localAddress.setFrom(family === Family.INET ? ANY4 : ANY6);
+  }
+
+  /** Local address, a copy: the wildcard until `bind` or `connect`. */
+  get localAddress(): IpAddress {
+    if (this.row === NONE) return this.ends?.local ?? ANY6;
+    const address = addressAt(this.view(), 0);
+    return this.family === Family.INET && address.isUnspecified ? ANY4 : address;
+  }
+
+  get localPort(): number {
+    return this.row === NONE ? (this.ends?.ports ?? 0) >>> 16 : this.view().localPort;
+  }
+
+  /** The peer's address, a copy. */
+  get remoteAddress(): IpAddress {
+    return this.row === NONE ? (this.ends?.remote ?? ANY6) : addressAt(this.view(), 4);
+  }
+
+  /** 0 until there is a peer. */
+  get remotePort(): number {
+    return this.row === NONE ? (this.ends?.ports ?? 0) & 0xffff : this.view().remotePort;
   }
 
   get isClosed(): boolean {
@@ -152,9 +169,7 @@ export class TcpSocket extends PolledSocket {
       return null;
     }
     const family = tcpRows.has(row, RowFlags.FAMILY6) ? Family.INET6 : Family.INET;
-    const socket = this.stack.adopt(row, family);
-    socket.readAddresses();
-    return socket;
+    return this.stack.adopt(row, family);
   }
 
   /** Starts a connection: -EINPROGRESS, then OUT or ERR readiness says how it went. */
@@ -171,8 +186,6 @@ export class TcpSocket extends PolledSocket {
     if (localPort < 0) return localPort;
     this.setLocal(path.src, localPort);
     tcp.setRemote(this.row, to, port);
-    this.remoteAddress.setFrom(to);
-    this.remotePort = port;
     const result = tcp.connect(this.row, this.stack.nowUs);
     return result === -EADDRINUSE ? -EADDRNOTAVAIL : result;
   }
@@ -233,7 +246,6 @@ export class TcpSocket extends PolledSocket {
   /** Ends the socket; what was sent is still delivered, unless SO_LINGER says 0. */
   override close(): void {
     if (this.row === NONE) return;
-    this.readAddresses();
     const row = this.row;
     this.detach();
     this.stack.tcp.close(row, this.stack.nowUs);
@@ -242,7 +254,6 @@ export class TcpSocket extends PolledSocket {
   /** Ends the socket and the connection at once, with RST. */
   abort(): void {
     if (this.row === NONE) return;
-    this.readAddresses();
     const row = this.row;
     this.detach();
     this.stack.tcp.abort(row, this.stack.nowUs);
@@ -250,6 +261,8 @@ export class TcpSocket extends PolledSocket {
 
   private detach(): void {
     const row = this.row;
+    const ports = (this.localPort << 16) | this.remotePort;
+    this.ends = { local: this.localAddress, remote: this.remoteAddress, ports };
     this.stack.tcpPorts.removeListener(row);
     this.view().socket = 0;
     this.row = NONE;
@@ -305,18 +318,13 @@ export class TcpSocket extends PolledSocket {
   }
 
   private setLocal(address: IpAddress, port: number): void {
-    this.localAddress.setFrom(address);
-    this.localPort = port;
     this.stack.tcp.setLocal(this.row, address, port);
   }
+}
 
-  private readAddresses(): void {
-    const c = this.view();
-    const i = c.i;
-    const at = c.addressAt;
-    this.localAddress.set(i[at]!, i[at + 1]!, i[at + 2]!, i[at + 3]!);
-    this.remoteAddress.set(i[at + 4]!, i[at + 5]!, i[at + 6]!, i[at + 7]!);
-    this.localPort = c.localPort;
-    this.remotePort = c.remotePort;
-  }
+/** A copy of a row's address: 0 the local one, 4 the peer's. */
+function addressAt(c: Tcb, offset: number): IpAddress {
+  const i = c.i;
+  const at = c.addressAt + offset;
+  return new IpAddress(i[at], i[at + 1], i[at + 2], i[at + 3]);
 }

@@ -10,6 +10,7 @@ import { onEvent } from "./close.js";
 import type { TcpCore } from "./core.js";
 import { becomeEstablished } from "./handshake.js";
 import { handshakeDone } from "./listen.js";
+import { followPathMtu } from "./path-mtu.js";
 import { windowMoved } from "./persist.js";
 import { isWritable } from "./ready.js";
 import { AckResult } from "./recovery.js";
@@ -107,9 +108,11 @@ export function takeAck(t: TcpCore): void {
     isNews || after(s.seq, c.sndWl1) || (s.seq === c.sndWl1 && (window > c.sndWnd || window === 0));
   const windowChanged = mayMove && window !== c.sndWnd;
   c.retries &= isNews ? ~(PROBES | TIMEOUTS) : ~PROBES;
+  let isLifted = false;
   if (c.sndNxt !== c.sndUna) {
     fillAckInfo(t, windowChanged);
     const result = t.recovery.onAck(c, t.ackInfo, t.nowUs);
+    isLifted = (result & AckResult.MSS_LIFTED) !== 0;
     if ((result & AckResult.SEND_CWR) !== 0) c.flags |= TcbFlags.CWR;
     if ((result & AckResult.NEEDS_RETRANSMIT) !== 0) t.want(Pending.RETRANSMIT);
     if ((result & AckResult.PROGRESS) !== 0) t.host.confirmReachable(c);
@@ -122,6 +125,7 @@ export function takeAck(t: TcpCore): void {
   }
   if (isNews) acknowledge(t);
   if (c.state === State.FREE || c.state === State.CLOSED) return;
+  if (isLifted) followPathMtu(t);
   windowMoved(t);
   t.want(Pending.OUTPUT);
 }

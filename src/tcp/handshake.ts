@@ -80,7 +80,9 @@ export function prepareHandshake(t: TcpCore): boolean {
     (s.sack ? TcbOptions.SACK : 0) |
     (s.windowScaling ? TcbOptions.SCALING : 0);
   c.scales = ownScale(t) << 8;
+  const algorithm = c.algorithm;
   t.recovery.init(c, t.nowUs);
+  t.recovery.setAlgorithm(c, algorithm);
   c.flags |= TcbFlags.RECOVERING;
   return true;
 }

@@ -129,6 +129,7 @@ function inherit(t: TcpCore, listener: number): void {
   c.ownMss = l.ownMss & ~0xffff;
   c.keepTimes = l.keepTimes;
   c.keepCounts = l.keepCounts;
+  c.algorithm = l.algorithm;
   c.userTimeoutMs = l.userTimeoutMs;
   c.lingerSeconds = l.lingerSeconds;
   c.linger2Seconds = l.linger2Seconds;

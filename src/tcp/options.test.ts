@@ -139,11 +139,14 @@ test("options read back what was set, refuse nonsense, and are inherited", () =>
     before: (w, row) => {
       assert.equal(w.tcp.setOption(row, TcpOption.NODELAY, 1, 0), 0);
       assert.equal(w.tcp.setOption(row, TcpOption.KEEPCNT, 5, 0), 0);
+      assert.equal(w.tcp.setOption(row, TcpOption.CONGESTION, 1, 0), 0);
     },
   });
   const get = (o: number): number => s.world.tcp.getOption(s.row, o);
   assert.equal(get(TcpOption.NODELAY), 1);
   assert.equal(get(TcpOption.KEEPCNT), 5);
+  assert.equal(get(TcpOption.CONGESTION), 1);
+  assert.equal(s.app.set(TcpOption.CONGESTION, 2), -22);
   assert.equal(s.app.set(TcpOption.KEEPCNT, 0), -22);
   assert.equal(s.app.set(999, 1), -92);
   for (const [option, value] of [

@@ -7,6 +7,7 @@ import type { TcpCore } from "./core.js";
 import { enterPingpong, enterQuickAckMode } from "./delayed-ack.js";
 import { computeSndMss } from "./handshake.js";
 import { startKeepalive } from "./keepalive.js";
+import { Algorithm } from "./recovery.js";
 import { isSynchronized } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 import { TcpOption } from "./tcp-option.js";
@@ -106,6 +107,10 @@ function setAmount(t: TcpCore, option: number, v: number): number {
       c.rcvBufBytes = Math.max(s.rmemMinBytes, Math.min(v, s.rmemMaxBytes));
       c.flags |= TcbFlags.RCVBUF_LOCKED;
       return 0;
+    case TcpOption.CONGESTION:
+      if (v > Algorithm.RENO) return -EINVAL;
+      t.recovery.setAlgorithm(c, v);
+      return 0;
     case TcpOption.ECN:
       if (v > 2) return -EINVAL;
       c.options =
@@ -152,6 +157,8 @@ export function getRowOption(t: TcpCore, option: number): number {
       return c.sndBufBytes;
     case TcpOption.RCVBUF:
       return c.rcvBufBytes;
+    case TcpOption.CONGESTION:
+      return c.algorithm;
     case TcpOption.ECN:
       return (c.options >>> TcbOptions.ECN_MODE_SHIFT) & 3;
     default:

@@ -48,6 +48,7 @@ export interface TcpInfo {
   minRttUs: number;
   dataSegsIn: number;
   dataSegsOut: number;
+  pacingRateBytesPerSec: number;
   deliveryRateBytesPerSec: number;
   delivered: number;
   deliveredCe: number;

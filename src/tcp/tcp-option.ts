@@ -27,6 +27,8 @@ export const TcpOption = {
   WINDOW_CLAMP: 10,
   /** Acknowledge at once (1) or delayed (0); not permanent, as in Linux. */
   QUICKACK: 12,
+  /** TCP_CONGESTION: `Algorithm` of recovery.ts, 0 CUBIC, 1 Reno. */
+  CONGESTION: 13,
   /** Milliseconds that sent data may stay unacknowledged (RFC 5482); 0 for the retry limit. */
   USER_TIMEOUT: 18,
   /** Writable only while fewer unsent bytes than this are queued; 0 no limit of its own. */
