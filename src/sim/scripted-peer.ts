@@ -56,7 +56,8 @@ export interface ScriptedPeerOptions {
   readonly port: number;
 }
 
-const PEER_ISS = 1_000_000;
+/** Near the end of the number space: most scripts wrap around it. */
+const PEER_ISS = 0xffff_fe00;
 
 /** Type and code of ICMP errors, by their script names. */
 const ICMP4: Readonly<Record<string, readonly [type: number, code: number]>> = {

@@ -7,7 +7,7 @@ import { enterNamespace } from "../support/namespace.js";
 
 await enterNamespace(import.meta.url, "ip", "python3");
 
-const CONCURRENCY = 10;
+const CONCURRENCY = 8;
 /** A case is about real time, and this machine may be busy: only one that fails again fails. */
 const ATTEMPTS = 3;
 /** Part of the titles to run, for work on cases. */
@@ -39,7 +39,7 @@ async function runOnLinux(one: IpCase, attempt: number): Promise<void> {
   const peer4 = linuxPeer(n, 4);
   const peer6 = linuxPeer(n, 6);
   const host = await LinuxTestedHost.start(n, peer4, peer6);
-  host.toleranceUs *= attempt;
+  host.toleranceUs *= attempt * attempt;
   try {
     const [v4, v6] = [peer4.address.toString(), peer6.address.toString()];
     await one.run(new World(host, [...peer4.mac], v4, v6));

@@ -434,4 +434,51 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
       +0    > . 102:102(0) ack 52
     `,
   },
+  {
+    title: "§3.8.1 what was acknowledged in part is retransmitted from there",
+    script: `${ACCEPTED}
+      write 100
+      +0    > P. 1:101(100) ack 1
+      +0.01 < . 1:1(0) ack 51 win 65535
+      +0.15~0.4 > P. 51:101(50) ack 1
+    `,
+  },
+  {
+    title: "§3.9.1.2 MUST-60 the last segment of a write has PSH",
+    script: `${ACCEPTED}
+      write 3000
+      +0    > . 1:1001(1000) ack 1
+      +0    > . 1001:2001(1000) ack 1
+      +0    > P. 2001:3001(1000) ack 1
+    `,
+  },
+  {
+    title: "§3.9.1.2 data without PSH are delivered",
+    script: `${ACCEPTED}
+      +0    < . 1:101(100) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 101
+      read 100
+    `,
+  },
+  {
+    title: "§3.6 data that wait for a window are sent before FIN",
+    script: `
+      listen
+      +0    < S 0:0(0) win 1000 <mss 1000>
+      +0    > S. 0:0(0) ack 1 <...>
+      +0.01 < . 1:1(0) ack 1 win 1000
+      accept
+      set nodelay 1
+      write 500
+      +0    > P. 1:501(500) ack 1
+      write 500
+      +0    > P. 501:1001(500) ack 1
+      write 300
+      close
+      +0.05 > nothing
+      +0    < . 1:1(0) ack 1001 win 1000
+      +0    > FP. 1001:1301(300) ack 1
+      +0.01 < . 1:1(0) ack 1302 win 1000
+    `,
+  },
 ];

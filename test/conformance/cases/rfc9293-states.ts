@@ -389,4 +389,66 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
       +0    > R 2:2(0)
     `,
   },
+  {
+    title: "§3.5.2 SHLD-2 an RST may carry data",
+    script: `${ACCEPTED}
+      +0    < R 1:11(10) win 0
+      read 10 = ECONNRESET
+    `,
+  },
+  {
+    title: "§3.10.7.2 LISTEN: SYN with RST is ignored",
+    script: `
+      listen
+      +0    < SR 0:0(0) win 65535 <mss 1000>
+      +0.1  > nothing
+    `,
+  },
+  {
+    title: "§3.10.7.2 LISTEN: SYN with FIN, which only attackers send, is ignored",
+    script: `
+      listen
+      +0    < SF 0:0(0) win 65535 <mss 1000>
+      +0.1  > nothing
+    `,
+  },
+  {
+    title: "§3.10.7.4 a connection that is reset before accept is accepted, and reading says so",
+    script: `${HALF_OPEN}
+      +0.01 < . 1:1(0) ack 1 win 65535
+      +0    < R 1:1(0) win 0
+      accept
+      read 10 = ECONNRESET
+    `,
+  },
+  {
+    title: "§3.10.7.4 TIME-WAIT: data are answered with ACK",
+    script: `${TIME_WAIT}
+      +0.6  < P. 2:12(10) ack 2 win 65535
+      +0    > . 2:2(0) ack 2
+    `,
+  },
+  {
+    title: "§3.10.7.4 CLOSING: FIN again is acknowledged again",
+    script: `${ACCEPTED}
+      close
+      +0    > F. 1:1(0) ack 1
+      +0.01 < F. 1:1(0) ack 1 win 65535
+      +0    > . 2:2(0) ack 2
+      +0.02 < F. 1:1(0) ack 1 win 65535
+      +0    > . 2:2(0) ack 2
+    `,
+  },
+  {
+    title: "§3.10.7.4 LAST-ACK: FIN is retransmitted until it is acknowledged",
+    script: `${ACCEPTED}
+      +0    < F. 1:1(0) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 2
+      close
+      +0    > F. 1:1(0) ack 2
+      +0.15~0.4 > F. 1:1(0) ack 2
+      +0.01 < . 2:2(0) ack 2 win 65535
+      +0.5  > nothing
+    `,
+  },
 ];
