@@ -6,13 +6,13 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { after, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { FaultOptions } from "../../src/nic/fault-path.js";
 import { content } from "../support/content.js";
 import { background, enterNamespace } from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
-import { HOST4, LINUX4, tapHost } from "../support/tap-host.js";
+import { HOST4, LINUX4, type TapHost, tapHost } from "../support/tap-host.js";
 
 await enterNamespace(import.meta.url, "ip", "python3", "tshark");
 
@@ -26,14 +26,17 @@ const LINKS: readonly (readonly [name: string, faults: FaultOptions, bytes: numb
 
 for (const [name, faults, bytes] of LINKS) {
   describe(name, () => {
-    const { host, close } = tapHost({
-      faults: { seed: 5, rx: faults, tx: faults },
-      capture: faults.corrupt === undefined, // a corrupted frame has a bad checksum, as it should
+    let link: TapHost;
+    before(() => {
+      link = tapHost({
+        faults: { seed: 5, rx: faults, tx: faults },
+        capture: faults.corrupt === undefined, // a corrupted frame has a bad checksum, as it should
+      });
     });
-    after(close);
+    after(() => link.close());
 
     test(`${bytes} bytes from Linux arrive intact`, async () => {
-      const server = await host.listen({ port: 5001 });
+      const server = await link.host.listen({ port: 5001 });
       const heard = (async () => {
         const connection = await server.accept();
         const digest = createHash("sha256");
@@ -49,7 +52,7 @@ for (const [name, faults, bytes] of LINKS) {
     test(`${bytes} bytes to Linux arrive intact`, async () => {
       const sink = background("python3", PEER, "sink", LINUX4, "5002");
       await sink.waitFor(/ready/);
-      const connection = await host.connect({ address: LINUX4, port: 5002 });
+      const connection = await link.host.connect({ address: LINUX4, port: 5002 });
       const digest = createHash("sha256");
       for (const block of content(bytes)) {
         digest.update(block);

@@ -46,6 +46,20 @@ for (const [group, hostAddress, linuxAddress, port] of [
     channel.close();
   });
 
+  test(`a source filter of Linux on ${group} lets the host through, or not`, async () => {
+    const join = (source: string) =>
+      background("python3", PEER, "receive-from", group, `${port + 3}`, tapName, source);
+    const wanted = join(hostAddress);
+    const unwanted = join(linuxAddress);
+    await Promise.all([wanted.waitFor(/ready/), unwanted.waitFor(/ready/)]);
+    const channel = await host.udp({ address: hostAddress });
+    await channel.send("from the host", { address: group, port: port + 3 });
+    await wanted.waitFor(/from the host/);
+    assert.equal(unwanted.output, "ready\n");
+    channel.close();
+    await unwanted.stop();
+  });
+
   test(`a source filter on ${group} lets only the wanted sender through`, async () => {
     const wanted = await host.udp({ port: port + 2, reuseAddress: true });
     const unwanted = await host.udp({ port: port + 2, reuseAddress: true });

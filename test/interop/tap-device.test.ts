@@ -85,7 +85,19 @@ test("the kernel's ping is answered by a responder on the device", async (t) => 
     reply.set(u16(finish(sum(reply, 0, reply.length, 0))), 2);
     host.send(ipv4(frame.bytes.slice(6, 12), device.mac, 1, OURS, KERNEL, reply));
   };
-  const ping = background("ping", "-n", "-c", "3", "-w", "5", "-i", "0.02", "-s", "1000", "10.77.0.2");
+  const ping = background(
+    "ping",
+    "-n",
+    "-c",
+    "3",
+    "-w",
+    "5",
+    "-i",
+    "0.02",
+    "-s",
+    "1000",
+    "10.77.0.2",
+  );
   let status: number | null = -1;
   void ping.ended.then((code) => {
     status = code;
