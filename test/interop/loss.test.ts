@@ -19,7 +19,7 @@ await enterNamespace(import.meta.url, "ip", "python3", "tshark");
 const PEER = fileURLToPath(new URL("../../../test/support/linux-tcp.py", import.meta.url));
 
 const LINKS: readonly (readonly [name: string, faults: FaultOptions, bytes: number])[] = [
-  ["1 % loss, reordering, duplication", { loss: 0.01, reorder: 0.01, duplicate: 0.01 }, 30_000_000],
+  ["1 % loss, reordering, duplication", { loss: 0.01, reorder: 0.01, duplicate: 0.01 }, 15_000_000],
   ["5 % loss, reordering, duplication", { loss: 0.05, reorder: 0.02, duplicate: 0.02 }, 8_000_000],
   ["0.1 % corruption", { corrupt: 0.001 }, 20_000_000],
 ];

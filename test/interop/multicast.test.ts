@@ -19,7 +19,7 @@ const send = (group: string, port: number, text: string): string =>
 
 for (const [group, hostAddress, linuxAddress, port] of [
   [GROUP4, HOST4, LINUX4, 6004],
-  [GROUP6, HOST6, LINUX6, 6006],
+  [GROUP6, HOST6, LINUX6, 6104],
 ] as const) {
   test(`a member hears what Linux sends to ${group}, a former member does not`, async () => {
     const channel = await host.udp({ port });

@@ -33,6 +33,7 @@ if mode == "send":
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
     sock.sendto(sys.argv[5].encode(), (group, port))
 else:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("", port))
     if mode == "receive-from":
         sock.setsockopt(*source_membership(group, sys.argv[5]))
