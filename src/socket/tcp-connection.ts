@@ -206,8 +206,8 @@ export class TcpConnection extends Duplex implements SocketUser {
   }
 
   private writeAll(chunks: Uint8Array[], done: (error?: Error | null) => void): void {
-    // An empty last chunk would leave what is before it waiting for more.
-    this.chunks = chunks.filter((c) => c.length > 0);
+    // An empty last chunk would leave the one before it waiting for more to come.
+    this.chunks = chunks.filter((chunk) => chunk.length > 0);
     this.takenBytes = 0;
     this.whenWritten = done;
     this.drain();
