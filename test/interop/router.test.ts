@@ -29,9 +29,28 @@ await enterNamespace(
 const PEER = fileURLToPath(new URL("../../../test/support/linux-tcp.py", import.meta.url));
 const FAR4 = "10.8.0.2";
 const FAR6 = "fd08::2";
+/** Further addresses of the far end: the MTU of a path to an address is learnt once. */
+const OTHER4 = "10.8.0.3";
+const OTHER6 = "fd08::3";
 const FAMILIES = [
-  { family: 4, host: HOST4, gateway: LINUX4, near: "10.8.0.1", far: FAR4, headerBytes: 20 },
-  { family: 6, host: HOST6, gateway: LINUX6, near: "fd08::1", far: FAR6, headerBytes: 40 },
+  {
+    family: 4,
+    host: HOST4,
+    gateway: LINUX4,
+    near: "10.8.0.1",
+    far: FAR4,
+    other: OTHER4,
+    headerBytes: 20,
+  },
+  {
+    family: 6,
+    host: HOST6,
+    gateway: LINUX6,
+    near: "fd08::1",
+    far: FAR6,
+    other: OTHER6,
+    headerBytes: 40,
+  },
 ] as const;
 const MTU = 1300;
 const BYTES = 3_000_000;
@@ -51,9 +70,12 @@ function makeFar(): Namespace {
   ip("link", "set", "near", "up");
   made.run("ip", "address", "add", `${FAR4}/24`, "dev", "far");
   made.run("ip", "address", "add", `${FAR6}/64`, "dev", "far", "nodad");
+  made.run("ip", "address", "add", `${OTHER4}/24`, "dev", "far");
+  made.run("ip", "address", "add", `${OTHER6}/64`, "dev", "far", "nodad");
   made.run("ip", "link", "set", "far", "up");
-  made.run("ip", "route", "add", "default", "via", "10.8.0.1");
-  made.run("ip", "-6", "route", "add", "default", "via", "fd08::1");
+  // Its segments may be as long as an Ethernet takes: the path is left to be discovered.
+  made.run("ip", "route", "add", "default", "via", "10.8.0.1", "advmss", "1460");
+  made.run("ip", "-6", "route", "add", "default", "via", "fd08::1", "advmss", "1440");
   sysctl("net.ipv4.ip_forward", 1);
   sysctl("net.ipv6.conf.all.forwarding", 1);
   // Errors are limited to one a second and peer, which is too slow for many tests in a row.
@@ -70,7 +92,7 @@ for (const offload of [true, false]) {
     });
     after(() => link.close());
 
-    for (const { family, host, gateway, near, far: farAddress, headerBytes } of FAMILIES) {
+    for (const { family, host, gateway, near, far: farAddress, other, headerBytes } of FAMILIES) {
       test(`Linux traces the route to ${host} through the router`, async () => {
         const awake = await link.host.udp();
         const out = await inFar("traceroute", "-n", "-q", "1", "-w", "2", host);
@@ -115,12 +137,12 @@ for (const offload of [true, false]) {
         if (!offload) assertSegmentBytes(link, family, port);
       });
 
-      test(`a UDP socket learns the MTU of the path to ${farAddress}`, async () => {
+      test(`a UDP socket learns the MTU of the path to ${other}`, async () => {
         const channel = await link.host.udp();
         channel.socket.set("IP_MTU_DISCOVER", 2); // IP_PMTUDISC_DO: never fragment
         channel.socket.set("IP_RECVERR", 1);
         channel.socket.set("IPV6_RECVERR", 1);
-        channel.connect(farAddress, 9);
+        channel.connect(other, 9);
         await channel.send(new Uint8Array(1400));
         const entry = new ErrorEntry();
         await until(() => channel.socket.takeErrorEntry(entry), "an error");
