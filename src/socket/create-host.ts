@@ -59,6 +59,8 @@ export interface InterfaceOptions {
   readonly mtuBytes?: number;
   /** Whether the interface gives itself an IPv6 link-local address. True by default. */
   readonly linkLocal?: boolean;
+  /** Whether IPv6 addresses are checked for duplicates before use, for a second. False by default. */
+  readonly detectDuplicates?: boolean;
 }
 
 export interface HostOptions {
@@ -69,6 +71,7 @@ export interface HostOptions {
   readonly addresses?: readonly string[];
   readonly mtuBytes?: number;
   readonly linkLocal?: boolean;
+  readonly detectDuplicates?: boolean;
   /** A host with several interfaces. */
   readonly interfaces?: readonly InterfaceOptions[];
   /** Default routes: one gateway, or one per family. */
@@ -145,12 +148,13 @@ function configure(
 function interfacesOf(options: HostOptions): InterfaceOptions[] {
   const all = [...(options.interfaces ?? [])];
   if (options.device !== undefined) {
-    const { device, addresses, mtuBytes, linkLocal } = options;
+    const { device, addresses, mtuBytes, linkLocal, detectDuplicates } = options;
     all.unshift({
       device,
       ...(addresses === undefined ? {} : { addresses }),
       ...(mtuBytes === undefined ? {} : { mtuBytes }),
       ...(linkLocal === undefined ? {} : { linkLocal }),
+      ...(detectDuplicates === undefined ? {} : { detectDuplicates }),
     });
   } else if (options.addresses !== undefined) {
     throw invalid("addresses were given without a device; expected device, or interfaces");
