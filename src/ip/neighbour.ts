@@ -36,6 +36,8 @@ export class Neighbour {
   macLow = 0;
   /** Said in its advertisements that it is a router. */
   isRouter = false;
+  /** It answered once, and has not failed since. */
+  isProven = false;
   /** REACHABLE turns STALE then. */
   reachableUntilUs = 0;
   /** When INCOMPLETE, DELAY or PROBE go on. */
