@@ -108,7 +108,8 @@ export class Icmpv6 implements Transport {
     }
     let mtu = 0;
     if (type === wire.PACKET_TOO_BIG) {
-      if (!this.ip.errors.isBelieved) {
+      const isPossible = wire.mtuBytes(b, at) >= ipv6.MIN_MTU_BYTES; // RFC 8201 §4
+      if (!isPossible || !this.ip.errors.isBelieved) {
         this.ip.drop(slot, Drop.ICMP_BAD_QUOTE);
         return;
       }

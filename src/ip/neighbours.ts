@@ -25,11 +25,9 @@ import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
 import type { Interface } from "./interface.js";
 import type { Ip } from "./ip.js";
-import { Neighbour, NeighbourState } from "./neighbour.js";
+import { Neighbour, NeighbourState, REACHABLE_TIME_US, RETRANS_TIMER_US } from "./neighbour.js";
 
-/** RFC 4861 §10: BASE_REACHABLE_TIME, RETRANS_TIMER, DELAY_FIRST_PROBE_TIME, the solicitation limits. */
-export const REACHABLE_TIME_US = 30 * US_PER_S;
-export const RETRANS_TIMER_US = US_PER_S;
+/** RFC 4861 §10: DELAY_FIRST_PROBE_TIME, the solicitation limits. */
 export const DELAY_FIRST_PROBE_US = 5 * US_PER_S;
 export const MAX_SOLICIT = 3;
 /**
@@ -190,7 +188,7 @@ export class NeighbourTable {
 
   private solicit(n: Neighbour): void {
     n.probes++;
-    this.arm(n, this.ip.nowUs + RETRANS_TIMER_US);
+    this.arm(n, this.ip.nowUs + (n.address.isV4 ? RETRANS_TIMER_US : n.iface.retransTimerUs));
     if (n.address.isV4) this.ip.arp.solicit(n);
     else this.ip.nd.solicit(n);
   }
@@ -230,7 +228,7 @@ export class NeighbourTable {
     if (!n.isProven) this.prove(n);
     n.state = NeighbourState.REACHABLE;
     n.usedAtUs = this.ip.nowUs;
-    n.reachableUntilUs = this.ip.nowUs + REACHABLE_TIME_US;
+    n.reachableUntilUs = this.ip.nowUs + reachableTimeUs(n);
     n.timerAtUs = NEVER;
     n.probes = 0;
   }
@@ -341,6 +339,9 @@ export class NeighbourTable {
     while (n.queueFirst !== NO_SLOT) this.ip.drop(this.dequeue(n), Drop.NEIGHBOUR_TABLE_FULL);
   }
 }
+
+const reachableTimeUs = (n: Neighbour): number =>
+  n.address.isV4 ? REACHABLE_TIME_US : n.iface.reachableTimeUs;
 
 const keyOf = (iface: Interface, a: IpAddress): string =>
   `${iface.index}:${a.w0},${a.w1},${a.w2},${a.w3}`;
