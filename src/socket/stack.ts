@@ -115,6 +115,8 @@ export class Stack {
     this.tcpBind = new TcpBind(this.tcpPorts, this.flows, random);
     this.tcpInput = new TcpInput({
       pool,
+      view: this.ip.view,
+      touchSocket: (id) => (this.sockets[id]?.hasWatches === true ? 1 : 0),
       flows: this.flows,
       ports: this.tcpPorts,
       tcp: this.tcp,

@@ -56,6 +56,8 @@ export class TcpRows {
   ip4: Int32Array;
   /** The same for IPv6: IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MINHOPCOUNT. */
   ip6: Int32Array;
+  /** Whether any row was ever given a least TTL: input looks at it before it looks at a row's. */
+  hasMinTtl = false;
   private capacity: number;
 
   constructor(capacity = 64) {
