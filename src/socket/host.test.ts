@@ -1,5 +1,6 @@
 /** The promise and stream interface, in real time: two hosts on a virtual link. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, get } from "node:http";
@@ -482,4 +483,25 @@ test("what came before a reset is read, then the reset is an error", TEST, async
   const [error] = (await once(client, "error")) as [NetError];
   assert.equal(all, "the last words");
   assert.equal(error.code, "ECONNRESET");
+});
+
+test("a listener that throws does not stop the hosts when the process survives it", TEST, () => {
+  const program = `
+    import { createHost } from ${JSON.stringify(new URL("./create-host.js", import.meta.url).href)};
+    process.on("uncaughtException", (error) => console.log("uncaught", error.message));
+    const host = createHost();
+    const server = await host.listen({ port: 80 });
+    (async () => {
+      for await (const c of server) c.on("data", () => { throw new Error("mine"); });
+    })();
+    const first = await host.connect({ address: "127.0.0.1", port: 80 });
+    first.write("x");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const second = await host.connect({ address: "127.0.0.1", port: 80 });
+    console.log("connected to", second.remotePort);
+    host.close();
+  `;
+  const args = ["--input-type=module", "-e", program];
+  const child = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 10_000 });
+  assert.equal(child.stdout, "uncaught mine\nconnected to 80\n", child.stderr);
 });

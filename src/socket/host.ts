@@ -313,7 +313,7 @@ export class Host implements Driven {
     const n = this.ready.take(events);
     for (let i = 0; i < n; i++) {
       const user = this.users.get(events.sockets[i] as PolledSocket);
-      user?.onReady(events.bits[i]!);
+      if (user !== undefined) tellUser(user, events.bits[i]!);
     }
     this.isTelling = wasTelling;
     return n > 0;
@@ -353,6 +353,20 @@ export class Host implements Driven {
     const socket = this.stack.tcpSocket(familyOf(address));
     if (socket !== null) return socket;
     throw new NetError(ENOBUFS, { syscall, hint: "raise maxConnections of the host" });
+  }
+}
+
+/**
+ * A listener of the user may throw. That is an uncaught exception, as with `net.Socket`, but must
+ * not keep the others from being told, nor end the runner's loop, if the process survives it.
+ */
+function tellUser(user: SocketUser, bits: number): void {
+  try {
+    user.onReady(bits);
+  } catch (error) {
+    process.nextTick(() => {
+      throw error;
+    });
   }
 }
 

@@ -191,3 +191,17 @@ test("TCP_INFO tells what happened", () => {
   assert.equal(info.unacked, 0);
   assert.equal(info.sndMss, 1000);
 });
+
+test("amounts that Linux bends instead of refusing them", () => {
+  const s = TcpScript.accepted();
+  const get = (option: number): number => s.world.tcp.getOption(s.row, option);
+  assert.equal(get(TcpOption.LINGER2), 60);
+  assert.equal(s.app.set(TcpOption.LINGER2, 40_000), 0);
+  assert.equal(get(TcpOption.LINGER2), 120);
+  assert.equal(s.app.set(TcpOption.DEFER_ACCEPT, -1), 0);
+  assert.equal(get(TcpOption.DEFER_ACCEPT), 0);
+  assert.equal(s.app.set(TcpOption.SNDBUF, -1), 0);
+  assert.equal(get(TcpOption.SNDBUF), 4_194_304);
+  assert.equal(s.app.set(TcpOption.MAXSEG, 0), 0);
+  assert.equal(s.app.set(TcpOption.MAXSEG, 87), -22);
+});

@@ -23,6 +23,16 @@ const SWITCHES: ReadonlyMap<number, number> = new Map([
   [TcpOption.OOBINLINE, TcbOptions.OOBINLINE],
 ]);
 
+const UNSIGNED: ReadonlySet<number> = new Set([
+  TcpOption.SNDBUF,
+  TcpOption.RCVBUF,
+  TcpOption.RCVLOWAT,
+  TcpOption.NOTSENT_LOWAT,
+]);
+
+/** TCP_FIN_TIMEOUT_MAX of Linux. */
+const MAX_LINGER2_SECONDS = 120;
+
 /** Sets an option of the selected row: 0 or a negated errno. */
 export function setRowOption(t: TcpCore, option: number, value: number): number {
   const c = t.c;
@@ -41,7 +51,7 @@ function setValue(t: TcpCore, option: number, v: number): number {
   const c = t.c;
   switch (option) {
     case TcpOption.MAXSEG:
-      if (!inRange(v, 88, 32_767)) return -EINVAL;
+      if (v !== 0 && !inRange(v, 88, 32_767)) return -EINVAL;
       c.ownMss = (c.ownMss & 0xffff) | (v << 16);
       if (isSynchronized(c.state)) c.sndMss = Math.min(c.sndMss, computeSndMss(t));
       return 0;
@@ -79,9 +89,12 @@ function setAmount(t: TcpCore, option: number, v: number): number {
   if (option === TcpOption.LINGER || option === TcpOption.LINGER2) {
     if (!inRange(v, -1, 0x7fffffff)) return -EINVAL;
     if (option === TcpOption.LINGER) c.lingerSeconds = v;
-    else c.linger2Seconds = v;
+    else c.linger2Seconds = Math.min(v, MAX_LINGER2_SECONDS);
     return 0;
   }
+  // Linux takes a negative amount as nothing, or as a number without sign: as much as there may be.
+  if (v < 0 && option === TcpOption.DEFER_ACCEPT) v = 0;
+  else if (v < 0 && UNSIGNED.has(option)) v = 0x7fffffff;
   if (!inRange(v, 0, 0x7fffffff)) return -EINVAL;
   switch (option) {
     case TcpOption.DEFER_ACCEPT:
@@ -142,7 +155,7 @@ export function getRowOption(t: TcpCore, option: number): number {
     case TcpOption.LINGER:
       return c.lingerSeconds;
     case TcpOption.LINGER2:
-      return c.linger2Seconds;
+      return c.linger2Seconds === 0 ? t.settings.finTimeoutUs / 1_000_000 : c.linger2Seconds;
     case TcpOption.DEFER_ACCEPT:
       return c.deferSeconds;
     case TcpOption.WINDOW_CLAMP:
