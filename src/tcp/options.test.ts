@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TcpScript } from "../../test/support/tcp-script.js";
+import { Readiness } from "./readiness.js";
 import { State } from "./state.js";
 import { TcpOption } from "./tcp-option.js";
 
@@ -204,4 +205,19 @@ test("amounts that Linux bends instead of refusing them", () => {
   assert.equal(get(TcpOption.SNDBUF), 4_194_304);
   assert.equal(s.app.set(TcpOption.MAXSEG, 0), 0);
   assert.equal(s.app.set(TcpOption.MAXSEG, 87), -22);
+});
+
+test("SO_RCVLOWAT beyond what the window takes does not keep the reader waiting", () => {
+  const s = TcpScript.accepted({
+    before: (w, row) => void w.tcp.setOption(row, TcpOption.RCVBUF, 4_096, 0),
+  });
+  s.app.set(TcpOption.RCVLOWAT, 1_000_000);
+  assert.equal(s.world.tcp.getOption(s.row, TcpOption.RCVLOWAT), 2_048);
+  s.send("A 1:1001 ack 1").skip();
+  assert.equal(s.world.tcp.readiness(s.row) & Readiness.IN, 0);
+  s.send("A 1001:2001 ack 1").send("A 2001:3001 ack 1").skip();
+  assert.equal(s.world.tcp.readiness(s.row) & Readiness.IN, Readiness.IN);
+  const one = TcpScript.accepted();
+  one.app.set(TcpOption.RCVLOWAT, 1_000_000);
+  assert.equal(one.world.tcp.info(one.row, 0).rcvSpaceBytes > 0, true);
 });

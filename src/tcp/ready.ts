@@ -7,6 +7,7 @@ import { diff } from "./seq.js";
 import { State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
 import { readableBytes } from "./urgent.js";
+import { openBytes } from "./window.js";
 
 /** Hot path. Whether `send` would take bytes, and enough room is there to make it worth while. */
 export function isWritable(t: TcpCore): boolean {
@@ -42,6 +43,13 @@ export function tellWriter(t: TcpCore): void {
   t.host.changed(c);
 }
 
+/** SO_RCVLOWAT has come, or less, when no more can come before somebody reads. */
+function isReadable(t: TcpCore): boolean {
+  const c = t.c;
+  const n = readableBytes(t);
+  return n >= c.rcvLowatBytes || (n > 0 && openBytes(t) <= c.rcvMss);
+}
+
 /** `Readiness` bits of the selected row. */
 export function readinessOf(t: TcpCore): number {
   const c = t.c;
@@ -59,7 +67,7 @@ export function readinessOf(t: TcpCore): number {
   const isRcvOver = (flags & (TcbFlags.FIN_RECEIVED | TcbFlags.RCV_SHUTDOWN)) !== 0;
   const isSndOver = (flags & TcbFlags.FIN_QUEUED) !== 0;
   if (isRcvOver) bits |= Readiness.IN | Readiness.RDHUP;
-  else if (readableBytes(t) >= c.rcvLowatBytes) bits |= Readiness.IN;
+  else if (isReadable(t)) bits |= Readiness.IN;
   if (isSndOver || isWritable(t)) bits |= Readiness.OUT;
   else waitForRoom(t);
   if (isRcvOver && isSndOver) bits |= Readiness.HUP;

@@ -110,8 +110,7 @@ function setAmount(t: TcpCore, option: number, v: number): number {
       c.notsentLowatBytes = v;
       return 0;
     case TcpOption.RCVLOWAT:
-      c.rcvLowatBytes = Math.max(1, v);
-      return 0;
+      return setRcvLowat(t, v);
     case TcpOption.SNDBUF:
       c.sndBufBytes = Math.max(s.wmemMinBytes, Math.min(v, s.wmemMaxBytes));
       c.flags |= TcbFlags.SNDBUF_LOCKED;
@@ -132,6 +131,17 @@ function setAmount(t: TcpCore, option: number, v: number): number {
     default:
       return -ENOPROTOOPT;
   }
+}
+
+/** SO_RCVLOWAT: at most half the buffer, which grows for it unless SO_RCVBUF was set, as in Linux. */
+function setRcvLowat(t: TcpCore, v: number): number {
+  const c = t.c;
+  const isLocked = c.has(TcbFlags.RCVBUF_LOCKED);
+  const most = (isLocked ? c.rcvBufBytes : t.settings.rmemMaxBytes) >> 1;
+  const lowat = Math.max(1, Math.min(v, most));
+  c.rcvLowatBytes = lowat;
+  if (!isLocked && 2 * lowat > c.rcvBufBytes) c.rcvBufBytes = 2 * lowat;
+  return 0;
 }
 
 /** Reads an option of the selected row; below -1 a negated errno (-1 is a value of LINGER). */
