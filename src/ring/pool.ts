@@ -174,6 +174,7 @@ export class Pool {
   readonly memory: PoolMemory;
   readonly bytes: Uint8Array;
   readonly smallSlots: number;
+  readonly bigSlots: number;
   readonly next: Int32Array;
   readonly at: Int32Array;
   readonly end: Int32Array;
@@ -196,6 +197,7 @@ export class Pool {
     this.memory = memory;
     this.bytes = memory.bytes;
     this.smallSlots = memory.smallSlots;
+    this.bigSlots = memory.slots - memory.smallSlots;
     this.next = memory.next;
     this.at = memory.at;
     this.end = memory.end;

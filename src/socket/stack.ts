@@ -142,8 +142,10 @@ export class Stack {
     this.ip.runTimers(now);
     this.tcp.flush(now);
     this.ip.flush(now);
-    const deadlineUs = Math.min(this.wheel.nextDeadlineUs(), this.ip.nextDeadlineUs());
+    let deadlineUs = Math.min(this.wheel.nextDeadlineUs(), this.ip.nextDeadlineUs());
     this.isBusy = frames > 0 || timers > 0;
+    // A frame that waits in a device for a free slot is due, but cannot be had now.
+    if (!this.isBusy && deadlineUs <= now) deadlineUs = now + RETRY_US;
     const mustRetry = this.tcp.hasPending || this.hasBacklog();
     return mustRetry ? Math.min(deadlineUs, now + RETRY_US) : deadlineUs;
   }
