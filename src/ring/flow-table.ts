@@ -18,6 +18,7 @@
  * the hash takes 40 (node 20.20, 2 shared cores, 2026-11).
  */
 import { assert, CHECKED } from "../base/assert.js";
+import { grown } from "../base/growth.js";
 import type { IpAddress } from "../base/ip-address.js";
 
 /** What look-ups return when there is no such flow. */
@@ -327,7 +328,7 @@ export class FlowTable {
     protocol: number,
   ): void {
     if ((row + 1) * KEY_WORDS > this.keys.length) {
-      const wider = new Int32Array(Math.max((row + 1) * KEY_WORDS, this.keys.length * 2));
+      const wider = new Int32Array(grown(this.keys.length / KEY_WORDS, row + 1) * KEY_WORDS);
       wider.set(this.keys);
       this.keys = wider;
     }
