@@ -35,7 +35,7 @@ const http = createServer((request, response) => {
   }
 });
 
-const server = await args.host.listen({ port: numberOf(args, "port") });
+const server = await args.host.listen({ port: numberOf(args, "port"), noDelay: true });
 console.log(`listening on port ${server.address().port}`);
 process.once("SIGINT", () => process.exit(0));
 process.once("SIGTERM", () => process.exit(0));

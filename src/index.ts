@@ -4,9 +4,15 @@
  */
 export { NetError } from "./base/errors.js";
 export { IpAddress } from "./base/ip-address.js";
+export type { CaptureOptions, CaptureSink } from "./nic/capture-recorder.js";
+export { CaptureWriter } from "./nic/capture-writer.js";
 export type { Device } from "./nic/device.js";
+export { FaultInjector, type FaultInjectorOptions } from "./nic/fault-injector.js";
+export type { FaultOptions } from "./nic/fault-path.js";
+export { fileSink, type PcapFiles } from "./nic/pcap-device.js";
 export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
 export type { TapOptions } from "./nic/tap.js";
+export { Tracer, type TraceSink } from "./nic/tracer.js";
 export type { Pool } from "./ring/pool.js";
 export {
   createHost,
@@ -15,7 +21,7 @@ export {
   type InterfaceOptions,
   type PoolOptions,
 } from "./socket/create-host.js";
-export { openTap, simLink } from "./socket/devices.js";
+export { openPcap, openTap, simLink } from "./socket/devices.js";
 export type { Endpoint } from "./socket/endpoint.js";
 export type { ConnectOptions, Host, ListenOptions, UdpOptions } from "./socket/host.js";
 export { Family, MsgFlags, type OptionName, Shutdown } from "./socket/linux-options.js";

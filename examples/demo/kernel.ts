@@ -1,16 +1,16 @@
 /** The kernel's sockets on the loopback interface, as Node's own modules use them. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { Agent, createServer as createHttpServer, get, type RequestOptions } from "node:http";
+import { Agent, createServer as createHttpServer } from "node:http";
 import { type AddressInfo, connect, createServer } from "node:net";
-import type { Contestant, UdpEnd } from "./work.js";
+import { ANSWER, httpGet, readAll, writeAll } from "./streams.js";
+import type { Contestant, HttpClient, UdpEnd } from "./work.js";
 
-const HOST = "127.0.0.1";
-const CHUNK = new Uint8Array(65_536);
+const LOOPBACK = "127.0.0.1";
 
 export function kernelContestant(): Contestant {
   return {
-    name: "kernel, loopback",
+    name: "Linux to Linux, loopback",
     udp: kernelUdp,
     transfer: kernelTransfer,
     http: kernelHttp,
@@ -20,14 +20,11 @@ export function kernelContestant(): Contestant {
 
 async function kernelUdp(): Promise<UdpEnd> {
   const server = createSocket("udp4", (data, from) => server.send(data, from.port, from.address));
-  server.bind(0, HOST);
+  server.bind(0, LOOPBACK);
   await once(server, "listening");
-  const client = createSocket("udp4");
-  client.connect(server.address().port, HOST);
-  await once(client, "connect");
+  const client = await kernelUdpClient(LOOPBACK, server.address().port);
   return {
-    send: (data) => client.send(data),
-    onMessage: (listener) => client.on("message", listener),
+    ...client,
     close: () => {
       client.close();
       server.close();
@@ -35,52 +32,47 @@ async function kernelUdp(): Promise<UdpEnd> {
   };
 }
 
+/** The kernel's end of a UDP ping-pong with any server. */
+export async function kernelUdpClient(address: string, port: number): Promise<UdpEnd> {
+  const client = createSocket("udp4");
+  client.connect(port, address);
+  await once(client, "connect");
+  return {
+    send: (data) => client.send(data),
+    onMessage: (listener) => client.on("message", listener),
+    close: () => client.close(),
+  };
+}
+
 async function kernelTransfer(bytes: number): Promise<void> {
   const server = createServer();
-  server.listen(0, HOST);
+  server.listen(0, LOOPBACK);
   await once(server, "listening");
-  const client = connect((server.address() as AddressInfo).port, HOST);
+  const client = connect((server.address() as AddressInfo).port, LOOPBACK);
   const [sink] = await once(server, "connection");
-  const done = (async () => {
-    for await (const chunk of sink) void chunk;
-  })();
-  await writeAll(client, bytes);
-  await done;
+  await Promise.all([readAll(sink, bytes), writeAll(client, bytes)]);
   server.close();
 }
 
-/** Writes with backpressure, then ends the stream. */
-export async function writeAll(stream: NodeJS.WritableStream, bytes: number): Promise<void> {
-  for (let left = bytes; left > 0; left -= CHUNK.length) {
-    if (!stream.write(left < CHUNK.length ? CHUNK.subarray(0, left) : CHUNK)) {
-      await once(stream, "drain");
-    }
-  }
-  stream.end();
-}
-
-async function kernelHttp(): Promise<{ request(): Promise<void>; close(): void }> {
-  const server = createHttpServer((_request, response) => response.end("hello\n"));
-  server.listen(0, HOST);
+async function kernelHttp(): Promise<HttpClient> {
+  const server = createHttpServer((_request, response) => response.end(ANSWER));
+  server.listen(0, LOOPBACK);
   await once(server, "listening");
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const { port } = server.address() as AddressInfo;
+  const client = kernelHttpClient(LOOPBACK, (server.address() as AddressInfo).port);
   return {
-    request: () => httpGet({ host: HOST, port, agent }),
+    ...client,
     close: () => {
-      agent.destroy();
+      client.close();
       server.close();
     },
   };
 }
 
-/** One GET, its answer read to the end. */
-export function httpGet(options: RequestOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    get(options, (response) => {
-      response.resume();
-      response.on("end", resolve);
-      response.on("error", reject);
-    }).on("error", reject);
-  });
+/** The kernel's end of HTTP with any server. */
+export function kernelHttpClient(host: string, port: number): HttpClient {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  return {
+    request: () => httpGet({ host, port, agent }),
+    close: () => agent.destroy(),
+  };
 }

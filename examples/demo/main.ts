@@ -1,6 +1,54 @@
-/** `npm run demo`: the same work through Millrace and through the kernel, in a table. */
-import { kernelContestant } from "./kernel.js";
+/** `npm run demo`: the same work through the kernel and through Millrace, in a table. */
+import { parseArgs } from "node:util";
+import { run, runTap } from "./run.js";
 import { formatTable } from "./table.js";
-import { measure } from "./work.js";
+import type { Result } from "./work.js";
 
-console.log(formatTable([await measure(kernelContestant())]));
+const HELP = `usage: npm run demo [-- OPTIONS]
+Does the same work through Linux's sockets on loopback, through two Millrace hosts joined by a
+simulated link, and from Linux to a Millrace host over a TAP interface in a network namespace of
+its own. Takes about ten seconds; needs no privilege. NO_COLOR is respected.
+  --json     one JSON object instead of a table
+  --quick    less work, rough figures`;
+
+const READING = `Medians, warmed up. Both ends of every row run in one Node.js process and share its thread, so
+compare rows rather than reading off speeds. The simulated link is memory: that row is what the
+stack itself costs. The TAP row is what it costs to reach Linux and its programs; Linux does half of
+that work. "Polled" means no promises, no event loop, never asleep. No row says how fast a network
+card is.`;
+
+function options(): { json: boolean; quick: boolean } {
+  const boolean = { type: "boolean", default: false } as const;
+  try {
+    const { values } = parseArgs({ options: { help: boolean, json: boolean, quick: boolean } });
+    if (!values.help) return values;
+    console.log(HELP);
+    process.exit(0);
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${HELP}`);
+    process.exit(2);
+  }
+}
+
+function main(): void {
+  const { json, quick } = options();
+  const results: Result[] = [run("kernel", quick), run("sim", quick)];
+  const tap = runTap(quick);
+  const leftOut = "leftOut" in tap ? tap.leftOut : null;
+  if (!("leftOut" in tap)) results.push(tap);
+  if (json) {
+    console.log(JSON.stringify({ results, tapLeftOut: leftOut }));
+    return;
+  }
+  const hasColor = process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "";
+  console.log(`${formatTable(results, hasColor)}\n`);
+  if (leftOut !== null) console.log(`Left out: Linux to Millrace, over TAP: ${leftOut}\n`);
+  console.log(READING);
+}
+
+try {
+  main();
+} catch (error) {
+  console.error(`demo: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}

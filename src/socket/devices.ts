@@ -1,4 +1,5 @@
 /** Devices on the pool that hosts of this thread share, so that users need not know of pools. */
+import { openPcap as openPcapOn, type PcapDevice, type PcapFiles } from "../nic/pcap-device.js";
 import { simLink as joinPools, type SimDevice, type SimLinkOptions } from "../nic/sim-link.js";
 import { openTap as openTapOn, type TapDevice, type TapOptions } from "../nic/tap.js";
 import type { Pool } from "../ring/pool.js";
@@ -23,4 +24,13 @@ export function simLink(options: SimLinkOptions & { readonly pool?: Pool } = {})
 export function openTap(options: TapOptions & { readonly pool?: Pool } = {}): TapDevice {
   const { pool = sharedPool(), ...rest } = options;
   return openTapOn(pool, rest);
+}
+
+/**
+ * A device over capture files: what it receives is replayed from one, what it sends is recorded in
+ * the other. Throws what `fs.openSync` throws.
+ */
+export function openPcap(files: PcapFiles & { readonly pool?: Pool }): PcapDevice {
+  const { pool = sharedPool(), ...rest } = files;
+  return openPcapOn(pool, rest);
 }

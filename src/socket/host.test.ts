@@ -237,6 +237,15 @@ test("socket options and figures are reachable from a connection", TEST, async (
   assert.ok(client.info()!.sndMss > 1_000);
 });
 
+test("connections have the options of their server", TEST, async (t) => {
+  const { a, b } = hosts(t);
+  const server = await b.listen({ port: 80, noDelay: true, keepAlive: true });
+  await a.connect({ address: B, port: 80 });
+  const { socket } = (await server.accept())!;
+  assert.equal(socket.get("TCP_NODELAY"), 1);
+  assert.equal(socket.get("SO_KEEPALIVE"), 1);
+});
+
 test("node:http serves over a Millrace connection", TEST, async (t) => {
   const { a, b } = hosts(t);
   const http = createServer((request, response) => {
@@ -255,6 +264,23 @@ test("node:http serves over a Millrace connection", TEST, async (t) => {
   server.close();
   await serving;
   http.closeAllConnections();
+});
+
+test("corked writes that end with an empty one are sent at once", TEST, async (t) => {
+  const cable = simLink();
+  const tcp = { corkUs: 3_600_000_000 }; // what waits for more waits for an hour
+  const runner = new Runner();
+  const a = createHost({ device: cable.a, addresses: ["10.0.0.1/24"], runner, tcp });
+  const b = createHost({ device: cable.b, addresses: ["10.0.0.2/24"], runner });
+  t.after(() => [a.close(), b.close()]);
+  const [client, atServer] = await pair(a, b);
+  client.cork();
+  client.write("hello");
+  client.write(""); // as node:http ends a response
+  client.write(Buffer.alloc(0));
+  client.uncork();
+  const [data] = await once(atServer, "data");
+  assert.equal(String(data), "hello");
 });
 
 test("a hundred connections at once", TEST, async (t) => {

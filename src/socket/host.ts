@@ -42,6 +42,9 @@ export interface ListenOptions extends TcpConnectionOptions {
   readonly reusePort?: boolean;
   /** Only IPv6 (IPV6_V6ONLY). */
   readonly ipv6Only?: boolean;
+  /** Connections send small segments at once (TCP_NODELAY): what HTTP servers want. */
+  readonly noDelay?: boolean;
+  readonly keepAlive?: boolean;
   /** Closes the server when aborted. */
   readonly signal?: AbortSignal;
 }
@@ -119,6 +122,9 @@ export class Host implements Driven {
     socket.set("SO_REUSEADDR", 1);
     if (options.reusePort === true) socket.set("SO_REUSEPORT", 1);
     if (options.ipv6Only === true) socket.set("IPV6_V6ONLY", 1);
+    // Connections inherit these.
+    if (options.noDelay === true) socket.set("TCP_NODELAY", 1);
+    if (options.keepAlive === true) socket.set("SO_KEEPALIVE", 1);
     let result = socket.bind(address, port);
     if (result >= 0) result = socket.listen(options.backlog ?? DEFAULT_BACKLOG);
     if (result < 0) {

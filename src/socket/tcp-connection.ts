@@ -206,7 +206,8 @@ export class TcpConnection extends Duplex implements SocketUser {
   }
 
   private writeAll(chunks: Uint8Array[], done: (error?: Error | null) => void): void {
-    this.chunks = chunks;
+    // An empty last chunk would leave the one before it waiting for more to come.
+    this.chunks = chunks.filter((chunk) => chunk.length > 0);
     this.takenBytes = 0;
     this.whenWritten = done;
     this.drain();
@@ -221,7 +222,7 @@ export class TcpConnection extends Duplex implements SocketUser {
       const chunk = this.chunks[0]!;
       const n = chunk.length - this.takenBytes;
       const more = this.chunks.length > 1 ? MsgFlags.MORE : 0;
-      const taken = n === 0 ? 0 : this.socket.send(chunk, this.takenBytes, n, more);
+      const taken = this.socket.send(chunk, this.takenBytes, n, more);
       if (taken === -EAGAIN) break;
       if (taken < 0) {
         this.whenWritten = null;

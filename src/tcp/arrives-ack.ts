@@ -109,7 +109,8 @@ export function takeAck(t: TcpCore): void {
   const windowChanged = mayMove && window !== c.sndWnd;
   c.retries &= isNews ? ~(PROBES | TIMEOUTS) : ~PROBES;
   let isLifted = false;
-  if (c.sndNxt !== c.sndUna) {
+  // With nothing in flight, a report of a duplicate may still undo the last reduction (RFC 3708).
+  if (c.sndNxt !== c.sndUna || s.options.sackBlocks > 0) {
     fillAckInfo(t, windowChanged);
     const result = t.recovery.onAck(c, t.ackInfo, t.nowUs);
     isLifted = (result & AckResult.MSS_LIFTED) !== 0;

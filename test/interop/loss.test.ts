@@ -10,7 +10,7 @@ import { after, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { FaultOptions } from "../../src/nic/fault-path.js";
 import { content } from "../support/content.js";
-import { background, enterNamespace, ip } from "../support/namespace.js";
+import { background, enterNamespace } from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
 import { HOST4, LINUX4, tapHost } from "../support/tap-host.js";
 
@@ -26,14 +26,11 @@ const LINKS: readonly (readonly [name: string, faults: FaultOptions, bytes: numb
 
 for (const [name, faults, bytes] of LINKS) {
   describe(name, () => {
-    const { host, close, tapName } = tapHost({
+    const { host, close } = tapHost({
       faults: { seed: 5, rx: faults, tx: faults },
       capture: faults.corrupt === undefined, // a corrupted frame has a bad checksum, as it should
     });
-    after(() => {
-      close();
-      ip("link", "delete", tapName).trim();
-    });
+    after(close);
 
     test(`${bytes} bytes from Linux arrive intact`, async () => {
       const server = await host.listen({ port: 5001 });

@@ -38,7 +38,17 @@ for (const [family, address] of [
   ["6", HOST6],
 ] as const) {
   test(`nc over IPv${family} hears its line echoed`, async () => {
-    const out = await runWithInput("hello\n", "nc", `-${family}`, "-N", "-w", "3", address, "7");
+    const out = await runWithInput(
+      "hello\n",
+      "nc",
+      `-${family}`,
+      "-n",
+      "-N",
+      "-w",
+      "3",
+      address,
+      "7",
+    );
     assert.equal(out, "hello\n");
   });
   test(`socat over IPv${family} hears 1 MB echoed`, async () => {
@@ -53,7 +63,7 @@ for (const [family, address] of [
   ["6", LINUX6],
 ] as const) {
   test(`the host talks to nc as a server over IPv${family}`, async () => {
-    const server = background("nc", `-${family}`, "-l", "-v", "-N", address, "5000");
+    const server = background("nc", `-${family}`, "-n", "-l", "-v", "-N", address, "5000");
     await server.waitFor(/Listening/);
     const connection = await host.connect({ address, port: 5000 });
     connection.end("from the host\n");

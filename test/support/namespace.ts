@@ -10,6 +10,9 @@
  *     await enterNamespace(import.meta.url, "ip", "ping"); // returns only inside; tools it needs
  *     test("…", () => { … });
  *
+ * Where tools or privileges are missing, the file is reported as skipped with the reason; with CI set
+ * in the environment it fails instead, because a check that is skipped there proves nothing.
+ *
  * The outer process makes the namespace, waits, removes it and ends with the inner one's status.
  * Test results of the inner process reach the runner as if the outer one had made them. As root the
  * namespace is one of `ip netns`; otherwise a user namespace is unshared first, in which the file is
@@ -21,8 +24,11 @@
  * Names are `mr-PID-N`, so leftovers of a killed run are recognised and swept by the next one.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { requireTools } from "./tools.js";
+import { missingTools } from "./tools.js";
 
 const INSIDE = "MILLRACE_TEST_NAMESPACE";
 const NAME = /^mr-(\d+)-\d+/;
@@ -37,8 +43,9 @@ export async function enterNamespace(fileUrl: string, ...tools: string[]): Promi
     ip("link", "set", "lo", "up");
     return;
   }
-  requireTools("ip", "unshare", ...tools);
   const file = fileURLToPath(fileUrl);
+  const reason = missingTools("ip", "unshare", ...tools) ?? missingPrivilege();
+  if (reason !== null) await skipFile(file, reason);
   const node = [process.execPath, ...process.execArgv, file];
   if (process.getuid?.() !== 0) {
     await endLike(
@@ -49,6 +56,38 @@ export async function enterNamespace(fileUrl: string, ...tools: string[]): Promi
   const namespace = Namespace.create();
   await endLike(spawn("ip", ["netns", "exec", namespace.name, ...node], inner()));
 }
+
+/** Reports the whole file as skipped and ends the process; throws where nothing may be missing. */
+async function skipFile(file: string, reason: string): Promise<never> {
+  if (process.env.CI !== undefined)
+    throw new Error(`${reason}; nothing is skipped where CI is set`);
+  await test(basename(file), { skip: reason }, () => {});
+  process.exitCode = 0;
+  return await new Promise<never>(() => {}); // the runner reports, then the process ends by itself
+}
+
+/** Why no namespace with a TAP can be made here; null when it can. */
+function missingPrivilege(): string | null {
+  const isRoot = process.getuid?.() === 0;
+  const probe = isRoot ? ["-nm", "true"] : ["-Urnm", "sh", "-c", IN_USER_NAMESPACE, "sh", "true"];
+  const { status, stderr } = spawnSync("unshare", probe, { encoding: "utf8" });
+  if (status !== 0) return `no network namespace can be made here: ${stderr.trim()}`;
+  try {
+    accessSync(TUN, constants.R_OK | constants.W_OK);
+    return null;
+  } catch (error) {
+    return `no TAP can be opened here: ${(error as Error).message}`;
+  }
+}
+
+const TUN = "/dev/net/tun";
+
+/** A reason to skip a test that needs more than the root of a user namespace may; false for root. */
+export const NEEDS_ROOT: string | false =
+  readFileSync("/proc/self/uid_map", "utf8").trim().split(/ +/)[2] === "4294967295" &&
+  process.getuid?.() === 0
+    ? false
+    : "needs to be root, not only of a user namespace";
 
 const inner = () => ({ stdio: "inherit", env: { ...process.env, [INSIDE]: "1" } }) as const;
 /** A private /run, where `ip netns` keeps names, so that namespaces can be made inside. */
@@ -68,6 +107,11 @@ async function endLike(child: ChildProcess): Promise<never> {
 /** Runs `ip` here; throws with its words when it fails. */
 export function ip(...args: string[]): string {
   return run("ip", ...args);
+}
+
+/** Sets a kernel parameter of this namespace, `net.ipv4.ip_forward`. */
+export function sysctl(name: string, value: number | string): void {
+  writeFileSync(`/proc/sys/${name.replaceAll(".", "/")}`, `${value}`);
 }
 
 /** Runs a program to its end and returns its output; throws with its errors when it fails. */
