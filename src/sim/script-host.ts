@@ -150,12 +150,13 @@ export class ScriptHost implements TestedHost {
   }
 
   async close(): Promise<void> {
-    this.stack.ip.close();
+    this.stack.close();
+    this.wire.close();
   }
 
-  /** Slots that nobody holds: a script must leave as many as it found, once its host is closed. */
-  get freeSlots(): number {
-    return this.pool.freeSmall + this.pool.freeBig;
+  /** Slots that somebody holds: none, once the host is closed. */
+  get heldSlots(): number {
+    return POOL.smallSlots + POOL.bigSlots - this.pool.freeSmall - this.pool.freeBig;
   }
 
   private settle(): number {

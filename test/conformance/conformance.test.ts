@@ -2,6 +2,7 @@
  * The conformance cases on Millrace, in virtual time. `known-failing.txt` lists titles that fail and
  * should not; a listed case that passes fails the run, so the list can only shrink.
  */
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IpAddress } from "../../src/base/ip-address.js";
 import { ScriptHost } from "../../src/sim/script-host.js";
@@ -23,6 +24,7 @@ for (const [rfc, cases] of Object.entries(ALL_CASES)) {
       const host = new ScriptHost(peer);
       await runScript(script, host, peer, rfc);
       await host.close();
+      assert.equal(host.heldSlots, 0, "slots that nobody gave back");
     });
   }
 }

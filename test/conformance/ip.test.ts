@@ -1,4 +1,5 @@
 /** The conformance cases below TCP on Millrace, in virtual time. See conformance.test.ts. */
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IpAddress } from "../../src/base/ip-address.js";
 import { ScriptHost } from "../../src/sim/script-host.js";
@@ -17,6 +18,7 @@ for (const [subject, cases] of Object.entries(ALL_IP_CASES)) {
       const host = new ScriptHost(peer, IpAddress.parse(V6));
       await run(new World(host, [...MAC], V4, V6));
       await host.close();
+      assert.equal(host.heldSlots, 0, "slots that nobody gave back");
     });
   }
 }
