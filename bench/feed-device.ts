@@ -5,11 +5,17 @@
  * It stands for a NIC whose memory is the pool: reading a frame costs what reading fresh memory
  * costs, the descriptor is a take and a few column writes.
  */
+import { u8 } from "../src/base/bytes.js";
 import { Counters } from "../src/base/counters.js";
 import { NEVER } from "../src/base/time.js";
 import { DEVICE_COUNTERS, type Device } from "../src/nic/device.js";
 import { BATCH_FRAMES, type Batch } from "../src/ring/batch.js";
 import { HEADROOM_BYTES, NO_SLOT, type Pool } from "../src/ring/pool.js";
+import { L4_AT } from "./frames.js";
+
+/** Where frames lie in their slots: behind what a header or a small datagram of the stack writes. */
+const FRAME_OFFSET = 2 * HEADROOM_BYTES;
+const QUEUE_FRAMES = 4_096;
 
 /** Writes what differs from frame to frame. `at` is the frame's first byte. */
 export type Prepare = (bytes: Uint8Array, at: number) => void;
@@ -25,17 +31,25 @@ export class FeedDevice implements Device {
   readonly wakeFd = -1;
   /** Frames that `receive` may still hand out. */
   pending = 0;
+  /** Of the queued frames, how many one `receive` hands out. */
+  queuedPerTurn = 1;
   /** Frames that were transmitted. */
   transmitted = 0;
-  /** The last transmitted frame, copied when asked for. */
-  keepLast = false;
+  /** The last transmitted segment with one of these TCP flags is copied; 0: none. */
+  keepFlags = 0;
   last = new Uint8Array();
   private readonly pool: Pool;
   private frameBytes = 0;
   private prepare: Prepare | null = null;
+  /** Slots of the pool that nobody held when the device was made. */
+  readonly slotsAtStart: number;
+  private readonly queued = new Int32Array(QUEUE_FRAMES);
+  private queuedFrom = 0;
+  private queuedTo = 0;
 
   constructor(pool: Pool, capabilities = 0) {
     this.pool = pool;
+    this.slotsAtStart = pool.freeSmall + pool.freeBig;
     this.capabilities = capabilities;
   }
 
@@ -46,18 +60,37 @@ export class FeedDevice implements Device {
     this.prepare = prepare;
     const slots: number[] = [];
     for (let slot = pool.take(); slot !== NO_SLOT; slot = pool.take()) {
-      pool.bytes.set(frame, pool.base(slot) + HEADROOM_BYTES);
+      pool.bytes.set(frame, pool.base(slot) + FRAME_OFFSET);
       slots.push(slot);
     }
     for (const slot of slots.reverse()) pool.give(slot);
   }
 
-  receive(_nowUs: number, batch: Batch): void {
+  /** Puts a frame into a slot now; `receive` hands it out when its turn comes. */
+  queueFrame(frame: Uint8Array): void {
     const { pool } = this;
+    const slot = pool.take();
+    if (slot === NO_SLOT) throw new Error("feed: the pool is empty");
+    const at = pool.base(slot) + FRAME_OFFSET;
+    pool.bytes.set(frame, at);
+    pool.at[slot] = at;
+    pool.end[slot] = at + frame.length;
+    pool.flags[slot] = 0;
+    this.queued[this.queuedTo++] = slot;
+  }
+
+  receive(_nowUs: number, batch: Batch): void {
+    const { pool, queued } = this;
+    const to = Math.min(this.queuedTo, this.queuedFrom + this.queuedPerTurn);
+    while (this.queuedFrom < to) batch.put(queued[this.queuedFrom++]!);
+    if (this.queuedFrom === this.queuedTo) {
+      this.queuedFrom = 0;
+      this.queuedTo = 0;
+    }
     while (this.pending > 0 && batch.n < BATCH_FRAMES) {
       const slot = pool.take();
       if (slot === NO_SLOT) return;
-      const at = pool.base(slot) + HEADROOM_BYTES;
+      const at = pool.base(slot) + FRAME_OFFSET;
       pool.at[slot] = at;
       pool.end[slot] = at + this.frameBytes;
       pool.flags[slot] = 0;
@@ -71,11 +104,18 @@ export class FeedDevice implements Device {
     const { pool } = this;
     for (let i = 0; i < batch.n; i++) {
       const slot = batch.slots[i]!;
-      if (this.keepLast) this.last = pool.bytes.slice(pool.at[slot]!, pool.end[slot]!);
+      if (this.keepFlags !== 0) this.keep(slot);
       pool.give(slot);
     }
     this.transmitted += batch.n;
     return batch.n;
+  }
+
+  private keep(slot: number): void {
+    const { pool } = this;
+    const at = pool.at[slot]!;
+    if ((u8(pool.bytes, at + L4_AT + 13) & this.keepFlags) === 0) return;
+    this.last = pool.bytes.slice(at, pool.end[slot]!);
   }
 
   flush(): void {}

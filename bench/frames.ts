@@ -7,7 +7,8 @@ import * as tcp from "../src/wire/tcp.js";
 import * as udp from "../src/wire/udp.js";
 
 export const HOST = IpAddress.parse("10.0.0.1");
-export const FAR = IpAddress.parse("10.0.0.2");
+export const FAR_TEXT = "10.0.0.2";
+export const FAR: IpAddress = IpAddress.parse(FAR_TEXT);
 export const HOST_MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 export const FAR_MAC = Uint8Array.of(2, 0, 0, 0, 0, 2);
 export const IP_AT = ethernet.HEADER_BYTES;

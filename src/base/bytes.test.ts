@@ -35,7 +35,7 @@ test("put32 takes unsigned values too", () => {
 
 test("copies of every size, inside a buffer and between two, move exactly n bytes", () => {
   const from = Uint8Array.from({ length: 600 }, (_, i) => i * 7);
-  for (const n of [0, 1, 31, 32, 33, 191, 192, 193, 250]) {
+  for (const n of [0, 1, 7, 8, 9, 31, 32, 33, 63, 64, 65, 250]) {
     const inside = from.slice();
     copyWithin(inside, 300, 5, n);
     assert.deepEqual(inside.subarray(300, 300 + n), from.subarray(5, 5 + n));
@@ -44,6 +44,17 @@ test("copies of every size, inside a buffer and between two, move exactly n byte
     copy(other, 10, from, 5, n);
     assert.deepEqual(other.subarray(10, 10 + n), from.subarray(5, 5 + n));
     assert.equal(other[10 + n], 0xa5);
+  }
+});
+
+test("a whole array is copied to its place", () => {
+  for (const n of [8, 64, 300]) {
+    const from = Uint8Array.from({ length: n }, (_, i) => i + 1);
+    const to = new Uint8Array(400).fill(0xa5);
+    copy(to, 50, from, 0, n);
+    assert.deepEqual(to.subarray(50, 50 + n), from);
+    assert.equal(to[49], 0xa5);
+    assert.equal(to[50 + n], 0xa5);
   }
 });
 

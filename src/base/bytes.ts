@@ -47,8 +47,14 @@ export function put32(b: Bytes, at: number, value: number): void {
   b[at + 3] = value;
 }
 
-/** Below this many bytes a plain loop beats `copyWithin` and `set`. */
+/**
+ * Up to this many bytes a loop beats `copyWithin` and `set`, which take 25 to 30 ns to start.
+ * Measured: 16 bytes 16 ns by loop, 32 bytes 24, 64 bytes 41 to 65 (node 20.20, 2 shared cores,
+ * 2026-11).
+ */
 const LOOP_COPY_BYTES = 32;
+/** Up to this many bytes the loop beats making a view, which takes 45 ns and memory. */
+const LOOP_VIEW_BYTES = 64;
 
 /**
  * Hot path. Copies `n` bytes inside one buffer; the ranges may not overlap.
@@ -56,25 +62,39 @@ const LOOP_COPY_BYTES = 32;
  * Long copies go through `copyWithin`, which is a `memmove` without an allocation.
  */
 export function copyWithin(b: Bytes, to: number, from: number, n: number): void {
-  if (n <= LOOP_COPY_BYTES) {
-    for (let i = 0; i < n; i++) b[to + i] = b[from + i]!;
-  } else {
-    b.copyWithin(to, from, from + n);
-  }
+  if (n <= LOOP_COPY_BYTES) copyByLoop(b, to, b, from, n);
+  else b.copyWithin(to, from, from + n);
 }
 
 /**
- * Copies `n` bytes from one buffer to another. Short copies allocate nothing; long ones create one
- * view, which costs less than the loop (`subarray` takes 38 ns).
+ * Copies `n` bytes from one buffer to another. Short copies and those of a whole array allocate
+ * nothing; others create one view.
  */
 export function copy(to: Bytes, toAt: number, from: Bytes, fromAt: number, n: number): void {
-  if (to === from) {
-    copyWithin(to, toAt, fromAt, n);
-  } else if (n <= 192) {
-    for (let i = 0; i < n; i++) to[toAt + i] = from[fromAt + i]!;
-  } else {
-    to.set(from.subarray(fromAt, fromAt + n), toAt);
+  if (to === from) copyWithin(to, toAt, fromAt, n);
+  else if (n <= LOOP_COPY_BYTES) copyByLoop(to, toAt, from, fromAt, n);
+  else if (n === from.length && fromAt === 0) to.set(from, toAt);
+  else if (n <= LOOP_VIEW_BYTES) copyByLoop(to, toAt, from, fromAt, n);
+  else to.set(from.subarray(fromAt, fromAt + n), toAt);
+}
+
+/** Hot path. Eight at a time. Measured: half of a plain loop's time. */
+function copyByLoop(to: Bytes, toAt: number, from: Bytes, fromAt: number, n: number): void {
+  const eights = n & ~7;
+  let i = 0;
+  for (; i < eights; i += 8) {
+    const t = toAt + i;
+    const f = fromAt + i;
+    to[t] = from[f]!;
+    to[t + 1] = from[f + 1]!;
+    to[t + 2] = from[f + 2]!;
+    to[t + 3] = from[f + 3]!;
+    to[t + 4] = from[f + 4]!;
+    to[t + 5] = from[f + 5]!;
+    to[t + 6] = from[f + 6]!;
+    to[t + 7] = from[f + 7]!;
   }
+  for (; i < n; i++) to[toAt + i] = from[fromAt + i]!;
 }
 
 /** Whether `n` bytes at `a[aAt]` and `b[bAt]` are the same. */

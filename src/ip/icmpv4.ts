@@ -15,6 +15,7 @@ import * as ipv4 from "../wire/ipv4.js";
 import { IcmpLimit } from "./icmp-limit.js";
 import type { Ip } from "./ip.js";
 import { DestinationKind, type PacketInfo } from "./packet-info.js";
+import { type Path, PathKind } from "./path.js";
 import { plateauBelow } from "./path-mtu.js";
 import { DontFragment, SendOptions } from "./send-options.js";
 import type { PathError, Transport } from "./transport.js";
@@ -78,6 +79,12 @@ export class Icmpv4 implements Transport {
     return fold(this.ip.checksum.sum(at, end - at, 0)) === 0xffff;
   }
 
+  /** The path to `to`; null when there is none, or `to` is a network's broadcast address. */
+  private pathBack(from: IpAddress | null): Path | null {
+    const path = this.ip.resolve(this.to, from, 0);
+    return path === null || path.kind === PathKind.BROADCAST ? null : path;
+  }
+
   /** RFC 1122 §3.2.2.6. Requests to groups and broadcasts are ignored, as Linux does. */
   private answerEcho(slot: number, info: PacketInfo): void {
     const { pool } = this.ip;
@@ -87,7 +94,7 @@ export class Icmpv4 implements Transport {
     }
     this.from.setFrom(info.dst);
     this.to.setFrom(info.src);
-    const path = this.ip.resolve(this.to, this.from, 0);
+    const path = this.pathBack(this.from);
     if (path === null) {
       this.ip.drop(slot, Drop.NO_ROUTE);
       return;
@@ -148,7 +155,7 @@ export class Icmpv4 implements Transport {
       return;
     }
     this.from.read4(pool.bytes, at + ipv4.DST);
-    const path = this.ip.resolve(this.to, this.ip.isLocal(this.from) ? this.from : null, 0);
+    const path = this.pathBack(this.ip.isLocal(this.from) ? this.from : null);
     const answer = path === null ? NO_SLOT : pool.take();
     if (path === null || answer === NO_SLOT) return;
     const room = ERROR_PACKET_BYTES - ipv4.HEADER_BYTES - wire.HEADER_BYTES;

@@ -87,6 +87,11 @@ export class CaptureRecorder {
     if (this.writer.pendingBytes > 0 && nowUs - this.writtenAtUs >= MAX_WAIT_US) this.write(nowUs);
   }
 
+  /** Writes all that was recorded so far, for somebody who reads the file meanwhile. */
+  writeNow(): void {
+    if (this.writer.pendingBytes > 0) this.write(this.lastUs);
+  }
+
   /** Writes the counts and whatever waits, ready or not. */
   close(): void {
     this.stamp(this.lastUs);

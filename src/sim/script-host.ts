@@ -14,6 +14,7 @@ import { HEADROOM_BYTES, Pool, PoolMemory } from "../ring/pool.js";
 import { Family, type OptionName } from "../socket/linux-options.js";
 import { Stack } from "../socket/stack.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
+import type { UdpSocket } from "../socket/udp-socket.js";
 import * as ethernet from "../wire/ethernet.js";
 import { patternByte, type ScriptEnd } from "./script-segment.js";
 import type { ScriptedPeerOptions, TestedHost } from "./scripted-peer.js";
@@ -55,9 +56,13 @@ const READINESS: readonly (readonly [name: string, bit: number])[] = [
   ["RDHUP", 0x2000],
 ];
 
+/** The host's address beside the peer's, which ends in 2. */
+const hostAddress = (peer: IpAddress): string => peer.toString().replace(/2$/, "1");
+
 /** The program's end of one of a script's connections. */
 interface Connection {
   socket: TcpSocket | null;
+  udp: UdpSocket | null;
   sent: number;
   received: number;
 }
@@ -66,6 +71,7 @@ export class ScriptHost implements TestedHost {
   readonly mac: Uint8Array;
   readonly address: IpAddress;
   readonly port = 8080;
+  readonly keepsWindow = true;
   readonly toleranceUs = 1_500;
   readonly stack: Stack;
   private readonly pool: Pool;
@@ -76,9 +82,10 @@ export class ScriptHost implements TestedHost {
   private readonly pendingOptions: [name: string, value: number][] = [];
   private listener: TcpSocket | null = null;
   private readonly connections = new Map<number, Connection>();
-  private current: Connection = { socket: null, sent: 0, received: 0 };
+  private current: Connection = { socket: null, udp: null, sent: 0, received: 0 };
 
-  constructor(peer: ScriptedPeerOptions) {
+  /** `second` is the peer's address of the other family, for tests of IP itself. */
+  constructor(peer: ScriptedPeerOptions, second: IpAddress | null = null) {
     this.pool = new Pool(new PoolMemory(new Arena(PoolMemory.sizeBytes(POOL)), POOL));
     const link = simLink(this.pool, this.pool, { capabilities: 0, macB: peer.mac });
     this.mac = link.a.mac;
@@ -86,10 +93,14 @@ export class ScriptHost implements TestedHost {
     this.stack = new Stack({ pool: this.pool, seed: 1 });
     const { ip } = this.stack;
     const { mac, address } = peer;
-    this.address = IpAddress.parse(address.toString().replace(/2$/, "1"));
-    const addresses = [`${this.address}/${address.isV4 ? 24 : 64}`];
-    const iface = ip.addInterface(link.a, { addresses });
-    ip.neighbours.addPermanent(iface, address, ethernet.high(mac, 0), ethernet.low(mac, 0));
+    this.address = IpAddress.parse(hostAddress(address));
+    const peers = second === null ? [address] : [address, second];
+    const iface = ip.addInterface(link.a, {
+      addresses: peers.map((one) => `${hostAddress(one)}/${one.isV4 ? 24 : 64}`),
+    });
+    for (const one of peers) {
+      ip.neighbours.addPermanent(iface, one, ethernet.high(mac, 0), ethernet.low(mac, 0));
+    }
     this.simulation.add(this.stack);
     this.settle();
     this.frames.length = 0; // announcements of a new host are no business of a script
@@ -131,7 +142,7 @@ export class ScriptHost implements TestedHost {
     connection: number,
   ): Promise<string> {
     const known = this.connections.get(connection);
-    this.current = known ?? { socket: null, sent: 0, received: 0 };
+    this.current = known ?? { socket: null, udp: null, sent: 0, received: 0 };
     this.connections.set(connection, this.current);
     const result = this.perform(name, args, peer);
     this.settle();
@@ -139,12 +150,13 @@ export class ScriptHost implements TestedHost {
   }
 
   async close(): Promise<void> {
-    this.stack.ip.close();
+    this.stack.close();
+    this.wire.close();
   }
 
-  /** Slots that nobody holds: a script must leave as many as it found, once its host is closed. */
-  get freeSlots(): number {
-    return this.pool.freeSmall + this.pool.freeBig;
+  /** Slots that somebody holds: none, once the host is closed. */
+  get heldSlots(): number {
+    return POOL.smallSlots + POOL.bigSlots - this.pool.freeSmall - this.pool.freeBig;
   }
 
   private settle(): number {
@@ -174,7 +186,13 @@ export class ScriptHost implements TestedHost {
         return this.current.socket.connect(peer.address, peer.port);
       case "set":
         return this.set(args[0]!, Number(args[1]));
+      case "udp_bind": {
+        const address = IpAddress.parse(args[0]!);
+        this.current.udp = this.stack.udpSocket(address.isV4 ? Family.INET : Family.INET6);
+        return this.current.udp.bind(address, Number(args[1]));
+      }
       default:
+        if (name.startsWith("udp_")) return performOnUdp(this.current.udp!, name, args);
         return this.performOnSocket(this.current.socket!, name, args);
     }
   }
@@ -259,6 +277,31 @@ export class ScriptHost implements TestedHost {
     this.pendingOptions.push([name, value]);
     return 0;
   }
+}
+
+function performOnUdp(socket: UdpSocket, name: string, args: readonly string[]): number {
+  const pattern = (n: number): Uint8Array =>
+    Uint8Array.from({ length: n }, (_, i) => patternByte(i));
+  switch (name) {
+    case "udp_connect":
+      return socket.connect(IpAddress.parse(args[0]!), Number(args[1]));
+    case "udp_send":
+      return socket.send(pattern(Number(args[0])));
+    case "udp_sendto": {
+      const n = Number(args[2]);
+      return socket.send(pattern(n), 0, n, IpAddress.parse(args[0]!), Number(args[1]));
+    }
+    case "udp_recv":
+      return socket.receive(new Uint8Array(Number(args[0])));
+  }
+  const group = IpAddress.parse(args[0]!);
+  const ifIndex = socket.stack.ip.interfaces.at(-1)!.index;
+  if (name === "udp_join") return socket.joinGroup(group, ifIndex);
+  if (name === "udp_leave") return socket.leaveGroup(group, ifIndex);
+  const source = IpAddress.parse(args[1]!);
+  if (name === "udp_join_source") return socket.joinSource(group, source, ifIndex);
+  if (name === "udp_leave_source") return socket.leaveSource(group, source, ifIndex);
+  throw new TypeError(`script: there is no call ${name}`);
 }
 
 function readinessNames(bits: number): string {

@@ -33,8 +33,7 @@
  * port; `sport=N`, from another port. Expected: `rawseq=N`, the sequence number itself; `anyack`, an
  * ACK bit and number beside a RST do not matter.
  *
- * Every script also fails when the host takes back window that it has offered (RFC 9293 §3.8.6,
- * SHLD-14).
+ * A script also fails when Millrace takes back window that it has offered (RFC 9293 §3.8.6, SHLD-14).
  */
 import { US_PER_S } from "../base/time.js";
 

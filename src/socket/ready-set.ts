@@ -28,6 +28,11 @@ export abstract class Watchable {
   /** Readiness bits as poll(2) gives them. */
   abstract readiness(): number;
 
+  /** Hot path. Whether any set watches; loads what {@link markChanged} will need. */
+  get hasWatches(): boolean {
+    return this.firstWatch?.isArmed === true;
+  }
+
   /** Hot path. The stack noticed that readiness may have changed. */
   markChanged(): void {
     for (let w = this.firstWatch; w !== null; w = w.nextOfSocket) w.set.queue(w);

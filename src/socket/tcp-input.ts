@@ -2,9 +2,9 @@
  * From IP to TCP: checks a segment, finds its connection or listener, hands it to the engine.
  *
  * A batch is worked in phases, so that with many connections the memory misses of its segments
- * overlap: `receive` checks the header, hashes the flow and touches its bucket; `drain` then finds
- * every row and touches it; then the segments are processed in their order. The columns between
- * the phases are reused for ever.
+ * overlap: `receive` checks the segment, hashes the flow and touches its bucket; `drain` touches the
+ * keys and rows that the buckets name, then finds every row and touches its socket; then the
+ * segments are processed in their order. The columns between the phases are reused for ever.
  *
  * Processing a segment may end one flow and begin another, so what was found before is looked up
  * again once a flow has ended since, and a segment that had no flow is looked up when its turn comes.
@@ -22,6 +22,8 @@ import type { Seq } from "../tcp/seq.js";
 import { ROW_INT32S } from "../tcp/tcb-row.js";
 import type { Tcp } from "../tcp/tcp.js";
 import { Drop } from "../wire/drop.js";
+import * as ipv4 from "../wire/ipv4.js";
+import * as ipv6 from "../wire/ipv6.js";
 import * as pseudo from "../wire/pseudo-header.js";
 import * as wire from "../wire/tcp.js";
 import type { TcpHostSide } from "./tcp-host.js";
@@ -31,13 +33,15 @@ import { MIN_TTL_SHIFT, type TcpRows } from "./tcp-rows.js";
 export const TCP_PROTOCOL = 6;
 const CAPACITY = 256;
 const CHECKSUM_KNOWN = FrameFlags.CHECKSUM_VALID | FrameFlags.CHECKSUM_PARTIAL;
-/** Words of a row in other cache lines than its first: loss recovery's and the engine's parts. */
-const SECOND_LINE = 16;
-const ENGINE_LINE = 64;
+/** Words of a row in the cache lines that a data segment needs: see tcb.ts. */
+const RECEIVE_LINE = 64;
+const QUEUES_LINE = 80;
+const TIMES_LINE = 128;
 
 /** What the input needs of the stack. */
 export interface TcpInputParts {
   readonly pool: Pool;
+  readonly view: DataView;
   readonly flows: FlowTable;
   readonly ports: TcpPorts;
   readonly tcp: Tcp;
@@ -47,87 +51,90 @@ export interface TcpInputParts {
   readonly rows: TcpRows;
   /** For the number of flows that have ended. */
   readonly host: TcpHostSide;
+  /** Loads what is read of a socket when its readiness changes. */
+  touchSocket(id: number): number;
 }
 
 export class TcpInput implements Transport {
   private readonly p: TcpInputParts;
   private readonly pool: Pool;
+  private readonly view: DataView;
   private readonly info = new SegmentInfo();
   private n = 0;
   private readonly slots = new Int32Array(CAPACITY);
   private readonly hashes = new Int32Array(CAPACITY);
   private readonly ports = new Int32Array(CAPACITY);
   private readonly rows = new Int32Array(CAPACITY);
-  /** Per segment: local w0..w3, remote w0..w3. */
-  private readonly addresses = new Int32Array(CAPACITY * 8);
-  /** TTL, TOS, interface, frame flags. */
-  private readonly marks = new Int32Array(CAPACITY * 4);
+  /** TTL in bits 0 to 7, TOS in 8 to 15, interface above. */
+  private readonly marks = new Int32Array(CAPACITY);
   /** Keeps the touching loads from being left out. */
   touched = 0;
 
   constructor(parts: TcpInputParts) {
     this.p = parts;
     this.pool = parts.pool;
+    this.view = parts.view;
   }
 
   /** Hot path. Takes the slot; it is processed by the next {@link drain}. */
   receive(slot: number, info: PacketInfo): void {
-    const b = this.pool.bytes;
-    const reason = wire.check(b, info.l4At, info.end);
+    const { pool, view } = this;
+    const at = info.l4At;
+    const reason = this.check(info);
     if (reason !== Drop.NONE) {
       this.p.drop(slot, reason);
       return;
     }
-    if (info.dstKind !== DestinationKind.UNICAST) {
-      this.p.drop(slot, Drop.TCP_NOT_UNICAST);
-      return;
-    }
     if (this.n === CAPACITY) this.drain(info.nowUs);
     const n = this.n;
-    const ports = packPorts(wire.dstPort(b, info.l4At), wire.srcPort(b, info.l4At));
+    const portWord = view.getInt32(at);
+    const ports = packPorts(portWord & 0xffff, portWord >>> 16);
     const hash = this.p.flows.hash(info.dst, info.src, ports, TCP_PROTOCOL);
     this.touched ^= this.p.flows.touch(hash);
     this.slots[n] = slot;
     this.hashes[n] = hash;
     this.ports[n] = ports;
-    this.store(n, info);
+    this.marks[n] = info.ttl | (info.tos << 8) | (info.ifIndex << 16);
+    pool.l3At[slot] = info.l3At;
     this.n = (n + 1) | 0;
   }
 
-  private store(n: number, info: PacketInfo): void {
-    const a = this.addresses;
-    const at = n << 3;
-    a[at] = info.dst.w0;
-    a[at + 1] = info.dst.w1;
-    a[at + 2] = info.dst.w2;
-    a[at + 3] = info.dst.w3;
-    a[at + 4] = info.src.w0;
-    a[at + 5] = info.src.w1;
-    a[at + 6] = info.src.w2;
-    a[at + 7] = info.src.w3;
-    const m = n << 2;
-    this.marks[m] = info.ttl;
-    this.marks[m + 1] = info.tos;
-    this.marks[m + 2] = info.ifIndex;
-    this.marks[m + 3] = info.flags;
+  /** Hot path. Whether it is a segment, intact, and for us alone. */
+  private check(info: PacketInfo): Drop {
+    const { pool } = this;
+    const at = info.l4At;
+    const reason = wire.check(pool.bytes, at, info.end);
+    if (reason !== Drop.NONE) return reason;
+    if (info.dstKind !== DestinationKind.UNICAST) return Drop.TCP_NOT_UNICAST;
+    if ((info.flags & CHECKSUM_KNOWN) !== 0) return Drop.NONE;
+    const n = (info.end - at) | 0;
+    const seed = pseudo.sum(info.src, info.dst, TCP_PROTOCOL, n);
+    return fold(this.p.checksum.sum(at, n, seed)) === 0xffff ? Drop.NONE : Drop.TCP_BAD_CHECKSUM;
   }
 
+  /** Hot path. What the engine is told besides the segment, read again from its headers. */
   private load(n: number): void {
-    const a = this.addresses;
-    const at = n << 3;
-    const info = this.info;
-    info.local.set(a[at]!, a[at + 1]!, a[at + 2]!, a[at + 3]!);
-    info.remote.set(a[at + 4]!, a[at + 5]!, a[at + 6]!, a[at + 7]!);
-    const m = n << 2;
-    info.ttl = this.marks[m]!;
-    info.tos = this.marks[m + 1]!;
-    info.ifIndex = this.marks[m + 2]!;
+    const { view, info } = this;
+    const at = this.pool.l3At[this.slots[n]!]!;
+    if (view.getUint8(at) >>> 4 === 4) {
+      info.remote.set(0, 0, 0xffff, view.getInt32(at + ipv4.SRC));
+      info.local.set(0, 0, 0xffff, view.getInt32(at + ipv4.DST));
+    } else {
+      info.remote.read6(this.pool.bytes, at + ipv6.SRC);
+      info.local.read6(this.pool.bytes, at + ipv6.DST);
+    }
+    const mark = this.marks[n]!;
+    info.ttl = mark & 0xff;
+    info.tos = (mark >>> 8) & 0xff;
+    info.ifIndex = mark >>> 16;
   }
 
   /** Hot path. Processes what was received; returns how many segments that was. */
   drain(nowUs: number): number {
     const n = this.n;
     if (n === 0) return 0;
+    this.touchRows(n);
+    this.p.tcp.batchArrives();
     this.findRows(n);
     const host = this.p.host;
     const ended = host.endedFlows;
@@ -136,48 +143,59 @@ export class TcpInput implements Transport {
     return n;
   }
 
-  private findRows(n: number): void {
-    const flows = this.p.flows;
-    const rowsMemory = this.p.tcp.tcb.i;
-    const info = this.info;
-    for (let i = 0; i < n; i++) {
-      this.load(i);
-      const row = flows.findHashed(
-        this.hashes[i]!,
-        info.local,
-        info.remote,
-        this.ports[i]!,
-        TCP_PROTOCOL,
-      );
-      this.rows[i] = row;
+  /**
+   * Hot path. Loads what the rows that the hashes point at will need, before any of it is needed:
+   * a short loop, so that the loads of many segments are under way at once.
+   */
+  private touchRows(n: number): void {
+    const { flows, tcp } = this.p;
+    const i = tcp.tcb.i;
+    let touched = 0;
+    for (let k = 0; k < n; k++) {
+      const row = flows.candidate(this.hashes[k]!);
       if (row === NO_ROW) continue;
       const at = row * ROW_INT32S;
-      this.touched ^=
-        rowsMemory[at]! ^ rowsMemory[at + SECOND_LINE]! ^ rowsMemory[at + ENGINE_LINE]!;
+      touched ^= i[at]! ^ i[at + RECEIVE_LINE]! ^ i[at + QUEUES_LINE]! ^ i[at + TIMES_LINE]!;
+      touched ^= flows.touchKey(row) ^ tcp.touchStats(row);
+    }
+    this.touched ^= touched;
+  }
+
+  /** Hot path. */
+  private findRows(n: number): void {
+    const { flows, tcp } = this.p;
+    const c = tcp.tcb;
+    const info = this.info;
+    for (let k = 0; k < n; k++) {
+      this.load(k);
+      const ports = this.ports[k]!;
+      const hash = this.hashes[k]!;
+      const row = flows.findHashed(hash, info.local, info.remote, ports, TCP_PROTOCOL);
+      this.rows[k] = row;
+      if (row !== NO_ROW) this.touched ^= this.p.touchSocket(c.select(row).socket);
     }
   }
 
-  private process(i: number, rowsAreValid: boolean, nowUs: number): void {
-    this.load(i);
-    const slot = this.slots[i]!;
-    const info = this.info;
-    if (!this.isIntact(slot, this.marks[(i << 2) + 3]!)) {
-      this.p.drop(slot, Drop.TCP_BAD_CHECKSUM);
-      return;
-    }
-    const { flows, tcp } = this.p;
-    const hash = this.hashes[i]!;
-    const ports = this.ports[i]!;
-    let row = rowsAreValid ? this.rows[i]! : NO_ROW;
-    if (row === NO_ROW) {
-      row = flows.findHashed(hash, info.local, info.remote, ports, TCP_PROTOCOL);
-    }
-    if (row === NO_ROW) {
-      row = this.p.ports.findListener(info.local, ports >>> 16, info.ifIndex, hash);
-    }
-    if (row === NO_ROW) tcp.segmentUnmatched(slot, info, nowUs);
-    else if (this.isTooFar(row)) this.p.drop(slot, Drop.IP_TTL_TOO_LOW);
-    else tcp.segmentArrives(row, slot, info, nowUs);
+  /** Hot path. */
+  private process(k: number, rowsAreValid: boolean, nowUs: number): void {
+    this.load(k);
+    const slot = this.slots[k]!;
+    const { tcp, rows } = this.p;
+    let row = rowsAreValid ? this.rows[k]! : NO_ROW;
+    if (row === NO_ROW) row = this.findAgain(k);
+    if (row === NO_ROW) tcp.segmentUnmatched(slot, this.info, nowUs);
+    else if (rows.hasMinTtl && this.isTooFar(row)) this.p.drop(slot, Drop.IP_TTL_TOO_LOW);
+    else tcp.segmentArrives(row, slot, this.info, nowUs);
+  }
+
+  /** The connection or listener of a segment that had no connection when the batch began. */
+  private findAgain(k: number): number {
+    const { flows, ports } = this.p;
+    const { local, remote, ifIndex } = this.info;
+    const hash = this.hashes[k]!;
+    const portWord = this.ports[k]!;
+    const row = flows.findHashed(hash, local, remote, portWord, TCP_PROTOCOL);
+    return row === NO_ROW ? ports.findListener(local, portWord >>> 16, ifIndex, hash) : row;
   }
 
   /** IP_MINTTL, IPV6_MINHOPCOUNT (RFC 5082). */
@@ -185,14 +203,6 @@ export class TcpInput implements Transport {
     const rows = this.p.rows;
     const settings = this.info.remote.isV4 ? rows.ip4[row]! : rows.ip6[row]!;
     return this.info.ttl < settings >>> MIN_TTL_SHIFT;
-  }
-
-  private isIntact(slot: number, flags: number): boolean {
-    if ((flags & CHECKSUM_KNOWN) !== 0) return true;
-    const at = this.pool.l4At[slot]!;
-    const n = (this.pool.end[slot]! - at) | 0;
-    const seed = pseudo.sum(this.info.remote, this.info.local, TCP_PROTOCOL, n);
-    return fold(this.p.checksum.sum(at, n, seed)) === 0xffff;
   }
 
   /** A "too big" counts only when it quotes a segment in flight. */

@@ -19,7 +19,7 @@ import {
   TcpLevelOption,
 } from "./linux-options.js";
 import { TCP_PROTOCOL } from "./tcp-input.js";
-import { MIN_TTL_SHIFT, PMTU_SHIFT, RowFlags } from "./tcp-rows.js";
+import { MIN_TTL_SHIFT, PMTU_SHIFT, RowFlags, type TcpRows } from "./tcp-rows.js";
 import type { TcpSocket } from "./tcp-socket.js";
 
 const DEFAULT_TTL = 64;
@@ -213,7 +213,7 @@ function setIp(s: TcpSocket, option: number, value: number): number {
     case IpOption.IP_TTL:
       return setTtl(s.stack.tcpRows.ip4, s.row, value, 1);
     case IpOption.IP_MINTTL:
-      return setMinTtl(s.stack.tcpRows.ip4, s.row, value);
+      return setMinTtl(s.stack.tcpRows, s.stack.tcpRows.ip4, s.row, value);
     case IpOption.IP_MTU_DISCOVER:
       return setPmtu(s.stack.tcpRows.ip4, s.row, value);
     case IpOption.IP_TRANSPARENT:
@@ -274,7 +274,7 @@ function setIpv6(s: TcpSocket, option: number, value: number): number {
     case Ipv6Option.IPV6_UNICAST_HOPS:
       return setTtl(s.stack.tcpRows.ip6, s.row, value, 0);
     case Ipv6Option.IPV6_MINHOPCOUNT:
-      return setMinTtl(s.stack.tcpRows.ip6, s.row, value);
+      return setMinTtl(s.stack.tcpRows, s.stack.tcpRows.ip6, s.row, value);
     case Ipv6Option.IPV6_MTU_DISCOVER:
       return setPmtu(s.stack.tcpRows.ip6, s.row, value);
     case Ipv6Option.IPV6_JOIN_GROUP:
@@ -317,9 +317,10 @@ function setTtl(column: Int32Array, row: number, value: number, least: number): 
   return 0;
 }
 
-function setMinTtl(column: Int32Array, row: number, value: number): number {
+function setMinTtl(rows: TcpRows, column: Int32Array, row: number, value: number): number {
   if (value < 0 || value > 0xff) return -EINVAL;
   column[row] = (column[row]! & 0x00ffffff) | (value << MIN_TTL_SHIFT);
+  if (value > 0) rows.hasMinTtl = true;
   return 0;
 }
 

@@ -2,6 +2,7 @@
  * What the socket layer knows of each TCP row: columns indexed by row number, beside the engine's
  * own. They grow with the rows.
  */
+import { grown } from "../base/growth.js";
 
 /** Bits of `flags`. */
 export const RowFlags = {
@@ -56,6 +57,8 @@ export class TcpRows {
   ip4: Int32Array;
   /** The same for IPv6: IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MINHOPCOUNT. */
   ip6: Int32Array;
+  /** Whether any row was ever given a least TTL: input looks at it before it looks at a row's. */
+  hasMinTtl = false;
   private capacity: number;
 
   constructor(capacity = 64) {
@@ -74,7 +77,7 @@ export class TcpRows {
   /** Makes room for `row`; amortised. */
   ensure(row: number): void {
     if (row < this.capacity) return;
-    const capacity = Math.max(row + 1, this.capacity * 2);
+    const capacity = grown(this.capacity, row + 1);
     const widen = (from: Int32Array): Int32Array => {
       const to = new Int32Array(capacity);
       to.set(from);

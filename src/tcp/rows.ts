@@ -10,6 +10,7 @@
  * Forbidden: releasing a row that a socket still holds (its user must see the error first), and
  * ending a row without `endConnection` (slots, records or the tuple would leak).
  */
+import { grown } from "../base/growth.js";
 import { NEVER } from "../base/time.js";
 import type { TcpCore } from "./core.js";
 import { STATS } from "./core.js";
@@ -25,7 +26,7 @@ import { ROW_INT32S } from "./tcb-row.js";
 export function createRow(t: TcpCore): number {
   if (t.freeRow < 0) {
     if (t.rows === t.capacityRows) return -1;
-    t.grow(Math.min(t.capacityRows, t.rows * 2));
+    t.grow(Math.min(t.capacityRows, grown(t.rows)));
   }
   const row = t.freeRow;
   const c = t.c.select(row);
@@ -54,8 +55,10 @@ export function createRow(t: TcpCore): number {
   return row;
 }
 
-function resetLists(t: TcpCore): void {
+/** The selected row holds nothing. */
+export function resetLists(t: TcpCore): void {
   const c = t.c;
+  c.rcvQueuedBytes = 0;
   c.listener = -1;
   c.rcvHead = -1;
   c.rcvTail = -1;

@@ -16,10 +16,11 @@ import type { DropName } from "../wire/drop.js";
 import { segmentArrives, unmatchedArrives } from "./arrives.js";
 import { abortRow, closeRow, shutdownRow } from "./close.js";
 import { connectRow } from "./connect.js";
-import { TcpCore } from "./core.js";
+import { STATS, Stat, TcpCore } from "./core.js";
 import { infoOf } from "./info.js";
 import { listenRow, setBacklog } from "./listen.js";
 import { takeAccepted } from "./listener-queues.js";
+import { measure, Pressure, pruneOutOfOrder } from "./memory.js";
 import { outputPass } from "./output.js";
 import { followPathMtu, isInFlight, takeIcmpError } from "./path-mtu.js";
 import { readinessOf } from "./ready.js";
@@ -184,6 +185,14 @@ export class Tcp {
   }
 
   /**
+   * Hot path. Segments are about to arrive, whose slots are taken already: once a batch. What the
+   * pool has left then is what counts.
+   */
+  batchArrives(): void {
+    measure(this.t);
+  }
+
+  /**
    * Hot path. A segment for a row; takes the slot. Preconditions: `tcp.check` of wire/ passed on
    * `l4At[slot]` to `end[slot]`, and the checksum is right.
    */
@@ -192,6 +201,11 @@ export class Tcp {
     t.setTime(nowUs);
     t.c.select(row);
     segmentArrives(t, slot, info);
+  }
+
+  /** Hot path. Loads a row's statistics, which every segment counts in; for touching ahead. */
+  touchStats(row: number): number {
+    return this.t.stats[row * STATS + Stat.BYTES_RECEIVED]!;
   }
 
   /** A segment for which there is no row (RFC 9293 §3.10.7.1); takes the slot. As above. */
@@ -213,6 +227,8 @@ export class Tcp {
     const t = this.t;
     t.setTime(nowUs);
     const c = t.c;
+    measure(t);
+    if (t.pressure >= Pressure.CRITICAL) pruneOutOfOrder(t);
     // Output may list the row again (an empty pool): that is for the next turn.
     const n = t.pendingCount;
     const rows = t.pendingRows;

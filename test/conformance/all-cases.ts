@@ -14,10 +14,17 @@ import { RFC8985 } from "./cases/rfc8985.js";
 import { RFC9293 } from "./cases/rfc9293.js";
 import { RFC9293_CALLS } from "./cases/rfc9293-calls.js";
 import { RFC9293_HEADERS } from "./cases/rfc9293-headers.js";
+import { RFC9293_RECEIVER } from "./cases/rfc9293-receiver.js";
 import { RFC9293_STATES } from "./cases/rfc9293-states.js";
 
 export const ALL_CASES: Readonly<Record<string, readonly ConformanceCase[]>> = {
-  "RFC 9293": [...RFC9293, ...RFC9293_HEADERS, ...RFC9293_STATES, ...RFC9293_CALLS],
+  "RFC 9293": [
+    ...RFC9293,
+    ...RFC9293_HEADERS,
+    ...RFC9293_STATES,
+    ...RFC9293_CALLS,
+    ...RFC9293_RECEIVER,
+  ],
   "RFC 1122": RFC1122,
   "RFC 2018": RFC2018,
   "RFC 3168": RFC3168,

@@ -11,7 +11,7 @@ import { enterNamespace } from "../support/namespace.js";
 
 await enterNamespace(import.meta.url, "ip", "python3");
 
-const CONCURRENCY = 10;
+const CONCURRENCY = 8;
 /** A case is about real time, and this machine may be busy: only one that fails again fails. */
 const ATTEMPTS = 3;
 /** Part of the titles to run, for work on cases. */
@@ -46,7 +46,7 @@ async function runOnLinux(
   n++;
   const peer = linuxPeer(n, family);
   const host = await LinuxTestedHost.start(n, peer);
-  host.toleranceUs *= attempt;
+  host.toleranceUs *= attempt * attempt;
   try {
     await runScript(script, host, peer, rfc);
   } finally {

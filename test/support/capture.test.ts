@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { finish, sum } from "../../src/base/checksum.js";
 import { openTap } from "../../src/nic/tap.js";
-import { assertCleanCapture, Capture, packets } from "./capture.js";
-import { enterNamespace, ip } from "./namespace.js";
+import { assertCleanCapture, Capture, fieldOf, packets } from "./capture.js";
+import { enterNamespace, ip, NEEDS_ROOT } from "./namespace.js";
 import { arpRequest, bytesOf, icmpEcho, ipv4, newPool, RawHost, u16 } from "./raw-frames.js";
 
 await enterNamespace(import.meta.url, "tcpdump", "tshark");
@@ -19,12 +20,12 @@ async function captureOf(t: TestContext, makeFrames: (mac: Uint8Array) => Uint8A
   const folder = mkdtempSync(join(tmpdir(), "millrace-capture-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const pool = newPool();
-  const device = openTap(pool, { name: "cap0", offload: false });
+  const device = openTap(pool, { name: "cap%d", offload: false });
   t.after(() => device.close());
-  ip("addr", "add", "10.77.0.1/24", "dev", "cap0");
+  ip("addr", "add", "10.77.0.1/24", "dev", device.name);
   const host = new RawHost(pool, device);
-  const file = join(folder, "cap0.pcap");
-  const capture = await Capture.start("cap0", file);
+  const file = join(folder, "capture.pcap");
+  const capture = await Capture.start(device.name, file);
   for (const frame of makeFrames(device.mac)) host.send(frame);
   await capture.stop();
   return file;
@@ -44,13 +45,17 @@ const udp = (mac: Uint8Array, checksum: number) => {
   return ipv4(bytesOf(2, 0, 0, 0, 0, 1), mac, 17, OURS, KERNEL, datagram);
 };
 
-test("good packets are clean, opaque payloads on known ports included", async (t) => {
+test("good packets are clean, opaque payloads on known ports included", {
+  skip: NEEDS_ROOT,
+}, async (t) => {
   const file = await captureOf(t, (mac) => [arpRequest(mac, OURS, KERNEL), echo(mac), udp(mac, 0)]);
   assertCleanCapture(file);
   assert.equal(packets(file, "icmp.type == 8").length, 1);
 });
 
-test("a bad IP, ICMP or UDP checksum and a packet cut short are each found", async (t) => {
+test("a bad IP, ICMP or UDP checksum and a packet cut short are each found", {
+  skip: NEEDS_ROOT,
+}, async (t) => {
   const wrong: [string, (mac: Uint8Array) => Uint8Array][] = [
     ["IP checksum", (mac) => spoil(echo(mac), 24)],
     ["ICMP checksum", (mac) => spoil(echo(mac), 36)],
@@ -65,7 +70,25 @@ test("a bad IP, ICMP or UDP checksum and a packet cut short are each found", asy
   }
 });
 
-test("a capture that is missing or empty is no evidence", async (t) => {
+/** A port unreachable error from `OURS` that quotes a datagram whose checksum nobody has made. */
+const unreachable = (mac: Uint8Array) => {
+  const datagram = udp(mac, 0x1234).subarray(14);
+  const error = bytesOf(3, 3, u16(0), 0, 0, 0, 0, datagram);
+  error.set(u16(finish(sum(error, 0, error.length, 0))), 2);
+  return ipv4(bytesOf(2, 0, 0, 0, 0, 1), mac, 1, OURS, KERNEL, error);
+};
+
+test("what an ICMP error quotes may have an unmade checksum; its own must be right", {
+  skip: NEEDS_ROOT,
+}, async (t) => {
+  const file = await captureOf(t, (mac) => [echo(mac), unreachable(mac)]);
+  assertCleanCapture(file);
+  assert.deepEqual(fieldOf(file, "icmp.type", "icmp"), ["8", "3"]);
+  const spoilt = await captureOf(t, (mac) => [echo(mac), spoil(unreachable(mac), 36)]);
+  assert.throws(() => assertCleanCapture(spoilt), /malformed or bad checksum:\n +2 /);
+});
+
+test("a capture that is missing or empty is no evidence", { skip: NEEDS_ROOT }, async (t) => {
   assert.throws(() => assertCleanCapture("/nonexistent.pcap"), /tshark cannot read/);
   const file = await captureOf(t, () => []);
   // The kernel's own first frames (multicast joins) may be there.

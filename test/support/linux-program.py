@@ -12,7 +12,7 @@ import struct
 import sys
 import termios
 
-ADDRESS, HOST_PORT = sys.argv[1], int(sys.argv[2])
+ADDRESS, HOST_PORT, DEVICE = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 FAMILY = socket.AF_INET6 if ":" in ADDRESS else socket.AF_INET
 
 
@@ -173,7 +173,80 @@ def get_option(args):
     return connection.sock.getsockopt(*OPTIONS[args[0]])
 
 
+def udp_bind(args):
+    """A datagram socket of the address's family."""
+    family = socket.AF_INET6 if ":" in args[0] else socket.AF_INET
+    connection.sock = socket.socket(family, socket.SOCK_DGRAM)
+    connection.sock.setblocking(False)
+    # Other cases run beside this one, on devices of their own.
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, DEVICE.encode())
+    connection.sock.bind((args[0], int(args[1])))
+    return 0
+
+
+def udp_connect(args):
+    connection.sock.connect((args[0], int(args[1])))
+    return 0
+
+
+def udp_send(args):
+    return connection.sock.send(pattern(0, int(args[0])))
+
+
+def udp_sendto(args):
+    return connection.sock.sendto(pattern(0, int(args[2])), (args[0], int(args[1])))
+
+
+def udp_recv(args):
+    return len(connection.sock.recv(int(args[0])))
+
+
+def membership(group):
+    if ":" in group:
+        index = socket.if_nametoindex(DEVICE)
+        return socket.IPPROTO_IPV6, socket.inet_pton(socket.AF_INET6, group) + struct.pack("I", index)
+    index = struct.pack("4s4si", socket.inet_aton(group), bytes(4), socket.if_nametoindex(DEVICE))
+    return socket.IPPROTO_IP, index
+
+
+def udp_join(args):
+    level, request = membership(args[0])
+    connection.sock.setsockopt(level, 35 if level == 0 else 20, request)
+    return 0
+
+
+def udp_leave(args):
+    level, request = membership(args[0])
+    connection.sock.setsockopt(level, 36 if level == 0 else 21, request)
+    return 0
+
+
+def source_request(args):
+    """struct ip_mreq_source: group, interface, source."""
+    interface = socket.inet_aton(ADDRESS)
+    return socket.inet_aton(args[0]) + interface + socket.inet_aton(args[1])
+
+
+def udp_join_source(args):
+    connection.sock.setsockopt(socket.IPPROTO_IP, 39, source_request(args))
+    return 0
+
+
+def udp_leave_source(args):
+    connection.sock.setsockopt(socket.IPPROTO_IP, 40, source_request(args))
+    return 0
+
+
 CALLS = {
+    "udp_bind": udp_bind,
+    "udp_connect": udp_connect,
+    "udp_send": udp_send,
+    "udp_sendto": udp_sendto,
+    "udp_recv": udp_recv,
+    "udp_join": udp_join,
+    "udp_leave": udp_leave,
+    "udp_join_source": udp_join_source,
+    "udp_leave_source": udp_leave_source,
     "listen": listen,
     "unlisten": unlisten,
     "accept": accept,

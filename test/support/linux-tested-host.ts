@@ -34,6 +34,8 @@ const SYSCTLS: Readonly<Record<string, string>> = {
   "net/ipv4/icmp_msgs_per_sec": "100000",
   "net/ipv6/icmp/ratelimit": "0",
   "net/ipv6/conf/default/disable_ipv6": "1",
+  "net/ipv4/ipfrag_time": "2",
+  "net/ipv6/ip6frag_time": "2",
 };
 
 /** The peer's end of the TAP of case `n`: a network of its own, so that cases run side by side. */
@@ -44,10 +46,15 @@ export function linuxPeer(n: number, family: 4 | 6): ScriptedPeerOptions {
   return { mac, address: IpAddress.parse(address), port: 28_000 + 16 * n };
 }
 
+/** The host's address beside the peer's, which ends in 2. */
+const hostAddress = (peer: IpAddress): string => peer.toString().replace(/2$/, "1");
+
 export class LinuxTestedHost implements TestedHost {
   readonly mac: Uint8Array;
   readonly address: IpAddress;
   readonly port = 8000;
+  /** After SYN cookies and a simultaneous open it offers less than it had. */
+  readonly keepsWindow = false;
   /** Microseconds; to be raised where a case fails only because the machine is busy. */
   toleranceUs = 30_000;
   private readonly fd: number;
@@ -69,30 +76,37 @@ export class LinuxTestedHost implements TestedHost {
     this.queue.bigAts[0] = BIG_AT;
     this.queue.txAts[0] = TX_AT;
     this.mac = interfaceMac(tap.name);
-    const args = ["-S", "-E", PROGRAM, address.toString(), String(this.port)];
+    const args = ["-S", "-E", PROGRAM, address.toString(), String(this.port), tap.name];
     this.program = spawn("python3", args);
     this.program.stderr.pipe(process.stderr);
     this.answers = createInterface({ input: this.program.stdout })[Symbol.asyncIterator]();
   }
 
   /**
-   * `n` names the TAP and its networks; see {@link linuxPeer}. Resolves when the program can take
+   * `n` names the TAP and its networks; see {@link linuxPeer}. A second peer is the same one under
+   * an address of the other family. Resolves when the program can take
    * calls: its start must not count as the host's slowness.
    */
-  static async start(n: number, peer: ScriptedPeerOptions): Promise<LinuxTestedHost> {
-    const isV4 = peer.address.isV4;
-    const address = peer.address.toString().replace(/2$/, "1");
+  static async start(
+    n: number,
+    peer: ScriptedPeerOptions,
+    second: ScriptedPeerOptions | null = null,
+  ): Promise<LinuxTestedHost> {
     for (const [name, value] of Object.entries(SYSCTLS)) writeSysctl(name, value);
     const tap = openTapFd({ name: `case${n}`, isMultiQueue: false, offload: TapOffload.NONE });
-    if (!isV4) writeSysctl(`net/ipv6/conf/${tap.name}/disable_ipv6`, "0");
-    const prefixed = isV4 ? `${address}/24` : `${address}/64 nodad`;
-    const neighbour = `${peer.address} lladdr ${formatAddress(peer.mac, 0)}`;
-    await ipBatch(
-      `address add ${prefixed} dev ${tap.name}`,
-      `link set ${tap.name} up`,
-      `neighbour replace ${neighbour} dev ${tap.name}`,
-    );
-    const host = new LinuxTestedHost(IpAddress.parse(address), tap);
+    const peers = second === null ? [peer] : [peer, second];
+    if (peers.some((one) => !one.address.isV4)) {
+      writeSysctl(`net/ipv6/conf/${tap.name}/accept_dad`, "0");
+      writeSysctl(`net/ipv6/conf/${tap.name}/disable_ipv6`, "0");
+    }
+    const onDevice = peers.flatMap(({ address, mac }) => [
+      `address add ${hostAddress(address)}/${address.isV4 ? 24 : "64 nodad"}`,
+      `neighbour replace ${address} lladdr ${formatAddress(mac, 0)}`,
+    ]);
+    const commands = onDevice.map((command) => `${command} dev ${tap.name}`).sort();
+    commands.splice(peers.length, 0, `link set ${tap.name} up`);
+    await ipBatch(...commands);
+    const host = new LinuxTestedHost(IpAddress.parse(hostAddress(peer.address)), tap);
     await host.answers.next();
     return host;
   }

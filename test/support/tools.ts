@@ -1,6 +1,6 @@
 /**
- * Programs that tests need beside Node.js. A missing one fails the test everywhere, with what to
- * install: a test that is skipped in silence proves nothing.
+ * Programs that tests need beside Node.js, and what to install where they are missing. Test files
+ * that need them are skipped then, with that as the reason; see namespace.ts.
  */
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -14,6 +14,9 @@ const PACKAGES: Readonly<Record<string, string>> = {
   ping: "iputils-ping",
   nc: "netcat-openbsd",
   unshare: "util-linux",
+  setpriv: "util-linux",
+  tracepath: "iputils-tracepath",
+  nice: "coreutils",
   cc: "gcc libc6-dev",
   python3: "python3-minimal",
 };
@@ -23,12 +26,16 @@ function isInstalled(program: string): boolean {
   return folders.some((folder) => existsSync(join(folder, program)));
 }
 
+/** Which programs are missing, and the packages to install; null when every one is there. */
+export function missingTools(...programs: string[]): string | null {
+  const missing = programs.filter((program) => !isInstalled(program));
+  if (missing.length === 0) return null;
+  const packages = [...new Set(missing.map((program) => PACKAGES[program] ?? program))];
+  return `this test needs ${missing.join(", ")}; install: apt-get install ${packages.join(" ")}`;
+}
+
 /** Throws, naming the packages to install, unless every program is there. */
 export function requireTools(...programs: string[]): void {
-  const missing = programs.filter((program) => !isInstalled(program));
-  if (missing.length === 0) return;
-  const packages = [...new Set(missing.map((program) => PACKAGES[program] ?? program))];
-  throw new Error(
-    `this test needs ${missing.join(", ")}; install: apt-get install ${packages.join(" ")}`,
-  );
+  const reason = missingTools(...programs);
+  if (reason !== null) throw new Error(reason);
 }

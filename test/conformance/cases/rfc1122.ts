@@ -22,7 +22,7 @@ export const RFC1122: readonly ConformanceCase[] = [
     notOnLinux: "whether the first ACK is quick or delayed depends on its quick-ACK count",
   },
   {
-    title: "§4.2.3.6 MUST-24 keep-alives probe an idle connection, and give up when unanswered",
+    title: "§4.2.3.6 keep-alives probe an idle connection, and give up when unanswered",
     script: `${ACCEPTED}
       set keepidle 1
       set keepintvl 1
@@ -46,7 +46,7 @@ export const RFC1122: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§4.2.3.9 MUST-56 a soft ICMP error does not end an established connection",
+    title: "§4.2.3.9 a soft ICMP error does not end an established connection",
     script: `${ACCEPTED}
       write 100
       +0    > P. 1:101(100) ack 1

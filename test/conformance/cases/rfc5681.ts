@@ -102,7 +102,7 @@ export const RFC5681: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§4.2 an ACK is not delayed by half a second or more",
+    title: "§4.2, RFC 9293 MUST-40 an ACK is not delayed by half a second or more",
     script: `${ACCEPTED}
       +0    < P. 1:101(100) ack 1 win 65535
       +0~0.49 > . 1:1(0) ack 101

@@ -87,4 +87,16 @@ export const RFC5961: readonly ConformanceCase[] = [
       read 10 = EAGAIN
     `,
   },
+  {
+    title: "§7 challenge ACKs are throttled",
+    script: `${ACCEPTED}
+      +0    < S 1:1(0) win 65535 <mss 1000>
+      +0    > . 1:1(0) ack 1
+      +0.05 < S 1:1(0) win 65535 <mss 1000>
+      +0    < S 1:1(0) win 65535 <mss 1000>
+      +0.1  > nothing
+      +0.6  < S 1:1(0) win 65535 <mss 1000>
+      +0    > . 1:1(0) ack 1
+    `,
+  },
 ];

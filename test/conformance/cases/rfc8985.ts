@@ -145,4 +145,31 @@ export const RFC8985: readonly ConformanceCase[] = [
       +0~0.05 > . 1001:2001(1000) ack 1
     `,
   },
+  {
+    title: "§7.4 a probe that was not needed changes nothing",
+    script: `${ACCEPTED_SACK}
+      write 2000
+      ${segments(2)}
+      +0.09~0.2 > P. 1001:2001(1000) ack 1
+      +0    < . 1:1(0) ack 2001 win 65535
+      +0.05 < . 1:1(0) ack 2001 win 65535 <sack 1001:2001,nop,nop>
+      write 10000
+      ${segments(10, 2001)}
+    `,
+  },
+  {
+    title: "RFC 3708 §3 a loss that a duplicate report disproves is undone",
+    script: `${ACCEPTED_SACK}
+      write 10000
+      ${segments(10)}
+      +0.05 < . 1:1(0) ack 1 win 65535 <sack 1001:2001,nop,nop>
+      +0    < . 1:1(0) ack 1 win 65535 <sack 1001:3001,nop,nop>
+      +0    < . 1:1(0) ack 1 win 65535 <sack 1001:4001,nop,nop>
+      +0~0.02 > . 1:1001(1000) ack 1
+      +0.02 < . 1:1(0) ack 10001 win 65535
+      +0.02 < . 1:1(0) ack 10001 win 65535 <sack 1:1001,nop,nop>
+      write 10000
+      ${segments(10, 10_001)}
+    `,
+  },
 ];

@@ -235,21 +235,21 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.8.4 MUST-28 keep-alives are off by default",
+    title: "§3.8.4 MUST-25 keep-alives are off by default",
     script: `${ACCEPTED}
       +7300 > nothing
     `,
     notOnLinux: "it takes two hours",
   },
   {
-    title: "§3.8.4 MUST-25 a keep-alive that arrives is answered",
+    title: "§3.8.4 a keep-alive that arrives is answered",
     script: `${ACCEPTED}
       +0    < . 0:0(0) ack 1 win 65535
       +0    > . 1:1(0) ack 1
     `,
   },
   {
-    title: "§3.8.4 MUST-29 keep-alive: after two hours by default",
+    title: "§3.8.4 MUST-28 keep-alive: after two hours by default",
     script: `${ACCEPTED}
       set keepalive 1
       +7200 > . 0:0(0) ack 1
@@ -266,7 +266,7 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.8.4 no keep-alive while there is traffic",
+    title: "§3.8.4 MUST-26 no keep-alive while there is traffic",
     script: `${ACCEPTED}
       set keepidle 1
       set keepalive 1
@@ -327,7 +327,7 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.8.3 R2 of SYN: a connection attempt gives up with ETIMEDOUT",
+    title: "§3.8.3 MUST-22 R2 of SYN: a connection attempt gives up with ETIMEDOUT",
     script: `
       set syncnt 1
       connect
@@ -432,6 +432,53 @@ export const RFC9293_CALLS: readonly ConformanceCase[] = [
       +0    > F. 101:101(0) ack 51
       +0.01 < F. 51:51(0) ack 102 win 65535
       +0    > . 102:102(0) ack 52
+    `,
+  },
+  {
+    title: "§3.8.1 what was acknowledged in part is retransmitted from there",
+    script: `${ACCEPTED}
+      write 100
+      +0    > P. 1:101(100) ack 1
+      +0.01 < . 1:1(0) ack 51 win 65535
+      +0.15~0.4 > P. 51:101(50) ack 1
+    `,
+  },
+  {
+    title: "§3.9.1.2 MUST-60 the last segment of a write has PSH",
+    script: `${ACCEPTED}
+      write 3000
+      +0    > . 1:1001(1000) ack 1
+      +0    > . 1001:2001(1000) ack 1
+      +0    > P. 2001:3001(1000) ack 1
+    `,
+  },
+  {
+    title: "§3.9.1.2 data without PSH are delivered",
+    script: `${ACCEPTED}
+      +0    < . 1:101(100) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 101
+      read 100
+    `,
+  },
+  {
+    title: "§3.6 data that wait for a window are sent before FIN",
+    script: `
+      listen
+      +0    < S 0:0(0) win 1000 <mss 1000>
+      +0    > S. 0:0(0) ack 1 <...>
+      +0.01 < . 1:1(0) ack 1 win 1000
+      accept
+      set nodelay 1
+      write 500
+      +0    > P. 1:501(500) ack 1
+      write 500
+      +0    > P. 501:1001(500) ack 1
+      write 300
+      close
+      +0.05 > nothing
+      +0    < . 1:1(0) ack 1001 win 1000
+      +0    > FP. 1001:1301(300) ack 1
+      +0.01 < . 1:1(0) ack 1302 win 1000
     `,
   },
 ];

@@ -90,7 +90,7 @@ export const RFC9293_HEADERS: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.1 MUST-64 options need not begin on word boundaries",
+    title: "§3.2 MUST-64 options need not begin on word boundaries",
     script: `
       listen
       +0    < S 0:0(0) win 65535 <nop,mss 1000,nop,nop>
@@ -169,7 +169,7 @@ export const RFC9293_HEADERS: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.7.1 an active opener takes the MSS of SYN,ACK",
+    title: "§3.7.1 MUST-14 an active opener takes the MSS of SYN,ACK",
     script: `${CONNECTED}
       write 1500
       +0    > . 1:1001(1000) ack 1

@@ -324,7 +324,7 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.6.1 MUST-13 FIN-WAIT-2 after close: data that nobody can read is answered with RST",
+    title: "§3.6.1 SHLD-3 FIN-WAIT-2 after close: data that nobody can read is answered with RST",
     script: `${ACCEPTED}
       close
       +0    > F. 1:1(0) ack 1
@@ -363,7 +363,7 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.6.1 TIME-WAIT: a SYN beyond the old connection opens a new one",
+    title: "§3.6.1 MAY-2 TIME-WAIT: a SYN beyond the old connection opens a new one",
     script: `${TIME_WAIT}
       +0.1  < S 5000:5000(0) win 65535 <mss 1000>
       +0    > S. 0:0(0) ack 5001 <...>
@@ -374,7 +374,7 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.6.1 TIME-WAIT ends after two segment lifetimes",
+    title: "§3.6.1 MUST-13 TIME-WAIT ends after two segment lifetimes",
     script: `${TIME_WAIT}
       +241  < F. 1:1(0) ack 2 win 65535
       +0    > R 2:2(0)
@@ -387,6 +387,68 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
       +0.1  < R 2:2(0) win 0
       +0    < F. 1:1(0) ack 2 win 65535
       +0    > R 2:2(0)
+    `,
+  },
+  {
+    title: "§3.5.2 SHLD-2 an RST may carry data",
+    script: `${ACCEPTED}
+      +0    < R 1:11(10) win 0
+      read 10 = ECONNRESET
+    `,
+  },
+  {
+    title: "§3.10.7.2 LISTEN: SYN with RST is ignored",
+    script: `
+      listen
+      +0    < SR 0:0(0) win 65535 <mss 1000>
+      +0.1  > nothing
+    `,
+  },
+  {
+    title: "§3.10.7.2 LISTEN: SYN with FIN, which only attackers send, is ignored",
+    script: `
+      listen
+      +0    < SF 0:0(0) win 65535 <mss 1000>
+      +0.1  > nothing
+    `,
+  },
+  {
+    title: "§3.10.7.4 a connection that is reset before accept is accepted, and reading says so",
+    script: `${HALF_OPEN}
+      +0.01 < . 1:1(0) ack 1 win 65535
+      +0    < R 1:1(0) win 0
+      accept
+      read 10 = ECONNRESET
+    `,
+  },
+  {
+    title: "§3.10.7.4 TIME-WAIT: data are answered with ACK",
+    script: `${TIME_WAIT}
+      +0.6  < P. 2:12(10) ack 2 win 65535
+      +0    > . 2:2(0) ack 2
+    `,
+  },
+  {
+    title: "§3.10.7.4 CLOSING: FIN again is acknowledged again",
+    script: `${ACCEPTED}
+      close
+      +0    > F. 1:1(0) ack 1
+      +0.01 < F. 1:1(0) ack 1 win 65535
+      +0    > . 2:2(0) ack 2
+      +0.02 < F. 1:1(0) ack 1 win 65535
+      +0    > . 2:2(0) ack 2
+    `,
+  },
+  {
+    title: "§3.10.7.4 LAST-ACK: FIN is retransmitted until it is acknowledged",
+    script: `${ACCEPTED}
+      +0    < F. 1:1(0) ack 1 win 65535
+      +0~0.05 > . 1:1(0) ack 2
+      close
+      +0    > F. 1:1(0) ack 2
+      +0.15~0.4 > F. 1:1(0) ack 2
+      +0.01 < . 2:2(0) ack 2 win 65535
+      +0.5  > nothing
     `,
   },
 ];

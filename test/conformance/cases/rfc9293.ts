@@ -35,7 +35,7 @@ export const RFC9293: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.5.1 MUST-7, MUST-10 simultaneous open: SYN against SYN is answered with SYN,ACK",
+    title: "§3.5 MUST-10 simultaneous open: SYN against SYN is answered with SYN,ACK",
     script: `
       connect
       +0    > S 0:0(0) <...>
@@ -109,7 +109,7 @@ export const RFC9293: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.10.4 close with unread data sends RST",
+    title: "§3.6.1 SHLD-3 close with unread data sends RST",
     script: `${ACCEPTED}
       +0    < P. 1:101(100) ack 1 win 65535
       +0~0.05 > . 1:1(0) ack 101
@@ -118,7 +118,8 @@ export const RFC9293: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.10.7.4 an in-window RST at RCV.NXT resets the connection",
+    title:
+      "§3.10.7.4 MUST-12 an RST at RCV.NXT resets the connection, and the program learns of it",
     script: `${ACCEPTED}
       +0    < R 1:1(0) win 0
       +0.01 read 10 = ECONNRESET
@@ -136,7 +137,8 @@ export const RFC9293: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.10.7.4 data beyond RCV.NXT is kept and delivered in order",
+    title:
+      "§3.10.7.4 SHLD-31, MUST-59 data beyond RCV.NXT is kept, delivered in order, acknowledged together",
     script: `${ACCEPTED}
       +0    < P. 101:201(100) ack 1 win 65535
       +0    > . 1:1(0) ack 1 <...>
@@ -147,7 +149,7 @@ export const RFC9293: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.7.4 Nagle: a second small write waits for the acknowledgment of the first",
+    title: "§3.7.4 SHLD-7 Nagle: a second small write waits for the acknowledgment of the first",
     script: `${ACCEPTED}
       write 100
       +0    > P. 1:101(100) ack 1
@@ -170,7 +172,7 @@ export const RFC9293: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.8.1 SHLD-10 RTO backs off by doubling",
+    title: "§3.8.1 MUST-19 RTO backs off by doubling",
     script: `${ACCEPTED}
       write 100
       +0    > P. 1:101(100) ack 1
@@ -195,7 +197,7 @@ export const RFC9293: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.8.5 urgent data is announced by URG and the urgent pointer",
+    title: "§3.8.5 MUST-30, MUST-62 urgent data is announced by URG and the urgent pointer",
     script: `${ACCEPTED}
       write 1 oob
       +0    > PU. 1:2(1) ack 1 urg 1
@@ -203,7 +205,7 @@ export const RFC9293: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.7.1 MUST-14 without an MSS option segments carry at most 536 bytes",
+    title: "§3.7.1 MUST-15 without an MSS option segments carry at most 536 bytes",
     script: `
       listen
       +0    < S 0:0(0) win 65535

@@ -1,0 +1,140 @@
+/**
+ * What a packet costs with 10, 1,000 and 100,000 established connections, what an idle one weighs,
+ * and what 100,000 leave behind when they are gone; prints one JSON line.
+ *
+ * Each turn brings ten segments of 64 bytes to ten different connections, drawn at random, so that
+ * the work is the same at every number of connections; the program reads them through a `ReadySet`.
+ * Writing the frames is not timed. Virtual time moves 1 µs a turn, so that a connection of 100,000
+ * hears of its peer every 10 ms.
+ */
+import { IpAddress } from "../../src/base/ip-address.js";
+import { Random } from "../../src/base/random.js";
+import { ReadyEvents, ReadySet } from "../../src/socket/ready-set.js";
+import type { TcpSocket } from "../../src/socket/tcp-socket.js";
+import { Readiness } from "../../src/tcp/readiness.js";
+import * as tcp from "../../src/wire/tcp.js";
+import { L4_AT } from "../frames.js";
+import { NO_OPTIONS, type Peer, PORT, Rig, segment } from "../rig.js";
+
+const COUNTS = [10, 1_000, 100_000];
+const PER_TURN = 10;
+const PAYLOAD_BYTES = 64;
+const PORTS_PER_CLIENT = 2_000;
+const FIRST_PORT = 1_024;
+/** Turns whose frames are written ahead, so that they are timed together. */
+const TURNS_AHEAD = 300;
+const PIECES = 100;
+
+const rig = new Rig();
+const { pool, device, stack } = rig;
+const listener = rig.listen(PORT);
+const sockets: TcpSocket[] = [];
+/** The peers' next sequence numbers and what they have received: no objects, they are not ours to weigh. */
+const seqs = new Int32Array(100_000);
+const acks = new Int32Array(100_000);
+const set = new ReadySet();
+const events = new ReadyEvents(PER_TURN);
+const random = new Random(7);
+const into = new Uint8Array(2_048);
+const figures: Record<string, number> = {};
+
+function peerOf(i: number): Peer {
+  const address = IpAddress.v4(0x0a010001 + Math.floor(i / PORTS_PER_CLIENT));
+  return { address, port: FIRST_PORT + (i % PORTS_PER_CLIENT), seq: seqs[i]!, ack: acks[i]! };
+}
+
+function establish(count: number): void {
+  for (let i = sockets.length; i < count; i++) {
+    const { address, port } = peerOf(i);
+    const [socket, peer] = rig.establish(listener, address, port);
+    set.add(socket, Readiness.IN);
+    sockets.push(socket);
+    seqs[i] = peer.seq;
+    acks[i] = peer.ack;
+  }
+}
+
+/** Frames of one turn, written before it is timed. */
+const drawn = new Int32Array(PER_TURN);
+function draw(count: number): void {
+  for (let i = 0; i < PER_TURN; i++) {
+    let k = (random.int32() >>> 0) % count;
+    while (drawn.subarray(0, i).includes(k)) k = (k + 1) % count;
+    drawn[i] = k;
+    device.queueFrame(segment(peerOf(k), PORT, tcp.ACK, NO_OPTIONS, PAYLOAD_BYTES));
+    seqs[k] = (seqs[k]! + PAYLOAD_BYTES) | 0;
+  }
+}
+
+/** One turn of the server; returns how many segments were read. */
+function serve(): number {
+  rig.turn(1);
+  let read = 0;
+  set.take(events);
+  for (let i = 0; i < events.n; i++) {
+    if ((events.sockets[i] as TcpSocket).receive(into) === PAYLOAD_BYTES) read++;
+  }
+  return read;
+}
+
+function nsPerPacket(count: number): number {
+  const times: number[] = [];
+  device.queuedPerTurn = PER_TURN;
+  for (let piece = 0; piece < PIECES; piece++) {
+    for (let turn = 0; turn < TURNS_AHEAD; turn++) draw(count);
+    let read = 0;
+    const start = process.cpuUsage();
+    for (let turn = 0; turn < TURNS_AHEAD; turn++) read += serve();
+    const used = process.cpuUsage(start);
+    const packets = TURNS_AHEAD * PER_TURN;
+    if (read !== packets) throw new Error(`flows-scale: read ${read} of ${packets} segments`);
+    times.push(((used.user + used.system) * 1e3) / packets);
+  }
+  return times.sort((a, b) => a - b)[PIECES >> 1]!;
+}
+
+/** JavaScript objects and typed arrays, room for growth included, whether touched yet or not. */
+function allocatedBytes(): number {
+  for (let i = 0; i < 3; i++) globalThis.gc?.();
+  const m = process.memoryUsage();
+  return m.heapUsed + m.external;
+}
+
+establish(COUNTS[0]!);
+nsPerPacket(COUNTS[0]!); // compiled now
+for (const count of COUNTS) {
+  const before = allocatedBytes();
+  const known = sockets.length;
+  establish(count);
+  figures.bytes_per_idle_connection = Math.round((allocatedBytes() - before) / (count - known));
+  figures[`ns_per_packet_${count}`] = nsPerPacket(count);
+}
+figures.growth = figures.ns_per_packet_100000! / figures.ns_per_packet_10!;
+
+/** Ends every connection from both sides, and lets TIME-WAIT pass. */
+function closeAll(): void {
+  for (let i = 0; i < sockets.length; i++) {
+    const peer = peerOf(i);
+    device.keepFlags = tcp.FIN;
+    sockets[i]!.close();
+    rig.turn(1);
+    peer.ack = (tcp.seq(device.last, L4_AT) + 1) | 0;
+    device.keepFlags = 0;
+    rig.inject(segment(peer, PORT, tcp.FIN | tcp.ACK, NO_OPTIONS, 0));
+  }
+  sockets.length = 0;
+  for (let second = 0; second < 200; second++) rig.turn(1_000_000);
+  set.take(events);
+}
+
+closeAll();
+const once = allocatedBytes();
+establish(COUNTS.at(-1)!);
+closeAll();
+figures.left_rows = stack.tcp.rows - 1; // the listener
+figures.left_flows = stack.flows.size;
+figures.left_timers = stack.wheel.armed;
+figures.left_slots = device.slotsAtStart - pool.freeSmall - pool.freeBig;
+// Tables stay as large as they were: what a second 100,000 add is what each leaves behind.
+figures.left_bytes_per_connection = Math.round((allocatedBytes() - once) / COUNTS.at(-1)!);
+console.log(JSON.stringify(figures));
