@@ -7,7 +7,7 @@ import { kernelContestant } from "./kernel.js";
 import { simContestant, tapContestant } from "./millrace.js";
 import { type Contestant, FULL, measure, QUICK } from "./work.js";
 
-const [name, amount] = process.argv.slice(2);
+const [name, plan] = process.argv.slice(2);
 const open = {
   kernel: kernelContestant,
   sim: simContestant,
@@ -17,7 +17,7 @@ if (open === undefined) throw new TypeError(`there is no contestant ${name}`);
 
 const contestant = tryOpen(open);
 if (contestant !== null) {
-  console.log(JSON.stringify(await measure(contestant, amount === "quick" ? QUICK : FULL)));
+  console.log(JSON.stringify(await measure(contestant, plan === "quick" ? QUICK : FULL)));
 }
 process.exit();
 

@@ -1,4 +1,5 @@
 /** `npm run demo`: the same work through the kernel and through Millrace, in a table. */
+import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { run, runTap } from "./run.js";
 import { formatTable } from "./table.js";
@@ -7,7 +8,7 @@ import type { Result } from "./work.js";
 const HELP = `usage: npm run demo [-- OPTIONS]
 Does the same work through Linux's sockets on loopback, through two Millrace hosts joined by a
 simulated link, and from Linux to a Millrace host over a TAP interface in a network namespace of
-its own. Takes about ten seconds; needs no privilege. NO_COLOR is respected.
+its own. Takes about twelve seconds; needs no privilege. NO_COLOR is respected.
   --json     one JSON object instead of a table
   --quick    less work, rough figures`;
 
@@ -30,8 +31,17 @@ function options(): { json: boolean; quick: boolean } {
   }
 }
 
+/** What others do on this machine, if it spoils the figures. */
+function busyNote(): string | null {
+  const load = loadavg()[0]!;
+  const processors = availableParallelism();
+  if (load <= processors) return null;
+  return `This machine was busy (load ${load.toFixed(1)} on ${processors} processors): repeat it when it is not.`;
+}
+
 function main(): void {
   const { json, quick } = options();
+  const busy = busyNote();
   const results: Result[] = [run("kernel", quick), run("sim", quick)];
   const tap = runTap(quick);
   const leftOut = "leftOut" in tap ? tap.leftOut : null;
@@ -44,6 +54,7 @@ function main(): void {
   console.log(`${formatTable(results, hasColor)}\n`);
   if (leftOut !== null) console.log(`Left out: Linux to Millrace, over TAP: ${leftOut}\n`);
   console.log(READING);
+  if (busy !== null) console.log(`\n${busy}`);
 }
 
 try {

@@ -50,74 +50,90 @@ export interface Result {
 
 export const DATAGRAM_BYTES = 64;
 
-/** How much is done, and how much of it before anything is measured. */
-export interface Amount {
-  readonly roundTrips: number;
-  readonly transferBytes: number;
-  readonly transfers: number;
-  readonly warmUpTransfers: number;
-  readonly requests: number;
-  readonly warmUpRequests: number;
+/** How long something is done: first unmeasured, then measured. */
+interface Budget {
+  readonly warmUpMs: number;
+  readonly measureMs: number;
 }
 
-export const FULL: Amount = {
-  roundTrips: 10_000,
-  transferBytes: 64 << 20,
-  transfers: 4,
-  warmUpTransfers: 5,
-  requests: 800,
-  warmUpRequests: 800,
+/** Times instead of amounts: the demo takes as long on a busy machine. */
+export interface Plan {
+  readonly udp: Budget;
+  readonly tcp: Budget;
+  readonly http: Budget;
+}
+
+/** TCP is the most code, and takes longest to be compiled. */
+export const FULL: Plan = {
+  udp: { warmUpMs: 300, measureMs: 300 },
+  tcp: { warmUpMs: 1_500, measureMs: 600 },
+  http: { warmUpMs: 500, measureMs: 400 },
 };
 /** For tests: rough figures in no time. */
-export const QUICK: Amount = {
-  roundTrips: 200,
-  transferBytes: 8 << 20,
-  transfers: 1,
-  warmUpTransfers: 0,
-  requests: 50,
-  warmUpRequests: 0,
+export const QUICK: Plan = {
+  udp: { warmUpMs: 10, measureMs: 20 },
+  tcp: { warmUpMs: 0, measureMs: 20 },
+  http: { warmUpMs: 10, measureMs: 50 },
 };
 
-export async function measure(contestant: Contestant, amount: Amount): Promise<Result> {
-  const udpRoundTripUs = await pingPong(await contestant.udp(), amount.roundTrips);
+const TRANSFER_BYTES = 32 << 20;
+
+export async function measure(contestant: Contestant, plan: Plan): Promise<Result> {
+  const udpMs = await pingPong(await contestant.udp(), plan.udp);
   const polled = contestant.polledUdp?.();
-  const polledUdpRoundTripUs =
-    polled === undefined ? null : polledPingPong(polled, amount.roundTrips);
-  const { transferBytes } = amount;
-  const transfer = () => contestant.transfer(transferBytes);
-  const transferS = await medianTime(transfer, amount.transfers, amount.warmUpTransfers);
+  const polledMs = polled === undefined ? null : polledPingPong(polled, plan.udp);
+  const transferMs = await medianMs(() => contestant.transfer(TRANSFER_BYTES), plan.tcp);
   const client = await contestant.http();
-  const requestS = await medianTime(() => client.request(), amount.requests, amount.warmUpRequests);
+  const requestMs = await medianMs(() => client.request(), plan.http);
   client.close();
   await contestant.close();
   return {
     name: contestant.name,
-    udpRoundTripUs,
-    polledUdpRoundTripUs,
-    tcpGbitPerS: (transferBytes * 8) / transferS / 1e9,
-    httpRequestUs: requestS * 1e6,
+    udpRoundTripUs: udpMs * 1_000,
+    polledUdpRoundTripUs: polledMs === null ? null : polledMs * 1_000,
+    tcpGbitPerS: (TRANSFER_BYTES * 8) / transferMs / 1e6,
+    httpRequestUs: requestMs * 1_000,
   };
 }
 
-/** Seconds that the work takes, the median of `times`, after having been done `before` times. */
-async function medianTime(
-  work: () => Promise<void>,
-  times: number,
-  before: number,
-): Promise<number> {
-  for (let i = 0; i < before; i++) await work();
-  const seconds: number[] = [];
-  for (let i = 0; i < times; i++) {
-    const startMs = performance.now();
-    await work();
-    seconds.push((performance.now() - startMs) / 1_000);
+/** Times of what was done while the budget lasts, those of the warm-up left out. */
+class Times {
+  isOver = false;
+  private readonly warmUntilMs: number;
+  private readonly endMs: number;
+  private readonly values: number[] = [];
+
+  constructor(budget: Budget) {
+    this.warmUntilMs = performance.now() + budget.warmUpMs;
+    this.endMs = this.warmUntilMs + budget.measureMs;
   }
-  return median(seconds);
+
+  /** Something that began then is done now. */
+  add(startMs: number): void {
+    const nowMs = performance.now();
+    if (startMs >= this.warmUntilMs) this.values.push(nowMs - startMs);
+    this.isOver = nowMs >= this.endMs && this.values.length > 0;
+  }
+
+  median(): number {
+    this.values.sort((a, b) => a - b);
+    return this.values[this.values.length >> 1]!;
+  }
 }
 
-async function pingPong(end: UdpEnd, roundTrips: number): Promise<number> {
+async function medianMs(work: () => Promise<void>, budget: Budget): Promise<number> {
+  const times = new Times(budget);
+  while (!times.isOver) {
+    const startMs = performance.now();
+    await work();
+    times.add(startMs);
+  }
+  return times.median();
+}
+
+async function pingPong(end: UdpEnd, budget: Budget): Promise<number> {
   const data = new Uint8Array(DATAGRAM_BYTES);
-  const times: number[] = [];
+  const times = new Times(budget);
   let sentMs = 0;
   const send = (): void => {
     sentMs = performance.now();
@@ -125,28 +141,23 @@ async function pingPong(end: UdpEnd, roundTrips: number): Promise<number> {
   };
   await new Promise<void>((resolve) => {
     end.onMessage(() => {
-      times.push(performance.now() - sentMs);
-      if (times.length === roundTrips) resolve();
+      times.add(sentMs);
+      if (times.isOver) resolve();
       else send();
     });
     send();
   });
   end.close();
-  return median(times.slice(roundTrips / 2)) * 1_000;
+  return times.median();
 }
 
-function polledPingPong(end: PolledUdpEnd, roundTrips: number): number {
-  const times: number[] = [];
-  for (let i = 0; i < roundTrips; i++) {
+function polledPingPong(end: PolledUdpEnd, budget: Budget): number {
+  const times = new Times(budget);
+  while (!times.isOver) {
     const sentMs = performance.now();
     end.roundTrip();
-    times.push(performance.now() - sentMs);
+    times.add(sentMs);
   }
   end.close();
-  return median(times.slice(roundTrips / 2)) * 1_000;
-}
-
-function median(values: number[]): number {
-  values.sort((a, b) => a - b);
-  return values[values.length >> 1]!;
+  return times.median();
 }

@@ -55,6 +55,16 @@ export class Addresses {
     return false;
   }
 
+  /** Hot path. As {@link isLocal6}, but a link-local address is ours only on its own link. */
+  isLocal6On(iface: Interface, a: IpAddress): boolean {
+    if (!a.isLinkLocal) return this.isLocal6(a);
+    const own = iface.addresses;
+    for (let i = 0; i < own.length; i++) {
+      if (own[i]!.address.equals(a)) return !own[i]!.isTentative;
+    }
+    return false;
+  }
+
   /** Hot path. */
   isLocal(a: IpAddress): boolean {
     return a.isV4 ? this.isLocal4(a.w3) : this.isLocal6(a);

@@ -112,6 +112,10 @@ export class Icmpv4 implements Transport {
     const at = info.l4At;
     const type = wire.type(b, at);
     const code = wire.code(b, at);
+    if (info.dstKind !== DestinationKind.UNICAST) {
+      this.ip.drop(slot, Drop.ICMP4_IGNORED); // errors are for who sent something
+      return;
+    }
     if (!this.ip.errors.quote(wire.payloadAt(b, at), info.end, true)) {
       this.ip.drop(slot, Drop.ICMP_BAD_QUOTE);
       return;
@@ -146,7 +150,7 @@ export class Icmpv4 implements Transport {
     const at = pool.l3At[slot]!;
     if (!this.mayReport(slot, at)) return;
     this.to.read4(pool.bytes, at + ipv4.SRC);
-    if (!this.limit.take(this.to.w3, this.ip.nowUs)) {
+    if (!this.ip.isLocal(this.to) && !this.limit.take(this.to.w3, this.ip.nowUs)) {
       this.ip.lost(Drop.ICMP_RATE_LIMITED);
       return;
     }

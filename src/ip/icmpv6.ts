@@ -10,6 +10,7 @@ import { Drop } from "../wire/drop.js";
 import * as wire from "../wire/icmpv6.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv6 from "../wire/ipv6.js";
+import * as extensions from "../wire/ipv6-extensions.js";
 import * as mld from "../wire/mld.js";
 import * as nd from "../wire/nd.js";
 import * as pseudo from "../wire/pseudo-header.js";
@@ -97,13 +98,18 @@ export class Icmpv6 implements Transport {
     const b = this.ip.bytes;
     const at = info.l4At;
     const type = wire.type(b, at);
+    if (info.dstKind !== DestinationKind.UNICAST) {
+      this.ip.drop(slot, Drop.ICMP6_IGNORED); // errors are for who sent something
+      return;
+    }
     if (!this.ip.errors.quote(wire.payloadAt(b, at), info.end, false)) {
       this.ip.drop(slot, Drop.ICMP_BAD_QUOTE);
       return;
     }
     let mtu = 0;
     if (type === wire.PACKET_TOO_BIG) {
-      if (!this.ip.errors.isBelieved) {
+      const isPossible = wire.mtuBytes(b, at) >= ipv6.MIN_MTU_BYTES; // RFC 8201 §4
+      if (!isPossible || !this.ip.errors.isBelieved) {
         this.ip.drop(slot, Drop.ICMP_BAD_QUOTE);
         return;
       }
@@ -122,7 +128,8 @@ export class Icmpv6 implements Transport {
     const at = pool.l3At[slot]!;
     if (!this.mayReport(slot, at, evenToGroups)) return;
     this.to.read6(pool.bytes, at + ipv6.SRC);
-    if (!this.limit.take(this.to.w3 ^ this.to.w1, this.ip.nowUs)) {
+    const isToSelf = this.ip.isLocal(this.to);
+    if (!isToSelf && !this.limit.take(this.to.w3 ^ this.to.w1, this.ip.nowUs)) {
       this.ip.lost(Drop.ICMP_RATE_LIMITED);
       return;
     }
@@ -154,8 +161,8 @@ export class Icmpv6 implements Transport {
     if (isGroup && !evenToGroups) return false;
     this.from.read6(b, at + ipv6.SRC);
     if (this.from.isUnspecified || this.from.isMulticast) return false;
-    if (ipv6.nextHeader(b, at) !== protocols.ICMPV6) return true;
-    const l4At = at + ipv6.HEADER_BYTES;
+    const l4At = extensions.upperLayerAt(b, at, pool.end[slot]!);
+    if (extensions.upperLayerOut !== protocols.ICMPV6) return true;
     if (l4At >= pool.end[slot]!) return false;
     return !wire.isError(wire.type(b, l4At)) && wire.type(b, l4At) !== wire.REDIRECT;
   }

@@ -12,6 +12,7 @@ import { NO_SLOT, type Pool } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
 import type { MulticastFilters } from "./multicast.js";
+import { REACHABLE_TIME_US, RETRANS_TIMER_US } from "./neighbour.js";
 
 /** Frames that wait for a device that refuses, per interface (Linux's default txqueuelen). */
 export const TX_QUEUE_FRAMES = 1000;
@@ -60,6 +61,9 @@ export class Interface {
   mtuBytes: number;
   /** MTU for IPv6, which a router advertisement may lower. */
   mtu6Bytes: number;
+  /** IPv6: times that a router advertisement may set (RFC 4861 §6.3.2). */
+  reachableTimeUs: number = REACHABLE_TIME_US;
+  retransTimerUs: number = RETRANS_TIMER_US;
   /** Hop limit for IPv6, which a router advertisement may set. */
   hopLimit = 64;
   readonly addresses: InterfaceAddress[] = [];

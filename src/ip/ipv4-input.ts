@@ -72,7 +72,8 @@ export class Ipv4Input {
       dst >>> 24 !== 127 &&
       fold(halves(w0) + halves(w1) + halves(w2) + halves(src) + halves(dst)) === 0xffff &&
       this.addresses.isLocal4(dst) &&
-      !this.addresses.isLocal4(src);
+      !this.addresses.isLocal4(src) &&
+      !this.addresses.isBroadcast4(src);
     if (!isPlain) {
       this.receiveOther(iface, slot, at);
       return;
@@ -143,7 +144,7 @@ export class Ipv4Input {
     const first = src >>> 24;
     if (first === 0) return src !== 0 || (dst !== -1 && dst >>> 28 !== 0xe); // DHCP asks from 0.0.0.0
     if (first === 127 || first >= 224) return true;
-    return this.ip.addresses.isLocal4(src);
+    return this.ip.addresses.isLocal4(src) || this.ip.addresses.isBroadcast4(src);
   }
 
   /** Hot path. {@link DestinationKind} of `info.dst`, or NOT_FOR_US and the reason in `reasonOut`. */

@@ -62,10 +62,10 @@ export class Ipv6Input {
       // ::1 and IPv4-mapped addresses never appear on a wire (RFC 4291 §2.5.3, RFC 6890 §2.2.3).
       if (src.w0 === 0 && src.w1 === 0 && !src.isUnspecified) return Drop.IP_MARTIAN_SOURCE;
       if (dst.w0 === 0 && dst.w1 === 0) return Drop.IP_MARTIAN_DESTINATION;
-      if (addresses.isLocal6(src)) return Drop.IP_MARTIAN_SOURCE;
+      if (addresses.isLocal6On(iface, src)) return Drop.IP_MARTIAN_SOURCE;
     }
     info.dstKind = DestinationKind.UNICAST;
-    if (addresses.isLocal6(dst)) return Drop.NONE;
+    if (addresses.isLocal6On(iface, dst) || (isLooped && addresses.isLocal6(dst))) return Drop.NONE;
     if (this.ip.isTentative(iface, dst)) return Drop.IP_TENTATIVE_ADDRESS;
     return Drop.IP_NOT_FOR_US;
   }

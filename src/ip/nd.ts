@@ -114,9 +114,7 @@ export class Nd {
     if (n === null || n.state === NeighbourState.FAILED) return Drop.ND_NOT_FOR_US;
     const mac = wire.linkAddressAt(b, at, info.end, wire.OPTION_TARGET_LINK_ADDRESS);
     if (mac < 0 && n.state === NeighbourState.INCOMPLETE) return Drop.ND_BAD_OPTION;
-    const flags = wire.flags(b, at);
-    n.isRouter = (flags & wire.ROUTER) !== 0;
-    this.learn(n, flags, mac);
+    this.learn(n, wire.flags(b, at), mac);
     return Drop.NONE;
   }
 
@@ -130,6 +128,9 @@ export class Nd {
       neighbours.doubt(n);
       return;
     }
+    const isRouter = (flags & wire.ROUTER) !== 0;
+    if (n.isRouter && !isRouter) this.ip.routers.forget(n);
+    n.isRouter = isRouter;
     const how = (flags & wire.SOLICITED) !== 0 ? Heard.ANSWER : Heard.MENTIONED;
     neighbours.heard(n.iface, n.address, high, low, how);
   }

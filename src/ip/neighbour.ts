@@ -3,9 +3,13 @@
  * 4861 §7.3.2 gives it, for IPv4 (ARP) and IPv6 (ND) alike. `neighbours.ts` is the state machine.
  */
 import type { IpAddress } from "../base/ip-address.js";
-import { NEVER } from "../base/time.js";
+import { NEVER, US_PER_S } from "../base/time.js";
 import { NO_SLOT } from "../ring/pool.js";
 import type { Interface } from "./interface.js";
+
+/** RFC 4861 §10: BASE_REACHABLE_TIME, RETRANS_TIMER. */
+export const REACHABLE_TIME_US = 30 * US_PER_S;
+export const RETRANS_TIMER_US = US_PER_S;
 
 export const NeighbourState = {
   /** Solicited, no answer yet; packets wait. */
@@ -36,6 +40,8 @@ export class Neighbour {
   macLow = 0;
   /** Said in its advertisements that it is a router. */
   isRouter = false;
+  /** It answered once, and has not failed since. */
+  isProven = false;
   /** REACHABLE turns STALE then. */
   reachableUntilUs = 0;
   /** When INCOMPLETE, DELAY or PROBE go on. */

@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { ECONNREFUSED, EHOSTUNREACH } from "../base/errno.js";
 import { US_PER_S } from "../base/time.js";
 import { ErrorEntry } from "./error-queue.js";
-import { NeighbourState } from "./neighbour.js";
-import { DELAY_FIRST_PROBE_US, QUEUE_FRAMES, REACHABLE_TIME_US } from "./neighbours.js";
+import { NeighbourState, REACHABLE_TIME_US } from "./neighbour.js";
+import { DELAY_FIRST_PROBE_US, QUEUE_FRAMES } from "./neighbours.js";
 import { PATH_MTU_AGE_US } from "./path-mtu.js";
 import { ip, Pair } from "./stack-fixture.js";
 

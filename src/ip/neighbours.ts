@@ -25,15 +25,16 @@ import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
 import type { Interface } from "./interface.js";
 import type { Ip } from "./ip.js";
-import { Neighbour, NeighbourState } from "./neighbour.js";
+import { Neighbour, NeighbourState, REACHABLE_TIME_US, RETRANS_TIMER_US } from "./neighbour.js";
 
-/** RFC 4861 §10: BASE_REACHABLE_TIME, RETRANS_TIMER, DELAY_FIRST_PROBE_TIME, the solicitation limits. */
-export const REACHABLE_TIME_US = 30 * US_PER_S;
-export const RETRANS_TIMER_US = US_PER_S;
+/** RFC 4861 §10: DELAY_FIRST_PROBE_TIME, the solicitation limits. */
 export const DELAY_FIRST_PROBE_US = 5 * US_PER_S;
 export const MAX_SOLICIT = 3;
-/** Frames and bytes that wait for one neighbour: a datagram of 64 KiB in fragments fits. */
-export const QUEUE_FRAMES = 128;
+/**
+ * Frames and bytes that wait for one neighbour: the first segments of many connections at once fit,
+ * and datagrams of 64 KiB in fragments. All queues together hold a quarter of the pool at most.
+ */
+export const QUEUE_FRAMES = 1024;
 export const QUEUE_BYTES = 212_992;
 export const MAX_NEIGHBOURS = 1024;
 /** An entry that nobody used for so long may be forgotten (Linux's gc_stale_time). */
@@ -52,8 +53,16 @@ export const Heard = {
 export class NeighbourTable {
   private readonly ip: Ip;
   private readonly entries = new Map<string, Neighbour>();
+  /**
+   * Those that never answered, or no longer do, oldest first. They go first when the table is full:
+   * strangers can make any number of them, and must not cost those in use their place.
+   */
+  private readonly unproven = new Set<Neighbour>();
   /** Entries with a running timer. */
-  private active: Neighbour[] = [];
+  private active = new Set<Neighbour>();
+  /** Slots of each size that wait in all queues. */
+  private queuedSmall = 0;
+  private queuedBig = 0;
   private soonestUs = NEVER;
   private gcAtUs = 0;
 
@@ -82,6 +91,7 @@ export class NeighbourTable {
     n.state = NeighbourState.FAILED;
     n.usedAtUs = this.ip.nowUs;
     this.entries.set(keyOf(iface, address), n);
+    this.unproven.add(n);
     return n;
   }
 
@@ -93,6 +103,7 @@ export class NeighbourTable {
     n.macLow = low;
     n.state = NeighbourState.PERMANENT;
     n.timerAtUs = NEVER;
+    this.prove(n);
     this.sendQueued(n);
   }
 
@@ -127,15 +138,21 @@ export class NeighbourTable {
     }
   }
 
-  /** Drops the oldest frame of a full queue, as RFC 4861 §7.2.2 asks. */
+  /** Drops the oldest frames of a full queue, as RFC 4861 §7.2.2 asks. */
   private enqueue(n: Neighbour, slot: number): void {
     const { pool } = this.ip;
     const bytes = pool.end[slot]! - pool.at[slot]!;
     while (
       n.queuedFrames > 0 &&
-      (n.queuedFrames >= QUEUE_FRAMES || n.queuedBytes + bytes > QUEUE_BYTES)
+      (n.queuedFrames >= QUEUE_FRAMES ||
+        n.queuedBytes + bytes > QUEUE_BYTES ||
+        !this.hasRoomFor(slot))
     ) {
       this.ip.drop(this.dequeue(n), Drop.NEIGHBOUR_QUEUE_FULL);
+    }
+    if (!this.hasRoomFor(slot)) {
+      this.ip.drop(slot, Drop.NEIGHBOUR_QUEUE_FULL);
+      return;
     }
     pool.next[slot] = NO_SLOT;
     if (n.queueLast === NO_SLOT) n.queueFirst = slot;
@@ -143,6 +160,19 @@ export class NeighbourTable {
     n.queueLast = slot;
     n.queuedFrames++;
     n.queuedBytes += bytes;
+    this.countQueued(slot, 1);
+  }
+
+  private hasRoomFor(slot: number): boolean {
+    const { pool } = this.ip;
+    const { smallSlots, slots } = pool.memory;
+    if (pool.isBig(slot)) return this.queuedBig < Math.max(1, (slots - smallSlots) >> 2);
+    return this.queuedSmall < Math.max(1, smallSlots >> 2);
+  }
+
+  private countQueued(slot: number, n: number): void {
+    if (this.ip.pool.isBig(slot)) this.queuedBig += n;
+    else this.queuedSmall += n;
   }
 
   private dequeue(n: Neighbour): number {
@@ -152,12 +182,13 @@ export class NeighbourTable {
     if (n.queueFirst === NO_SLOT) n.queueLast = NO_SLOT;
     n.queuedFrames--;
     n.queuedBytes -= pool.end[slot]! - pool.at[slot]!;
+    this.countQueued(slot, -1);
     return slot;
   }
 
   private solicit(n: Neighbour): void {
     n.probes++;
-    this.arm(n, this.ip.nowUs + RETRANS_TIMER_US);
+    this.arm(n, this.ip.nowUs + (n.address.isV4 ? RETRANS_TIMER_US : n.iface.retransTimerUs));
     if (n.address.isV4) this.ip.arp.solicit(n);
     else this.ip.nd.solicit(n);
   }
@@ -194,10 +225,17 @@ export class NeighbourTable {
   /** Hot path. An upper layer or an answer says that the neighbour is there. */
   confirm(n: Neighbour): void {
     if (n.state >= NeighbourState.PERMANENT) return;
+    if (!n.isProven) this.prove(n);
     n.state = NeighbourState.REACHABLE;
-    n.reachableUntilUs = this.ip.nowUs + REACHABLE_TIME_US;
+    n.usedAtUs = this.ip.nowUs;
+    n.reachableUntilUs = this.ip.nowUs + reachableTimeUs(n);
     n.timerAtUs = NEVER;
     n.probes = 0;
+  }
+
+  private prove(n: Neighbour): void {
+    n.isProven = true;
+    this.unproven.delete(n);
   }
 
   /** Whether a neighbour's hardware address is known, be it confirmed or not. */
@@ -215,7 +253,7 @@ export class NeighbourTable {
   }
 
   private arm(n: Neighbour, atUs: number): void {
-    if (!this.active.includes(n)) this.active.push(n);
+    this.active.add(n);
     n.timerAtUs = atUs;
     if (atUs < this.soonestUs) this.soonestUs = atUs;
   }
@@ -227,7 +265,7 @@ export class NeighbourTable {
   runTimers(nowUs: number): void {
     if (nowUs < this.soonestUs) return;
     const due = this.active;
-    this.active = [];
+    this.active = new Set();
     this.soonestUs = NEVER;
     for (const n of due) {
       if (n.timerAtUs === NEVER || n.state === NeighbourState.REMOVED) continue;
@@ -252,6 +290,8 @@ export class NeighbourTable {
   private fail(n: Neighbour): void {
     const wasProbing = n.state === NeighbourState.PROBE;
     n.state = NeighbourState.FAILED;
+    n.isProven = false;
+    this.unproven.add(n);
     while (n.queueFirst !== NO_SLOT) {
       const slot = this.dequeue(n);
       this.ip.errors.neighbourFailed(slot);
@@ -260,24 +300,20 @@ export class NeighbourTable {
     if (wasProbing || this.ip.isGateway(n)) this.ip.invalidatePaths();
   }
 
-  /** Forgets what was not used for long; when that frees nothing, the entry unused longest. */
+  /** Forgets the oldest entry that is not proven; if all are, those that were not used for long. */
   private makeRoom(): boolean {
-    const nowUs = this.ip.nowUs;
-    let oldest: Neighbour | null = null;
-    let freed = 0;
-    const mayScan = nowUs >= this.gcAtUs;
-    for (const n of this.entries.values()) {
-      if (n.state === NeighbourState.PERMANENT) continue;
-      if (mayScan && n.queuedFrames === 0 && nowUs - n.usedAtUs > GC_STALE_US) {
-        this.removeEntry(n);
-        freed++;
-      } else if (oldest === null || n.usedAtUs < oldest.usedAtUs) oldest = n;
+    for (const oldest of this.unproven) {
+      this.removeEntry(oldest);
+      return true;
     }
-    if (mayScan) this.gcAtUs = nowUs + US_PER_S;
-    if (freed > 0) return true;
-    if (oldest === null) return false;
-    this.removeEntry(oldest);
-    return true;
+    const nowUs = this.ip.nowUs;
+    if (nowUs < this.gcAtUs) return false;
+    this.gcAtUs = nowUs + US_PER_S;
+    for (const n of [...this.entries.values()]) {
+      const isKept = n.state === NeighbourState.PERMANENT || nowUs < n.reachableUntilUs;
+      if (!isKept && nowUs - n.usedAtUs > GC_STALE_US) this.removeEntry(n);
+    }
+    return this.entries.size < MAX_NEIGHBOURS;
   }
 
   remove(iface: Interface, address: IpAddress): boolean {
@@ -296,11 +332,16 @@ export class NeighbourTable {
 
   private removeEntry(n: Neighbour): void {
     this.entries.delete(keyOf(n.iface, n.address));
+    this.unproven.delete(n);
+    this.active.delete(n);
     n.state = NeighbourState.REMOVED;
     n.timerAtUs = NEVER;
     while (n.queueFirst !== NO_SLOT) this.ip.drop(this.dequeue(n), Drop.NEIGHBOUR_TABLE_FULL);
   }
 }
+
+const reachableTimeUs = (n: Neighbour): number =>
+  n.address.isV4 ? REACHABLE_TIME_US : n.iface.reachableTimeUs;
 
 const keyOf = (iface: Interface, a: IpAddress): string =>
   `${iface.index}:${a.w0},${a.w1},${a.w2},${a.w3}`;

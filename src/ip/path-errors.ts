@@ -122,7 +122,8 @@ export class PathErrors {
 
   /** Whether the transport of the packet that was {@link quote}d holds the error for possible. */
   get isBelieved(): boolean {
-    return this.ip.transports[this.error.protocol]?.believes?.(this.error) ?? true;
+    const transport = this.ip.transports[this.error.protocol] ?? null;
+    return transport !== null && (transport.believes?.(this.error) ?? true);
   }
 
   /** Tells the transport of the packet that was {@link quote}d; `mtuBytes` is 0 when not about size. */

@@ -93,7 +93,7 @@ export class Reassembly {
     d.ecnSeen |= 1 << ipv4.ecn(b, at);
     const reason = this.addPart(d, slot, from, offset, n, more);
     if (reason !== Drop.NONE) return this.giveUp(d, slot, reason);
-    if (offset === 0) this.keepHeaders(d, slot, at, headerBytes, n);
+    if (offset === 0 && d.headerBytes === 0) this.keepHeaders(d, at, headerBytes, n);
     return this.finishPart(d, slot);
   }
 
@@ -115,6 +115,13 @@ export class Reassembly {
     if (n === 0 || (offset === 0 && headerBytes > MAX_HEADER_BYTES)) {
       return this.refuse(slot, Drop.IP6_BAD_FRAGMENT);
     }
+    const isFirst = offset === 0;
+    if (
+      isFirst &&
+      !extensions.isChainWhole(b, fragment6.nextHeader(b, fragmentAt), from, from + n)
+    ) {
+      return this.problem6(slot, 0, icmp6.INCOMPLETE_HEADER_CHAIN);
+    }
     const source = info.src.toString();
     const key = `6${source},${info.dst.toString()},${fragment6.id(b, fragmentAt)}`;
     const d = this.datagramOf(key, source, false, TIMEOUT6_US);
@@ -122,9 +129,9 @@ export class Reassembly {
     d.ecnSeen |= 1 << ipv6.ecn(b, at);
     const reason = this.addPart(d, slot, from, offset, n, more);
     if (reason !== Drop.NONE) return this.giveUp(d, slot, reason);
-    if (offset === 0) {
+    if (isFirst && d.headerBytes === 0) {
       b[nextHeaderAt] = fragment6.nextHeader(b, fragmentAt);
-      this.keepHeaders(d, slot, at, headerBytes, n);
+      this.keepHeaders(d, at, headerBytes, n);
     }
     return this.finishPart(d, slot);
   }
@@ -135,9 +142,8 @@ export class Reassembly {
   }
 
   /** RFC 8200 §4.5: the sender is told of impossible lengths. */
-  private problem6(slot: number, pointer: number): number {
-    const type = icmp6.PARAMETER_PROBLEM;
-    this.ip.icmp6.sendError(slot, type, icmp6.BAD_HEADER_FIELD, pointer, false);
+  private problem6(slot: number, pointer: number, code: number = icmp6.BAD_HEADER_FIELD): number {
+    this.ip.icmp6.sendError(slot, icmp6.PARAMETER_PROBLEM, code, pointer, false);
     return this.refuse(slot, Drop.IP6_BAD_FRAGMENT);
   }
 
@@ -211,13 +217,7 @@ export class Reassembly {
   }
 
   /** The first fragment's headers become the datagram's. */
-  private keepHeaders(
-    d: Datagram,
-    _slot: number,
-    at: number,
-    headerBytes: number,
-    n: number,
-  ): void {
+  private keepHeaders(d: Datagram, at: number, headerBytes: number, n: number): void {
     const { pool } = this.ip;
     const to = pool.base(d.slot) + HEADROOM_BYTES - headerBytes;
     copyWithin(pool.bytes, to, at, headerBytes);

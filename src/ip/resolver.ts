@@ -39,12 +39,20 @@ export class Resolver {
   private build(dst: IpAddress, src: IpAddress | null, ifIndex: number): Path | null {
     if (src !== null && src.isV4 !== dst.isV4) return this.fail(ENETUNREACH);
     if (src !== null && !this.ip.isLocal(src)) return this.fail(EADDRNOTAVAIL);
-    if (this.ip.isLocal(dst)) return this.buildLocal(dst, src);
+    if (this.isLocal(dst, ifIndex)) return this.buildLocal(dst, src);
     if (dst.isMulticast) return this.buildGroup(dst, src, ifIndex);
     if (dst.isV4 && this.ip.addresses.isBroadcast4(dst.w3)) {
       return this.buildBroadcast(dst, src, ifIndex);
     }
     return this.buildUnicast(dst, src, ifIndex);
+  }
+
+  /** Whether `dst` is ours; a link-local address only on the link that is meant, if one is. */
+  private isLocal(dst: IpAddress, ifIndex: number): boolean {
+    const iface =
+      ifIndex !== 0 && !dst.isV4 && dst.isLinkLocal ? this.ip.interfaceAt(ifIndex) : null;
+    if (iface === null || iface.isLoopback) return this.ip.isLocal(dst);
+    return this.ip.addresses.isLocal6On(iface, dst);
   }
 
   private fail(errno: number): null {

@@ -6,7 +6,7 @@
  * identifier is the modified EUI-64.
  */
 import { IpAddress } from "../base/ip-address.js";
-import { NEVER, US_PER_S } from "../base/time.js";
+import { NEVER, US_PER_MS, US_PER_S } from "../base/time.js";
 import { NO_SLOT } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
@@ -15,6 +15,7 @@ import * as wire from "../wire/nd.js";
 import { AddressOrigin, type Interface } from "./interface.js";
 import type { Ip } from "./ip.js";
 import { ALL_ROUTERS } from "./nd.js";
+import type { Neighbour } from "./neighbour.js";
 import { Heard } from "./neighbours.js";
 import type { PacketInfo } from "./packet-info.js";
 import { samePrefix } from "./prefix.js";
@@ -31,6 +32,14 @@ const INFINITE_SEC = 0xffff_ffff;
 /** RFC 4862 §5.5.3 (e): nobody may shorten a lifetime below this from outside. */
 const TWO_HOURS_US = 7200 * US_PER_S;
 const MAX_AUTO_ADDRESSES = 16;
+/** Default routers that are followed, and prefixes on the link; more are a mistake, or a flood. */
+export const MAX_ROUTERS = 16;
+/** Destinations with a redirect; a further one takes the place of the oldest. */
+export const MAX_REDIRECTS = 256;
+
+const MAX_REACHABLE_MS = 3_600_000;
+/** Shorter times would have neighbours solicited without a pause. */
+const MIN_RETRANS_MS = 10;
 
 interface Solicitation {
   readonly iface: Interface;
@@ -80,6 +89,7 @@ export class Routers {
     }
     const hops = wire.routerHopLimit(b, at);
     if (hops !== 0) iface.hopLimit = hops;
+    this.takeTimes(iface, wire.reachableTimeMs(b, at), wire.retransTimerMs(b, at));
     const mtu = wire.option(b, at, info.end, wire.OPTION_MTU);
     if (mtu >= 0) this.takeMtu(iface, wire.mtuBytes(b, mtu));
     this.takeDefault(iface, router, wire.routerLifetimeSec(b, at));
@@ -89,6 +99,36 @@ export class Routers {
       o = wire.findOption(b, o + wire.optionBytes(b, o), info.end, wire.OPTION_PREFIX);
     }
     return Drop.NONE;
+  }
+
+  /** RFC 4861 §6.3.4; 0 is unsaid. More than an hour is none of a router's business (§6.2.1). */
+  private takeTimes(iface: Interface, reachableMs: number, retransMs: number): void {
+    if (reachableMs > 0 && reachableMs <= MAX_REACHABLE_MS) {
+      const percent = 50 + this.ip.random.below(101);
+      iface.reachableTimeUs = Math.ceil((reachableMs * US_PER_MS * percent) / 100);
+    }
+    if (retransMs >= MIN_RETRANS_MS) {
+      iface.retransTimerUs = Math.min(retransMs, MAX_REACHABLE_MS) * US_PER_MS;
+    }
+  }
+
+  /** A neighbour says that it is no router: it is no default router any more (RFC 4861 §7.2.5). */
+  forget(n: Neighbour): void {
+    const isGone = (r: Route): boolean =>
+      r.origin === RouteOrigin.ROUTER &&
+      r.iface === n.iface &&
+      (r.gateway?.equals(n.address) ?? false);
+    if (this.ip.routes.remove(isGone) > 0) this.ip.invalidatePaths();
+  }
+
+  /** Whether another default router, or another prefix on the link, is followed on an interface. */
+  private hasRoomFor(iface: Interface, isDefault: boolean): boolean {
+    let n = 0;
+    for (const r of this.ip.routes) {
+      const isSameKind = r.origin === RouteOrigin.ROUTER && (r.gateway !== null) === isDefault;
+      if (isSameKind && r.iface === iface) n++;
+    }
+    return n < MAX_ROUTERS;
   }
 
   private takeMtu(iface: Interface, mtuBytes: number): void {
@@ -115,6 +155,7 @@ export class Routers {
       if (this.ip.routes.remove(isSame) > 0) this.ip.invalidatePaths();
       return;
     }
+    if (!this.hasRoomFor(iface, true)) return;
     this.addRoute(iface, new IpAddress(), 0, router, RouteOrigin.ROUTER, expiresAtUs);
   }
 
@@ -164,8 +205,10 @@ export class Routers {
       this.remind(expiresAtUs);
       return;
     }
-    if (validUs > 0) this.addRoute(iface, prefix, bits, null, RouteOrigin.ROUTER, expiresAtUs);
-    else if (this.ip.routes.remove(isSame) > 0) this.ip.invalidatePaths();
+    if (validUs > 0) {
+      if (!this.hasRoomFor(iface, false)) return;
+      this.addRoute(iface, prefix, bits, null, RouteOrigin.ROUTER, expiresAtUs);
+    } else if (this.ip.routes.remove(isSame) > 0) this.ip.invalidatePaths();
   }
 
   /** RFC 4862 §5.5.3 (d) and (e). */
@@ -218,11 +261,26 @@ export class Routers {
     const isOnLink = target.equals(destination);
     const untilUs = this.ip.nowUs + REDIRECT_LIFETIME_US;
     const origin = RouteOrigin.REDIRECT;
-    this.ip.routes.remove(
-      (r) => r.origin === origin && r.bits === 128 && r.destination.equals(destination),
-    );
+    this.dropRedirects(destination);
     this.addRoute(iface, destination, 128, isOnLink ? null : target, origin, untilUs);
     return Drop.NONE;
+  }
+
+  /** Removes the redirect of a destination, and the oldest when there are too many. */
+  private dropRedirects(destination: IpAddress): void {
+    let oldest: Route | null = null;
+    let n = 0;
+    for (const r of this.ip.routes) {
+      if (r.origin !== RouteOrigin.REDIRECT || r.destination.equals(destination)) continue;
+      n++;
+      if (oldest === null || r.expiresAtUs < oldest.expiresAtUs) oldest = r;
+    }
+    const isFull = n >= MAX_REDIRECTS;
+    this.ip.routes.remove(
+      (r) =>
+        (isFull && r === oldest) ||
+        (r.origin === RouteOrigin.REDIRECT && r.destination.equals(destination)),
+    );
   }
 
   private remind(atUs: number): void {

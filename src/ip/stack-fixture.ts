@@ -14,7 +14,7 @@ import { Udp } from "./udp.js";
 import type { UdpEndpoint } from "./udp-endpoint.js";
 
 export const ip = (text: string): IpAddress => IpAddress.parse(text);
-const SIZE = { smallSlots: 512, bigSlots: 32 };
+const SIZE = { smallSlots: 4096, bigSlots: 64 };
 
 /** One host: a pool, an IP layer with UDP, and what it started with. */
 export class TestHost {

@@ -478,7 +478,7 @@ export class UdpEndpoint {
     let isHard = error.isHard;
     if (error.errno === errno.EMSGSIZE) {
       if (this.pmtuDiscover === DontFragment.NEVER && error.remote.isV4) return;
-      isHard = true;
+      isHard = this.pmtuDiscover !== DontFragment.NEVER;
     }
     if (this.recvErr) this.errors.put(error, this.pool.bytes, wire.HEADER_BYTES);
     else if (!isHard || !this.isConnected) return;

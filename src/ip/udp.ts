@@ -257,6 +257,12 @@ export class Udp implements Transport {
     pool.give(slot);
   }
 
+  /** Whether an endpoint may have sent the datagram (Linux asks no more). */
+  believes(error: PathError): boolean {
+    const { local, localPort, remote, remotePort } = error;
+    return this.demux.find(local, localPort, remote, remotePort, 0) !== null;
+  }
+
   /** An ICMP error about a datagram of ours: to the endpoint that sent it. */
   pathError(error: PathError): void {
     this.demux

@@ -176,6 +176,7 @@ export class Pool {
   /** The same bytes, for whole words. */
   readonly view: DataView;
   readonly smallSlots: number;
+  readonly bigSlots: number;
   readonly next: Int32Array;
   readonly at: Int32Array;
   readonly end: Int32Array;
@@ -200,6 +201,7 @@ export class Pool {
     const { buffer, byteOffset, byteLength } = memory.bytes;
     this.view = new DataView(buffer, byteOffset, byteLength);
     this.smallSlots = memory.smallSlots;
+    this.bigSlots = memory.slots - memory.smallSlots;
     this.next = memory.next;
     this.at = memory.at;
     this.end = memory.end;

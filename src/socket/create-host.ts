@@ -59,6 +59,8 @@ export interface InterfaceOptions {
   readonly mtuBytes?: number;
   /** Whether the interface gives itself an IPv6 link-local address. True by default. */
   readonly linkLocal?: boolean;
+  /** Whether IPv6 addresses are checked for duplicates before use, for a second. False by default. */
+  readonly detectDuplicates?: boolean;
 }
 
 export interface HostOptions {
@@ -69,6 +71,7 @@ export interface HostOptions {
   readonly addresses?: readonly string[];
   readonly mtuBytes?: number;
   readonly linkLocal?: boolean;
+  readonly detectDuplicates?: boolean;
   /** A host with several interfaces. */
   readonly interfaces?: readonly InterfaceOptions[];
   /** Default routes: one gateway, or one per family. */
@@ -99,6 +102,7 @@ export function createHost(options: HostOptions = {}): Host {
   const spinUs = options.spinUs ?? 0;
   if (!(spinUs >= 0)) throw invalid(`expected spinUs of 0 or more, got ${spinUs}`);
   const interfaces = interfacesOf(options);
+  for (const { device } of interfaces) checkUnclaimed(device);
   const stack = new Stack({
     pool: options.pool ?? sharedPool(),
     nowUs: runner.clock(),
@@ -113,7 +117,16 @@ export function createHost(options: HostOptions = {}): Host {
     throw error;
   }
   const devices = interfaces.map((i) => i.device);
+  for (const device of devices) claimed.add(device);
   return new Host(options.name ?? "host", stack, runner, devices, spinUs);
+}
+
+/** Devices that a host has, or had. */
+const claimed = new WeakSet<Device>();
+
+/** Two hosts on one device would take each other's frames. */
+function checkUnclaimed(device: Device): void {
+  if (claimed.has(device)) throw invalid(`device ${device.name} has been given to a host before`);
 }
 
 function configure(
@@ -135,12 +148,13 @@ function configure(
 function interfacesOf(options: HostOptions): InterfaceOptions[] {
   const all = [...(options.interfaces ?? [])];
   if (options.device !== undefined) {
-    const { device, addresses, mtuBytes, linkLocal } = options;
+    const { device, addresses, mtuBytes, linkLocal, detectDuplicates } = options;
     all.unshift({
       device,
       ...(addresses === undefined ? {} : { addresses }),
       ...(mtuBytes === undefined ? {} : { mtuBytes }),
       ...(linkLocal === undefined ? {} : { linkLocal }),
+      ...(detectDuplicates === undefined ? {} : { detectDuplicates }),
     });
   } else if (options.addresses !== undefined) {
     throw invalid("addresses were given without a device; expected device, or interfaces");

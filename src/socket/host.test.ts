@@ -456,6 +456,12 @@ test("createHost says what is wrong with its options", () => {
   assert.throws(() => createPool({ smallSlots: 1 }), /smallSlots/);
 });
 
+test("a device belongs to one host", () => {
+  const device = simLink().a;
+  createHost({ device }).close();
+  assert.throws(() => createHost({ device }), withCode("EINVAL", "createHost"));
+});
+
 test("no slot is held when every host is closed", () => {
   const pool = sharedPool();
   const held = pool.memory.held.reduce((n, h) => n + h, 0);

@@ -267,7 +267,8 @@ export class TcpConnection extends Duplex implements SocketUser {
   /** Called by the host when the socket has changed. */
   onReady(bits: number): void {
     if (this.destroyed) return;
-    if ((bits & Readiness.ERR) !== 0) {
+    // What came before an error is read before it: then reading reports it.
+    if ((bits & Readiness.ERR) !== 0 && this.socket.readableBytes === 0) {
       const errno = this.socket.takeError();
       if (errno !== 0) {
         this.fail(-errno, "read");

@@ -134,6 +134,7 @@ export class TcpInput implements Transport {
     const n = this.n;
     if (n === 0) return 0;
     this.touchRows(n);
+    this.p.tcp.batchArrives();
     this.findRows(n);
     const host = this.p.host;
     const ended = host.endedFlows;

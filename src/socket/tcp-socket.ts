@@ -131,6 +131,11 @@ export class TcpSocket extends PolledSocket {
     );
   }
 
+  /** Whether a peer has answered: as in Linux, such a socket cannot be used for another connection. */
+  private get wasConnected(): boolean {
+    return this.view().peerMss !== 0;
+  }
+
   /** Whether it holds a local port. */
   get hasPort(): boolean {
     return this.row !== NONE && this.stack.tcpRows.has(this.row, RowFlags.HAS_PORT);
@@ -145,7 +150,7 @@ export class TcpSocket extends PolledSocket {
     if (this.row === NONE) return -EBADF;
     const { tcpRows, tcpPorts, tcpBind, tcp } = this.stack;
     const state = this.state;
-    if (state !== State.CLOSED && state !== State.LISTEN) return -EINVAL;
+    if ((state !== State.CLOSED && state !== State.LISTEN) || this.wasConnected) return -EINVAL;
     if (state === State.CLOSED) {
       if (!this.hasPort) {
         const port = tcpBind.bind(this.row, this.localAddress, 0);
@@ -194,7 +199,7 @@ export class TcpSocket extends PolledSocket {
     if (!(port >= 0 && port <= 0xffff)) return -EINVAL;
     const state = this.state;
     if (state === State.SYN_SENT || state === State.SYN_RECEIVED) return -EALREADY;
-    if (state !== State.CLOSED) return -EISCONN;
+    if (state !== State.CLOSED || this.wasConnected) return -EISCONN;
     if (this.family === Family.INET && !address.isV4) return -EAFNOSUPPORT;
     return address.isV4 && this.isV6only ? -ENETUNREACH : 0;
   }
@@ -224,7 +229,7 @@ export class TcpSocket extends PolledSocket {
 
   /**
    * Zero-copy: a slot of in-order bytes, `pool.at[slot]` to `pool.end[slot]`, now the caller's, who
-   * gives it back to the pool; or -EAGAIN, or -ENOTCONN at the end of the stream as `receive` has it.
+   * gives it back to the pool; or -EAGAIN, or `END_OF_DATA` of tcp/transfer.ts, which is no error number.
    */
   receiveSlot(): number {
     if (this.row === NONE) return -EBADF;
@@ -236,11 +241,16 @@ export class TcpSocket extends PolledSocket {
     return this.row === NONE ? 0 : Math.max(0, this.view().rcvQueuedBytes);
   }
 
-  /** Ends a direction (`Shutdown`). -ENOTCONN before the connection. */
+  /**
+   * Ends a direction (`Shutdown`). -ENOTCONN without a connection. Ends an attempt to connect, and,
+   * unless it is for writing only, a listener's listening: both may begin again.
+   */
   shutdown(how: number): number {
     if (this.row === NONE) return -EBADF;
     if (how < 0 || how > 2) return -EINVAL;
-    return this.stack.tcp.shutdown(this.row, how, this.stack.nowUs);
+    const result = this.stack.tcp.shutdown(this.row, how, this.stack.nowUs);
+    if (this.state === State.CLOSED) this.stack.tcpPorts.removeListener(this.row);
+    return result;
   }
 
   /** Ends the socket; what was sent is still delivered, unless SO_LINGER says 0. */

@@ -194,6 +194,20 @@ test("too long datagrams give EMSGSIZE, with IP_MTU_DISCOVER already at the path
   assert.equal(sender.get("IP_MTU"), 1_500);
 });
 
+test("an interface's index finds that interface, and no other number does", () => {
+  const { a } = new TwoStacks();
+  const found = a.ip.interfaces.map((iface) => a.interfaceByIndex(iface.index));
+  assert.deepEqual(
+    found.map((iface) => iface?.name),
+    a.ip.interfaces.map((iface) => iface.name),
+  );
+  const socket = a.udpSocket();
+  const [last] = a.ip.interfaces.slice(-1);
+  assert.equal(socket.set("SO_BINDTOIFINDEX", last!.index), 0);
+  assert.equal(socket.set("SO_BINDTOIFINDEX", last!.index + 1), -ENODEV);
+  socket.close();
+});
+
 test("options are set and read as Linux's", () => {
   const net = new TwoStacks();
   const s = net.a.udpSocket();

@@ -10,9 +10,10 @@ import { onEvent } from "./close.js";
 import type { TcpCore } from "./core.js";
 import { becomeEstablished } from "./handshake.js";
 import { handshakeDone } from "./listen.js";
+import { Pressure } from "./memory.js";
 import { followPathMtu } from "./path-mtu.js";
 import { windowMoved } from "./persist.js";
-import { isWritable } from "./ready.js";
+import { tellWriter } from "./ready.js";
 import { AckResult } from "./recovery.js";
 import { replyReset } from "./reply.js";
 import { Retry } from "./retries.js";
@@ -145,10 +146,7 @@ function acknowledge(t: TcpCore): void {
   c.softError = 0;
   if (c.userTimeoutMs !== 0 && (c.options & TcbOptions.KEEPALIVE) === 0) c.stateAtUs = NEVER;
   if (!c.has(TcbFlags.SNDBUF_LOCKED)) growSendBuffer(t);
-  if (c.has(TcbFlags.SND_FULL) && isWritable(t)) {
-    c.flags &= ~TcbFlags.SND_FULL;
-    t.host.changed(c);
-  }
+  if (c.has(TcbFlags.SND_FULL)) tellWriter(t);
   if (finAcked) onEvent(t, Event.RCV_ACK_OF_FIN);
 }
 
@@ -156,7 +154,7 @@ function acknowledge(t: TcpCore): void {
 function growSendBuffer(t: TcpCore): void {
   const c = t.c;
   const wanted = 2 * c.cwnd;
-  if (wanted <= c.sndBufBytes) return;
+  if (wanted <= c.sndBufBytes || t.pressure !== Pressure.NONE) return;
   const most = t.settings.wmemMaxBytes;
   c.sndBufBytes = wanted < most ? wanted : most;
 }

@@ -9,7 +9,7 @@ import { challenge, dropAndAck } from "./challenge-ack.js";
 import type { TcpCore } from "./core.js";
 import { noteDuplicate } from "./reassembly.js";
 import { resendSyn } from "./retransmit.js";
-import { endConnection, endWithError } from "./rows.js";
+import { endWithError } from "./rows.js";
 import { after, before } from "./seq.js";
 import { State } from "./state.js";
 import { isOldTimestamp, keepTimestamp, usesTimestamps } from "./timestamps.js";
@@ -73,10 +73,6 @@ function takeReset(t: TcpCore): void {
       t.counts[t.k.attemptFails]! += 1;
       // From a listener: back to LISTEN without a word. From a simultaneous open: refused.
       endWithError(t, ECONNREFUSED);
-      return;
-    case State.CLOSING:
-    case State.LAST_ACK:
-      endConnection(t);
       return;
     default:
       t.counts[t.k.estabResets]! += 1;

@@ -6,6 +6,7 @@ import * as tcp from "../wire/tcp.js";
 import { onEvent } from "./close.js";
 import { STATS, Stat, type TcpCore } from "./core.js";
 import { enterQuickAckMode, noteData, scheduleAck } from "./delayed-ack.js";
+import { isPressed, mayReceiveSlot } from "./memory.js";
 import { holdOutOfOrder, noteDuplicate, takeInOrder } from "./reassembly.js";
 import { appendReceived } from "./receive-queue.js";
 import { endConnection } from "./rows.js";
@@ -46,8 +47,7 @@ export function takeText(t: TcpCore): boolean {
   }
   if (!trim(t)) return false;
   if (s.seq === c.rcvNxt) {
-    if (s.dataBytes > 0) takeInOrderData(t);
-    return true;
+    return s.dataBytes === 0 || takeInOrderData(t);
   }
   takeOutOfOrder(t);
   return false;
@@ -95,13 +95,17 @@ function trim(t: TcpCore): boolean {
   return true;
 }
 
-/** Hot path. The segment's text starts at RCV.NXT and lies in the window. Uses up the slot. */
-export function takeInOrderData(t: TcpCore): void {
+/**
+ * Hot path. The segment's text starts at RCV.NXT and lies in the window. Uses up the slot. False
+ * when memory is too short to keep it.
+ */
+export function takeInOrderData(t: TcpCore): boolean {
   const c = t.c;
   const s = t.segment;
   const slots = t.slots;
   const slot = s.slot;
   const n = s.dataBytes;
+  if (isPressed(t) && !mayReceiveSlot(t, slot, n)) return refuseData(t);
   const isLarge = (slots.flags[slot]! & (SegmentFlags.GSO_TCP4 | SegmentFlags.GSO_TCP6)) !== 0;
   s.slot = -1;
   slots.at[slot] = s.dataAt;
@@ -122,6 +126,15 @@ export function takeInOrderData(t: TcpCore): void {
     scheduleAck(t);
   }
   t.host.changed(c);
+  return true;
+}
+
+/** No memory for the text: dropped; the ACK says what we have. */
+function refuseData(t: TcpCore): boolean {
+  t.counts[t.k.rcvMemoryDrops]! += 1;
+  t.drop(Drop.TCP_BUFFER_FULL);
+  t.want(Pending.ACK_NOW);
+  return false;
 }
 
 /** The segment leaves a gap: kept for later, and told to the peer at once (RFC 5681 §4.2). */

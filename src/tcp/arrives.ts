@@ -104,7 +104,8 @@ function takePredicted(t: TcpCore): void {
   if ((c.options & TcbOptions.TIMESTAMPS) !== 0) keepTimestamp(t, s);
   const window = s.window << (c.scales & 0xff);
   // Nothing in it is news to the sending side: the common case of a receiver.
-  if (s.ack !== c.sndUna || window !== c.sndWnd) takeAck(t);
+  if (s.ack !== c.sndUna || window !== c.sndWnd || c.retries !== 0) takeAck(t);
+  else c.sndWl1 = s.seq; // it must not fall half the sequence space behind
   if (s.dataBytes === 0) {
     t.counts[t.k.predictedAcks]! += 1;
     t.slots.give(s.slot);

@@ -10,11 +10,11 @@
  * | close with SO_LINGER 0       | RST                    | released                                 |
  * | abort                        | RST                    | released                                 |
  */
-import { ENOTCONN } from "../base/errno.js";
+import { ECONNRESET, ENOTCONN } from "../base/errno.js";
 import { NEVER } from "../base/time.js";
 import type { TcpCore } from "./core.js";
 import { dropReceiveQueue } from "./receive-queue.js";
-import { endConnection, releaseRow } from "./rows.js";
+import { endConnection, endWithError, releaseRow, resetLists } from "./rows.js";
 import { sendReset } from "./segment-writer.js";
 import { Event, isSynchronized, next, STAY, State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
@@ -59,6 +59,15 @@ export function stateExpired(t: TcpCore): void {
 /** `shutdown`: 0, or -ENOTCONN. */
 export function shutdownRow(t: TcpCore, how: number): number {
   const c = t.c;
+  if (c.state === State.LISTEN) {
+    if (how !== Shutdown.WRITE) stopListening(t);
+    return 0;
+  }
+  if (c.state === State.SYN_SENT) {
+    endWithError(t, ECONNRESET);
+    c.flags &= ~TcbFlags.DEAD; // as before the attempt
+    return 0;
+  }
   if (!isSynchronized(c.state) || c.state === State.TIME_WAIT) return -ENOTCONN;
   if (how !== Shutdown.WRITE) c.flags |= TcbFlags.RCV_SHUTDOWN;
   if (how !== Shutdown.READ) queueFin(t);
@@ -122,8 +131,24 @@ function becomeOrphan(t: TcpCore): void {
   else queueFin(t);
 }
 
+/** `shutdown` of a listener: it is as before `listen`, as in Linux. */
+function stopListening(t: TcpCore): void {
+  const c = t.c;
+  dropChildren(t);
+  c.state = State.CLOSED;
+  resetLists(t);
+  t.host.changed(c);
+}
+
 /** Ends a listener with all that nobody has accepted. */
 function closeListener(t: TcpCore): void {
+  dropChildren(t);
+  // The lists' fields are those of byte queues, which `releaseRow` frees.
+  t.c.state = State.CLOSED;
+  releaseRow(t);
+}
+
+function dropChildren(t: TcpCore): void {
   const c = t.c;
   const listener = c.row;
   for (;;) {
@@ -139,9 +164,6 @@ function closeListener(t: TcpCore): void {
     sendReset(t);
     endConnection(t);
   }
-  // The lists' fields are those of byte queues, which `releaseRow` frees.
-  c.state = State.CLOSED;
-  releaseRow(t);
 }
 
 /** `abort`: RST where the peer knows of the connection; the row is released. */

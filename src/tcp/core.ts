@@ -78,6 +78,13 @@ export class TcpCore {
   orphans = 0;
   timeWaits = 0;
 
+  /** `Pressure` on each size of slot, and the higher of both (memory.ts). */
+  smallPressure = 0;
+  bigPressure = 0;
+  pressure = 0;
+  /** The row that the last search for out-of-order data ended at. */
+  pruneRow = 0;
+
   /** Rows that the output pass must visit. */
   pendingRows: Int32Array;
   pendingCount = 0;

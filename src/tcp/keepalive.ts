@@ -31,7 +31,8 @@ export function keepaliveExpired(t: TcpCore): void {
   const silentUs = t.nowUs - c.lastRcvUs;
   // Data in flight are watched by retransmission.
   if (!nothingInFlight(t) || unsentBytes(t) > 0) {
-    c.stateAtUs = t.nowUs + idleUs(t);
+    const atUs = t.nowUs + idleUs(t);
+    if (atUs < c.stateAtUs) c.stateAtUs = atUs; // the user timeout may be nearer
     return;
   }
   if (silentUs < idleUs(t)) {

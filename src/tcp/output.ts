@@ -11,6 +11,7 @@ import * as tcp from "../wire/tcp.js";
 import type { TcpCore } from "./core.js";
 import { STATS, Stat } from "./core.js";
 import { ackSent, dataSent } from "./delayed-ack.js";
+import { Pressure } from "./memory.js";
 import { armPersist } from "./persist.js";
 import { sendRetransmissions } from "./retransmit.js";
 import { armTimer } from "./row-timers.js";
@@ -21,7 +22,7 @@ import { maySend } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 
 /** How soon the pool is tried again when it was empty. */
-const RETRY_US = 10_000;
+export const RETRY_US = 10_000;
 
 /** Hot path. Does what the selected row has pending. */
 export function outputPass(t: TcpCore): void {
@@ -166,8 +167,9 @@ export function sendRange(
   hint: number,
 ): number {
   const s = t.slots;
-  let slot = n > mss ? s.takeBig() : -1;
-  if (slot < 0) slot = takeFor(t, n);
+  const mayBig = t.bigPressure < Pressure.CRITICAL;
+  let slot = n > mss && mayBig ? s.takeBig() : -1;
+  if (slot < 0) slot = takeFor(t, mayBig ? n : 0);
   if (slot < 0) {
     t.counts[t.k.noSlot]! += 1;
     return 0;

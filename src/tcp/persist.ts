@@ -10,13 +10,16 @@ import { ETIMEDOUT } from "../base/errno.js";
 import { NEVER } from "../base/time.js";
 import * as tcp from "../wire/tcp.js";
 import type { TcpCore } from "./core.js";
+import { measure } from "./memory.js";
 import {
   effectiveMss,
   nothingInFlight,
+  RETRY_US,
   releaseHeldBack,
   sendNewSegment,
   unsentBytes,
 } from "./output.js";
+import { tellWriter } from "./ready.js";
 import { Retry, retries, retryAgain, setRetries } from "./retries.js";
 import { endWithError } from "./rows.js";
 import { sendBare } from "./segment-writer.js";
@@ -49,6 +52,11 @@ export function persistExpired(t: TcpCore): void {
   const c = t.c;
   c.persistAtUs = NEVER;
   const finWaits = (c.flags & (TcbFlags.FIN_QUEUED | TcbFlags.FIN_SENT)) === TcbFlags.FIN_QUEUED;
+  if (c.sndQueuedBytes === 0 && c.has(TcbFlags.SND_FULL) && !c.has(TcbFlags.FIN_QUEUED)) {
+    measure(t);
+    tellWriter(t);
+    return;
+  }
   if (!nothingInFlight(t) || (unsentBytes(t) === 0 && !finWaits)) {
     t.want(Pending.OUTPUT);
     return;
@@ -67,7 +75,8 @@ export function persistExpired(t: TcpCore): void {
   const unsent = unsentBytes(t);
   const n = Math.min(c.sndWnd, unsent, effectiveMss(t));
   if (n > 0) {
-    sendNewSegment(t, n, effectiveMss(t), n === unsent);
+    const sent = sendNewSegment(t, n, effectiveMss(t), n === unsent);
+    if (sent === 0) c.persistAtUs = t.nowUs + RETRY_US;
   } else {
     t.counts[t.k.windowProbes]! += 1;
     sendProbe(t);

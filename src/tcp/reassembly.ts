@@ -12,6 +12,7 @@
 import { assert, CHECKED } from "../base/assert.js";
 import { copyWithin } from "../base/bytes.js";
 import type { TcpCore } from "./core.js";
+import { mayHoldSlot } from "./memory.js";
 import { appendReceived, shrinkSlot } from "./receive-queue.js";
 import { SegmentFlags } from "./segment-flags.js";
 import { advance, after, before, diff, later, notAfter, type Seq, seqOf } from "./seq.js";
@@ -40,7 +41,7 @@ export function holdOutOfOrder(t: TcpCore, slot: number): boolean {
     noteBlock(t, seq, end);
     return true;
   }
-  if (c.oooSlots >= t.settings.reassemblySlots) return false;
+  if (c.oooSlots >= t.settings.reassemblySlots || !mayHoldSlot(t, slot)) return false;
   slot = shrinkSlot(t, slot);
   // Most segments come after all that is held.
   if (tail < 0 || !before(seq, slotEnd(t, tail))) {

@@ -8,6 +8,7 @@
  */
 import { copy, copyWithin } from "../base/bytes.js";
 import type { TcpCore } from "./core.js";
+import { Pressure, SPREAD_BYTES } from "./memory.js";
 import { advance, type Seq } from "./seq.js";
 import { TcbFlags } from "./tcb.js";
 
@@ -48,6 +49,9 @@ export function appendReceived(t: TcpCore, slot: number): void {
   const n = s.end[slot]! - s.at[slot]!;
   const tail = c.rcvTail;
   c.rcvQueuedBytes = (c.rcvQueuedBytes + n) | 0;
+  if (n > SMALL_BYTES && t.bigPressure >= Pressure.CRITICAL && s.isBig(slot)) {
+    if (spread(t, slot)) return;
+  }
   if (tail >= 0) {
     const end = s.end[tail]!;
     if (n <= SMALL_BYTES && end + n <= s.limit(tail)) {
@@ -65,6 +69,31 @@ export function appendReceived(t: TcpCore, slot: number): void {
   }
   s.next[slot] = -1;
   c.rcvTail = slot;
+}
+
+/**
+ * Big slots are short: copies the bytes of one into small slots, and gives it back. False, with the
+ * slot as it was, when there are not enough of those.
+ */
+function spread(t: TcpCore, slot: number): boolean {
+  const c = t.c;
+  const s = t.slots;
+  const n = s.end[slot]! - s.at[slot]!;
+  if (n > s.freeSmall * SPREAD_BYTES) return false;
+  for (let from = s.at[slot]!; from < s.end[slot]!; from += SPREAD_BYTES) {
+    const part = Math.min(SPREAD_BYTES, s.end[slot]! - from);
+    const small = s.take();
+    const base = s.base(small);
+    copyWithin(s.bytes, base, from, part);
+    s.at[small] = base;
+    s.end[small] = base + part;
+    s.next[small] = -1;
+    if (c.rcvTail < 0) c.rcvHead = small;
+    else s.next[c.rcvTail] = small;
+    c.rcvTail = small;
+  }
+  s.give(slot);
+  return true;
 }
 
 /** Copies up to `n` bytes out and frees them. `into` null only frees. Returns how many. */

@@ -11,16 +11,17 @@ import * as tcp from "../wire/tcp.js";
 import type { TcpCore } from "./core.js";
 import { effectiveMss, lastCursor, sendNewSegment, sendRange, unsentBytes } from "./output.js";
 import { TimerResult } from "./recovery.js";
-import { Retry, retryAgain } from "./retries.js";
+import { Retry, retries, retryAgain } from "./retries.js";
 import { endWithError } from "./rows.js";
 import { sendBare, sendSyn } from "./segment-writer.js";
 import { advance, diff, type Seq } from "./seq.js";
-import { State } from "./state.js";
+import { isSynchronized, State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
 import { tsNow } from "./timestamps.js";
 
 /** After this many timeouts the network is told that the path may be dead (R1). */
 const ADVISE_AFTER = 3;
+const US_PER_MS = 1_000;
 
 /** Hot path. Sends lost ranges again as far as congestion control lets it. */
 export function sendRetransmissions(t: TcpCore): void {
@@ -78,7 +79,7 @@ export function recoveryTimer(t: TcpCore): void {
   }
 }
 
-/** RFC 8985 §7.3: new data when there are some, else the last segment again. */
+/** RFC 8985 §7.3: new data when there are some, else the last segment again; in recovery the first. */
 function sendTailProbe(t: TcpCore): void {
   const c = t.c;
   t.counts[t.k.tailLossProbes]! += 1;
@@ -86,7 +87,7 @@ function sendTailProbe(t: TcpCore): void {
   const window = c.sndWnd - diff(c.sndNxt, c.sndUna);
   const mss = effectiveMss(t);
   const n = Math.min(unsent, window, mss);
-  if (n > 0) {
+  if (n > 0 && !t.recovery.probesHead(c)) {
     sendNewSegment(t, n, mss, n === unsent);
     return;
   }
@@ -100,7 +101,7 @@ function onTimeout(t: TcpCore): void {
   const c = t.c;
   t.counts[t.k.timeouts]! += 1;
   const n = retryAgain(c, Retry.TIMEOUTS);
-  if (n > timeoutLimit(t) || userTimeoutIsOver(t, n)) {
+  if ((n > timeoutLimit(t) && !hasUserLimit(t)) || userTimeoutIsOver(t, n)) {
     t.counts[t.k.abortOnTimeout]! += 1;
     if (c.state === State.SYN_SENT || c.state === State.SYN_RECEIVED) {
       t.counts[t.k.attemptFails]! += 1;
@@ -113,6 +114,11 @@ function onTimeout(t: TcpCore): void {
   else t.want(Pending.RETRANSMIT | Pending.OUTPUT);
 }
 
+/** TCP_USER_TIMEOUT stands in the place of tcp_retries2, but not of the handshake's limits. */
+function hasUserLimit(t: TcpCore): boolean {
+  return t.c.userTimeoutMs !== 0 && isSynchronized(t.c.state);
+}
+
 /** Timeouts after which the connection ends. */
 function timeoutLimit(t: TcpCore): number {
   const c = t.c;
@@ -121,14 +127,33 @@ function timeoutLimit(t: TcpCore): number {
   return c.has(TcbFlags.ORPHAN) ? t.settings.orphanRetries : t.settings.retries2;
 }
 
-/** RFC 5482: after `n` timeouts, doubled each time, this much time has passed. */
+/** Time that `n` timeouts take, each twice the one before. */
+function timeoutsUs(t: TcpCore, n: number): number {
+  let us = 0;
+  for (let k = 0; k < n; k++) us += Math.min(t.c.rtoUs * 2 ** k, t.settings.maxRtoUs);
+  return us;
+}
+
+/** RFC 5482: whether the peer has been silent too long when timeout `n` comes; else sets a timer. */
 function userTimeoutIsOver(t: TcpCore, n: number): boolean {
+  const limitUs = t.c.userTimeoutMs * 1000;
+  return limitUs !== 0 && checkSilence(t, timeoutsUs(t, n), limitUs);
+}
+
+/** The state timer fired, which may be keepalive's: whether the user timeout is over. */
+export function userTimeoutExpired(t: TcpCore): boolean {
   const c = t.c;
+  const n = retries(c, Retry.TIMEOUTS);
   const limitUs = c.userTimeoutMs * 1000;
-  if (limitUs === 0) return false;
-  const elapsedUs = c.rtoUs * (2 ** n - 1);
-  if (elapsedUs >= limitUs) return true;
-  const endUs = t.nowUs + limitUs - elapsedUs;
+  if (limitUs === 0 || n === 0 || !c.has(TcbFlags.RECOVERING)) return false;
+  // The next timeout lies where all of them end.
+  return checkSilence(t, timeoutsUs(t, n + 1) - (t.recovery.deadlineUs(c) - t.nowUs), limitUs);
+}
+
+function checkSilence(t: TcpCore, silentUs: number, limitUs: number): boolean {
+  const c = t.c;
+  if (silentUs + US_PER_MS >= limitUs) return true;
+  const endUs = t.nowUs + limitUs - silentUs;
   if (endUs < c.stateAtUs) c.stateAtUs = endUs;
   return false;
 }

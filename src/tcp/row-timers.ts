@@ -10,8 +10,7 @@ import type { TcpCore } from "./core.js";
 import { delayIsOver } from "./delayed-ack.js";
 import { keepaliveExpired } from "./keepalive.js";
 import { persistExpired } from "./persist.js";
-import { recoveryTimer } from "./retransmit.js";
-import { Retry, retries } from "./retries.js";
+import { recoveryTimer, userTimeoutExpired } from "./retransmit.js";
 import { endWithError } from "./rows.js";
 import { sendReset } from "./segment-writer.js";
 import { State } from "./state.js";
@@ -60,7 +59,7 @@ function onStateTimer(t: TcpCore): void {
   const c = t.c;
   c.stateAtUs = NEVER;
   const isPlain = c.state !== State.FIN_WAIT_2 && c.state !== State.TIME_WAIT;
-  if (isPlain && c.userTimeoutMs !== 0 && retries(c, Retry.TIMEOUTS) > 0) {
+  if (isPlain && userTimeoutExpired(t)) {
     t.counts[t.k.abortOnTimeout]! += 1;
     sendReset(t);
     endWithError(t, ETIMEDOUT);

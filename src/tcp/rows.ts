@@ -55,8 +55,10 @@ export function createRow(t: TcpCore): number {
   return row;
 }
 
-function resetLists(t: TcpCore): void {
+/** The selected row holds nothing. */
+export function resetLists(t: TcpCore): void {
   const c = t.c;
+  c.rcvQueuedBytes = 0;
   c.listener = -1;
   c.rcvHead = -1;
   c.rcvTail = -1;

@@ -10,6 +10,7 @@
 import { assert, CHECKED } from "../base/assert.js";
 import { copy, copyWithin } from "../base/bytes.js";
 import type { TcpCore } from "./core.js";
+import { maySendSmall, measure, Pressure } from "./memory.js";
 import { advance, before, diff, type Seq } from "./seq.js";
 
 /** From this many bytes on, a big slot is taken. */
@@ -41,8 +42,13 @@ export function appendToSend(t: TcpCore, bytes: Uint8Array, at: number, n: numbe
 function addChunk(t: TcpCore, bytes: number): number {
   const c = t.c;
   const s = t.slots;
-  let slot = bytes >= BULK_BYTES ? s.takeBig() : s.take();
-  if (slot < 0) slot = bytes >= BULK_BYTES ? s.take() : s.takeBig();
+  measure(t);
+  const mayBig = t.bigPressure === Pressure.NONE;
+  const maySmall = maySendSmall(t);
+  let slot = -1;
+  if (bytes >= BULK_BYTES && mayBig) slot = s.takeBig();
+  if (slot < 0 && maySmall) slot = s.take();
+  if (slot < 0 && mayBig) slot = s.takeBig();
   if (slot < 0) return -1;
   const tail = c.sndTail;
   s.next[slot] = -1;

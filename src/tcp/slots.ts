@@ -20,6 +20,11 @@ export interface Slots {
   readonly csumStart: Int32Array;
   readonly csumOffset: Int32Array;
   readonly l4At: Int32Array;
+  /** Slots of each size that there are, and that are free now. */
+  readonly smallSlots: number;
+  readonly bigSlots: number;
+  readonly freeSmall: number;
+  readonly freeBig: number;
   /** A small slot, or -1. */
   take(): number;
   /** A slot for up to 64 KiB, or -1. */

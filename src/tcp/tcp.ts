@@ -20,6 +20,7 @@ import { STATS, Stat, TcpCore } from "./core.js";
 import { infoOf } from "./info.js";
 import { listenRow, setBacklog } from "./listen.js";
 import { takeAccepted } from "./listener-queues.js";
+import { measure, Pressure, pruneOutOfOrder } from "./memory.js";
 import { outputPass } from "./output.js";
 import { followPathMtu, isInFlight, takeIcmpError } from "./path-mtu.js";
 import { readinessOf } from "./ready.js";
@@ -184,6 +185,14 @@ export class Tcp {
   }
 
   /**
+   * Hot path. Segments are about to arrive, whose slots are taken already: once a batch. What the
+   * pool has left then is what counts.
+   */
+  batchArrives(): void {
+    measure(this.t);
+  }
+
+  /**
    * Hot path. A segment for a row; takes the slot. Preconditions: `tcp.check` of wire/ passed on
    * `l4At[slot]` to `end[slot]`, and the checksum is right.
    */
@@ -218,6 +227,8 @@ export class Tcp {
     const t = this.t;
     t.setTime(nowUs);
     const c = t.c;
+    measure(t);
+    if (t.pressure >= Pressure.CRITICAL) pruneOutOfOrder(t);
     // Output may list the row again (an empty pool): that is for the next turn.
     const n = t.pendingCount;
     const rows = t.pendingRows;

@@ -5,6 +5,7 @@
 import { EAGAIN, ENOTCONN, EPIPE } from "../base/errno.js";
 import type { TcpCore } from "./core.js";
 import { delayIsOver } from "./delayed-ack.js";
+import { waitForRoom } from "./ready.js";
 import { peekReceived, takeReceived, takeReceivedSlot } from "./receive-queue.js";
 import { appendToSend } from "./send-queue.js";
 import { advance, diff } from "./seq.js";
@@ -34,10 +35,8 @@ function sendProblem(t: TcpCore): number {
     case State.SYN_SENT:
     case State.SYN_RECEIVED:
       return -EAGAIN;
-    case State.CLOSED:
-      return c.has(TcbFlags.DEAD) ? -EPIPE : -ENOTCONN;
     default:
-      return -ENOTCONN;
+      return -EPIPE; // Linux's answer also when there never was a connection
   }
 }
 
@@ -64,8 +63,8 @@ export function sendBytes(
   const part = n < room ? n : room;
   const queued = appendToSend(t, bytes, at, part);
   if (queued === 0) {
-    t.counts[t.k.noSlot]! += 1;
-    c.flags |= TcbFlags.SND_FULL;
+    t.counts[t.k.sndMemoryWaits]! += 1;
+    waitForRoom(t);
     return -EAGAIN;
   }
   if (queued < n) c.flags |= TcbFlags.SND_FULL;
@@ -93,8 +92,10 @@ function sendRoom(t: TcpCore): number {
 /** Why there is nothing to read: 0 for the end of data, or a negated errno. */
 function nothingToRead(t: TcpCore): number {
   const c = t.c;
+  // The end of data hides an error that came after it, as in Linux.
+  if (c.has(TcbFlags.FIN_RECEIVED)) return 0;
   if (c.error !== 0) return takeRowError(t);
-  if (c.has(TcbFlags.FIN_RECEIVED | TcbFlags.RCV_SHUTDOWN | TcbFlags.DEAD)) return 0;
+  if (c.has(TcbFlags.RCV_SHUTDOWN | TcbFlags.DEAD)) return 0;
   if (c.state === State.CLOSED || c.state === State.LISTEN) return -ENOTCONN;
   return -EAGAIN;
 }
@@ -132,7 +133,7 @@ function peek(t: TcpCore, into: Uint8Array, at: number, n: number): number {
   const toMark = bytesToMark(t);
   const isInline = (c.options & TcbOptions.OOBINLINE) !== 0;
   const skip = toMark === 0 && !isInline ? 1 : 0;
-  if (c.rcvQueuedBytes - skip <= 0) return c.error !== 0 ? -c.error : nothingToRead(t);
+  if (c.rcvQueuedBytes - skip <= 0) return nothingToRead(t);
   return peekReceived(t, into, at, toMark > 0 && toMark < n ? toMark : n, skip);
 }
 

@@ -6,6 +6,7 @@
  * The right edge (`rcvAdv`) never moves left (SHLD-14).
  */
 import type { TcpCore } from "./core.js";
+import { PRESSED_SEGMENTS, Pressure } from "./memory.js";
 import { unreadSeq } from "./receive-queue.js";
 import { advance, diff } from "./seq.js";
 import { TcbFlags, TcbOptions } from "./tcb.js";
@@ -30,6 +31,10 @@ function freeBytes(t: TcpCore): number {
   let free = c.rcvBufBytes - c.rcvQueuedBytes;
   const clamp = c.windowClampBytes;
   if (clamp !== 0 && free > clamp) free = clamp;
+  if (t.pressure !== Pressure.NONE) {
+    const most = PRESSED_SEGMENTS * c.rcvMss - c.rcvQueuedBytes;
+    if (free > most) free = most;
+  }
   return free < 0 ? 0 : free;
 }
 
@@ -109,7 +114,7 @@ export function adjustBuffer(t: TcpCore): void {
       const base = 2 * copied + 16 * (c.ownMss & 0xffff);
       const wanted = base + 2 * Math.floor(base * ((copied - previous) / previous));
       const limit = Math.min(wanted, t.settings.rmemMaxBytes);
-      if (limit > c.rcvBufBytes) c.rcvBufBytes = limit;
+      if (limit > c.rcvBufBytes && t.pressure === Pressure.NONE) c.rcvBufBytes = limit;
     }
     c.rcvSpaceBytes = copied;
   }

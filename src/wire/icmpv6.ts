@@ -52,6 +52,8 @@ export const REASSEMBLY_TIME_EXCEEDED = 1;
 export const BAD_HEADER_FIELD = 0;
 export const UNKNOWN_NEXT_HEADER = 1;
 export const UNKNOWN_OPTION = 2;
+/** A first fragment without the whole header chain (RFC 7112 §5). */
+export const INCOMPLETE_HEADER_CHAIN = 3;
 
 const TYPE = 0;
 const CODE = 1;

@@ -172,6 +172,47 @@ export function checkHopByHop(b: Bytes, at: number, end: number): Drop {
   return takeOptions(b, at, p, lengthBytes);
 }
 
+/**
+ * Whether all headers up to and with the upper layer's lie between `p`, where a header of this
+ * protocol starts, and `end`: what a first fragment must hold (RFC 7112 §5, RFC 8200 §4.5). Of an
+ * upper layer that is not known one byte is enough, as for Linux.
+ */
+export function isChainWhole(b: Bytes, protocol: number, p: number, end: number): boolean {
+  let next = protocol;
+  let at = p;
+  for (let n = 0; n < MAX_EXTENSIONS && isExtension(next); n++) {
+    if (end - at < 8) return false;
+    const lengthBytes = extensionBytes(b, at, next);
+    next = u8(b, at);
+    at += lengthBytes;
+  }
+  return end - at >= upperHeaderBytes(next);
+}
+
+/** Protocol that {@link upperLayerAt} found. */
+export let upperLayerOut = 0;
+
+/**
+ * Offset of the upper layer's header of the packet at `at`, whatever its extension headers ask for;
+ * `end` or beyond when the packet ends before. Leaves what {@link walk} found as it is.
+ */
+export function upperLayerAt(b: Bytes, at: number, end: number): number {
+  upperLayerOut = ipv6.nextHeader(b, at);
+  let p = at + ipv6.HEADER_BYTES;
+  for (let n = 0; n <= MAX_EXTENSIONS && isExtension(upperLayerOut) && end - p >= 8; n++) {
+    const lengthBytes = extensionBytes(b, p, upperLayerOut);
+    upperLayerOut = u8(b, p);
+    p += lengthBytes;
+  }
+  return p;
+}
+
+function upperHeaderBytes(protocol: number): number {
+  if (protocol === protocols.TCP) return 20;
+  if (protocol === protocols.UDP || protocol === protocols.ICMPV6) return 8;
+  return protocol === protocols.NO_NEXT_HEADER ? 0 : 1;
+}
+
 /** Size of the header that {@link writeRouterAlert} writes. */
 export const ROUTER_ALERT_BYTES = 8;
 

@@ -19,7 +19,7 @@ const send = (group: string, port: number, text: string): string =>
 
 for (const [group, hostAddress, linuxAddress, port] of [
   [GROUP4, HOST4, LINUX4, 6004],
-  [GROUP6, HOST6, LINUX6, 6006],
+  [GROUP6, HOST6, LINUX6, 6104],
 ] as const) {
   test(`a member hears what Linux sends to ${group}, a former member does not`, async () => {
     const channel = await host.udp({ port });
@@ -44,6 +44,20 @@ for (const [group, hostAddress, linuxAddress, port] of [
     await channel.send("from the host", { address: group, port: port + 1 });
     await member.waitFor(/from the host/);
     channel.close();
+  });
+
+  test(`a source filter of Linux on ${group} lets the host through, or not`, async () => {
+    const join = (source: string) =>
+      background("python3", PEER, "receive-from", group, `${port + 3}`, tapName, source);
+    const wanted = join(hostAddress);
+    const unwanted = join(linuxAddress);
+    await Promise.all([wanted.waitFor(/ready/), unwanted.waitFor(/ready/)]);
+    const channel = await host.udp({ address: hostAddress });
+    await channel.send("from the host", { address: group, port: port + 3 });
+    await wanted.waitFor(/from the host/);
+    assert.doesNotMatch(unwanted.output, /from the host/);
+    channel.close();
+    await unwanted.stop();
   });
 
   test(`a source filter on ${group} lets only the wanted sender through`, async () => {

@@ -13,7 +13,7 @@ import { HOST4, LINUX4, tapHost } from "../support/tap-host.js";
 await enterNamespace(import.meta.url, "ip", "python3", "tshark");
 
 const PEER = fileURLToPath(new URL("../../../test/support/linux-tcp.py", import.meta.url));
-const BYTES = 20_000_000;
+const BYTES = 8_000_000;
 const OPTIONS = ["tcp_timestamps", "tcp_sack", "tcp_window_scaling"];
 const { host, close } = tapHost({
   faults: { seed: 11, rx: { loss: 0.002 }, tx: { loss: 0.002 } },

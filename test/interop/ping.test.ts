@@ -1,8 +1,8 @@
 /** Echo between Linux and a Millrace host over TAP, both ways, small and in many fragments. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { assertLinuxPings } from "../support/linux-ping.js";
 import { enterNamespace, run } from "../support/namespace.js";
-import { runAsync } from "../support/run-async.js";
 import { HOST4, HOST6, LINUX4, LINUX6, tapHost } from "../support/tap-host.js";
 
 await enterNamespace(import.meta.url, "ip", "ping", "tshark");
@@ -20,19 +20,7 @@ for (const [family, address] of [
 ] as const) {
   for (const size of SIZES) {
     test(`Linux pings the host over ${family} with ${size} bytes`, async () => {
-      const out = await runAsync(
-        "ping",
-        "-c",
-        "3",
-        "-i",
-        "0.05",
-        "-W",
-        "2",
-        "-s",
-        `${size}`,
-        address,
-      );
-      assert.match(out, /3 packets transmitted, 3 received, 0% packet loss/);
+      await assertLinuxPings(address, size);
     });
   }
 }

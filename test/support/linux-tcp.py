@@ -1,4 +1,5 @@
 """Linux's side of the TCP interop tests: one behaviour a subcommand. Prints what it saw."""
+import fcntl
 import hashlib
 import select
 import socket
@@ -9,6 +10,7 @@ import time
 mode, host, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 family = socket.AF_INET6 if ":" in host else socket.AF_INET
 BLOCK = 1 << 18
+SIOCATMARK = 0x8905
 
 
 def server():
@@ -125,9 +127,8 @@ elif mode == "urgent-send":
     conn.send(b"!", socket.MSG_OOB)
     time.sleep(0.1)
     conn.sendall(b"def")
-    conn.shutdown(socket.SHUT_WR)
-    conn.recv(1)
     print("sent", flush=True)
+    conn.recv(1)
 elif mode == "urgent-receive":
     listener = server()
     conn, _ = listener.accept()
@@ -140,10 +141,28 @@ elif mode == "urgent-receive":
             break
         rest += data
     print(byte.decode(), rest.decode(), flush=True)
-elif mode == "close-together":
-    # Both ends close when they have the other's byte: FINs cross on the wire, now and then.
+elif mode == "urgent-inline":
+    listener = server()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    conn, _ = listener.accept()
+    select.select([], [], [conn], 5)
+    heard = b""
+    while True:
+        if fcntl.ioctl(conn, SIOCATMARK, b"\0" * 4) != b"\0" * 4:
+            heard += b"|"
+        data = conn.recv(100)
+        if not data:
+            break
+        heard += data
+    print(heard.decode(), flush=True)
+elif mode == "answer-after-end":
+    listener = server()
+    conn, _ = listener.accept()
+    conn.sendall(b"%d bytes heard" % receive_all(conn)[1])
+    conn.close()
+elif mode == "close-on-command":
     conn = client()
-    conn.sendall(b"a")
-    conn.recv(1)
+    print("ready", flush=True)
+    sys.stdin.readline()
     conn.shutdown(socket.SHUT_WR)
     print("end" if conn.recv(1) == b"" else "data", flush=True)

@@ -4,7 +4,7 @@
  * A test file that talks to the kernel runs itself again inside a namespace of its own, so that its
  * interfaces, addresses, routes and captures are nobody else's:
  *
- *     import { test } from "node:test";
+ *     import { after, test } from "node:test";
  *     import { enterNamespace } from "../support/namespace.js";
  *
  *     await enterNamespace(import.meta.url, "ip", "ping"); // returns only inside; tools it needs
@@ -26,7 +26,7 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { accessSync, constants, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { missingTools } from "./tools.js";
 
@@ -41,6 +41,8 @@ let made = 0;
 export async function enterNamespace(fileUrl: string, ...tools: string[]): Promise<void> {
   if (process.env[INSIDE] !== undefined) {
     ip("link", "set", "lo", "up");
+    // A helper that a failed test left behind would keep the file from ending.
+    after(endBackgrounds);
     return;
   }
   const file = fileURLToPath(fileUrl);
@@ -90,6 +92,8 @@ export const NEEDS_ROOT: string | false =
     : "needs to be root, not only of a user namespace";
 
 const inner = () => ({ stdio: "inherit", env: { ...process.env, [INSIDE]: "1" } }) as const;
+/** A file that takes longer is stuck. */
+const LONGEST_MS = 300_000;
 /** A private /run, where `ip netns` keeps names, so that namespaces can be made inside. */
 const IN_USER_NAMESPACE = 'mount -t tmpfs tmpfs /run && exec "$@"';
 
@@ -97,10 +101,15 @@ const IN_USER_NAMESPACE = 'mount -t tmpfs tmpfs /run && exec "$@"';
 async function endLike(child: ChildProcess): Promise<never> {
   const forward = (signal: NodeJS.Signals) => child.kill(signal);
   process.on("SIGINT", forward).on("SIGTERM", forward);
+  const tooLong = setTimeout(() => {
+    console.error(`ended after ${LONGEST_MS / 1000} s: this file hangs`);
+    child.kill("SIGKILL");
+  }, LONGEST_MS);
   const status = await new Promise<number>((resolve, reject) => {
     child.on("error", reject);
     child.on("exit", (code) => resolve(code ?? 1));
   });
+  clearTimeout(tooLong);
   process.exit(status); // the exit handler removes the namespaces
 }
 
@@ -175,11 +184,15 @@ const living = new Set<Namespace>();
 const backgrounds = new Set<Background>();
 let cleansUp = false;
 
+function endBackgrounds(): void {
+  for (const one of backgrounds) one.kill();
+}
+
 function cleanUpAtExit(): void {
   if (cleansUp) return;
   cleansUp = true;
   process.on("exit", () => {
-    for (const one of backgrounds) one.kill();
+    endBackgrounds();
     for (const namespace of living) namespace.close();
   });
   // Without a handler a signal would end the process with no exit event.

@@ -93,10 +93,14 @@ export class Recording {
   }
 }
 
+/** The kernel would be silent on a new interface until its link-local address is no duplicate. */
+export function quietInterfaces(): void {
+  for (const name of ["accept_dad", "dad_transmits"]) sysctl(`net.ipv6.conf.default.${name}`, 0);
+}
+
 export function tapHost(options: TapHostOptions = {}): TapHost {
   const pool = createPool();
-  // The kernel would be silent on a new interface until its link-local address is no duplicate.
-  for (const name of ["accept_dad", "dad_transmits"]) sysctl(`net.ipv6.conf.default.${name}`, 0);
+  quietInterfaces();
   const tap = openTap(pool, {
     ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
     ...(options.tapName === undefined ? {} : { name: options.tapName }),

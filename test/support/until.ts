@@ -1,0 +1,13 @@
+/** Waiting for what has no event: a condition is looked at again and again. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+const PAUSE_MS = 5;
+
+/** Resolves once `isTrue()`; rejects, naming what was waited for, when `timeoutMs` have passed. */
+export async function until(isTrue: () => boolean, what: string, timeoutMs = 5_000): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!isTrue()) {
+    if (performance.now() > endMs) throw new Error(`${timeoutMs} ms passed without ${what}`);
+    await sleep(PAUSE_MS);
+  }
+}
