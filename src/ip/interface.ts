@@ -11,6 +11,7 @@ import { BATCH_FRAMES, Batch } from "../ring/batch.js";
 import { NO_SLOT, type Pool } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
+import * as ipv4 from "../wire/ipv4.js";
 import type { MulticastFilters } from "./multicast.js";
 import { REACHABLE_TIME_US, RETRANS_TIMER_US } from "./neighbour.js";
 
@@ -59,6 +60,8 @@ export class Interface {
   /** Whether the device completes checksums; if not they are completed before it gets the frame. */
   readonly hasChecksum: boolean;
   mtuBytes: number;
+  /** MTU for IPv4, whose packets have no more than 65,535 bytes; `lo` could carry one more. */
+  mtu4Bytes: number;
   /** MTU for IPv6, which a router advertisement may lower. */
   mtu6Bytes: number;
   /** IPv6: times that a router advertisement may set (RFC 4861 §6.3.2). */
@@ -84,6 +87,7 @@ export class Interface {
     this.macLow = ethernet.low(parts.device.mac, 0);
     this.hasChecksum = (parts.device.capabilities & Capability.TX_CHECKSUM) !== 0;
     this.mtuBytes = parts.mtuBytes;
+    this.mtu4Bytes = Math.min(parts.mtuBytes, ipv4.MAX_PACKET_BYTES);
     this.mtu6Bytes = parts.mtuBytes;
     this.filters = parts.filters;
     this.host = host;

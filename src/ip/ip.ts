@@ -17,6 +17,7 @@ import { Batch } from "../ring/batch.js";
 import type { Pool } from "../ring/pool.js";
 import { DROP_MEANINGS, Drop, type DropName } from "../wire/drop.js";
 import * as protocols from "../wire/ip-protocol.js";
+import * as ipv4 from "../wire/ipv4.js";
 import * as ipv6 from "../wire/ipv6.js";
 import * as nd from "../wire/nd.js";
 import { Addresses } from "./addresses.js";
@@ -195,6 +196,9 @@ export class Ip {
   addInterface(bare: Device, options: InterfaceOptions = {}): Interface {
     const device = this.completed(bare, options.coalesce === true);
     const mtu = Math.min(options.mtuBytes ?? device.mtuBytes, device.mtuBytes);
+    if (!Number.isInteger(mtu) || mtu < ipv4.MIN_MTU_BYTES) {
+      throw new RangeError(`mtuBytes: expected ${ipv4.MIN_MTU_BYTES} or more, got ${mtu}`);
+    }
     const iface = this.add(device, options.name ?? device.name, mtu, false);
     if (options.acceptRouters === false) this.refusesRouters.add(iface);
     if (options.detectDuplicates === true) this.detectsDuplicates.add(iface);
@@ -261,6 +265,10 @@ export class Ip {
   /** Adds `10.0.0.1/24` or `fd00::1/64`, its connected route, and tells the neighbours. */
   addAddress(iface: Interface, text: string): void {
     const { address, bits } = parsePrefix(text);
+    if (!address.isV4 && iface.mtuBytes < ipv6.MIN_MTU_BYTES) {
+      const needed = `IPv6 needs an MTU of ${ipv6.MIN_MTU_BYTES}`;
+      throw new RangeError(`${text}: ${needed}, and ${iface.name} has ${iface.mtuBytes}`);
+    }
     this.addInterfaceAddress(iface, address, bits, FOR_EVER);
   }
 

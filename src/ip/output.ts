@@ -191,6 +191,10 @@ export class Output {
     }
     let n = path.neighbour;
     if (n.state === NeighbourState.REMOVED) {
+      if (this.ip.interfaceAt(path.iface.index) !== path.iface) {
+        this.ip.drop(slot, Drop.DEVICE_GONE);
+        return -ENETDOWN;
+      }
       const again = neighbours.lookup(path.iface, path.nextHop);
       if (again === null) {
         this.ip.drop(slot, Drop.NEIGHBOUR_TABLE_FULL);
@@ -318,7 +322,7 @@ export class Output {
   }
 }
 
-const linkMtu = (path: Path): number => (path.isV4 ? path.iface.mtuBytes : path.iface.mtu6Bytes);
+const linkMtu = (path: Path): number => (path.isV4 ? path.iface.mtu4Bytes : path.iface.mtu6Bytes);
 
 /** Hot path. */
 function ttlOf(path: Path, o: SendOptions, usual: number): number {

@@ -83,5 +83,5 @@ export class PathMtu {
 }
 
 function restore(path: Path): void {
-  path.mtuBytes = path.isV4 ? path.iface.mtuBytes : path.iface.mtu6Bytes;
+  path.mtuBytes = path.isV4 ? path.iface.mtu4Bytes : path.iface.mtu6Bytes;
 }

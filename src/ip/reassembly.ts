@@ -5,8 +5,8 @@
  * headers before it. The parts that have come are kept as a sorted list, so that
  *  - an exact copy of a part is ignored, any other overlap ends the datagram (RFC 5722, RFC 8200);
  *  - a part of a length that no sender makes, or past 65,535 bytes, is refused.
- * Bounded: {@link MAX_DATAGRAMS} in all, {@link MAX_PER_SOURCE} per source, {@link MAX_PARTS} each;
- * the oldest goes. After 30 s (IPv4) or 60 s (IPv6) the sender hears "time exceeded" if its first
+ * Bounded: {@link MAX_DATAGRAMS} in all and half of the pool's big slots, {@link MAX_PER_SOURCE} and
+ * half of that per source, {@link MAX_PARTS} each; the oldest goes. After 30 s (IPv4) or 60 s (IPv6) the sender hears "time exceeded" if its first
  * fragment had come. Congestion marks are joined as RFC 3168 §5.3 says.
  */
 import { copyWithin } from "../base/bytes.js";
@@ -63,9 +63,14 @@ export class Reassembly {
   private readonly ip: Ip;
   private readonly datagrams = new Map<string, Datagram>();
   private readonly perSource = new Map<string, number>();
+  private readonly maxDatagrams: number;
+  private readonly maxPerSource: number;
 
   constructor(ip: Ip) {
     this.ip = ip;
+    const { slots, smallSlots } = ip.pool.memory;
+    this.maxDatagrams = Math.min(MAX_DATAGRAMS, Math.max(1, (slots - smallSlots) >> 1));
+    this.maxPerSource = Math.min(MAX_PER_SOURCE, Math.max(1, this.maxDatagrams >> 1));
   }
 
   get size(): number {
@@ -155,8 +160,8 @@ export class Reassembly {
   ): Datagram | null {
     const known = this.datagrams.get(key);
     if (known !== undefined) return known;
-    if ((this.perSource.get(source) ?? 0) >= MAX_PER_SOURCE) this.evict(source);
-    else if (this.datagrams.size >= MAX_DATAGRAMS) this.evict(null);
+    if ((this.perSource.get(source) ?? 0) >= this.maxPerSource) this.evict(source);
+    else if (this.datagrams.size >= this.maxDatagrams) this.evict(null);
     let slot = this.ip.pool.takeBig();
     if (slot === NO_SLOT && this.evict(null)) slot = this.ip.pool.takeBig();
     if (slot === NO_SLOT) return null;

@@ -125,7 +125,7 @@ export class Resolver {
       iface,
       kind: PathKind.MULTICAST,
       neighbour: groupNeighbour(iface, group),
-      mtuBytes: group.isV4 ? iface.mtuBytes : iface.mtu6Bytes,
+      mtuBytes: group.isV4 ? iface.mtu4Bytes : iface.mtu6Bytes,
       firstId: this.ip.random.int32(),
     });
     path.isStale = true; // nobody may keep it
@@ -140,7 +140,7 @@ export class Resolver {
     kind: number,
     neighbour: Neighbour,
   ): Path {
-    const linkMtu = dst.isV4 ? iface.mtuBytes : iface.mtu6Bytes;
+    const linkMtu = dst.isV4 ? iface.mtu4Bytes : iface.mtu6Bytes;
     const mtuBytes = kind === PathKind.UNICAST ? this.ip.pathMtu.mtuFor(dst, linkMtu) : linkMtu;
     const firstId = this.ip.random.int32();
     const id = this.ip.paths.nextId();

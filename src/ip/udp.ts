@@ -24,7 +24,7 @@ import { EphemeralPorts } from "./ports.js";
 import { NO_SINK, type ReadinessSink } from "./readiness-sink.js";
 import type { PathError, Transport } from "./transport.js";
 import { score, UdpDemux } from "./udp-demux.js";
-import { UdpEndpoint } from "./udp-endpoint.js";
+import { MAX_SEGMENTS, UdpEndpoint } from "./udp-endpoint.js";
 
 export interface UdpParts {
   readonly ip: Ip;
@@ -231,7 +231,7 @@ export class Udp implements Transport {
     const { pool } = this;
     const pieceBytes = pool.gsoBytes[slot]!;
     const total = pool.end[slot]! - info.l4At - wire.HEADER_BYTES;
-    if (pieceBytes <= 0) {
+    if (pieceBytes <= 0 || pieceBytes * MAX_SEGMENTS < total) {
       this.ip.drop(slot, Drop.DEVICE_BAD_METADATA);
       return;
     }

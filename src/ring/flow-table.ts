@@ -14,10 +14,11 @@
  * A 3-tuple (listener, unconnected UDP socket) is a flow with an unspecified remote address and
  * remote port 0. Which of several tables or wildcards to try in which order is the caller's matter.
  *
- * Measured: a look-up in random order 64 ns with 10 flows, 69 with 1,000, 95 with 100,000, of which
- * the hash takes 40 (node 20.20, 2 shared cores, 2026-11).
+ * Measured: a look-up in random order 55 ns with 10 flows, 61 with 1,000, 79 with 100,000, of which
+ * the hash takes 15 (node 20.20, 2 shared cores, 2026-11).
  */
 import { assert, CHECKED } from "../base/assert.js";
+import { grown } from "../base/growth.js";
 import type { IpAddress } from "../base/ip-address.js";
 
 /** What look-ups return when there is no such flow. */
@@ -207,7 +208,7 @@ export class FlowTable {
 
   /**
    * {@link sip} of four words, which is every IPv4 flow, unrolled.
-   * Measured: SIP4MEASURE
+   * Measured: 15 ns, the loop 46 (node 20.20, 2 shared cores, 2026-11).
    */
   private sip4(a: number, b: number, c: number, d: number): number {
     let v0 = this.key0;
@@ -327,7 +328,7 @@ export class FlowTable {
     protocol: number,
   ): void {
     if ((row + 1) * KEY_WORDS > this.keys.length) {
-      const wider = new Int32Array(Math.max((row + 1) * KEY_WORDS, this.keys.length * 2));
+      const wider = new Int32Array(grown(this.keys.length / KEY_WORDS, row + 1) * KEY_WORDS);
       wider.set(this.keys);
       this.keys = wider;
     }

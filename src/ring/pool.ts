@@ -173,6 +173,8 @@ const DEPOT_HEADER = 16; // the counts have a cache line of their own
 export class Pool {
   readonly memory: PoolMemory;
   readonly bytes: Uint8Array;
+  /** The same bytes, for whole words. */
+  readonly view: DataView;
   readonly smallSlots: number;
   readonly bigSlots: number;
   readonly next: Int32Array;
@@ -196,6 +198,8 @@ export class Pool {
   constructor(memory: PoolMemory) {
     this.memory = memory;
     this.bytes = memory.bytes;
+    const { buffer, byteOffset, byteLength } = memory.bytes;
+    this.view = new DataView(buffer, byteOffset, byteLength);
     this.smallSlots = memory.smallSlots;
     this.bigSlots = memory.slots - memory.smallSlots;
     this.next = memory.next;

@@ -62,7 +62,7 @@ export class TimingWheel {
     return this.armedCount;
   }
 
-  /** Makes room for ids up to `capacity - 1`; what is armed stays. Double it, and it is amortised. */
+  /** Makes room for ids up to `capacity - 1`; what is armed stays. Grow in proportion, and it is amortised. */
   grow(capacity: number): void {
     if (capacity <= this.capacity) return;
     const widen = <T extends Int32Array | Int16Array | Float64Array>(to: T, from: T): T => {

@@ -48,6 +48,8 @@ const UDP_PROTOCOL = 17;
 const DEFAULT_MAX_CONNECTIONS = 1 << 20;
 const SECRET_BYTES = 40;
 const EXPIRED_TIMERS = 256;
+/** Batches that are taken at most before timers fire. */
+const REST_BATCHES = 16;
 const FIRST_TIMERS = 256;
 /** When to try again to send what found no slot, or a full device. */
 const RETRY_US = 1_000;
@@ -136,8 +138,9 @@ export class Stack {
   turn(nowUs: number): number {
     if (nowUs > this.nowUs) this.nowUs = nowUs;
     const now = this.nowUs;
-    const frames = this.ip.receiveAll(now);
+    let frames = this.ip.receiveAll(now);
     this.tcpInput.drain(now);
+    if (frames > 0 && this.wheel.nextDeadlineUs() <= now) frames += this.receiveRest(now);
     const timers = this.fireTimers(now);
     this.ip.runTimers(now);
     this.tcp.flush(now);
@@ -148,6 +151,21 @@ export class Stack {
     if (!this.isBusy && deadlineUs <= now) deadlineUs = now + RETRY_US;
     const mustRetry = this.tcp.hasPending || this.hasBacklog();
     return mustRetry ? Math.min(deadlineUs, now + RETRY_US) : deadlineUs;
+  }
+
+  /**
+   * Takes what is left in the devices, which may hand out a few frames at a time: after a pause of
+   * this process the ACK that a due timer waits for lies there.
+   */
+  private receiveRest(now: number): number {
+    let frames = 0;
+    for (let batches = 0; batches < REST_BATCHES; batches++) {
+      const n = this.ip.receiveAll(now);
+      if (n === 0) break;
+      this.tcpInput.drain(now);
+      frames += n;
+    }
+    return frames;
   }
 
   /** Hot path. Whether a device has refused frames that wait for it. */

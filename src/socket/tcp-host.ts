@@ -4,6 +4,7 @@
  * IP settings of a row (TTL, TOS, path MTU discovery) are columns of `TcpRows`; one `SendOptions`
  * object is filled from them for every segment.
  */
+import { grown } from "../base/growth.js";
 import { IpAddress } from "../base/ip-address.js";
 import type { Ip } from "../ip/ip.js";
 import type { Path } from "../ip/path.js";
@@ -112,7 +113,7 @@ export class TcpHostSide implements TcpHost {
   /** Hot path. */
   armTimer(row: number, atUs: number): void {
     if (row >= this.wheelCapacity) {
-      this.wheelCapacity = Math.max(row + 1, this.wheelCapacity * 2);
+      this.wheelCapacity = grown(this.wheelCapacity, row + 1);
       this.p.wheel.grow(this.wheelCapacity);
     }
     this.p.wheel.arm(row, atUs);

@@ -2,6 +2,7 @@
  * What the socket layer knows of each TCP row: columns indexed by row number, beside the engine's
  * own. They grow with the rows.
  */
+import { grown } from "../base/growth.js";
 
 /** Bits of `flags`. */
 export const RowFlags = {
@@ -76,7 +77,7 @@ export class TcpRows {
   /** Makes room for `row`; amortised. */
   ensure(row: number): void {
     if (row < this.capacity) return;
-    const capacity = Math.max(row + 1, this.capacity * 2);
+    const capacity = grown(this.capacity, row + 1);
     const widen = (from: Int32Array): Int32Array => {
       const to = new Int32Array(capacity);
       to.set(from);

@@ -129,6 +129,7 @@ export class TcpCore {
 
   /** Hot path. */
   setTime(nowUs: number): void {
+    if (nowUs === this.nowUs) return;
     this.nowUs = nowUs;
     this.nowMs = Math.floor(nowUs / 1000) | 0;
   }

@@ -193,11 +193,13 @@ export class Recovery {
       if (after(q.endOf(r), end)) q.split(c, r, end);
       this.countRetransmission(c, q.bytesOf(r), nowUs);
       q.markRetransmitted(c, r, nowUs);
-      if (r === c.headRecord && c.timerKind !== TimerKind.REORDER) restartRto(c, nowUs);
+      if (r === c.headRecord && c.timerKind !== TimerKind.REORDER) restartTimer(q, c, nowUs);
       r = q.nextOf(r);
     }
     if ((c.recoveryFlags & RecoveryFlags.TLP_PENDING) === 0) return;
-    probeSent(c, true, q.endOf(c.tailRecord));
+    // The window is reduced already: what repairs the loss need not be found out.
+    if (this.probesHead(c)) probeSent(c, false, end);
+    else probeSent(c, true, q.endOf(c.tailRecord));
     restartRto(c, nowUs);
   }
 
@@ -239,9 +241,23 @@ export class Recovery {
     return true;
   }
 
-  /** After SEND_PROBE when there is no new data (or no window): the last segment sent. */
+  /** Whether a probe is of the first segment, not of new data: in recovery. */
+  probesHead(c: RecoveryRow): boolean {
+    return c.recoveryState === RecoveryState.RECOVERY;
+  }
+
+  /**
+   * After SEND_PROBE when there is no new data (or no window): the last segment sent; in recovery the
+   * first.
+   */
   probeRange(c: RecoveryRow): boolean {
     const q = this.queue;
+    if (this.probesHead(c) && c.headRecord !== NO_RECORD) {
+      const bytes = Math.min(q.bytesOf(c.headRecord), c.sndMss);
+      this.retransmitSeq = q.seqOf(c.headRecord);
+      this.retransmitEnd = advance(this.retransmitSeq, bytes);
+      return true;
+    }
     const r = c.tailRecord;
     if (r === NO_RECORD) return false;
     const bytes = q.bytesOf(r);

@@ -79,7 +79,7 @@ export function recoveryTimer(t: TcpCore): void {
   }
 }
 
-/** RFC 8985 §7.3: new data when there are some, else the last segment again. */
+/** RFC 8985 §7.3: new data when there are some, else the last segment again; in recovery the first. */
 function sendTailProbe(t: TcpCore): void {
   const c = t.c;
   t.counts[t.k.tailLossProbes]! += 1;
@@ -87,7 +87,7 @@ function sendTailProbe(t: TcpCore): void {
   const window = c.sndWnd - diff(c.sndNxt, c.sndUna);
   const mss = effectiveMss(t);
   const n = Math.min(unsent, window, mss);
-  if (n > 0) {
+  if (n > 0 && !t.recovery.probesHead(c)) {
     sendNewSegment(t, n, mss, n === unsent);
     return;
   }

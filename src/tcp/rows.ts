@@ -10,6 +10,7 @@
  * Forbidden: releasing a row that a socket still holds (its user must see the error first), and
  * ending a row without `endConnection` (slots, records or the tuple would leak).
  */
+import { grown } from "../base/growth.js";
 import { NEVER } from "../base/time.js";
 import type { TcpCore } from "./core.js";
 import { STATS } from "./core.js";
@@ -25,7 +26,7 @@ import { ROW_INT32S } from "./tcb-row.js";
 export function createRow(t: TcpCore): number {
   if (t.freeRow < 0) {
     if (t.rows === t.capacityRows) return -1;
-    t.grow(Math.min(t.capacityRows, t.rows * 2));
+    t.grow(Math.min(t.capacityRows, grown(t.rows)));
   }
   const row = t.freeRow;
   const c = t.c.select(row);

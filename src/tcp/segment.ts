@@ -2,7 +2,6 @@
  * The segment that is being processed, read once from its bytes: SEG.SEQ and so on of RFC 9293
  * §3.3.1. One object is reused. What a later step must not see is taken off here (trimming).
  */
-import { u8, u16 } from "../base/bytes.js";
 import * as tcp from "../wire/tcp.js";
 import { parse, TcpOptions } from "../wire/tcp-options.js";
 import type { SegmentInfo } from "./segment-info.js";
@@ -29,23 +28,24 @@ export class Segment {
 
   /** Hot path. Precondition: `tcp.check` passed on `l4At[slot]` to `end[slot]`. */
   read(slots: Slots, slot: number, info: SegmentInfo): void {
-    const b = slots.bytes;
+    const { view } = slots;
     const at = slots.l4At[slot]!;
-    const headerBytes = (u8(b, at + 12) >>> 4) << 2;
-    const flags = u8(b, at + 13);
+    const control = view.getInt32(at + 12); // data offset, flags, window
+    const headerBytes = (control >>> 28) << 2;
+    const flags = (control >>> 16) & 0xff;
     this.slot = slot;
     this.info = info;
-    this.seq = seqOf(tcp.seq(b, at));
-    this.ack = seqOf(tcp.ack(b, at));
+    this.seq = seqOf(view.getInt32(at + 4));
+    this.ack = seqOf(view.getInt32(at + 8));
     this.flags = flags;
-    this.window = u16(b, at + 14);
+    this.window = control & 0xffff;
     this.dataAt = at + headerBytes;
     this.dataBytes = slots.end[slot]! - this.dataAt;
     // SYN is bit 1 and FIN bit 0.
     this.end = advance(this.seq, this.dataBytes + ((flags >>> 1) & 1) + (flags & 1));
     this.ecn = info.tos & 3;
     if (headerBytes === tcp.HEADER_BYTES) this.options.clear();
-    else parse(b, at, this.options);
+    else parse(slots.bytes, at, this.options);
   }
 
   /** Hot path. Whether any of these flags is set. */

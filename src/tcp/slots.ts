@@ -7,6 +7,8 @@
  */
 export interface Slots {
   readonly bytes: Uint8Array;
+  /** The same bytes, for whole words. */
+  readonly view: DataView;
   readonly next: Int32Array;
   readonly at: Int32Array;
   readonly end: Int32Array;

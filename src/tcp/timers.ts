@@ -4,6 +4,10 @@
  *
  * Deviation: RFC 8985 §7.2 waits 2·SRTT for a probe; as Linux does, 2 ms are added for the peer's
  * batching, and 200 ms when a single segment is in flight, whose ACK may be delayed.
+ * Deviation: RFC 8985 §7.2 probes outside of recovery only. In recovery, when retransmissions and
+ * everything behind them are lost, the first segment is probed for as well, once, as QUIC's PTO does
+ * (RFC 9002 §6.2): with a window of a few segments that happens often, and an RTO costs a thousand
+ * round trips of a short path.
  */
 import { NEVER } from "../base/time.js";
 import { RecoveryFlags, type RecoveryRow, RecoveryState, TimerKind } from "./recovery-row.js";
@@ -42,11 +46,12 @@ export function restartTimer(q: SentQueue, c: RecoveryRow, nowUs: number): void 
   else restartRto(c, nowUs);
 }
 
-/** RFC 8985 §7.2: SACK peer, no probe under way, no recovery and nothing SACKed. */
+/** RFC 8985 §7.2: SACK peer, no probe under way; in recovery, or nothing is SACKed. */
 export function mayProbe(c: RecoveryRow): boolean {
   const { SACK, ESTABLISHED, TLP } = RecoveryFlags;
   if ((c.recoveryFlags & (SACK | ESTABLISHED | TLP)) !== (SACK | ESTABLISHED)) return false;
   const state = c.recoveryState;
+  if (state === RecoveryState.RECOVERY) return true;
   return (state === RecoveryState.OPEN || state === RecoveryState.CWR) && c.sackedBytes === 0;
 }
 

@@ -104,8 +104,8 @@ export function sampleReceiverRtt(t: TcpCore, tsEcr: number): void {
  */
 export function adjustBuffer(t: TcpCore): void {
   const c = t.c;
-  const at = unreadSeq(t);
   if (!roundIsOver(t)) return;
+  const at = unreadSeq(t);
   const copied = diff(at, c.rcvCopied);
   if (copied > c.rcvSpaceBytes) {
     if (t.settings.moderateRcvbuf && !c.has(TcbFlags.RCVBUF_LOCKED)) {
