@@ -4,7 +4,7 @@
  *
  * Each turn brings ten segments of 64 bytes to ten different connections, drawn at random, so that
  * the work is the same at every number of connections; the program reads them through a `ReadySet`.
- * Writing the frames is not timed. Virtual time moves 1 µs a turn, so that a connection of 100,000
+ * `_full` is the same with turns of 64. Writing the frames is not timed. Virtual time moves 1 µs a turn, so that a connection of 100,000
  * hears of its peer every 10 ms.
  */
 import { IpAddress } from "../../src/base/ip-address.js";
@@ -14,15 +14,14 @@ import type { TcpSocket } from "../../src/socket/tcp-socket.js";
 import { Readiness } from "../../src/tcp/readiness.js";
 import * as tcp from "../../src/wire/tcp.js";
 import { L4_AT } from "../frames.js";
-import { NO_OPTIONS, type Peer, PORT, Rig, segment } from "../rig.js";
+import { BATCH, NO_OPTIONS, type Peer, PORT, Rig, segment } from "../rig.js";
 
 const COUNTS = [10, 1_000, 100_000];
 const PER_TURN = 10;
+const FRAMES_AHEAD = 3_000;
 const PAYLOAD_BYTES = 64;
 const PORTS_PER_CLIENT = 2_000;
 const FIRST_PORT = 1_024;
-/** Turns whose frames are written ahead, so that they are timed together. */
-const TURNS_AHEAD = 300;
 const PIECES = 100;
 
 const rig = new Rig();
@@ -33,7 +32,7 @@ const sockets: TcpSocket[] = [];
 const seqs = new Int32Array(100_000);
 const acks = new Int32Array(100_000);
 const set = new ReadySet();
-const events = new ReadyEvents(PER_TURN);
+const events = new ReadyEvents(BATCH);
 const random = new Random(7);
 const into = new Uint8Array(2_048);
 const figures: Record<string, number> = {};
@@ -55,9 +54,9 @@ function establish(count: number): void {
 }
 
 /** Frames of one turn, written before it is timed. */
-const drawn = new Int32Array(PER_TURN);
-function draw(count: number): void {
-  for (let i = 0; i < PER_TURN; i++) {
+const drawn = new Int32Array(BATCH);
+function draw(count: number, perTurn: number): void {
+  for (let i = 0; i < perTurn; i++) {
     let k = (random.int32() >>> 0) % count;
     while (drawn.subarray(0, i).includes(k)) k = (k + 1) % count;
     drawn[i] = k;
@@ -77,16 +76,18 @@ function serve(): number {
   return read;
 }
 
-function nsPerPacket(count: number): number {
+/** Frames of many turns are written ahead, so that those turns are timed together. */
+function nsPerPacket(count: number, perTurn = PER_TURN): number {
   const times: number[] = [];
-  device.queuedPerTurn = PER_TURN;
+  const turns = Math.floor(FRAMES_AHEAD / perTurn);
+  device.queuedPerTurn = perTurn;
   for (let piece = 0; piece < PIECES; piece++) {
-    for (let turn = 0; turn < TURNS_AHEAD; turn++) draw(count);
+    for (let turn = 0; turn < turns; turn++) draw(count, perTurn);
     let read = 0;
     const start = process.cpuUsage();
-    for (let turn = 0; turn < TURNS_AHEAD; turn++) read += serve();
+    for (let turn = 0; turn < turns; turn++) read += serve();
     const used = process.cpuUsage(start);
-    const packets = TURNS_AHEAD * PER_TURN;
+    const packets = turns * perTurn;
     if (read !== packets) throw new Error(`flows-scale: read ${read} of ${packets} segments`);
     times.push(((used.user + used.system) * 1e3) / packets);
   }
@@ -108,6 +109,7 @@ for (const count of COUNTS) {
   establish(count);
   figures.bytes_per_idle_connection = Math.round((allocatedBytes() - before) / (count - known));
   figures[`ns_per_packet_${count}`] = nsPerPacket(count);
+  if (count > BATCH) figures[`ns_per_packet_${count}_full`] = nsPerPacket(count, BATCH);
 }
 figures.growth = figures.ns_per_packet_100000! / figures.ns_per_packet_10!;
 

@@ -467,3 +467,19 @@ test("no slot is held when every host is closed", () => {
   const held = pool.memory.held.reduce((n, h) => n + h, 0);
   assert.equal(held, 0);
 });
+
+test("what came before a reset is read, then the reset is an error", TEST, async (t) => {
+  const { a, b } = hosts(t);
+  const [client, atServer] = await pair(a, b);
+  atServer.write("the last words");
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  atServer.resetAndDestroy();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  let all = "";
+  client.on("data", (data: Buffer) => {
+    all += data.toString();
+  });
+  const [error] = (await once(client, "error")) as [NetError];
+  assert.equal(all, "the last words");
+  assert.equal(error.code, "ECONNRESET");
+});

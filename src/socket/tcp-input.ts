@@ -133,8 +133,8 @@ export class TcpInput implements Transport {
   drain(nowUs: number): number {
     const n = this.n;
     if (n === 0) return 0;
-    this.touchRows(n);
     this.p.tcp.batchArrives();
+    this.touchRows(n);
     this.findRows(n);
     const host = this.p.host;
     const ended = host.endedFlows;

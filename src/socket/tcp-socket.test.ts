@@ -447,3 +447,56 @@ test("a thousand connections at once, opened and closed, leave nothing behind", 
   assert.equal(net.a.flows.size + net.b.flows.size, 0);
   assert.equal(net.heldSlots, 0);
 });
+
+test("shutdown of a listener ends listening, and it can listen again, as in Linux", () => {
+  const net = new TwoStacks();
+  const listener = listening(net);
+  const [waiting, refused] = [net.a.tcpSocket()!, net.a.tcpSocket()!];
+  waiting.connect(B4, 80);
+  net.settle();
+  assert.equal(listener.shutdown(Shutdown.WRITE), 0);
+  assert.equal(listener.state, State.LISTEN);
+  assert.equal(listener.shutdown(Shutdown.BOTH), 0);
+  assert.equal(listener.readiness(), OUT | HUP);
+  assert.equal(listener.accept(), null);
+  assert.equal(listener.acceptErrno, -EINVAL);
+  refused.connect(B4, 80);
+  net.settle();
+  assert.equal(waiting.takeError(), ECONNRESET);
+  assert.equal(refused.takeError(), ECONNREFUSED);
+  assert.equal(listener.listen(1), 0);
+  const again = net.a.tcpSocket()!;
+  again.connect(B4, 80);
+  net.settle();
+  assert.ok(listener.accept() !== null);
+});
+
+test("shutdown of an attempt to connect ends it, as in Linux", () => {
+  const net = new TwoStacks();
+  const socket = net.a.tcpSocket()!;
+  socket.connect(IpAddress.parse("10.0.0.77"), 80);
+  assert.equal(socket.shutdown(Shutdown.WRITE), 0);
+  assert.equal(socket.readiness(), OUT | ERR | HUP);
+  assert.equal(socket.takeError(), ECONNRESET);
+  assert.equal(socket.connect(B4, 80), -EINPROGRESS);
+});
+
+test("a socket whose connection has ended can neither connect nor listen again", () => {
+  const net = new TwoStacks();
+  const [client, server] = connected(net);
+  server.send(text("unread"));
+  net.settle();
+  server.abort();
+  net.settle();
+  assert.equal(client.connect(B4, 80), -EISCONN);
+  assert.equal(client.listen(1), -EINVAL);
+  assert.equal(readAll(client), "unread");
+  assert.equal(readAll(client), `errno ${ECONNRESET}`);
+  assert.equal(readAll(client), "");
+});
+
+test("sending on a socket without a connection gives EPIPE, as in Linux", () => {
+  const net = new TwoStacks();
+  assert.equal(net.a.tcpSocket()!.send(text("x")), -EPIPE);
+  assert.equal(listening(net).send(text("x")), -EPIPE);
+});

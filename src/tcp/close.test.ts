@@ -195,3 +195,20 @@ test("TCP_LINGER2 below 0: no FIN-WAIT-2 for an orphan", () => {
   s.send("A 1:1 ack 2").expect("RA 2:2 ack 1");
   assertGone(s);
 });
+
+test("the end of data hides a reset that comes after it, as in Linux", () => {
+  const s = TcpScript.accepted();
+  s.send("FA 1:1 ack 1").skip();
+  s.send("R 2:2").skip();
+  assert.equal(s.app.read(), 0);
+  assert.equal(s.world.tcp.takeError(s.row), 32);
+});
+
+test("a reset of the last FIN's sender is an error for the one who still holds the socket", () => {
+  const s = TcpScript.accepted();
+  s.send("FA 1:1 ack 1").skip();
+  s.world.tcp.shutdown(s.row, 1, s.world.nowUs);
+  assert.equal(s.state, State.LAST_ACK);
+  s.send("R 2:2").skip();
+  assert.equal(s.world.tcp.takeError(s.row), 104);
+});

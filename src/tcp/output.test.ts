@@ -202,3 +202,41 @@ test("a large loopback segment and a small one take slots of their size", () => 
   s.expectNothing();
   assert.equal(seen, big);
 });
+
+test("keepalive does not cut TCP_USER_TIMEOUT short", () => {
+  const s = TcpScript.accepted();
+  s.app.set(TcpOption.KEEPALIVE, 1);
+  s.app.set(TcpOption.KEEPIDLE, 1);
+  s.app.set(TcpOption.USER_TIMEOUT, 30_000);
+  s.app.write(100);
+  s.at(29_000);
+  assert.equal(s.state, State.ESTABLISHED);
+  s.at(40_000);
+  assert.equal(s.state, State.CLOSED);
+  assert.equal(s.world.tcp.takeError(s.row), 110);
+});
+
+test("a user timeout longer than tcp_retries2 takes its place, as in Linux", () => {
+  const s = TcpScript.accepted({ settings: { retries2: 3 } });
+  s.app.set(TcpOption.USER_TIMEOUT, 60_000);
+  s.app.write(100);
+  s.at(59_000);
+  assert.equal(s.state, State.ESTABLISHED);
+  s.at(61_000);
+  assert.equal(s.state, State.CLOSED);
+});
+
+test("a window probe that finds the pool empty is sent later", () => {
+  const s = TcpScript.accepted();
+  s.send("A 1:1 ack 1 win 500").skip();
+  s.app.write(1000);
+  s.skip();
+  const { pool } = s.world;
+  const taken: number[] = [];
+  for (let slot = pool.take(); slot >= 0; slot = pool.take()) taken.push(slot);
+  for (let slot = pool.takeBig(); slot >= 0; slot = pool.takeBig()) taken.push(slot);
+  s.at(60_000);
+  for (const slot of taken) pool.give(slot);
+  s.skip().at(200_000);
+  assert.ok(s.sent.length > 0, "something was sent");
+});

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { type PipeOptions, TcpPipe } from "../../test/support/tcp-pipe.js";
 import { pattern } from "../../test/support/tcp-script.js";
 import type { TcpWorld } from "../../test/support/tcp-world.js";
+import { isSynchronized } from "./state.js";
 import { TcpOption } from "./tcp-option.js";
 
 const PORT = 80;
@@ -51,7 +52,7 @@ function exchange(pipe: TcpPipe, toB: number, toA: number, limitMs = 600_000): v
       assert.ok(Buffer.compare(bytes, expected) === 0, `bytes at ${got[me]} of side ${me}`);
       got[me]! += bytes.length;
     }
-    if (sent[me] === data.length && !closed[me]) {
+    if (sent[me] === data.length && !closed[me] && isSynchronized(w.stateOf(row))) {
       closed[me] = w.tcp.shutdown(row, 1, pipe.nowUs) === 0;
     }
   };
@@ -146,3 +147,35 @@ test("without SACK, the holes of a lost window are filled without a timeout for 
   const pipe = new TcpPipe({ seed: 303_200, loss: 0.1, delayUs: 100, a: world, b: world });
   exchange(pipe, 29_241, 4_381, 5_000);
 });
+
+/** A pipe whose clock starts such that `field` of a's row begins `before` a number. */
+function startingBefore(
+  field: "iss" | "tsVal",
+  limit: number,
+  before: number,
+  o: PipeOptions,
+): TcpPipe {
+  const probe = new TcpPipe(o);
+  probe.b.listen(PORT);
+  const row = probe.a.connect(probe.b.local, PORT);
+  const c = probe.a.tcp.tcb.select(row);
+  const now = field === "iss" ? c.iss : c.tsOffset;
+  const ticks = (limit - before - now) >>> 0;
+  const pipe = new TcpPipe(o);
+  pipe.nowUs = ticks * (field === "iss" ? 4 : 1_000);
+  pipe.a.nowUs = pipe.nowUs;
+  pipe.b.nowUs = pipe.nowUs;
+  return pipe;
+}
+
+for (const limit of [2 ** 31, 2 ** 32]) {
+  for (const before of [1, 1_000, 30_000]) {
+    for (const loss of [0, 0.05]) {
+      const o = { seed: 7, loss, reorder: loss, a: { gsoBytes: 60_000 }, delayUs: 20_000 };
+      test(`numbers pass ${limit} after ${before}, ${100 * loss} % lost`, () => {
+        exchange(startingBefore("iss", limit, before, o), 200_000, 50_000);
+        exchange(startingBefore("tsVal", limit, Math.ceil(before / 10), o), 200_000, 50_000);
+      });
+    }
+  }
+}
