@@ -42,6 +42,17 @@ bool arg_bytes(const Args *args, int i, Memory *out);
 /* An Int32Array with at least `n` values. */
 bool arg_int32s(const Args *args, int i, int32_t n, int32_t **out);
 
+/*
+ * What a handle's structure starts with, so that one handle is not taken for another's: a pointer to
+ * a place of its file's own.
+ */
+typedef struct {
+  const void *kind;
+} Handle;
+
+/* The structure behind a handle of this kind, or NULL. */
+void *arg_handle(const Args *args, int i, const void *kind);
+
 napi_value int_result(napi_env env, int32_t value);
 /* `result` as system calls return it: itself, or -errno when it is -1. */
 napi_value call_result(napi_env env, int result);

@@ -54,6 +54,12 @@ bool arg_int32s(const Args *args, int i, int32_t n, int32_t **out) {
   return type == napi_int32_array && n >= 0 && length >= (size_t)n;
 }
 
+void *arg_handle(const Args *args, int i, const void *kind) {
+  void *data;
+  if (napi_get_value_external(args->env, args->at[i], &data) != napi_ok) return NULL;
+  return ((Handle *)data)->kind == kind ? data : NULL;
+}
+
 napi_value int_result(napi_env env, int32_t value) {
   napi_value result;
   return napi_create_int32(env, value, &result) == napi_ok ? result : NULL;

@@ -26,7 +26,10 @@ typedef struct {
   int32_t length;
 } Column;
 
+static const char QUEUE_KIND = 'q';
+
 typedef struct {
+  Handle handle;
   int fd; /* -1 when closed */
   Memory memory;
   Column column[BOUND]; /* MEMORY's is unused */
@@ -71,6 +74,7 @@ static napi_value tap_queue_open(napi_env env, napi_callback_info info) {
   Queue *q = calloc(1, sizeof *q);
   napi_value result;
   if (q == NULL) return int_result(env, -ENOMEM);
+  q->handle.kind = &QUEUE_KIND;
   bool is_bound = arg_int(&args, 0, &q->fd);
   for (int i = 0; is_bound && i < BOUND; i++) is_bound = bind(&args, i, q);
   if (is_bound && napi_create_external(env, q, free_queue, NULL, &result) == napi_ok) return result;
@@ -81,18 +85,16 @@ static napi_value tap_queue_open(napi_env env, napi_callback_info info) {
 /* tapQueueClose(queue): lets go of the memory; the descriptor is the caller's. Idempotent. */
 static napi_value tap_queue_close(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
-  void *q;
-  if (napi_get_value_external(env, args.at[0], &q) != napi_ok) return int_result(env, -EINVAL);
+  Queue *q = arg_handle(&args, 0, &QUEUE_KIND);
+  if (q == NULL) return int_result(env, -EINVAL);
   release(env, q);
   return int_result(env, 0);
 }
 
 /* The open queue of argument 0, or NULL. */
 static Queue *queue_of(const Args *args) {
-  void *data;
-  if (napi_get_value_external(args->env, args->at[0], &data) != napi_ok) return NULL;
-  Queue *q = data;
-  return q->kept[MEMORY] == NULL ? NULL : q;
+  Queue *q = arg_handle(args, 0, &QUEUE_KIND);
+  return q == NULL || q->kept[MEMORY] == NULL ? NULL : q;
 }
 
 /* Whether a frame of up to `room` bytes at `at`, its header included, lies in the memory. */

@@ -25,7 +25,10 @@
 /* epoll's data of the control event; descriptors carry their own number, which is never negative. */
 #define CONTROL UINT64_MAX
 
+static const char WAITER_KIND = 'w';
+
 typedef struct {
+  Handle handle;
   pthread_t thread;
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -133,6 +136,7 @@ static napi_value waiter_open(napi_env env, napi_callback_info info) {
   napi_value name, result;
   Waiter *w = calloc(1, sizeof *w);
   if (w == NULL) return int_result(env, -ENOMEM);
+  w->handle.kind = &WAITER_KIND;
   pthread_mutex_init(&w->lock, NULL);
   pthread_cond_init(&w->changed, NULL);
   if (napi_create_string_utf8(env, "millrace.waiter", NAPI_AUTO_LENGTH, &name) != napi_ok ||
@@ -155,10 +159,8 @@ static napi_value waiter_open(napi_env env, napi_callback_info info) {
 
 /* The open waiter of argument 0, or NULL. */
 static Waiter *waiter_of(const Args *args) {
-  void *data;
-  if (napi_get_value_external(args->env, args->at[0], &data) != napi_ok) return NULL;
-  Waiter *w = data;
-  return w->closed ? NULL : w;
+  Waiter *w = arg_handle(args, 0, &WAITER_KIND);
+  return w == NULL || w->closed ? NULL : w;
 }
 
 /* waiterAdd(waiter, fd) */

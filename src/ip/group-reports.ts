@@ -25,6 +25,8 @@ export const DEFAULT_ROBUSTNESS = 2;
 export const UNSOLICITED_INTERVAL_US = US_PER_S;
 /** Of the older versions (RFC 2236 §8.10, RFC 2710 §7.10). */
 export const OLD_UNSOLICITED_INTERVAL_US = 10 * US_PER_S;
+/** Sources that queriers asked about and that are kept; beyond it the answer is about the group. */
+const MAX_ASKED_SOURCES = 400;
 const DEFAULT_QUERY_INTERVAL_US = 125 * US_PER_S;
 
 /** A record of a report (the types are `wire/igmp.ts`'s). */
@@ -251,7 +253,8 @@ export class GroupReports {
       return;
     }
     const isWhole = sources.length === 0 || waiting.sources.length === 0;
-    waiting.sources = isWhole ? [] : union(waiting.sources, sources);
+    const asked = isWhole ? [] : union(waiting.sources, sources);
+    waiting.sources = asked.length > MAX_ASKED_SOURCES ? [] : asked;
     waiting.atUs = Math.min(waiting.atUs, atUs);
   }
 

@@ -69,16 +69,19 @@ export class PathMtu {
   runTimers(nowUs: number): void {
     if (nowUs < this.soonestUs) return;
     this.soonestUs = NEVER;
+    const expired = new Set<string>();
     for (const [key, entry] of this.learnt) {
       if (entry.expiresAtUs > nowUs) {
         this.soonestUs = Math.min(this.soonestUs, entry.expiresAtUs);
         continue;
       }
       this.learnt.delete(key);
-      this.paths.each((path) => {
-        if (path.kind === PathKind.UNICAST && path.dst.toString() === key) restore(path);
-      });
+      expired.add(key);
     }
+    if (expired.size === 0) return;
+    this.paths.each((path) => {
+      if (path.kind === PathKind.UNICAST && expired.has(path.dst.toString())) restore(path);
+    });
   }
 }
 
