@@ -57,14 +57,14 @@ test("answers to strangers on the link evict no neighbour in use, and cost the s
   };
   let next = 0;
   const time = (n: number): number => {
-    const from = performance.now();
+    const from = process.cpuUsage(); // others may have the processor meanwhile
     for (let i = 0; i < n; i++) echo(next++);
-    return performance.now() - from;
+    return process.cpuUsage(from).user;
   };
   time(6000);
   const short = Math.min(time(1000), time(1000), time(1000));
   const long = Math.min(time(8000), time(8000));
-  assert.ok(Math.log(long / short) / Math.log(8) < 1.6, `${short} ms, then ${long} ms`);
+  assert.ok(Math.log(long / short) / Math.log(8) < 1.6, `${short} µs, then ${long} µs`);
   assert.ok(w.host.ip.neighbours.size <= MAX_NEIGHBOURS);
   w.sent();
   send();
