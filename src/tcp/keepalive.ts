@@ -48,8 +48,8 @@ export function keepaliveExpired(t: TcpCore): void {
     endWithError(t, c.softError !== 0 ? c.softError : ETIMEDOUT);
     return;
   }
+  c.stateAtUs = t.nowUs + intervalUs(t);
+  if (!sendProbe(t)) return; // one that was not sent does not count
   retryAgain(c, Retry.KEEPALIVES);
   t.counts[t.k.keepaliveProbes]! += 1;
-  sendProbe(t);
-  c.stateAtUs = t.nowUs + intervalUs(t);
 }

@@ -66,13 +66,15 @@ export function mayReceiveSlot(t: TcpCore, slot: number, n: number): boolean {
   const c = t.c;
   const s = t.slots;
   if (c.rcvQueuedBytes - c.rcvBufBytes > OVERSHOOT_BYTES) return false;
+  measure(t); // others of the batch may have taken much
   const isBig = s.isBig(slot);
   if (isBig && t.bigPressure < Pressure.CRITICAL) return true;
   if (isBig && n > s.freeSmall * (SPREAD_BYTES >> 1)) return false;
   if (t.smallPressure < Pressure.CRITICAL) return true;
   if (isBeingRead(t)) return true;
+  if (n > SPREAD_BYTES) return false; // it would be neither copied behind the last nor into one slot
   if (c.rcvQueuedBytes > 0) return s.end[c.rcvTail]! + n <= s.limit(c.rcvTail);
-  return t.smallPressure < Pressure.RESERVE && n <= SPREAD_BYTES;
+  return t.smallPressure < Pressure.RESERVE;
 }
 
 /** Whether the program reads what comes, so that memory comes back soon. */

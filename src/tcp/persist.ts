@@ -70,19 +70,25 @@ export function persistExpired(t: TcpCore): void {
     endWithError(t, c.softError !== 0 ? c.softError : ETIMEDOUT);
     return;
   }
-  retryAgain(c, Retry.WINDOW_PROBES);
-  retryAgain(c, Retry.PROBE_BACKOFF);
+  probeWindow(t);
+  t.want(Pending.TIMER);
+}
+
+/** Sends what fits the window, or a probe. One that finds no slot does not count, and is tried again. */
+function probeWindow(t: TcpCore): void {
+  const c = t.c;
   const unsent = unsentBytes(t);
   const n = Math.min(c.sndWnd, unsent, effectiveMss(t));
-  if (n > 0) {
-    const sent = sendNewSegment(t, n, effectiveMss(t), n === unsent);
-    if (sent === 0) c.persistAtUs = t.nowUs + RETRY_US;
-  } else {
-    t.counts[t.k.windowProbes]! += 1;
-    sendProbe(t);
-    c.persistAtUs = t.nowUs + probeIntervalUs(t);
+  const isSent = n > 0 ? sendNewSegment(t, n, effectiveMss(t), n === unsent) > 0 : sendProbe(t);
+  if (!isSent) {
+    c.persistAtUs = t.nowUs + RETRY_US;
+    return;
   }
-  t.want(Pending.TIMER);
+  retryAgain(c, Retry.WINDOW_PROBES);
+  retryAgain(c, Retry.PROBE_BACKOFF);
+  if (n > 0) return;
+  t.counts[t.k.windowProbes]! += 1;
+  c.persistAtUs = t.nowUs + probeIntervalUs(t);
 }
 
 /** Probes go on for ever while the peer answers them (MUST-37), unless nobody owns the socket. */
@@ -95,9 +101,9 @@ function isHopeless(t: TcpCore): boolean {
   return n >= t.settings.retries2;
 }
 
-/** A segment that every TCP answers with an ACK: empty, one before the window. */
-export function sendProbe(t: TcpCore): void {
-  sendBare(t, advance(t.c.sndUna, -1), tcp.ACK);
+/** A segment that every TCP answers with an ACK: empty, one before the window. False without a slot. */
+export function sendProbe(t: TcpCore): boolean {
+  return sendBare(t, advance(t.c.sndUna, -1), tcp.ACK);
 }
 
 /** Hot path. An ACK came: if it opens a window that was probed, the probing ends. */
