@@ -36,7 +36,7 @@ export class Rig {
   nowUs = 1_000_000;
 
   constructor(tcpSettings: Partial<TcpSettings> = {}) {
-    this.pool = createPool({ smallSlots: 4_096, bigSlots: 64 });
+    this.pool = createPool({ smallSlots: 32_768, bigSlots: 64 });
     this.device = new FeedDevice(this.pool);
     this.stack = new Stack({ pool: this.pool, nowUs: this.nowUs, tcp: tcpSettings });
     const { ip } = this.stack;

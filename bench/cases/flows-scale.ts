@@ -71,7 +71,8 @@ function serve(): number {
   let read = 0;
   set.take(events);
   for (let i = 0; i < events.n; i++) {
-    if ((events.sockets[i] as TcpSocket).receive(into) === PAYLOAD_BYTES) read++;
+    const n = (events.sockets[i] as TcpSocket).receive(into);
+    if (n > 0) read += n / PAYLOAD_BYTES; // a turn may take frames of the next ones, too
   }
   return read;
 }
