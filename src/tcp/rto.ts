@@ -14,7 +14,8 @@ import { after, before, diff } from "./seq.js";
 // @rfc 6298 §5.4 yes
 // @rfc 6298 §5.5 yes
 // @rfc 6298 §5.6 yes
-// @rfc 5682 §3.1 yes
+// @rfc 5682 §3.1 deviates
+// Deviation: after an ACK of two segments F-RTO lets three new ones go; RFC 5682 §2.1 says two.
 /** The timer expired: everything due is lost, the window is one segment, the RTO doubles. */
 export function enterLoss(q: SentQueue, c: RecoveryRow, d: Delivery, nowUs: number): void {
   const una = c.sndUna;
