@@ -14,6 +14,9 @@ await enterNamespace(import.meta.url, "tcpdump", "tshark");
 
 const KERNEL = [10, 77, 0, 1];
 const OURS = [10, 77, 0, 2];
+/** One packet is listed, and it is ours: the kernel's own (multicast joins) may lie anywhere between. */
+const ONE_OF_OURS =
+  /malformed or bad checksum:\n +\d+ [^\n]*10\.77\.0\.2 → 10\.77\.0\.1[^\n]*(\n(?! +\d)|$)/;
 
 /** A capture of these frames as they pass a TAP. */
 async function captureOf(t: TestContext, makeFrames: (mac: Uint8Array) => Uint8Array[]) {
@@ -65,7 +68,7 @@ test("a bad IP, ICMP or UDP checksum and a packet cut short are each found", {
   for (const [what, make] of wrong) {
     await t.test(what, async (inner) => {
       const file = await captureOf(inner, (mac) => [echo(mac), make(mac)]);
-      assert.throws(() => assertCleanCapture(file), /malformed or bad checksum:\n +2 /);
+      assert.throws(() => assertCleanCapture(file), ONE_OF_OURS);
     });
   }
 });
@@ -85,7 +88,7 @@ test("what an ICMP error quotes may have an unmade checksum; its own must be rig
   assertCleanCapture(file);
   assert.deepEqual(fieldOf(file, "icmp.type", "icmp"), ["8", "3"]);
   const spoilt = await captureOf(t, (mac) => [echo(mac), spoil(unreachable(mac), 36)]);
-  assert.throws(() => assertCleanCapture(spoilt), /malformed or bad checksum:\n +2 /);
+  assert.throws(() => assertCleanCapture(spoilt), ONE_OF_OURS);
 });
 
 test("a capture that is missing or empty is no evidence", { skip: NEEDS_ROOT }, async (t) => {
