@@ -10,6 +10,7 @@
  */
 import type { Counters } from "../base/counters.js";
 import type { Batch } from "../ring/batch.js";
+import type { FlowFilter } from "./flow-filter.js";
 
 /** What a device can do, as bits of `Device.capabilities`. */
 export const Capability = {
@@ -61,6 +62,11 @@ export interface Device {
    * (the device then has deadlines, or must be polled).
    */
   readonly wakeFd: number;
+  /**
+   * Set when the device shares its interface with the kernel and receives claimed flows only; an
+   * owned device has none and receives everything.
+   */
+  readonly filter?: FlowFilter;
 
   /** Hot path. Appends received frames to the batch while it has room; the caller owns them. */
   receive(nowUs: number, batch: Batch): void;
