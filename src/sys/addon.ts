@@ -81,6 +81,15 @@ export interface Addon {
   waiterDisarm(waiter: WaiterHandle): number;
   waiterRef(waiter: WaiterHandle, keepsAlive: number): number;
   waiterClose(waiter: WaiterHandle): number;
+
+  socketOpen(family: number, type: number, protocol: number): number;
+  socketBind(fd: number, address: Uint8Array): number;
+  socketName(fd: number, out: Uint8Array): number;
+  socketListen(fd: number, backlog: number): number;
+  socketSetOption(fd: number, level: number, option: number, value: Uint8Array): number;
+  socketDropAll(fd: number): number;
+  netlinkSend(fd: number, bytes: Uint8Array, n: number): number;
+  netlinkReceive(fd: number, out: Uint8Array): number;
 }
 
 let loaded: Addon | null = null;
