@@ -155,14 +155,15 @@ export class UdpEndpoint {
     if (path.kind === PathKind.BROADCAST && !this.broadcast) return -errno.EACCES;
     const bound = this.localPort === 0 ? this.udp.claim(this, this.localAddress, 0) : 0;
     if (bound < 0) return bound;
-    this.udp.rename(this, () => {
+    const claimed = this.udp.rename(this, () => {
       if (this.localAddress.isUnspecified) this.localAddress.setFrom(path.src);
       this.remoteAddress.setFrom(path.dst);
       this.remotePort = port;
       this.isConnected = true;
     });
-    this.lastPath = path;
-    return 0;
+    if (claimed < 0) this.forgetPeer();
+    else this.lastPath = path;
+    return claimed;
   }
 
   /** Forgets the peer; an address that only {@link connect} chose is forgotten too. */

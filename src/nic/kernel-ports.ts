@@ -35,6 +35,8 @@ export interface HeldPort {
   readonly port: number;
   /** The program listens: 0 or a negated error number. */
   listen(): number;
+  /** It no longer does; the port stays held. */
+  unlisten(): void;
   close(): void;
 }
 
@@ -56,13 +58,54 @@ export const kernelHolds: KernelHolds = { holdPort, holdGroup };
 
 function holdPort(linkIndex: number, request: PortRequest): HeldPort | number {
   const { address, isV6only } = request;
-  const held = bindPort(linkIndex, request, address);
+  let bound = address;
+  let socket = bindPort(linkIndex, request, bound, request.port);
   // A kernel without IPv6: its programs have IPv4 only, and so has ours.
   const isAny6 = !address.isV4 && address.isUnspecified && !isV6only;
-  return held === -EAFNOSUPPORT && isAny6 ? bindPort(linkIndex, request, ANY4) : held;
+  if (socket === -EAFNOSUPPORT && isAny6) {
+    bound = ANY4;
+    socket = bindPort(linkIndex, request, bound, request.port);
+  }
+  return typeof socket === "number" ? socket : new BoundPort(linkIndex, request, bound, socket);
 }
 
-function bindPort(linkIndex: number, r: PortRequest, address: IpAddress): HeldPort | number {
+class BoundPort implements HeldPort {
+  readonly port: number;
+  private readonly linkIndex: number;
+  private readonly request: PortRequest;
+  private readonly address: IpAddress;
+  private socket: KernelSocket;
+
+  constructor(linkIndex: number, request: PortRequest, address: IpAddress, socket: KernelSocket) {
+    this.port = socket.port;
+    this.linkIndex = linkIndex;
+    this.request = request;
+    this.address = address.copy();
+    this.socket = socket;
+  }
+
+  listen(): number {
+    return this.socket.listen();
+  }
+
+  /** A socket that listened keeps others out for good: another one takes its place. */
+  unlisten(): void {
+    this.socket.close();
+    const again = bindPort(this.linkIndex, this.request, this.address, this.port);
+    if (typeof again !== "number") this.socket = again;
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+}
+
+function bindPort(
+  linkIndex: number,
+  r: PortRequest,
+  address: IpAddress,
+  port: number,
+): KernelSocket | number {
   const isV6 = !address.isV4;
   const type = r.protocol === TCP ? SocketType.STREAM : SocketType.DATAGRAM;
   const socket = KernelSocket.open(isV6, type);
@@ -76,18 +119,17 @@ function bindPort(linkIndex: number, r: PortRequest, address: IpAddress): HeldPo
     () => (r.reuseAddress ? socket.set(KernelOption.REUSE_ADDRESS, 1) : 0),
     () => (r.reusePort ? socket.set(KernelOption.REUSE_PORT, 1) : 0),
     () => socket.set(KernelOption.BIND_TO_INDEX, linkIndex),
-    () => socket.bind(address, r.port, address.isLinkLocal ? linkIndex : 0),
+    () => socket.bind(address, port, address.isLinkLocal ? linkIndex : 0),
     () => socket.port,
   ];
-  let result = 0;
   for (const step of steps) {
-    result = step();
+    const result = step();
     if (result < 0) {
       socket.close();
       return result;
     }
   }
-  return { port: result, listen: () => socket.listen(), close: () => socket.close() };
+  return socket;
 }
 
 function holdGroup(linkIndex: number, group: IpAddress): HeldGroup | number {

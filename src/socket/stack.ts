@@ -144,6 +144,7 @@ export class Stack {
     const timers = this.fireTimers(now);
     this.ip.runTimers(now);
     this.tcp.flush(now);
+    if (this.tcpHost.moved.length > 0) this.followMoved(now);
     this.ip.flush(now);
     let deadlineUs = Math.min(this.wheel.nextDeadlineUs(), this.ip.nextDeadlineUs());
     this.isBusy = frames > 0 || timers > 0;
@@ -166,6 +167,13 @@ export class Stack {
       frames += n;
     }
     return frames;
+  }
+
+  /** Routes or links of the kernel have changed: connections take the new paths' segment size. */
+  private followMoved(now: number): void {
+    const { moved } = this.tcpHost;
+    this.tcpHost.moved = [];
+    for (const row of moved) this.tcp.pathMtuChanged(row, now);
   }
 
   /** Hot path. Whether a device has refused frames that wait for it. */

@@ -159,8 +159,11 @@ export class TcpSocket extends PolledSocket {
       } else if (tcpPorts.conflicts(this.row, this.localAddress, this.localPort, false)) {
         return -EADDRINUSE;
       }
+      const claimed = tcpPorts.shared?.listen(this.row, this.localAddress, this.localPort) ?? 0;
+      if (claimed < 0) return claimed;
     }
     const result = tcp.listen(this.row, backlog, this.stack.nowUs);
+    if (result < 0 && state === State.CLOSED) tcpPorts.shared?.stopListening(this.row);
     if (result >= 0 && !tcpRows.has(this.row, RowFlags.LISTENS)) tcpPorts.addListener(this.row);
     return result;
   }
@@ -192,7 +195,7 @@ export class TcpSocket extends PolledSocket {
     this.setLocal(path.src, localPort);
     tcp.setRemote(this.row, to, port);
     const result = tcp.connect(this.row, this.stack.nowUs);
-    return result === -EADDRINUSE ? -EADDRNOTAVAIL : result;
+    return result === -EADDRINUSE ? this.stack.tcpHost.bindErrno : result;
   }
 
   private refuseConnect(address: IpAddress, port: number): number {
