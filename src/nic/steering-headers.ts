@@ -164,22 +164,21 @@ function emitStep(a: Assembler, more: number, shift: number): void {
 
 /** The fragment header at r5 of a packet that arrived. */
 function emitFragment(a: Assembler, next: string): void {
-  a.load("u32", R1, R5, 4);
-  a.store("u32", R10, IDENTIFICATION, R1);
+  a.load("u32", R3, R5, 4);
   a.load("u16", R2, R5, 2);
   a.load("u8", R9, R5, 0);
   a.add(R7, EXTENSION_BYTES);
   emitForget(a);
-  a.mov(R1, R2);
-  a.and(R1, networkOrder(OFFSET_6));
-  // What a later fragment's header names is nobody's business (RFC 8200 §4.5).
+  a.and(R2, networkOrder(OFFSET_6 | MORE_6));
+  a.jumpIf(R2, "==", 0, next); // atomic (RFC 6946)
+  a.store("u32", R10, IDENTIFICATION, R3);
+  a.and(R2, networkOrder(OFFSET_6));
   const first = a.freshLabel("ipv6.first");
-  a.jumpIf(R1, "==", 0, first);
+  a.jumpIf(R2, "==", 0, first);
+  // What a later fragment's header names is nobody's business (RFC 8200 §4.5).
   a.mov(R9, protocols.FRAGMENT);
   a.jump("laterFragment");
   a.label(first);
-  a.and(R2, networkOrder(MORE_6));
-  a.jumpIf(R2, "==", 0, next); // atomic (RFC 6946)
   a.store("u32", R10, KIND, Kind.FIRST_FRAGMENT);
   a.jump(next);
 }
