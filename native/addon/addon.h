@@ -61,6 +61,7 @@ napi_value text_result(napi_env env, const char *text);
 bool export_function(napi_env env, napi_value exports, const char *name, napi_callback callback);
 
 /* One for each file: adds its functions to the exports. */
+bool export_bpf(napi_env env, napi_value exports);
 bool export_fd(napi_env env, napi_value exports);
 bool export_memory(napi_env env, napi_value exports);
 bool export_tap(napi_env env, napi_value exports);

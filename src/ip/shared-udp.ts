@@ -91,6 +91,7 @@ export class SharedUdp {
 
   /** Claims the new flow before the old one is given up. */
   private claim(mine: Held, flow: Flow): number {
+    if (mine.flow !== null && isSame(mine.flow, flow)) return 0;
     const result = this.add(flow);
     if (result < 0) return result;
     if (mine.flow !== null) this.remove(mine.flow);
@@ -123,4 +124,9 @@ export class SharedUdp {
     this.groups.unbound(e.id);
     this.drop(mine);
   }
+}
+
+function isSame(a: Flow, b: Flow): boolean {
+  const remotes = a.remote === null ? b.remote === null : (b.remote?.equals(a.remote) ?? false);
+  return remotes && a.remotePort === b.remotePort && a.end.address.equals(b.end.address);
 }

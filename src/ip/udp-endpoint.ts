@@ -169,12 +169,12 @@ export class UdpEndpoint {
   /** Forgets the peer; an address that only {@link connect} chose is forgotten too. */
   disconnect(): number {
     if (this.isClosed) return -errno.EBADF;
-    if (this.isConnected) this.forgetPeer();
-    return 0;
+    return this.isConnected ? this.forgetPeer() : 0;
   }
 
-  private forgetPeer(): void {
-    this.udp.rename(this, () => {
+  /** 0, or -ENOBUFS when a shared interface's filter has no room for the port. */
+  private forgetPeer(): number {
+    const claimed = this.udp.rename(this, () => {
       this.isConnected = false;
       this.remoteAddress.set(0, 0, 0, 0);
       this.remotePort = 0;
@@ -182,6 +182,7 @@ export class UdpEndpoint {
     });
     this.lastPath = null;
     if (!this.hasBoundPort && !this.hasBoundAddress) this.udp.release(this);
+    return claimed;
   }
 
   /** An IPv6 socket may talk IPv4 too unless it says otherwise. */

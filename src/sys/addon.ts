@@ -31,6 +31,42 @@ export interface Addon {
   pipeCreate(out: Int32Array): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
+  bpfMapCreate(
+    type: number,
+    keyBytes: number,
+    valueBytes: number,
+    maxEntries: number,
+    flags: number,
+    name: string,
+  ): number;
+  bpfMapLookup(fd: number, key: Uint8Array, value: Uint8Array, cpus: number): number;
+  bpfMapUpdate(fd: number, key: Uint8Array, value: Uint8Array, flags: number, cpus: number): number;
+  bpfMapDelete(fd: number, key: Uint8Array): number;
+  bpfMapNextKey(fd: number, key: Uint8Array | null, next: Uint8Array): number;
+  bpfProgLoad(
+    type: number,
+    code: Uint8Array,
+    license: string,
+    name: string,
+    flags: number,
+    attachType: number,
+    log: Uint8Array | null,
+  ): number;
+  bpfTestRun(
+    fd: number,
+    data: Uint8Array,
+    out: Uint8Array,
+    context: Uint8Array | null,
+    repeat: number,
+    results: Int32Array,
+  ): number;
+  bpfLinkXdp(progFd: number, interfaceIndex: number, flags: number): number;
+  bpfInfo(fd: number, out: Uint8Array): number;
+  bpfNextId(kind: number, id: number): number;
+  bpfOpenId(kind: number, id: number): number;
+  interfaceIndex(name: string): number;
+  xdpQuery(interfaceIndex: number, results: Int32Array): number;
+
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
   fdBytes(fd: number): number;
