@@ -77,8 +77,14 @@ export class TcpHostSide implements TcpHost {
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
   }
 
-  transmitUnbound(local: IpAddress, remote: IpAddress, slot: number, tos: number): void {
-    const path = this.p.ip.resolve(remote, local, 0);
+  transmitUnbound(
+    local: IpAddress,
+    remote: IpAddress,
+    ifIndex: number,
+    slot: number,
+    tos: number,
+  ): void {
+    const path = this.p.ip.resolve(remote, local, scopeOf(remote, ifIndex));
     if (path === null) {
       this.unsent++;
       this.p.pool.give(slot);
@@ -91,12 +97,14 @@ export class TcpHostSide implements TcpHost {
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
   }
 
-  bindFlow(c: Tcb): boolean {
+  bindFlow(c: Tcb, ifIndex: number): boolean {
     this.addressesOf(c);
     const ports = packPorts(c.localPort, c.remotePort);
     if (!this.p.flows.insert(this.local, this.remote, ports, TCP_PROTOCOL, c.row)) return false;
     if (c.listener !== NONE) {
       this.p.rows.inherit(c.row, c.listener);
+      const scope = scopeOf(this.remote, ifIndex);
+      if (scope !== 0) this.p.rows.ifIndex[c.row] = scope;
       this.p.rows.set(c.row, RowFlags.LISTENERS_PORT, true);
       this.ports?.hold(c.row, c.localPort, false);
     }
@@ -175,3 +183,7 @@ export class TcpHostSide implements TcpHost {
     this.remote.set(i[at + 4]!, i[at + 5]!, i[at + 6]!, i[at + 7]!);
   }
 }
+
+/** A link-local address of IPv6 means something on one link only (RFC 4007 §6). */
+const scopeOf = (remote: IpAddress, ifIndex: number): number =>
+  !remote.isV4 && remote.isLinkLocal ? ifIndex : 0;
