@@ -154,7 +154,6 @@ export class TcpInput implements Transport {
       if (row === NO_ROW) continue;
       const at = row * ROW_INT32S;
       touched ^= i[at]! ^ i[at + LINE]! ^ i[at + 2 * LINE]! ^ i[at + 3 * LINE]!;
-      touched ^= flows.touchKey(row);
     }
     this.touched ^= touched;
   }
