@@ -15,6 +15,7 @@ import type { Pool } from "../ring/pool.js";
 import type { TimingWheel } from "../ring/timing-wheel.js";
 import { SegmentFlags } from "../tcp/segment-flags.js";
 import type { Tcb } from "../tcp/tcb.js";
+import { ROW_INT32S } from "../tcp/tcb-row.js";
 import type { TcpHost } from "../tcp/tcp-host.js";
 import { TCP_PROTOCOL } from "./tcp-input.js";
 import type { TcpPorts } from "./tcp-ports.js";
@@ -97,8 +98,10 @@ export class TcpHostSide implements TcpHost {
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
   }
 
+  /** The rows are the flow table's keys: they may have moved since the last one was bound. */
   bindFlow(c: Tcb, ifIndex: number): boolean {
     this.addressesOf(c);
+    this.p.flows.useRows(c.i, ROW_INT32S, TCP_PROTOCOL);
     const ports = packPorts(c.localPort, c.remotePort);
     if (!this.p.flows.insert(this.local, this.remote, ports, TCP_PROTOCOL, c.row)) return false;
     if (c.listener !== NONE) {

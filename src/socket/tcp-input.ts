@@ -33,10 +33,8 @@ import { MIN_TTL_SHIFT, type TcpRows } from "./tcp-rows.js";
 export const TCP_PROTOCOL = 6;
 const CAPACITY = 256;
 const CHECKSUM_KNOWN = FrameFlags.CHECKSUM_VALID | FrameFlags.CHECKSUM_PARTIAL;
-/** Words of a row in the cache lines that a data segment needs: see tcb.ts. */
-const RECEIVE_LINE = 64;
-const QUEUES_LINE = 80;
-const TIMES_LINE = 128;
+/** Words of a cache line: a row's first lines are what a data segment needs (tcb-row.ts). */
+const LINE = 16;
 
 /** What the input needs of the stack. */
 export interface TcpInputParts {
@@ -155,8 +153,7 @@ export class TcpInput implements Transport {
       const row = flows.candidate(this.hashes[k]!);
       if (row === NO_ROW) continue;
       const at = row * ROW_INT32S;
-      touched ^= i[at]! ^ i[at + RECEIVE_LINE]! ^ i[at + QUEUES_LINE]! ^ i[at + TIMES_LINE]!;
-      touched ^= flows.touchKey(row) ^ tcp.touchStats(row);
+      touched ^= i[at]! ^ i[at + LINE]! ^ i[at + 2 * LINE]! ^ i[at + 3 * LINE]!;
     }
     this.touched ^= touched;
   }

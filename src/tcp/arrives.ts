@@ -12,7 +12,7 @@ import { checkAck, takeAck } from "./arrives-ack.js";
 import { checkReset, checkSecurity, checkSequence, checkSyn } from "./arrives-checks.js";
 import { checkFin, checkUrgent, takeInOrderData, takeText } from "./arrives-text.js";
 import { synSentArrives } from "./connect.js";
-import { STATS, Stat, type TcpCore } from "./core.js";
+import type { TcpCore } from "./core.js";
 import { listenArrives } from "./listen.js";
 import { replyReset } from "./reply.js";
 import type { SegmentInfo } from "./segment-info.js";
@@ -32,7 +32,7 @@ export function segmentArrives(t: TcpCore, slot: number, info: SegmentInfo): voi
   const s = t.segment;
   s.read(t.slots, slot, info);
   t.counts[t.k.inSegs]! += 1;
-  t.stats[c.row * STATS + Stat.SEGS_IN]! += 1;
+  c.segsIn = (c.segsIn + 1) | 0;
   const state = c.state;
   if (state === State.ESTABLISHED) {
     c.lastRcvUs = t.nowUs;

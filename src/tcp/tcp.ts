@@ -16,7 +16,7 @@ import type { DropName } from "../wire/drop.js";
 import { segmentArrives, unmatchedArrives } from "./arrives.js";
 import { abortRow, closeRow, shutdownRow } from "./close.js";
 import { connectRow } from "./connect.js";
-import { STATS, Stat, TcpCore } from "./core.js";
+import { TcpCore } from "./core.js";
 import { infoOf } from "./info.js";
 import { listenRow, setBacklog } from "./listen.js";
 import { takeAccepted } from "./listener-queues.js";
@@ -201,11 +201,6 @@ export class Tcp {
     t.setTime(nowUs);
     t.c.select(row);
     segmentArrives(t, slot, info);
-  }
-
-  /** Hot path. Loads a row's statistics, which every segment counts in; for touching ahead. */
-  touchStats(row: number): number {
-    return this.t.stats[row * STATS + Stat.BYTES_RECEIVED]!;
   }
 
   /** A segment for which there is no row (RFC 9293 §3.10.7.1); takes the slot. As above. */
