@@ -300,12 +300,12 @@ export class Host implements Driven {
     return this.referenced.size > 0;
   }
 
-  get isBusy(): boolean {
-    return this.stack.isBusy;
+  poll(nowUs: number): boolean {
+    return this.stack.poll(nowUs);
   }
 
-  turn(nowUs: number): number {
-    return this.stack.turn(nowUs);
+  nextDeadlineUs(): number {
+    return this.stack.nextDeadlineUs();
   }
 
   tell(): boolean {

@@ -255,7 +255,12 @@ export class Tcp {
     t.pendingCount = left;
   }
 
-  /** Whether `flush` has something to do. */
+  /** Hot path. Whether `flush` would change nothing: no row is pending, and memory is not short. */
+  get isQuiet(): boolean {
+    return this.t.pendingCount === 0 && this.t.pressure === Pressure.NONE;
+  }
+
+  /** Whether `flush` has something to send. */
   get hasPending(): boolean {
     return this.t.pendingCount > 0;
   }
