@@ -67,6 +67,9 @@ export interface Addon {
   interfaceIndex(name: string): number;
   xdpQuery(interfaceIndex: number, results: Int32Array): number;
 
+  futexWait(bytes: Uint8Array, at: number, expected: number, timeoutUs: number): number;
+  futexWake(bytes: Uint8Array, at: number, n: number): number;
+
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
   fdBytes(fd: number): number;
