@@ -63,9 +63,13 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 /* One for each file: adds its functions to the exports. */
 bool export_bpf(napi_env env, napi_value exports);
 bool export_fd(napi_env env, napi_value exports);
+bool export_interface(napi_env env, napi_value exports);
+bool export_mapping(napi_env env, napi_value exports);
 bool export_memory(napi_env env, napi_value exports);
+bool export_packet(napi_env env, napi_value exports);
 bool export_tap(napi_env env, napi_value exports);
 bool export_tap_frames(napi_env env, napi_value exports);
 bool export_wait(napi_env env, napi_value exports);
+bool export_xsk(napi_env env, napi_value exports);
 
 #endif
