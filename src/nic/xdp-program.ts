@@ -2,13 +2,19 @@
  * XDP programs of ours on an interface. They hand frames to the AF_XDP sockets in an XSKMAP, one for
  * each receive queue, and leave with this process, whatever ends it (bpf_link).
  */
-import { linkMaps } from "../ebpf/asm.js";
-import { BpfMap, MapType } from "../sys/bpf-map.js";
-import { AttachType, loadProgram, ProgramFlag, ProgramType } from "../sys/bpf-program.js";
-import { failure } from "../sys/check.js";
-import { closeFd } from "../sys/fd.js";
-import { XdpLink, type XdpMode } from "../sys/xdp-link.js";
+import type { IpAddress } from "../base/ip-address.js";
+import { type AssembledProgram, linkMaps } from "../ebpf/asm.js";
+import type { BpfMap } from "../sys/bpf-map.js";
+import type { XdpLink, XdpMode } from "../sys/xdp-link.js";
 import type { FlowFilter } from "./flow-filter.js";
+import {
+  createSteeringCounters,
+  readSteeringCounters,
+  type SteeringCounters,
+} from "./steering-counters.js";
+import { SteeringFilter, type SteeringFilterOptions } from "./steering-filter.js";
+import { type SteeringProgramOptions, steeringProgram } from "./steering-program.js";
+import { AttachedXdp, attachCode, createSocketMap } from "./xdp-attach.js";
 import { SOCKETS_MAP } from "./xdp-context.js";
 import { redirectAllProgram } from "./xdp-redirect.js";
 
@@ -39,14 +45,25 @@ export interface XdpProgram {
 
 /** A program for an interface that the kernel keeps: only claimed flows go to the sockets. */
 export interface SteeringProgram extends XdpProgram {
+  /** Claims take effect at once. */
   readonly filter: FlowFilter;
+  /** As {@link readCounters} last read them. */
+  readonly counters: SteeringCounters;
+  /** What became of the frames so far; after `close`, as last read. A dozen system calls. */
+  readCounters(): SteeringCounters;
+  /**
+   * Says which addresses (broadcast ones included) are the host's: a port that is claimed at any
+   * address is claimed at these, and what the kernel only routes is left to it. Null, as at the start:
+   * every address. Throws `NetError`.
+   */
+  setLocalAddresses(addresses: readonly IpAddress[] | null): void;
 }
 
-const DEFAULT_QUEUES = 64;
+export type SteeringOptions = XdpProgramOptions & SteeringProgramOptions & SteeringFilterOptions;
 
 /** Everything that the interface receives goes to the sockets. Throws `NetError`. */
 export function attachRedirectAll(options: XdpProgramOptions): XdpProgram {
-  const sockets = createSocketMap(options.maxQueues ?? DEFAULT_QUEUES);
+  const sockets = createSocketMap(options.maxQueues);
   try {
     const code = linkMaps(redirectAllProgram(), { [SOCKETS_MAP]: sockets.fd });
     return new AttachedXdp(sockets, attachCode(options, code, "millrace_all"));
@@ -56,75 +73,53 @@ export function attachRedirectAll(options: XdpProgramOptions): XdpProgram {
   }
 }
 
-/** The map through which a program reaches AF_XDP sockets, empty. */
-export function createSocketMap(maxQueues: number): BpfMap {
-  const name = "mr_sockets";
-  return BpfMap.create({
-    type: MapType.XSKMAP,
-    keyBytes: 4,
-    valueBytes: 4,
-    maxEntries: maxQueues,
-    name,
-  });
-}
-
-/** Loads and attaches; the link alone keeps the program afterwards. */
-export function attachCode(options: XdpProgramOptions, code: Uint8Array, name: string): XdpLink {
-  const programFd = loadXdp(code, name, options.hasFrags === true);
+/** Only what is claimed through the filter goes to the sockets. Throws `NetError`. */
+export function attachSteering(options: SteeringOptions): SteeringProgram {
+  const filter = new SteeringFilter(options);
+  let sockets: BpfMap | null = null;
   try {
-    const mode = options.mode ?? "auto";
-    return XdpLink.attach({ interfaceName: options.interface, programFd, mode });
-  } finally {
-    closeFd(programFd);
+    sockets = createSocketMap(options.maxQueues);
+    const code = linkSteering(steeringProgram(options), filter, sockets);
+    return new AttachedSteering(filter, sockets, attachCode(options, code, "millrace_steer"));
+  } catch (error) {
+    sockets?.close();
+    filter.close();
+    throw error;
   }
 }
 
-/** Loads an XDP program; the descriptor is the caller's. */
-export function loadXdp(code: Uint8Array, name: string, hasFrags: boolean): number {
-  return loadProgram({
-    type: ProgramType.XDP,
-    attachType: AttachType.XDP,
-    code,
-    name,
-    flags: hasFrags ? ProgramFlag.XDP_HAS_FRAGS : 0,
-  });
+/** The code with the filter's maps and the sockets'. */
+export function linkSteering(
+  program: AssembledProgram,
+  filter: SteeringFilter,
+  sockets: BpfMap,
+): Uint8Array {
+  const fds: Record<string, number> = { [SOCKETS_MAP]: sockets.fd };
+  for (const [name, map] of Object.entries(filter.maps)) fds[name] = map.fd;
+  return linkMaps(program, fds);
 }
 
-/** An attached program and its sockets. */
-export class AttachedXdp implements XdpProgram {
-  private readonly sockets: BpfMap;
-  private readonly link: XdpLink;
+class AttachedSteering extends AttachedXdp implements SteeringProgram {
+  readonly filter: SteeringFilter;
+  readonly counters: SteeringCounters = createSteeringCounters();
 
-  /** Takes both. */
-  constructor(sockets: BpfMap, link: XdpLink) {
-    this.sockets = sockets;
-    this.link = link;
+  /** Takes all three. */
+  constructor(filter: SteeringFilter, sockets: BpfMap, link: XdpLink) {
+    super(sockets, link);
+    this.filter = filter;
   }
 
-  get mode(): XdpMode {
-    return this.link.mode;
+  readCounters(): SteeringCounters {
+    readSteeringCounters(this.filter.counters, this.counters);
+    return this.counters;
   }
 
-  get fallbackReason(): string | null {
-    return this.link.fallbackReason;
+  setLocalAddresses(addresses: readonly IpAddress[] | null): void {
+    this.filter.setLocalAddresses(addresses);
   }
 
-  get xskMapFd(): number {
-    return this.sockets.fd;
+  override close(): void {
+    super.close();
+    this.filter.close();
   }
-
-  setSocket(queue: number, socketFd: number): void {
-    const result = this.sockets.update(wordOf(queue), wordOf(socketFd));
-    if (result < 0) throw failure(result, `bpf BPF_MAP_UPDATE_ELEM ${this.sockets.name}`);
-  }
-
-  close(): void {
-    this.link.close();
-    this.sockets.close();
-  }
-}
-
-/** A 32-bit number as the host's (little endian) bytes. */
-function wordOf(value: number): Uint8Array {
-  return new Uint8Array(Int32Array.of(value).buffer);
 }
