@@ -82,9 +82,10 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 
 NAPI_MODULE_INIT() {
   if (export_bpf(env, exports) && export_fd(env, exports) && export_futex(env, exports) &&
-      export_memory(env, exports) && export_netlink(env, exports) && export_socket(env, exports) &&
-      export_tap(env, exports) &&
-      export_tap_frames(env, exports) && export_wait(env, exports)) {
+      export_interface(env, exports) && export_mapping(env, exports) &&
+      export_memory(env, exports) && export_netlink(env, exports) && export_packet(env, exports) &&
+      export_socket(env, exports) && export_tap(env, exports) && export_tap_frames(env, exports) &&
+      export_wait(env, exports) && export_xsk(env, exports)) {
     return exports;
   }
   napi_throw_error(env, NULL, "millrace: the addon could not define its functions");

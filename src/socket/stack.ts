@@ -158,8 +158,10 @@ export class Stack {
     }
     this.ip.runTimers(now);
     const isBusy = frames > 0 || fired > 0;
-    if (isBusy || !this.tcp.isQuiet) this.tcp.flush(now);
-    if (this.tcpHost.moved.length > 0) this.followMoved(now);
+    if (isBusy || !this.tcp.isQuiet) {
+      this.tcp.flush(now);
+      if (this.tcpHost.moved.length > 0) this.followMoved(now);
+    }
     this.ip.flush(now);
     this.isBusy = isBusy;
     return isBusy;

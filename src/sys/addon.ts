@@ -21,6 +21,11 @@ export interface TapQueueHandle {
   readonly tapQueue: unique symbol;
 }
 
+/** What a mapped ring is to JavaScript: opaque. */
+export interface MappingHandle {
+  readonly mapping: unique symbol;
+}
+
 /** The functions of native/addon/, where each is described. */
 export interface Addon {
   fdClose(fd: number): number;
@@ -112,6 +117,48 @@ export interface Addon {
   interfaceSetMtu(name: string, mtuBytes: number): number;
   interfaceIsUp(name: string): number;
   interfaceSetUp(name: string, up: number): number;
+
+  interfaceState(fd: number, index: number): number;
+  interfaceQueues(name: string): number;
+  interfaceDriver(name: string): string | number;
+  fdUnion(fds: Int32Array, n: number): number;
+
+  mappingOpen(fd: number, fdAt: number, lengthBytes: number): MappingHandle | number;
+  mappingBuffer(mapping: MappingHandle): ArrayBuffer | number;
+  mappingClose(mapping: MappingHandle): number;
+
+  xskOpen(): number;
+  xskRegister(
+    fd: number,
+    memory: Uint8Array,
+    at: number,
+    lengthBytes: number,
+    chunkBytes: number,
+    metadataBytes: number,
+  ): number;
+  xskRing(fd: number, option: number, entries: number): number;
+  xskOffsets(fd: number, out: Int32Array): number;
+  xskBind(fd: number, index: number, queue: number, flags: number, sharedFd: number): number;
+  xskIsZeroCopy(fd: number): number;
+  xskStatistics(fd: number, out: Int32Array): number;
+  xskBusyPoll(fd: number, busyUs: number, budgetFrames: number): number;
+  xskSend(fd: number): number;
+  xskReceive(fd: number): number;
+
+  packetOpen(): number;
+  packetOption(fd: number, option: number, value: number): number;
+  packetRing(
+    fd: number,
+    isTx: number,
+    blockBytes: number,
+    blocks: number,
+    frameBytes: number,
+    frames: number,
+  ): number;
+  packetBind(fd: number, index: number): number;
+  packetMembership(fd: number, index: number, type: number): number;
+  packetStatistics(fd: number, out: Int32Array): number;
+  packetSend(fd: number): number;
 
   waiterOpen(onWake: (armNumber: number) => void): WaiterHandle | number;
   waiterAdd(waiter: WaiterHandle, fd: number): number;
