@@ -422,6 +422,11 @@ export class Ip {
     return this.addresses.isLocal(a);
   }
 
+  /** As {@link isLocal}, for calls of programs: news of the kernel's that nobody has read yet count. */
+  mayBind(a: IpAddress): boolean {
+    return this.isLocal(a) || (this.kernel?.hasAddress(a) ?? false);
+  }
+
   isBroadcast(a: IpAddress): boolean {
     return a.isV4 && this.addresses.isBroadcast4(a.w3);
   }

@@ -131,6 +131,12 @@ export class KernelSide implements KernelNetworkSink {
     this.view.poll();
   }
 
+  /** Whether the kernel has an address by now: it may have come since the last poll. */
+  hasAddress(a: IpAddress): boolean {
+    this.view.poll();
+    return this.ip.isLocal(a);
+  }
+
   close(): void {
     this.groups.close();
     this.view.close();

@@ -140,7 +140,7 @@ export class UdpEndpoint {
 
   private mayBind(address: IpAddress): boolean {
     if (address.isUnspecified || address.isMulticast) return true;
-    return this.ip.isLocal(address) || this.ip.isBroadcast(address);
+    return this.ip.mayBind(address) || this.ip.isBroadcast(address);
   }
 
   /** Sets the peer: only its datagrams are received, and its refusals are heard of. */

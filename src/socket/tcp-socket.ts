@@ -119,7 +119,7 @@ export class TcpSocket extends PolledSocket {
     if (!address.isV4 && address.isLinkLocal) {
       if (ifIndex === 0 && this.stack.tcpRows.ifIndex[this.row] === 0) return -EINVAL;
     }
-    if (this.stack.ip.isLocal(address) || this.mayBindForeign(address)) return 0;
+    if (this.stack.ip.mayBind(address) || this.mayBindForeign(address)) return 0;
     return -EADDRNOTAVAIL;
   }
 
