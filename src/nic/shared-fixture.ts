@@ -45,6 +45,13 @@ export class RecordingFilter implements FlowFilter {
     this.remove(`group ${group}:${port}`);
   }
 
+  /** As last told. */
+  localAddresses: string[] = [];
+
+  setLocalAddresses(addresses: readonly IpAddress[] | null): void {
+    this.localAddresses = (addresses ?? []).map((a) => a.toString()).sort();
+  }
+
   private add(claim: string): number {
     if (this.claims.length >= this.limit) return -EAGAIN; // any number below zero
     this.claims.push(claim);

@@ -121,6 +121,7 @@ test("sharing starts in silence, with the kernel's address, MTU and link state",
   );
   assert.equal(iface.mtuBytes, 1500);
   assert.equal(iface.isUp, true);
+  assert.deepEqual(w.filter.localAddresses, ["10.0.0.1", "10.0.0.255", "255.255.255.255"]);
   w.run(3_000_000);
   assert.deepEqual(w.sent, [], "no ARP, no IGMP, no router solicitation");
   assert.deepEqual(w.filter.list, []);
@@ -408,6 +409,30 @@ test("a link that is down loses frames and says so; when it is up, everything go
   w.kernel.setLink({ flags: LinkFlags.UP | LinkFlags.RUNNING });
   w.run(3_000_000);
   assert.equal(received(server), 100);
+  w.a.close();
+});
+
+test("what is the kernel's to answer is not answered: echo, ARP", () => {
+  const w = new Shared();
+  const echo = w.b.pingSocket();
+  assert.equal(echo.send(A, 1, BYTES), 0);
+  w.b.ip.arp.announce(w.b.interfaceByName("eth0")!, B);
+  w.run(10_000);
+  assert.deepEqual(w.sent, []);
+  assert.equal(w.a.ip.drops.get("ICMP4_IGNORED"), 1);
+  assert.equal(w.a.ip.drops.get("ARP_NOT_FOR_US"), 2, "this one, and b's at its start");
+  assert.equal(w.a.pingSocket().send(B, 1, BYTES), -errno.EOPNOTSUPP);
+  w.a.close();
+});
+
+test("an address of the kernel's other interfaces is ours too", () => {
+  const w = new Shared();
+  const elsewhere = { ...addressOf("10.99.0.1", 32), linkIndex: 1 };
+  w.kernel.setAddresses(...w.kernel.own, elsewhere);
+  w.run(1_000);
+  const s = w.a.udpSocket(Family.INET);
+  assert.equal(s.bind(IpAddress.parse("10.99.0.1"), 53), 0);
+  assert.deepEqual(w.filter.list, ["port 17 10.99.0.1:53"]);
   w.a.close();
 });
 

@@ -13,7 +13,14 @@ import type { TcpConnection } from "../../src/socket/tcp-connection.js";
 import { attachedXdp } from "../../src/sys/xdp-link.js";
 import { serveEcho } from "../support/echo-services.js";
 import { KernelProgram } from "../support/kernel-program.js";
-import { background, enterNamespace, ip, Namespace, NEEDS_ROOT } from "../support/namespace.js";
+import {
+  background,
+  enterNamespace,
+  ip,
+  Namespace,
+  NEEDS_ROOT,
+  sysctl,
+} from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
 import { until } from "../support/until.js";
 
@@ -219,6 +226,23 @@ test("a neighbour that changes its hardware address is followed", options, async
   far.run("ip", "link", "set", "far", "address", "02:00:00:00:07:77");
   await echo(connection, "to the new one");
   connection.destroy();
+});
+
+test("a stale neighbour that is in use is confirmed by the kernel", options, async () => {
+  sysctl("net.ipv4.neigh.eth0.delay_first_probe_time", 1);
+  const channel = await host.udp();
+  ip("neighbour", "change", PEER, "dev", "eth0", "nud", "stale");
+  const isReachable = (): boolean => /REACHABLE/.test(ip("neighbour", "show", PEER, "dev", "eth0"));
+  assert.equal(isReachable(), false);
+  await until(
+    () => {
+      void channel.send("to nobody", { address: PEER, port: 9 });
+      return isReachable();
+    },
+    "the kernel's confirmation",
+    PATIENCE_MS,
+  );
+  channel.close();
 });
 
 test(
