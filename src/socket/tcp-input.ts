@@ -2,8 +2,9 @@
  * From IP to TCP: checks a segment, finds its connection or listener, hands it to the engine.
  *
  * A batch is worked in phases, so that with many connections the memory misses of its segments
- * overlap: `receive` checks the segment, hashes the flow and touches its bucket; `drain` touches the
- * keys and rows that the buckets name, then finds every row and touches its socket; then the
+ * overlap: `receive` checks the segment and hashes the flow; `drain` touches the buckets, then the
+ * rows and timers that the buckets name, then the sockets of the rows, each in a loop so short that the
+ * processor has the loads of many segments under way at once; then it finds every row, and the
  * segments are processed in their order. The columns between the phases are reused for ever.
  *
  * Processing a segment may end one flow and begin another, so what was found before is looked up
@@ -17,9 +18,10 @@ import type { PathError, Transport } from "../ip/transport.js";
 import type { ArenaChecksum } from "../ring/arena-checksum.js";
 import { type FlowTable, NO_ROW, packPorts } from "../ring/flow-table.js";
 import { FrameFlags, type Pool } from "../ring/pool.js";
+import type { TimingWheel } from "../ring/timing-wheel.js";
 import { SegmentInfo } from "../tcp/segment-info.js";
 import type { Seq } from "../tcp/seq.js";
-import { ROW_INT32S } from "../tcp/tcb-row.js";
+import { ROW_INT32S, SOCKET_WORD } from "../tcp/tcb-row.js";
 import type { Tcp } from "../tcp/tcp.js";
 import { Drop } from "../wire/drop.js";
 import * as ipv4 from "../wire/ipv4.js";
@@ -49,8 +51,9 @@ export interface TcpInputParts {
   readonly rows: TcpRows;
   /** For the number of flows that have ended. */
   readonly host: TcpHostSide;
-  /** Loads what is read of a socket when its readiness changes. */
-  touchSocket(id: number): number;
+  readonly wheel: TimingWheel;
+  /** Loads what is read of sockets when their readiness changes; `ids` has `n`. */
+  touchSockets(ids: Int32Array, n: number): number;
 }
 
 export class TcpInput implements Transport {
@@ -63,6 +66,7 @@ export class TcpInput implements Transport {
   private readonly hashes = new Int32Array(CAPACITY);
   private readonly ports = new Int32Array(CAPACITY);
   private readonly rows = new Int32Array(CAPACITY);
+  private readonly sockets = new Int32Array(CAPACITY);
   /** TTL in bits 0 to 7, TOS in 8 to 15, interface above. */
   private readonly marks = new Int32Array(CAPACITY);
   /** Keeps the touching loads from being left out. */
@@ -88,7 +92,6 @@ export class TcpInput implements Transport {
     const portWord = view.getInt32(at);
     const ports = packPorts(portWord & 0xffff, portWord >>> 16);
     const hash = this.p.flows.hash(info.dst, info.src, ports, TCP_PROTOCOL);
-    this.touched ^= this.p.flows.touch(hash);
     this.slots[n] = slot;
     this.hashes[n] = hash;
     this.ports[n] = ports;
@@ -132,7 +135,7 @@ export class TcpInput implements Transport {
     const n = this.n;
     if (n === 0) return 0;
     this.p.tcp.batchArrives();
-    this.touchRows(n);
+    if (n > 1) this.touch(n);
     this.findRows(n);
     const host = this.p.host;
     const ended = host.endedFlows;
@@ -141,35 +144,35 @@ export class TcpInput implements Transport {
     return n;
   }
 
-  /**
-   * Hot path. Loads what the rows that the hashes point at will need, before any of it is needed:
-   * a short loop, so that the loads of many segments are under way at once.
-   */
-  private touchRows(n: number): void {
-    const { flows, tcp } = this.p;
+  /** Hot path. Loads what the segments of the batch will need, before any of it is needed. */
+  private touch(n: number): void {
+    const { flows, tcp, wheel } = this.p;
+    const { hashes, sockets } = this;
     const i = tcp.tcb.i;
     let touched = 0;
+    for (let k = 0; k < n; k++) touched ^= flows.touch(hashes[k]!);
+    let m = 0;
     for (let k = 0; k < n; k++) {
-      const row = flows.candidate(this.hashes[k]!);
+      const row = flows.candidate(hashes[k]!);
       if (row === NO_ROW) continue;
       const at = row * ROW_INT32S;
-      touched ^= i[at]! ^ i[at + LINE]! ^ i[at + 2 * LINE]! ^ i[at + 3 * LINE]!;
+      touched ^= i[at]! ^ i[at + LINE]! ^ i[at + 2 * LINE]! ^ i[at + 3 * LINE]! ^ wheel.touch(row);
+      sockets[m] = row;
+      m = (m + 1) | 0;
     }
-    this.touched ^= touched;
+    for (let k = 0; k < m; k++) sockets[k] = i[sockets[k]! * ROW_INT32S + SOCKET_WORD]!;
+    this.touched ^= touched ^ this.p.touchSockets(sockets, m);
   }
 
   /** Hot path. */
   private findRows(n: number): void {
-    const { flows, tcp } = this.p;
-    const c = tcp.tcb;
+    const { flows } = this.p;
     const info = this.info;
     for (let k = 0; k < n; k++) {
       this.load(k);
       const ports = this.ports[k]!;
       const hash = this.hashes[k]!;
-      const row = flows.findHashed(hash, info.local, info.remote, ports, TCP_PROTOCOL);
-      this.rows[k] = row;
-      if (row !== NO_ROW) this.touched ^= this.p.touchSocket(c.select(row).socket);
+      this.rows[k] = flows.findHashed(hash, info.local, info.remote, ports, TCP_PROTOCOL);
     }
   }
 
