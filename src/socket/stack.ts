@@ -120,7 +120,7 @@ export class Stack {
       pool,
       view: this.ip.view,
       wheel: this.wheel,
-      touchSockets: (ids, n) => touchWatches(this.sockets, ids, n),
+      touchSockets: (ids, n) => touchWatches(this.sockets as (TcpSocket | null)[], ids, n),
       flows: this.flows,
       ports: this.tcpPorts,
       tcp: this.tcp,
