@@ -24,6 +24,7 @@ import { Tcp } from "../tcp/tcp.js";
 import { Family } from "./linux-options.js";
 import { PingSocket } from "./ping-socket.js";
 import type { PolledSocket } from "./polled-socket.js";
+import { touchWatches } from "./ready-set.js";
 import { TcpBind } from "./tcp-bind.js";
 import { TcpHostSide } from "./tcp-host.js";
 import { TCP_PROTOCOL, TcpInput } from "./tcp-input.js";
@@ -118,7 +119,8 @@ export class Stack {
     this.tcpInput = new TcpInput({
       pool,
       view: this.ip.view,
-      touchSocket: (id) => (this.sockets[id]?.hasWatches === true ? 1 : 0),
+      wheel: this.wheel,
+      touchSockets: (ids, n) => touchWatches(this.sockets as (TcpSocket | null)[], ids, n),
       flows: this.flows,
       ports: this.tcpPorts,
       tcp: this.tcp,
@@ -201,6 +203,7 @@ export class Stack {
     let fired = 0;
     for (;;) {
       const n = this.wheel.advance(nowUs, expired);
+      if (n > 1) this.tcp.touch(expired, n);
       for (let i = 0; i < n; i++) this.tcp.timerExpired(expired[i]!, nowUs);
       fired = (fired + n) | 0;
       if (n < expired.length) return fired;
