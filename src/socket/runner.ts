@@ -30,6 +30,8 @@ export interface Driven {
   poll(nowUs: number): boolean;
   /** When the next turn is due, or NEVER; asked before sleeping. */
   nextDeadlineUs(): number;
+  /** It is about to sleep: false when it has work after all. */
+  prepareSleep?(): boolean;
   /** Tells those who wait what has happened; true when anyone was told. */
   tell(): boolean;
 }
@@ -158,7 +160,7 @@ export class Runner {
       if (worked || this.wasKicked) {
         this.lastWorkUs = nowUs;
         this.idlePasses = 0;
-      } else if (this.maySleep(nowUs)) {
+      } else if (this.maySleep(nowUs) && this.allPrepareSleep()) {
         this.sleep(nowUs);
         return;
       }
@@ -186,6 +188,11 @@ export class Runner {
     this.deadlineUs = NEVER;
     for (const d of this.driven) this.deadlineUs = Math.min(this.deadlineUs, d.nextDeadlineUs());
     return this.deadlineUs - nowUs >= TIMER_STEP_US;
+  }
+
+  private allPrepareSleep(): boolean {
+    for (const d of this.driven) if (d.prepareSleep?.() === false) return false;
+    return true;
   }
 
   private schedule(): void {
