@@ -153,14 +153,15 @@ export class Stack {
     const now = this.nowUs;
     let frames = this.ip.receiveAll(now);
     let fired = 0;
-    if (frames > 0) this.tcpInput.drain(now);
+    let segments = 0;
+    if (frames > 0) segments = this.tcpInput.drain(now);
     if (this.wheel.nextDeadlineUs() <= now) {
       if (frames > 0) frames = (frames + this.receiveRest(now)) | 0;
       fired = this.fireTimers(now);
     }
     this.ip.runTimers(now);
     const isBusy = frames > 0 || fired > 0;
-    if (isBusy || !this.tcp.isQuiet) this.tcp.flush(now);
+    if (segments > 0 || fired > 0 || !this.tcp.isQuiet) this.tcp.flush(now);
     this.ip.flush(now);
     this.isBusy = isBusy;
     return isBusy;
