@@ -41,6 +41,8 @@ export class TcpWorld implements TcpHost {
   readonly changedRows = new Set<number>();
   limitBytes: number;
   gsoBytes: number;
+  /** Whether the sink only reads frames. */
+  borrows = false;
   nowUs = 0;
   sink: Sink | null = null;
   private readonly slots0: number;
@@ -113,6 +115,9 @@ export class TcpWorld implements TcpHost {
   }
   segmentLimitBytes(_c: Tcb): number {
     return this.limitBytes;
+  }
+  borrowsFrames(): boolean {
+    return this.borrows;
   }
   gsoLimitBytes(_c: Tcb): number {
     return this.gsoBytes;
