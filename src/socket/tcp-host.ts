@@ -164,6 +164,12 @@ export class TcpHostSide implements TcpHost {
     return (path.iface.device.capabilities & bit) === 0 ? 0 : GSO_PAYLOAD_BYTES;
   }
 
+  /** Hot path. */
+  borrowsFrames(c: Tcb): boolean {
+    const path = this.pathOf(c);
+    return path !== null && (path.iface.device.capabilities & Capability.TX_BORROWS) !== 0;
+  }
+
   confirmReachable(c: Tcb): void {
     const path = c.path === 0 ? null : this.p.ip.path(c.path);
     if (path !== null) this.p.ip.confirmReachable(path);
