@@ -82,13 +82,18 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 
 /* One for each file, in the order of the alphabet. */
 static bool (*const EXPORTERS[])(napi_env env, napi_value exports) = {
+    export_bpf,
     export_fd,
     export_futex,
+    export_interface,
+    export_mapping,
     export_memory,
+    export_packet,
     export_tap,
     export_tap_frames,
     export_unix_socket,
     export_wait,
+    export_xsk,
 };
 
 NAPI_MODULE_INIT() {
