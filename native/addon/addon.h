@@ -72,6 +72,8 @@ bool export_tap(napi_env env, napi_value exports);
 bool export_tap_frames(napi_env env, napi_value exports);
 bool export_unix_socket(napi_env env, napi_value exports);
 bool export_wait(napi_env env, napi_value exports);
+bool export_socket(napi_env env, napi_value exports);
+bool export_netlink(napi_env env, napi_value exports);
 bool export_xsk(napi_env env, napi_value exports);
 
 #endif

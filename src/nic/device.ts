@@ -72,7 +72,7 @@ export interface Device {
    * Set when the device shares its interface with the kernel and receives claimed flows only; an
    * owned device has none and receives everything.
    */
-  readonly filter?: FlowFilter;
+  readonly filter?: FlowFilter | undefined;
 
   /** Hot path. Appends received frames to the batch while it has room; the caller owns them. */
   receive(nowUs: number, batch: Batch): void;

@@ -161,7 +161,10 @@ export class Stack {
     }
     this.ip.runTimers(now);
     const isBusy = frames > 0 || fired > 0;
-    if (segments > 0 || fired > 0 || !this.tcp.isQuiet) this.tcp.flush(now);
+    if (segments > 0 || fired > 0 || !this.tcp.isQuiet) {
+      this.tcp.flush(now);
+      if (this.tcpHost.moved.length > 0) this.followMoved(now);
+    }
     this.ip.flush(now);
     this.isBusy = isBusy;
     return isBusy;
@@ -190,6 +193,13 @@ export class Stack {
       frames += n;
     }
     return frames;
+  }
+
+  /** Routes or links of the kernel have changed: connections take the new paths' segment size. */
+  private followMoved(now: number): void {
+    const { moved } = this.tcpHost;
+    this.tcpHost.moved = [];
+    for (const row of moved) this.tcp.pathMtuChanged(row, now);
   }
 
   /** Hot path. Whether a device has refused frames that wait for it. */

@@ -36,8 +36,6 @@ export interface Addon {
   pipeCreate(out: Int32Array): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
-  futexWait(bytes: Uint8Array, at: number, expected: number, timeoutUs: number): number;
-  futexWake(bytes: Uint8Array, at: number, n: number): number;
   bpfMapCreate(
     type: number,
     keyBytes: number,
@@ -73,6 +71,9 @@ export interface Addon {
   bpfOpenId(kind: number, id: number): number;
   interfaceIndex(name: string): number;
   xdpQuery(interfaceIndex: number, results: Int32Array): number;
+
+  futexWait(bytes: Uint8Array, at: number, expected: number, timeoutUs: number): number;
+  futexWake(bytes: Uint8Array, at: number, n: number): number;
 
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
@@ -174,6 +175,15 @@ export interface Addon {
   waiterDisarm(waiter: WaiterHandle): number;
   waiterRef(waiter: WaiterHandle, keepsAlive: number): number;
   waiterClose(waiter: WaiterHandle): number;
+
+  socketOpen(family: number, type: number, protocol: number): number;
+  socketBind(fd: number, address: Uint8Array): number;
+  socketName(fd: number, out: Uint8Array): number;
+  socketListen(fd: number, backlog: number): number;
+  socketSetOption(fd: number, level: number, option: number, value: Uint8Array): number;
+  socketDropAll(fd: number): number;
+  netlinkSend(fd: number, bytes: Uint8Array, n: number): number;
+  netlinkReceive(fd: number, out: Uint8Array): number;
 }
 
 let loaded: Addon | null = null;
