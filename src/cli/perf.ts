@@ -121,6 +121,7 @@ function addClientOptions(command: Command, test: TestName): void {
         sizes("-r, --range <bytes>", "vary the length by so much, at random", 0).default(0),
       )
       .addOption(timeOption("-t, --time <s>", "seconds to measure").default(1))
+      .addOption(numberOption("-c, --count <n>", "end after so many messages", 1, 1e15))
       .addOption(rateOption(test))
       .addOption(numberOption("-b, --burst <n>", "messages sent together", 1, 65_536).default(1));
   }

@@ -26,6 +26,8 @@ export interface ClientOptions {
   readonly waitForReplies: number;
   readonly warmUpMs: number;
   readonly timeMs: number;
+  /** Ends it after so many messages, if the time is not over before; Infinity: never. */
+  readonly mostMessages: number;
   /** Ping-pong: after this long a reply counts as lost, and the next message is sent. */
   readonly replyTimeoutMs: number;
   readonly log: FullLog | null;
@@ -163,7 +165,7 @@ export class PerfClient {
         if (dueMs === Number.POSITIVE_INFINITY) this.endMs = 0;
         return;
       }
-      if (!this.sendOne()) return;
+      if (!this.sendOne() || this.endMs === 0) return;
     }
     this.nextDueMs = nowMs;
   }
@@ -203,6 +205,7 @@ export class PerfClient {
     }
     this.sent++;
     this.sentBytes += length;
+    if (this.sent >= this.options.mostMessages) this.endMs = 0;
     if (!wantsReply) return;
     this.repliesWanted++;
     this.options.log?.sent(nowMs);

@@ -44,6 +44,7 @@ export interface PerfOptions {
   readonly range?: number;
   readonly time?: number;
   readonly mps?: number;
+  readonly count?: number;
   readonly burst?: number;
   readonly warmup?: number;
   readonly clientPort?: number;
@@ -86,6 +87,7 @@ export function runClient(test: TestName, o: PerfOptions, world: World): Promise
       ...repliesOf(test, o),
       warmUpMs: (o.warmup ?? 0) * 1e3,
       timeMs: test === "playback" ? Number.POSITIVE_INFINITY : o.time! * 1e3,
+      mostMessages: o.count ?? Number.POSITIVE_INFINITY,
       replyTimeoutMs: (o.replyTimeout ?? 1) * 1e3,
       log,
       isMulticast: sockets.address.isMulticast,
