@@ -165,20 +165,20 @@ export class PerfClient {
         if (dueMs === Number.POSITIVE_INFINITY) this.endMs = 0;
         return;
       }
-      if (!this.sendOne() || this.endMs === 0) return;
+      if (!this.sendOne(nowMs) || this.endMs === 0) return;
     }
     this.nextDueMs = nowMs;
   }
 
-  /** Hot path. False when there was no room. */
-  private sendOne(): boolean {
+  /** Hot path. False when there was no room. `stepMs` is near enough for what nobody answers. */
+  private sendOne(stepMs: number): boolean {
     const { schedule, replyEvery } = this.options;
     const length = schedule.lengthBytes;
     const sequence = this.sequence + 1;
     const wantsReply = replyEvery > 0 && sequence % replyEvery === 0;
     const flags = wantsReply ? message.Flag.CLIENT | message.Flag.PONG : message.Flag.CLIENT;
     message.write(this.bytes, 0, sequence, flags, length);
-    const nowMs = wantsReply || sequence % SEND_BATCH === 0 ? performance.now() : this.lastSentMs;
+    const nowMs = wantsReply ? performance.now() : stepMs;
     const n = this.endpoint.send(this.bytes, 0, length);
     if (n < 0) {
       this.checkSent(n);
