@@ -66,6 +66,7 @@ bool export_kernel_socket(napi_env env, napi_value exports);
 bool export_memory(napi_env env, napi_value exports);
 bool export_tap(napi_env env, napi_value exports);
 bool export_tap_frames(napi_env env, napi_value exports);
+bool export_unix_socket(napi_env env, napi_value exports);
 bool export_wait(napi_env env, napi_value exports);
 
 #endif

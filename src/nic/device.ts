@@ -83,6 +83,13 @@ export interface Device {
   /** When `receive` may have something without a wake of `wakeFd`: virtual links have delays. */
   nextDeadlineUs(): number;
 
+  /**
+   * The host is about to sleep until `wakeFd` is readable: the device sees to it that frames make it
+   * so from now on. False when a frame has come already, and the host should take another turn. Only
+   * devices have it that need to know.
+   */
+  prepareSleep?(): boolean;
+
   /** Releases everything, slots included. Idempotent. */
   close(): void;
 }

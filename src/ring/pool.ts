@@ -146,6 +146,16 @@ export class PoolMemory {
     if (initialise) this.fillDepot();
   }
 
+  /** Where the slots' bytes start in the arena: whole pages, and nothing but slots in them. */
+  get framesAt(): number {
+    return this.smallBase;
+  }
+
+  /** Bytes of all slots, in whole pages. */
+  get framesBytes(): number {
+    return this.bigBase - this.smallBase + (this.slots - this.smallSlots) * BIG_SLOT_BYTES;
+  }
+
   /** Arena bytes that a pool of this size takes, for sizing the arena. */
   static sizeBytes(size: PoolSize): number {
     const slots = size.smallSlots + size.bigSlots;

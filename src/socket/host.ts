@@ -284,6 +284,12 @@ export class Host implements Driven {
 
   // For the runner.
 
+  prepareSleep(): boolean {
+    let isIdle = true;
+    for (const device of this.devices) if (device.prepareSleep?.() === false) isIdle = false;
+    return isIdle;
+  }
+
   get wakeFds(): readonly number[] {
     return this.devices.map((d) => d.wakeFd).filter((fd) => fd >= 0);
   }

@@ -30,6 +30,8 @@ export interface Driven {
   turn(nowUs: number): number;
   /** Whether the last turn found work. */
   readonly isBusy: boolean;
+  /** It is about to sleep: false when it has work after all. */
+  prepareSleep?(): boolean;
   /** Tells those who wait what has happened; true when anyone was told. */
   tell(): boolean;
 }
@@ -144,7 +146,7 @@ export class Runner {
       if (worked || this.wasKicked) {
         this.lastWorkUs = nowUs;
         this.idlePasses = 0;
-      } else if (this.maySleep(nowUs)) {
+      } else if (this.maySleep(nowUs) && this.allPrepareSleep()) {
         this.sleep(nowUs);
         return;
       }
@@ -176,6 +178,11 @@ export class Runner {
     if (nowUs - this.lastWorkUs < spinUs) return false;
     this.idlePasses++;
     return this.idlePasses >= IDLE_PASSES && this.deadlineUs - nowUs >= TIMER_STEP_US;
+  }
+
+  private allPrepareSleep(): boolean {
+    for (const d of this.driven) if (d.prepareSleep?.() === false) return false;
+    return true;
   }
 
   private schedule(): void {

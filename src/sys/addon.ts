@@ -101,6 +101,15 @@ export interface Addon {
     from: Int32Array,
   ): number;
 
+  unixListen(name: Uint8Array, backlog: number): number;
+  unixConnect(name: Uint8Array): number;
+  unixAccept(fd: number): number;
+  unixSend(fd: number, message: Uint8Array, passed: number): number;
+  unixReceive(fd: number, message: Uint8Array, out: Int32Array): number;
+  pollSetCreate(): number;
+  pollSetAdd(set: number, fd: number): number;
+  pollSetRemove(set: number, fd: number): number;
+
   waiterOpen(onWake: (armNumber: number) => void): WaiterHandle | number;
   waiterAdd(waiter: WaiterHandle, fd: number): number;
   waiterRemove(waiter: WaiterHandle, fd: number): number;
