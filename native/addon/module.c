@@ -81,8 +81,8 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 }
 
 NAPI_MODULE_INIT() {
-  if (export_fd(env, exports) && export_kernel_socket(env, exports) && export_memory(env, exports) &&
-      export_tap(env, exports) && export_tap_frames(env, exports) &&
+  if (export_fd(env, exports) && export_futex(env, exports) && export_kernel_socket(env, exports) &&
+      export_memory(env, exports) && export_tap(env, exports) && export_tap_frames(env, exports) &&
       export_unix_socket(env, exports) && export_wait(env, exports)) {
     return exports;
   }

@@ -111,7 +111,7 @@ export class Interface {
   /** Hot path. Hands the device what it takes, and flushes it. */
   flush(nowUs: number): void {
     if (this.batch.n > 0 || this.waitingFrames > 0) this.push(nowUs);
-    this.device.flush(nowUs);
+    if (!this.isLoopback) this.device.flush(nowUs); // `lo` has nothing to flush
   }
 
   private push(nowUs: number): void {

@@ -256,6 +256,7 @@ export class NeighbourTable {
     this.active.add(n);
     n.timerAtUs = atUs;
     if (atUs < this.soonestUs) this.soonestUs = atUs;
+    this.ip.deadline.lower(atUs);
   }
 
   nextDeadlineUs(): number {

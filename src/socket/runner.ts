@@ -26,10 +26,10 @@ export interface Driven {
   readonly wakeFds: readonly number[];
   /** Whether the process should live for it. */
   readonly keepsAlive: boolean;
-  /** One turn; returns the next deadline or NEVER. */
-  turn(nowUs: number): number;
-  /** Whether the last turn found work. */
-  readonly isBusy: boolean;
+  /** Hot path. One turn; whether it found work. */
+  poll(nowUs: number): boolean;
+  /** When the next turn is due, or NEVER; asked before sleeping. */
+  nextDeadlineUs(): number;
   /** It is about to sleep: false when it has work after all. */
   prepareSleep?(): boolean;
   /** Tells those who wait what has happened; true when anyone was told. */
@@ -159,14 +159,8 @@ export class Runner {
   /** One turn of every stack, then everyone who waits is told. */
   private pass(): boolean {
     const nowUs = this.clock();
-    let deadlineUs = NEVER;
     let worked = false;
-    for (let i = 0; i < this.driven.length; i++) {
-      const d = this.driven[i]!;
-      deadlineUs = Math.min(deadlineUs, d.turn(nowUs));
-      if (d.isBusy) worked = true;
-    }
-    this.deadlineUs = deadlineUs;
+    for (let i = 0; i < this.driven.length; i++) if (this.driven[i]!.poll(nowUs)) worked = true;
     this.told = false;
     for (let i = 0; i < this.driven.length; i++) if (this.driven[i]!.tell()) this.told = true;
     return worked || this.told;
@@ -177,7 +171,10 @@ export class Runner {
     const spinUs = this.keepsAlive() ? this.spinUs : 0;
     if (nowUs - this.lastWorkUs < spinUs) return false;
     this.idlePasses++;
-    return this.idlePasses >= IDLE_PASSES && this.deadlineUs - nowUs >= TIMER_STEP_US;
+    if (this.idlePasses < IDLE_PASSES) return false;
+    this.deadlineUs = NEVER;
+    for (const d of this.driven) this.deadlineUs = Math.min(this.deadlineUs, d.nextDeadlineUs());
+    return this.deadlineUs - nowUs >= TIMER_STEP_US;
   }
 
   private allPrepareSleep(): boolean {

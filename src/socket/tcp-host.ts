@@ -15,6 +15,7 @@ import type { Pool } from "../ring/pool.js";
 import type { TimingWheel } from "../ring/timing-wheel.js";
 import { SegmentFlags } from "../tcp/segment-flags.js";
 import type { Tcb } from "../tcp/tcb.js";
+import { ROW_INT32S } from "../tcp/tcb-row.js";
 import type { TcpHost } from "../tcp/tcp-host.js";
 import { TCP_PROTOCOL } from "./tcp-input.js";
 import type { TcpPorts } from "./tcp-ports.js";
@@ -77,8 +78,14 @@ export class TcpHostSide implements TcpHost {
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
   }
 
-  transmitUnbound(local: IpAddress, remote: IpAddress, slot: number, tos: number): void {
-    const path = this.p.ip.resolve(remote, local, 0);
+  transmitUnbound(
+    local: IpAddress,
+    remote: IpAddress,
+    ifIndex: number,
+    slot: number,
+    tos: number,
+  ): void {
+    const path = this.p.ip.resolve(remote, local, scopeOf(remote, ifIndex));
     if (path === null) {
       this.unsent++;
       this.p.pool.give(slot);
@@ -91,12 +98,16 @@ export class TcpHostSide implements TcpHost {
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
   }
 
-  bindFlow(c: Tcb): boolean {
+  /** The rows are the flow table's keys: they may have moved since the last one was bound. */
+  bindFlow(c: Tcb, ifIndex: number): boolean {
     this.addressesOf(c);
+    this.p.flows.useRows(c.i, ROW_INT32S, TCP_PROTOCOL);
     const ports = packPorts(c.localPort, c.remotePort);
     if (!this.p.flows.insert(this.local, this.remote, ports, TCP_PROTOCOL, c.row)) return false;
     if (c.listener !== NONE) {
       this.p.rows.inherit(c.row, c.listener);
+      const scope = scopeOf(this.remote, ifIndex);
+      if (scope !== 0) this.p.rows.ifIndex[c.row] = scope;
       this.p.rows.set(c.row, RowFlags.LISTENERS_PORT, true);
       this.ports?.hold(c.row, c.localPort, false);
     }
@@ -175,3 +186,7 @@ export class TcpHostSide implements TcpHost {
     this.remote.set(i[at + 4]!, i[at + 5]!, i[at + 6]!, i[at + 7]!);
   }
 }
+
+/** A link-local address of IPv6 means something on one link only (RFC 4007 §6). */
+const scopeOf = (remote: IpAddress, ifIndex: number): number =>
+  !remote.isV4 && remote.isLinkLocal ? ifIndex : 0;

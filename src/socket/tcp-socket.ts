@@ -177,7 +177,10 @@ export class TcpSocket extends PolledSocket {
     return this.stack.adopt(row, family);
   }
 
-  /** Starts a connection: -EINPROGRESS, then OUT or ERR readiness says how it went. */
+  /**
+   * Starts a connection: -EINPROGRESS, then OUT or ERR readiness says how it went. `ifIndex` is the
+   * scope of a link-local IPv6 address.
+   */
   connect(address: IpAddress, port: number, ifIndex = 0): number {
     const refused = this.row === NONE ? -EBADF : this.refuseConnect(address, port);
     if (refused !== 0) return refused;
@@ -191,6 +194,7 @@ export class TcpSocket extends PolledSocket {
     if (localPort < 0) return localPort;
     this.setLocal(path.src, localPort);
     tcp.setRemote(this.row, to, port);
+    if (ifIndex !== 0 && !to.isV4 && to.isLinkLocal) tcpRows.ifIndex[this.row] = ifIndex;
     const result = tcp.connect(this.row, this.stack.nowUs);
     return result === -EADDRINUSE ? -EADDRNOTAVAIL : result;
   }

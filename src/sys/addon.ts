@@ -31,6 +31,9 @@ export interface Addon {
   pipeCreate(out: Int32Array): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
+  futexWait(bytes: Uint8Array, at: number, expected: number, timeoutUs: number): number;
+  futexWake(bytes: Uint8Array, at: number, n: number): number;
+
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
   fdBytes(fd: number): number;

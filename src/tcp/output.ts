@@ -9,7 +9,6 @@
 import { NEVER } from "../base/time.js";
 import * as tcp from "../wire/tcp.js";
 import type { TcpCore } from "./core.js";
-import { STATS, Stat } from "./core.js";
 import { ackSent, dataSent } from "./delayed-ack.js";
 import { Pressure } from "./memory.js";
 import { armPersist } from "./persist.js";
@@ -137,9 +136,8 @@ export function sendNewSegment(t: TcpCore, n: number, mss: number, isLast: boole
   c.sndNxt = end;
   t.recovery.sent(c, start, end, t.nowUs);
   dataSent(t);
-  const stats = c.row * STATS;
-  t.stats[stats + Stat.BYTES_SENT]! += sent;
-  t.stats[stats + Stat.DATA_SEGS_OUT]! += 1;
+  c.bytesSent += sent;
+  c.dataSegsOut = (c.dataSegsOut + 1) | 0;
   return sent;
 }
 

@@ -10,7 +10,6 @@ import { fold } from "../base/checksum.js";
 import * as tcp from "../wire/tcp.js";
 import * as options from "../wire/tcp-options.js";
 import type { TcpCore } from "./core.js";
-import { STATS, Stat } from "./core.js";
 import { ackSent } from "./delayed-ack.js";
 import { sackBlocks } from "./reassembly.js";
 import { SegmentFlags } from "./segment-flags.js";
@@ -63,7 +62,7 @@ export function writeHeader(t: TcpCore, slot: number, seq: Seq, flags: number): 
     if (n > 0) p = options.putSack(b, p, blocks, n);
     if (c.has(TcbFlags.DSACK)) {
       t.counts[t.k.dsacksSent]! += 1;
-      t.note(Stat.DSACKS_SENT, 1);
+      c.dsacksSent = (c.dsacksSent + 1) | 0;
     }
   }
   if (c.has(TcbFlags.ECE)) flags |= tcp.ECE;
@@ -106,7 +105,7 @@ export function sendSegment(t: TcpCore, slot: number, at: number, end: number, m
   if (isNew && (c.options & TcbOptions.ECN) !== 0) flags |= SegmentFlags.ECT;
   seal(t, slot, at, end, c.pseudoSum, flags);
   t.counts[t.k.outSegs]! += 1;
-  t.stats[c.row * STATS + Stat.SEGS_OUT]! += 1;
+  c.segsOut = (c.segsOut + 1) | 0;
   t.host.transmit(c, slot);
 }
 

@@ -84,7 +84,13 @@ export class TcpWorld implements TcpHost {
     if (this.sink === null) this.pool.give(slot);
     else this.sink(slot, this.a, this.b);
   }
-  transmitUnbound(local: IpAddress, remote: IpAddress, slot: number, _tos: number): void {
+  transmitUnbound(
+    local: IpAddress,
+    remote: IpAddress,
+    _ifIndex: number,
+    slot: number,
+    _tos: number,
+  ): void {
     if (this.sink === null) this.pool.give(slot);
     else this.sink(slot, local, remote);
   }
