@@ -86,6 +86,7 @@ static bool (*const EXPORTERS[])(napi_env env, napi_value exports) = {
     export_fd,
     export_futex,
     export_interface,
+    export_kernel_socket,
     export_mapping,
     export_memory,
     export_netlink,
