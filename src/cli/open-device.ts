@@ -18,19 +18,28 @@ export interface OpenDevice {
   readonly complaint: () => string | null;
 }
 
-const SMALL_SLOTS = 4096;
-const BIG_SLOTS = 32;
+/** What a device is opened for. */
+export interface DeviceUse {
+  readonly smallSlots: number;
+  readonly bigSlots: number;
+  /** Frames pass with checksums unmade and segments unsplit where the device can; not for captures. */
+  readonly offload: boolean;
+}
+
+/** To look at frames as they are on a wire. */
+const TO_WATCH: DeviceUse = { smallSlots: 4096, bigSlots: 32, offload: false };
+/** To be a host: memory is taken when a slot is first used. */
+export const TO_TALK: DeviceUse = { smallSlots: 65_536, bigSlots: 1024, offload: true };
 /** Columns of metadata, and alignment. */
 const EXTRA_BYTES_PER_SLOT = 128;
 
-type Opener = (name: string, pool: Pool) => OpenDevice;
+type Opener = (name: string, pool: Pool, use: DeviceUse) => OpenDevice;
 
 const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Opener }>> = {
   tap: {
     takes: "the name of a TAP interface",
-    // Without offloads every frame is as on a wire, checksums included.
-    open: (name, pool) => ({
-      device: openTap(pool, { name, offload: false }),
+    open: (name, pool, { offload }) => ({
+      device: openTap(pool, { name, offload }),
       pool,
       isFinished: () => false,
       complaint: () => null,
@@ -54,7 +63,7 @@ const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Op
  * Opens `tap:NAME`; `tapNAME` is short for `tap:tapNAME`. Throws `TypeError` for a specification
  * that is none, `NetError` or Node's own when the system refuses.
  */
-export function openDevice(specification: string): OpenDevice {
+export function openDevice(specification: string, use: DeviceUse = TO_WATCH): OpenDevice {
   const spec = /^tap[^:]*$/.test(specification) ? `tap:${specification}` : specification;
   const colon = spec.indexOf(":");
   const kind = Object.hasOwn(KINDS, spec.slice(0, colon)) ? KINDS[spec.slice(0, colon)] : undefined;
@@ -64,9 +73,9 @@ export function openDevice(specification: string): OpenDevice {
       `expected a device like tap:tap0, got ${JSON.stringify(specification)}; kinds: ${deviceKinds()}`,
     );
   }
-  const pool = makePool();
+  const pool = makePool(use);
   try {
-    return kind.open(name, pool);
+    return kind.open(name, pool, use);
   } catch (error) {
     pool.close();
     throw error;
@@ -80,10 +89,10 @@ export function deviceKinds(): string {
     .join(", ");
 }
 
-function makePool(): Pool {
-  const slots = SMALL_SLOTS + BIG_SLOTS;
+function makePool({ smallSlots, bigSlots }: DeviceUse): Pool {
+  const slots = smallSlots + bigSlots;
   const bytes =
-    SMALL_SLOTS * SMALL_SLOT_BYTES + BIG_SLOTS * BIG_SLOT_BYTES + slots * EXTRA_BYTES_PER_SLOT;
+    smallSlots * SMALL_SLOT_BYTES + bigSlots * BIG_SLOT_BYTES + slots * EXTRA_BYTES_PER_SLOT;
   const arena = new Arena(bytes + 64 * 1024);
-  return new Pool(new PoolMemory(arena, { smallSlots: SMALL_SLOTS, bigSlots: BIG_SLOTS }));
+  return new Pool(new PoolMemory(arena, { smallSlots, bigSlots }));
 }

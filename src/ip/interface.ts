@@ -47,6 +47,7 @@ export interface InterfaceParts {
   readonly device: Device;
   readonly mtuBytes: number;
   readonly isLoopback: boolean;
+  readonly sumsInSoftware: boolean;
   readonly filters: MulticastFilters;
 }
 
@@ -63,6 +64,8 @@ export class Interface {
   hasCarrier = true;
   /** Whether the device completes checksums; if not they are completed before it gets the frame. */
   readonly hasChecksum: boolean;
+  /** Whether software around the device completes them, so that who makes them earlier saves work. */
+  readonly sumsInSoftware: boolean;
   mtuBytes: number;
   /** MTU for IPv4, whose packets have no more than 65,535 bytes; `lo` could carry one more. */
   mtu4Bytes: number;
@@ -90,6 +93,7 @@ export class Interface {
     this.macHigh = ethernet.high(parts.device.mac, 0);
     this.macLow = ethernet.low(parts.device.mac, 0);
     this.hasChecksum = (parts.device.capabilities & Capability.TX_CHECKSUM) !== 0;
+    this.sumsInSoftware = parts.sumsInSoftware;
     this.mtuBytes = parts.mtuBytes;
     this.mtu4Bytes = Math.min(parts.mtuBytes, ipv4.MAX_PACKET_BYTES);
     this.mtu6Bytes = parts.mtuBytes;

@@ -27,7 +27,12 @@ import { FrameInput } from "./frame-input.js";
 import { Icmpv4 } from "./icmpv4.js";
 import { Icmpv6 } from "./icmpv6.js";
 import { Igmp } from "./igmp.js";
-import { AddressOrigin, Interface, type InterfaceAddress } from "./interface.js";
+import {
+  AddressOrigin,
+  Interface,
+  type InterfaceAddress,
+  type InterfaceParts,
+} from "./interface.js";
 import { broadcastOf, solicitedNode } from "./interface-address.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
@@ -54,6 +59,7 @@ import { RouteOrigin, RouteTable } from "./routes.js";
 import type { SendOptions } from "./send-options.js";
 import { ALL_SOURCES, NO_SOURCES, type SourceFilter } from "./source-filter.js";
 import type { Transport } from "./transport.js";
+import { UdpPrediction } from "./udp-prediction.js";
 
 export interface IpParts {
   readonly pool: Pool;
@@ -147,6 +153,7 @@ export class Ip {
   kernel: KernelSide | null = null;
   readonly input4: Ipv4Input;
   readonly input6: Ipv6Input;
+  readonly prediction: UdpPrediction;
   /** By protocol number. */
   readonly transports: (Transport | null)[] = new Array(256).fill(null);
   /** What is known of the packet in work. */
@@ -169,6 +176,7 @@ export class Ip {
     this.nowUs = parts.nowUs ?? 0;
     this.readiness = parts.readiness ?? NO_SINK;
     this.addresses = new Addresses(this.interfaces);
+    this.prediction = new UdpPrediction(this.pool, this.view, this.checksum);
     this.paths = new PathCache(word(0), word(4));
     this.pathMtu = new PathMtu(this.paths, this.deadline);
     this.neighbours = new NeighbourTable(this);
@@ -191,7 +199,13 @@ export class Ip {
     this.transports[protocols.ICMPV6] = this.icmp6;
     this.transports[protocols.IGMP] = this.igmp;
     this.loopback = new LoopbackDevice(parts.pool, 1);
-    this.lo = this.add(this.loopback, "lo", LOOPBACK_MTU_BYTES, true);
+    this.lo = this.add({
+      device: this.loopback,
+      name: "lo",
+      mtuBytes: LOOPBACK_MTU_BYTES,
+      isLoopback: true,
+      sumsInSoftware: false,
+    });
     this.addAddress(this.lo, "127.0.0.1/8");
     this.addAddress(this.lo, "::1/128");
   }
@@ -205,7 +219,9 @@ export class Ip {
     if (!Number.isInteger(mtu) || mtu < ipv4.MIN_MTU_BYTES) {
       throw new RangeError(`mtuBytes: expected ${ipv4.MIN_MTU_BYTES} or more, got ${mtu}`);
     }
-    const iface = this.add(device, options.name ?? device.name, mtu, false);
+    const sumsInSoftware = (bare.capabilities & Capability.TX_CHECKSUM) === 0;
+    const name = options.name ?? device.name;
+    const iface = this.add({ device, name, mtuBytes: mtu, isLoopback: false, sumsInSoftware });
     if (options.acceptRouters === false) this.refusesRouters.add(iface);
     if (options.detectDuplicates === true) this.detectsDuplicates.add(iface);
     this.igmp.addInterface(iface);
@@ -237,10 +253,10 @@ export class Ip {
   }
 
   /** A bare interface: for {@link addInterface} and `shareInterface`. */
-  add(device: Device, name: string, mtuBytes: number, isLoopback: boolean): Interface {
+  add(parts: Omit<InterfaceParts, "index" | "filters">): Interface {
     const index = this.byIndex.length;
     const filters = new MulticastFilters();
-    const iface = new Interface({ index, name, device, mtuBytes, isLoopback, filters }, this);
+    const iface = new Interface({ ...parts, index, filters }, this);
     this.byIndex.push(iface);
     this.interfaces.push(iface);
     return iface;
@@ -354,6 +370,7 @@ export class Ip {
 
   addressesChanged(): void {
     this.addresses.rebuild();
+    this.prediction.forget();
     this.paths.invalidate();
   }
 

@@ -17,7 +17,7 @@ import { EINVAL, ENETUNREACH, ENODEV } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { IpAddress } from "../base/ip-address.js";
 import { NEVER } from "../base/time.js";
-import type { Device } from "../nic/device.js";
+import { Capability, type Device } from "../nic/device.js";
 import type { FlowFilter } from "../nic/flow-filter.js";
 import {
   AddressFlags,
@@ -93,7 +93,13 @@ export class KernelSide implements KernelNetworkSink {
     }
     const link = this.linkNamed(options.kernelName ?? bare.name);
     const device = this.ip.completed(bare, options.coalesce === true);
-    const iface = this.ip.add(device, options.name ?? bare.name, device.mtuBytes, false);
+    const iface = this.ip.add({
+      device,
+      name: options.name ?? bare.name,
+      mtuBytes: device.mtuBytes,
+      isLoopback: false,
+      sumsInSoftware: (bare.capabilities & Capability.TX_CHECKSUM) === 0,
+    });
     this.share(iface, filter, link);
     return iface;
   }

@@ -25,6 +25,7 @@ import { NO_SINK, type ReadinessSink } from "./readiness-sink.js";
 import type { PathError, Transport } from "./transport.js";
 import { score, UdpDemux } from "./udp-demux.js";
 import { MAX_SEGMENTS, UdpEndpoint } from "./udp-endpoint.js";
+import { PlainSend } from "./udp-plain-send.js";
 
 export interface UdpParts {
   readonly ip: Ip;
@@ -44,6 +45,8 @@ export class Udp implements Transport {
   private readonly pool: Pool;
   private readonly view: DataView;
   private readonly checksum: ArenaChecksum;
+  /** How most datagrams are sent. */
+  readonly plainSend: PlainSend;
   private nextId = 1;
   private readonly freeIds: number[] = [];
   private openCount = 0;
@@ -57,6 +60,7 @@ export class Udp implements Transport {
     this.readiness = parts.readiness ?? NO_SINK;
     this.demux = new UdpDemux(random.int32(), random.int32());
     this.ports = new EphemeralPorts(random);
+    this.plainSend = new PlainSend(parts.ip);
   }
 
   /** Open endpoints. */
@@ -94,6 +98,7 @@ export class Udp implements Transport {
     e.localAddress.setFrom(address);
     e.localPort = chosen;
     this.demux.add(e);
+    this.ip.prediction.forget();
     return chosen;
   }
 
@@ -102,6 +107,7 @@ export class Udp implements Transport {
     this.demux.disconnected(e);
     change();
     if (e.isConnected) this.demux.nowConnected(e);
+    this.ip.prediction.forget();
     return this.ip.kernel?.udp.moved(e) ?? 0;
   }
 
@@ -111,6 +117,7 @@ export class Udp implements Transport {
     this.demux.remove(e);
     this.ip.kernel?.udp.release(e);
     e.localPort = 0;
+    this.ip.prediction.forget();
   }
 
   close(e: UdpEndpoint): void {
@@ -164,6 +171,7 @@ export class Udp implements Transport {
       this.unreachable(slot, info);
       return;
     }
+    this.ip.prediction.remember(info, ports, e);
     this.pool.at[slot] = at + wire.HEADER_BYTES;
     e.put(slot, info.ttl);
   }

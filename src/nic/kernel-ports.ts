@@ -13,7 +13,7 @@
  */
 import { EAFNOSUPPORT } from "../base/errno.js";
 import { ANY4, type IpAddress } from "../base/ip-address.js";
-import { KernelOption, KernelSocket, SocketType } from "../sys/kernel-socket.js";
+import { HeldSocket, KernelOption, SocketType } from "../sys/held-socket.js";
 
 const TCP = 6;
 
@@ -74,9 +74,9 @@ class BoundPort implements HeldPort {
   private readonly linkIndex: number;
   private readonly request: PortRequest;
   private readonly address: IpAddress;
-  private socket: KernelSocket;
+  private socket: HeldSocket;
 
-  constructor(linkIndex: number, request: PortRequest, address: IpAddress, socket: KernelSocket) {
+  constructor(linkIndex: number, request: PortRequest, address: IpAddress, socket: HeldSocket) {
     this.port = request.port === 0 ? socket.port : request.port;
     this.linkIndex = linkIndex;
     this.request = request;
@@ -111,10 +111,10 @@ function bindPort(
   r: PortRequest,
   address: IpAddress,
   port: number,
-): KernelSocket | number {
+): HeldSocket | number {
   const isV6 = !address.isV4;
   const type = r.protocol === TCP ? SocketType.STREAM : SocketType.DATAGRAM;
-  const socket = KernelSocket.open(isV6, type);
+  const socket = HeldSocket.open(isV6, type);
   if (typeof socket === "number") return socket;
   const steps = [
     // The least there is.
@@ -138,7 +138,7 @@ function bindPort(
 }
 
 function holdGroup(linkIndex: number, group: IpAddress): HeldGroup | number {
-  const socket = KernelSocket.open(!group.isV4, SocketType.DATAGRAM);
+  const socket = HeldSocket.open(!group.isV4, SocketType.DATAGRAM);
   if (typeof socket === "number") return socket;
   const result = socket.joinGroup(group, linkIndex);
   if (result < 0) {

@@ -63,6 +63,10 @@ export abstract class Middleware implements Device {
     return this.inner.nextDeadlineUs();
   }
 
+  prepareSleep(): boolean {
+    return this.inner.prepareSleep?.() ?? true;
+  }
+
   close(): void {
     this.inner.close();
   }

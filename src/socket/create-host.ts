@@ -6,6 +6,7 @@ import { EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import type { RouteOptions } from "../ip/ip.js";
 import type { Device } from "../nic/device.js";
+import { shareFrames } from "../nic/shared-frames.js";
 import { Arena } from "../ring/arena.js";
 import { Pool, PoolMemory } from "../ring/pool.js";
 import type { TcpSettings } from "../tcp/settings.js";
@@ -19,6 +20,10 @@ export interface PoolOptions {
   readonly smallSlots?: number;
   /** Slots of 68 KiB, for segments that pass unsplit. */
   readonly bigSlots?: number;
+  /** The slots lie in memory that memif peers can map; see docs/memif.md. False by default. */
+  readonly shared?: boolean;
+  /** Address space for what memif clients show to this process; 1 GiB by default. */
+  readonly peerBytes?: number;
 }
 
 /** Memory is taken when a slot is first used: the sizes are limits, not costs. */
@@ -31,9 +36,22 @@ export function createPool(options: PoolOptions = {}): Pool {
     smallSlots: slotCount(options.smallSlots ?? DEFAULT_SMALL_SLOTS, "smallSlots"),
     bigSlots: slotCount(options.bigSlots ?? DEFAULT_BIG_SLOTS, "bigSlots"),
   };
-  const arena = new Arena(PoolMemory.sizeBytes(size) + ARENA_SLACK_BYTES);
-  return new Pool(new PoolMemory(arena, size));
+  const peerBytes = options.peerBytes ?? DEFAULT_PEER_BYTES;
+  const sizeBytes = PoolMemory.sizeBytes(size) + ARENA_SLACK_BYTES + peerBytes;
+  if (!(peerBytes >= 0 && sizeBytes <= MAX_ARENA_BYTES)) {
+    throw new RangeError(
+      `pool: expected slots and peerBytes of ${MAX_ARENA_BYTES} bytes at most in all, got ${sizeBytes}`,
+    );
+  }
+  const pool = new Pool(new PoolMemory(new Arena(sizeBytes), size));
+  if (options.shared === true) shareFrames(pool);
+  return pool;
 }
+
+/** Two clients with pools of the default size, or many smaller ones. */
+const DEFAULT_PEER_BYTES = 1 << 30;
+/** Places in the arena are int32. */
+const MAX_ARENA_BYTES = 0x7fff_0000;
 
 const ARENA_SLACK_BYTES = 1 << 20;
 

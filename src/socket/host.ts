@@ -292,6 +292,12 @@ export class Host implements Driven {
 
   // For the runner.
 
+  prepareSleep(): boolean {
+    let isIdle = true;
+    for (const device of this.devices) if (device.prepareSleep?.() === false) isIdle = false;
+    return isIdle;
+  }
+
   get wakeFds(): readonly number[] {
     const kernelFd = this.stack.ip.kernel?.wakeFd ?? -1;
     return [...this.devices.map((d) => d.wakeFd), kernelFd].filter((fd) => fd >= 0);

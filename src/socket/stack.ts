@@ -24,6 +24,7 @@ import { Tcp } from "../tcp/tcp.js";
 import { Family } from "./linux-options.js";
 import { PingSocket } from "./ping-socket.js";
 import type { PolledSocket } from "./polled-socket.js";
+import { touchWatches } from "./ready-set.js";
 import { TcpBind } from "./tcp-bind.js";
 import { TcpHostSide } from "./tcp-host.js";
 import { TCP_PROTOCOL, TcpInput } from "./tcp-input.js";
@@ -118,7 +119,8 @@ export class Stack {
     this.tcpInput = new TcpInput({
       pool,
       view: this.ip.view,
-      touchSocket: (id) => (this.sockets[id]?.hasWatches === true ? 1 : 0),
+      wheel: this.wheel,
+      touchSockets: (ids, n) => touchWatches(this.sockets as (TcpSocket | null)[], ids, n),
       flows: this.flows,
       ports: this.tcpPorts,
       tcp: this.tcp,
@@ -151,14 +153,15 @@ export class Stack {
     const now = this.nowUs;
     let frames = this.ip.receiveAll(now);
     let fired = 0;
-    if (frames > 0) this.tcpInput.drain(now);
+    let segments = 0;
+    if (frames > 0) segments = this.tcpInput.drain(now);
     if (this.wheel.nextDeadlineUs() <= now) {
       if (frames > 0) frames = (frames + this.receiveRest(now)) | 0;
       fired = this.fireTimers(now);
     }
     this.ip.runTimers(now);
     const isBusy = frames > 0 || fired > 0;
-    if (isBusy || !this.tcp.isQuiet) {
+    if (segments > 0 || fired > 0 || !this.tcp.isQuiet) {
       this.tcp.flush(now);
       if (this.tcpHost.moved.length > 0) this.followMoved(now);
     }
@@ -211,6 +214,7 @@ export class Stack {
     let fired = 0;
     for (;;) {
       const n = this.wheel.advance(nowUs, expired);
+      if (n > 1) this.tcp.touch(expired, n);
       for (let i = 0; i < n; i++) this.tcp.timerExpired(expired[i]!, nowUs);
       fired = (fired + n) | 0;
       if (n < expired.length) return fired;

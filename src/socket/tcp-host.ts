@@ -73,7 +73,7 @@ export class TcpHostSide implements TcpHost {
       return;
     }
     const rows = this.p.rows;
-    const settings = path.dst.isV4 ? rows.ip4[c.row]! : rows.ip6[c.row]!;
+    const settings = rows.hasIpSettings ? this.ipSettings(c.row, path) : 0;
     const o = this.options;
     const pmtu = (settings >>> PMTU_SHIFT) & 7;
     o.ttl = settings & 0xff;
@@ -84,6 +84,12 @@ export class TcpHostSide implements TcpHost {
       o.tos |= ECT0;
     }
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
+  }
+
+  /** Hot path. */
+  private ipSettings(row: number, path: Path): number {
+    const { rows } = this.p;
+    return path.dst.isV4 ? rows.ip4[row]! : rows.ip6[row]!;
   }
 
   transmitUnbound(
@@ -179,6 +185,12 @@ export class TcpHostSide implements TcpHost {
     if (path === null) return 0;
     const bit = path.dst.isV4 ? Capability.TX_TSO4 : Capability.TX_TSO6;
     return (path.iface.device.capabilities & bit) === 0 ? 0 : GSO_PAYLOAD_BYTES;
+  }
+
+  /** Hot path. */
+  borrowsFrames(c: Tcb): boolean {
+    const path = this.pathOf(c);
+    return path !== null && (path.iface.device.capabilities & Capability.TX_BORROWS) !== 0;
   }
 
   confirmReachable(c: Tcb): void {

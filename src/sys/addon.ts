@@ -118,6 +118,41 @@ export interface Addon {
   interfaceIsUp(name: string): number;
   interfaceSetUp(name: string, up: number): number;
 
+  kernelSocketOpen(family: number, isStream: number): number;
+  kernelSocketSet(fd: number, level: number, option: number, value: number): number;
+  kernelSocketBind(fd: number, address: Int32Array): number;
+  kernelSocketConnect(fd: number, address: Int32Array): number;
+  kernelSocketListen(fd: number, backlog: number): number;
+  kernelSocketAccept(fd: number): number;
+  kernelSocketError(fd: number): number;
+  kernelSocketPeer(fd: number): number;
+  kernelSocketJoin(fd: number, group: Int32Array): number;
+  kernelSocketMulticastIf(fd: number, ifIndex: number): number;
+  kernelSocketSend(fd: number, bytes: Uint8Array, at: number, n: number): number;
+  kernelSocketReceive(fd: number, bytes: Uint8Array, at: number, n: number): number;
+  kernelSocketSendTo(
+    fd: number,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    address: Int32Array,
+  ): number;
+  kernelSocketReceiveFrom(
+    fd: number,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    from: Int32Array,
+  ): number;
+
+  unixListen(name: Uint8Array, backlog: number): number;
+  unixConnect(name: Uint8Array): number;
+  unixAccept(fd: number): number;
+  unixSend(fd: number, message: Uint8Array, passed: number): number;
+  unixReceive(fd: number, message: Uint8Array, out: Int32Array): number;
+  pollSetCreate(): number;
+  pollSetAdd(set: number, fd: number): number;
+  pollSetRemove(set: number, fd: number): number;
   interfaceState(fd: number, index: number): number;
   interfaceQueues(name: string): number;
   interfaceDriver(name: string): string | number;

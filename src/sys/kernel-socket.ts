@@ -1,123 +1,182 @@
 /**
- * A socket of the kernel that carries no data: it holds a port, or a membership in a group, for a
- * stack that shares an interface with the kernel. Calls return a negated error number, never throw:
- * a conflict is an answer here, not a failure.
+ * A kernel socket without an event loop: non-blocking, polled by whoever spins on it. It is what
+ * Millrace is measured against; programs use Node's own sockets.
+ *
+ * `send` and `receive` return a count or a negated error number, as system calls do, and allocate
+ * nothing; the calls that set a socket up throw `NetError`.
  */
+import {
+  EACCES,
+  EADDRINUSE,
+  EADDRNOTAVAIL,
+  EAGAIN,
+  EINPROGRESS,
+  ENODEV,
+  ENOTCONN,
+} from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
-import { addon } from "./addon.js";
-import { LITTLE_ENDIAN } from "./netlink-message.js";
-import { AF_INET, AF_INET6 } from "./rtnetlink.js";
+import { type Addon, addon } from "./addon.js";
+import { check, type Hints } from "./check.js";
+import { closeFd } from "./fd.js";
 
-export const SocketType = { STREAM: 1, DATAGRAM: 2 } as const;
+/** Words of an address as the addon takes it. */
+const NAME_WORDS = 6;
+const PORT = 4;
+const IF_INDEX = 5;
 
-/** [level, option] of setsockopt(2), as linux/ has them. */
-export const KernelOption = {
-  REUSE_ADDRESS: [1, 2],
-  RECEIVE_BUFFER: [1, 8],
-  REUSE_PORT: [1, 15],
-  BIND_TO_INDEX: [1, 62],
-  FREE_BIND4: [0, 15],
-  V6_ONLY: [41, 26],
-  FREE_BIND6: [41, 78],
-} as const;
-
-/** Protocol-independent multicast options (RFC 3678 §5.1). */
-const MCAST_JOIN_GROUP = 42;
-const MCAST_MSFILTER = 48;
+// asm-generic/socket.h, netinet/in.h, netinet/tcp.h
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_SNDBUF = 7;
+const SO_RCVBUF = 8;
 const IPPROTO_IP = 0;
+const IPPROTO_TCP = 6;
 const IPPROTO_IPV6 = 41;
-const STORAGE_BYTES = 128;
+const TCP_NODELAY = 1;
+const IP_MULTICAST_TTL = 33;
+const IP_MULTICAST_LOOP = 34;
+const IPV6_MULTICAST_IF = 17;
+const IPV6_MULTICAST_HOPS = 18;
+const IPV6_MULTICAST_LOOP = 19;
+
+const BIND_HINTS: Hints = {
+  [EADDRINUSE]: "another program has this port; choose another, or end that program (ss -lnp)",
+  [EADDRNOTAVAIL]: "this machine has no such address; ip address shows those it has",
+  [EACCES]: "ports below 1024 need CAP_NET_BIND_SERVICE",
+};
+const JOIN_HINTS: Hints = {
+  [ENODEV]: "no route leads to the group; name the interface, or: ip route add 224.0.0.0/4 dev …",
+};
+
+/** What a socket is set to besides its address. */
+export interface MulticastSettings {
+  /** Interface to send and to join on; 0: the routes decide. */
+  readonly ifIndex: number;
+  readonly ttl: number;
+  /** Whether receivers on this machine hear it. */
+  readonly loop: boolean;
+}
 
 export class KernelSocket {
   readonly fd: number;
-  private readonly isV6: boolean;
+  readonly isV4: boolean;
+  /** Sender of the last datagram that {@link receiveFrom} received. */
+  readonly from = new Int32Array(NAME_WORDS);
+  private readonly calls: Addon;
   private isClosed = false;
 
-  private constructor(fd: number, isV6: boolean) {
+  private constructor(fd: number, isV4: boolean) {
     this.fd = fd;
-    this.isV6 = isV6;
+    this.isV4 = isV4;
+    this.calls = addon();
   }
 
-  /** A negated error number when the kernel gives none: EMFILE, or a family that it has not. */
-  static open(isV6: boolean, type: number): KernelSocket | number {
-    const fd = addon().socketOpen(isV6 ? AF_INET6 : AF_INET, type, 0);
-    return fd < 0 ? fd : new KernelSocket(fd, isV6);
+  /** Opens a UDP or TCP socket of the address's family. Throws `NetError`. */
+  static open(isV4: boolean, isStream: boolean): KernelSocket {
+    const fd = check(addon().kernelSocketOpen(isV4 ? 4 : 6, isStream ? 1 : 0), "socket");
+    return new KernelSocket(fd, isV4);
   }
 
-  set(option: readonly [level: number, option: number], value: number): number {
-    const bytes = new Uint8Array(4);
-    new DataView(bytes.buffer).setInt32(0, value, LITTLE_ENDIAN);
-    return addon().socketSetOption(this.fd, option[0], option[1], bytes);
+  bind(address: IpAddress, port: number): void {
+    this.set(SOL_SOCKET, SO_REUSEADDR, 1);
+    check(this.calls.kernelSocketBind(this.fd, nameOf(address, port)), "bind", BIND_HINTS);
   }
 
-  /** `linkIndex` is the scope of link-local addresses. */
-  bind(address: IpAddress, port: number, linkIndex: number): number {
-    return addon().socketBind(this.fd, this.nameOf(address, port, linkIndex));
+  listen(backlog: number): void {
+    check(this.calls.kernelSocketListen(this.fd, backlog), "listen", BIND_HINTS);
   }
 
-  listen(): number {
-    return addon().socketListen(this.fd, 1);
+  /** The next connection, or null when there is none yet. */
+  accept(): KernelSocket | null {
+    const fd = this.calls.kernelSocketAccept(this.fd);
+    if (fd === -EAGAIN) return null;
+    return new KernelSocket(check(fd, "accept4"), this.isV4);
   }
 
-  /** Its port, or a negated error number. */
-  get port(): number {
-    const name = new Uint8Array(28);
-    const n = addon().socketName(this.fd, name);
-    return n < 0 ? n : (name[2]! << 8) | name[3]!;
+  /** Sets the peer of a UDP socket; starts a TCP connection, see {@link connectResult}. */
+  connect(address: IpAddress, port: number, ifIndex = 0): number {
+    const result = this.calls.kernelSocketConnect(this.fd, nameOf(address, port, ifIndex));
+    return result === -EINPROGRESS ? 0 : result;
   }
 
-  /** Whatever reaches it is dropped. */
-  dropAll(): number {
-    return addon().socketDropAll(this.fd);
+  /** 1 when connected, 0 while under way, or why it failed, negated. */
+  connectResult(): number {
+    const error = this.calls.kernelSocketError(this.fd);
+    if (error !== 0) return error;
+    return this.calls.kernelSocketPeer(this.fd) === -ENOTCONN ? 0 : 1;
   }
 
-  joinGroup(group: IpAddress, linkIndex: number): number {
-    const request = new Uint8Array(8 + STORAGE_BYTES);
-    new DataView(request.buffer).setUint32(0, linkIndex, LITTLE_ENDIAN);
-    request.set(this.nameOf(group, 0, 0), 8);
-    return addon().socketSetOption(this.fd, this.ipLevel, MCAST_JOIN_GROUP, request);
+  /** TCP_NODELAY: segments are not kept back to be filled. */
+  setNoDelay(on: boolean): void {
+    this.set(IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0);
   }
 
-  /** After {@link joinGroup}: receives from all but `sources`, or from `sources` only. */
-  setGroupFilter(
-    group: IpAddress,
-    linkIndex: number,
-    includes: boolean,
-    sources: readonly IpAddress[],
-  ): number {
-    const request = new Uint8Array(16 + STORAGE_BYTES * (1 + sources.length));
-    const view = new DataView(request.buffer);
-    view.setUint32(0, linkIndex, LITTLE_ENDIAN);
-    request.set(this.nameOf(group, 0, 0), 8);
-    view.setUint32(8 + STORAGE_BYTES, includes ? 1 : 0, LITTLE_ENDIAN);
-    view.setUint32(12 + STORAGE_BYTES, sources.length, LITTLE_ENDIAN);
-    for (const [i, source] of sources.entries()) {
-      request.set(this.nameOf(source, 0, 0), 16 + STORAGE_BYTES * (1 + i));
+  /** Asks for send and receive buffers of so many bytes; the kernel's limits apply. */
+  setBuffers(bytes: number): void {
+    this.set(SOL_SOCKET, SO_SNDBUF, bytes);
+    this.set(SOL_SOCKET, SO_RCVBUF, bytes);
+  }
+
+  setMulticast(o: MulticastSettings): void {
+    const loop = o.loop ? 1 : 0;
+    if (this.isV4) {
+      this.set(IPPROTO_IP, IP_MULTICAST_TTL, o.ttl);
+      this.set(IPPROTO_IP, IP_MULTICAST_LOOP, loop);
+      if (o.ifIndex !== 0) {
+        check(this.calls.kernelSocketMulticastIf(this.fd, o.ifIndex), "setsockopt IP_MULTICAST_IF");
+      }
+      return;
     }
-    return addon().socketSetOption(this.fd, this.ipLevel, MCAST_MSFILTER, request);
+    this.set(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, o.ttl);
+    this.set(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, loop);
+    if (o.ifIndex !== 0) this.set(IPPROTO_IPV6, IPV6_MULTICAST_IF, o.ifIndex);
+  }
+
+  join(group: IpAddress, ifIndex: number): void {
+    const result = this.calls.kernelSocketJoin(this.fd, nameOf(group, 0, ifIndex));
+    check(result, "setsockopt MCAST_JOIN_GROUP", JOIN_HINTS);
+  }
+
+  /** Hot path. To the peer. */
+  send(bytes: Uint8Array, at: number, n: number): number {
+    return this.calls.kernelSocketSend(this.fd, bytes, at, n);
+  }
+
+  /** Hot path. */
+  receive(bytes: Uint8Array, at: number, n: number): number {
+    return this.calls.kernelSocketReceive(this.fd, bytes, at, n);
+  }
+
+  /** Hot path. `to` is an address as {@link from} has it. */
+  sendTo(bytes: Uint8Array, at: number, n: number, to: Int32Array): number {
+    return this.calls.kernelSocketSendTo(this.fd, bytes, at, n, to);
+  }
+
+  /** Hot path. As {@link receive}, the sender into {@link from}. */
+  receiveFrom(bytes: Uint8Array, at: number, n: number): number {
+    return this.calls.kernelSocketReceiveFrom(this.fd, bytes, at, n, this.from);
   }
 
   /** Idempotent. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    addon().fdClose(this.fd);
+    closeFd(this.fd);
   }
 
-  private get ipLevel(): number {
-    return this.isV6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  private set(level: number, option: number, value: number): void {
+    check(this.calls.kernelSocketSet(this.fd, level, option, value), "setsockopt");
   }
+}
 
-  /** struct sockaddr_in or sockaddr_in6. */
-  private nameOf(address: IpAddress, port: number, linkIndex: number): Uint8Array {
-    const name = new Uint8Array(this.isV6 ? 28 : 16);
-    const view = new DataView(name.buffer);
-    view.setUint16(0, this.isV6 ? AF_INET6 : AF_INET, LITTLE_ENDIAN);
-    view.setUint16(2, port);
-    if (this.isV6) {
-      address.write6(name, 8);
-      view.setUint32(24, linkIndex, LITTLE_ENDIAN);
-    } else address.write4(name, 4);
-    return name;
-  }
+/** An address as the addon takes it. */
+export function nameOf(address: IpAddress, port: number, ifIndex = 0): Int32Array {
+  const name = new Int32Array(NAME_WORDS);
+  name[0] = address.w0;
+  name[1] = address.w1;
+  name[2] = address.w2;
+  name[3] = address.w3;
+  name[PORT] = port;
+  name[IF_INDEX] = ifIndex;
+  return name;
 }

@@ -49,9 +49,13 @@ function countBlocks(t: TcpCore, fixed: number): number {
  * and returns the offset of the payload, which the caller fills in before {@link sendSegment}.
  */
 export function writeHeader(t: TcpCore, slot: number, seq: Seq, flags: number): number {
+  return writeHeaderAt(t, headerAt(t, slot), seq, flags);
+}
+
+/** Hot path. As {@link writeHeader}, at an offset. */
+export function writeHeaderAt(t: TcpCore, at: number, seq: Seq, flags: number): number {
   const c = t.c;
   const b = t.slots.bytes;
-  const at = headerAt(t, slot);
   const agreed = c.options;
   let p = at + tcp.HEADER_BYTES;
   if ((agreed & TcbOptions.TIMESTAMPS) !== 0) {

@@ -30,6 +30,9 @@ import type { Seq } from "./seq.js";
 export const ROW_INT32S = 160;
 /** Words at the start of a row that a data segment and its reader use: four cache lines. */
 export const HOT_INT32S = 64;
+/** Where the row's deadlines and `socket` are, for loops that touch many rows. */
+export const TIMES_WORD = 48;
+export const SOCKET_WORD = 13;
 export const ROW_BYTES: number = ROW_INT32S * 4;
 
 const STATE = 9;
@@ -47,7 +50,7 @@ const SND_QUEUED_BYTES = 40;
 const PENDING = 12;
 const PATH = 14;
 const LISTENER = 144;
-const SOCKET = 13;
+const SOCKET = SOCKET_WORD;
 
 export class TcbRow {
   /** All rows. */
