@@ -14,6 +14,7 @@ export { fileSink, type PcapFiles } from "./nic/pcap-device.js";
 export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
 export type { TapOptions } from "./nic/tap.js";
 export { Tracer, type TraceSink } from "./nic/tracer.js";
+export type { XdpDevice, XdpOptions } from "./nic/xdp.js";
 export type { Pool } from "./ring/pool.js";
 export {
   createHost,
@@ -22,7 +23,7 @@ export {
   type InterfaceOptions,
   type PoolOptions,
 } from "./socket/create-host.js";
-export { openMemif, openPcap, openTap, simLink } from "./socket/devices.js";
+export { openMemif, openPcap, openTap, openXdp, simLink } from "./socket/devices.js";
 export type { Endpoint } from "./socket/endpoint.js";
 export type { ConnectOptions, Host, ListenOptions, UdpOptions } from "./socket/host.js";
 export { Family, MsgFlags, type OptionName, Shutdown } from "./socket/linux-options.js";

@@ -3,6 +3,7 @@ import { type MemifDevice, type MemifOptions, openMemif as openMemifOn } from ".
 import { openPcap as openPcapOn, type PcapDevice, type PcapFiles } from "../nic/pcap-device.js";
 import { simLink as joinPools, type SimDevice, type SimLinkOptions } from "../nic/sim-link.js";
 import { openTap as openTapOn, type TapDevice, type TapOptions } from "../nic/tap.js";
+import { openXdp as openXdpOn, type XdpDevice, type XdpOptions } from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
 import { sharedPool } from "./create-host.js";
 
@@ -35,6 +36,15 @@ export function openTap(options: TapOptions & { readonly pool?: Pool } = {}): Ta
 export function openMemif(options: MemifOptions & { readonly pool?: Pool }): MemifDevice {
   const { pool = sharedPool(), ...rest } = options;
   return openMemifOn(pool, rest);
+}
+
+/**
+ * An interface of Linux without the kernel's stack, or beside it (`shared: true`). Throws `NetError`:
+ * EPERM, ENODEV, EBUSY.
+ */
+export function openXdp(options: XdpOptions & { readonly pool?: Pool }): XdpDevice {
+  const { pool = sharedPool(), ...rest } = options;
+  return openXdpOn(pool, rest);
 }
 
 /**

@@ -15,7 +15,7 @@ import { simLink } from "../nic/sim-link.js";
 import { Tracer } from "../nic/tracer.js";
 import { State } from "../tcp/state.js";
 import * as ethernet from "../wire/ethernet.js";
-import { createPool } from "./create-host.js";
+import { createHost, createPool } from "./create-host.js";
 import { Family } from "./linux-options.js";
 import { attachKernel } from "./shared-tcp.js";
 import { Stack } from "./stack.js";
@@ -434,6 +434,18 @@ test("an address of the kernel's other interfaces is ours too", () => {
   assert.equal(s.bind(IpAddress.parse("10.99.0.1"), 53), 0);
   assert.deepEqual(w.filter.list, ["port 17 10.99.0.1:53"]);
   w.a.close();
+});
+
+test("a device that takes every frame, or settings that are the kernel's, make no shared host", () => {
+  const pool = createPool({ smallSlots: 64, bigSlots: 64 });
+  const { a, b } = simLink(pool, pool);
+  const without = { code: "EINVAL", message: /sim device .* cannot share its interface/ };
+  assert.throws(() => createHost({ device: a, pool, shared: true }), without);
+  const device = new SharedDevice(b, new RecordingFilter());
+  const given = { code: "EINVAL", message: /is shared with the kernel: .*ip address add/ };
+  assert.throws(() => createHost({ device, pool, addresses: ["10.0.0.1/24"] }), given);
+  const absent = { code: "ENODEV", message: /no interface sim0.b to share/ };
+  assert.throws(() => createHost({ device, pool }), absent);
 });
 
 test("no slot stays behind", () => {
