@@ -265,6 +265,21 @@ test("UDP: a port while unconnected, the peer's datagrams once connected, groups
   assert.deepEqual(w.holds.held, []);
 });
 
+test("groups and broadcasts leave by the interface that the kernel says", () => {
+  const w = new Shared();
+  const s = w.udp(5000);
+  s.set("SO_BROADCAST", 1);
+  assert.equal(s.send(BYTES, 0, 100, GROUP, 5000), 100);
+  assert.equal(s.send(BYTES, 0, 100, IpAddress.parse("10.0.0.255"), 5000), 100);
+  w.run(1_000);
+  assert.deepEqual(
+    w.sent.map((frame) => frame.to),
+    ["01:00:5e:01:01:01", "ff:ff:ff:ff:ff:ff"],
+  );
+  assert.deepEqual(w.kernel.asked, []);
+  w.a.close();
+});
+
 test("loopback and what stays there is nobody's business", () => {
   const w = new Shared();
   const s = w.a.udpSocket(Family.INET);
@@ -444,7 +459,7 @@ test("a device that takes every frame, or settings that are the kernel's, make n
   const device = new SharedDevice(b, new RecordingFilter());
   const given = { code: "EINVAL", message: /is shared with the kernel: .*ip address add/ };
   assert.throws(() => createHost({ device, pool, addresses: ["10.0.0.1/24"] }), given);
-  const absent = { code: "ENODEV", message: /no interface sim0.b to share/ };
+  const absent = { code: "ENODEV", message: /no interface sim.b to share/ };
   assert.throws(() => createHost({ device, pool }), absent);
 });
 
