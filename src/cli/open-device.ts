@@ -3,6 +3,7 @@
  * and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
+import { type MemifOptions, openMemif } from "../nic/memif.js";
 import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
 import { Arena } from "../ring/arena.js";
@@ -20,6 +21,8 @@ export interface OpenDevice {
 
 const SMALL_SLOTS = 4096;
 const BIG_SLOTS = 32;
+/** Address space for the memory of a memif client; see docs/memif.md. */
+const PEER_BYTES = 1 << 30;
 /** Columns of metadata, and alignment. */
 const EXTRA_BYTES_PER_SLOT = 128;
 
@@ -31,6 +34,15 @@ const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Op
     // Without offloads every frame is as on a wire, checksums included.
     open: (name, pool) => ({
       device: openTap(pool, { name, offload: false }),
+      pool,
+      isFinished: () => false,
+      complaint: () => null,
+    }),
+  },
+  memif: {
+    takes: "a memif socket's path, then maybe ,role=server ,id=N ,secret=TEXT",
+    open: (name, pool) => ({
+      device: openMemif(pool, memifOptions(name)),
       pool,
       isFinished: () => false,
       complaint: () => null,
@@ -73,6 +85,37 @@ export function openDevice(specification: string): OpenDevice {
   }
 }
 
+/** `PATH,role=server,id=3`, which is what DPDK's users are used to. Throws `TypeError`. */
+function memifOptions(text: string): MemifOptions {
+  const [path = "", ...settings] = text.split(",");
+  const options: Record<string, string | number | boolean> = { path };
+  for (const setting of settings) {
+    const [key = "", value = ""] = setting.split(/=(.*)/s);
+    const read = Object.hasOwn(MEMIF_SETTINGS, key) ? MEMIF_SETTINGS[key] : undefined;
+    const result = read?.(value);
+    if (result === undefined) {
+      const known = Object.keys(MEMIF_SETTINGS).join(", ");
+      throw new TypeError(`memif: expected ${known} with a value, got ${JSON.stringify(setting)}`);
+    }
+    options[key] = result;
+  }
+  return options as unknown as MemifOptions;
+}
+
+const numberIn = (text: string): number | undefined =>
+  /^\d{1,10}$/.test(text) ? Number(text) : undefined;
+
+/** What may be said of a memif device; undefined for a value that makes no sense. */
+const MEMIF_SETTINGS: Readonly<Record<string, (text: string) => string | number | undefined>> = {
+  role: (text) => (text === "server" || text === "client" ? text : undefined),
+  id: numberIn,
+  secret: (text) => text,
+  name: (text) => text,
+  queuePairs: numberIn,
+  ringSize: numberIn,
+  mtuBytes: numberIn,
+};
+
 /** The kinds for help texts: `tap:NAME (the name of a TAP interface)`. */
 export function deviceKinds(): string {
   return Object.entries(KINDS)
@@ -84,6 +127,6 @@ function makePool(): Pool {
   const slots = SMALL_SLOTS + BIG_SLOTS;
   const bytes =
     SMALL_SLOTS * SMALL_SLOT_BYTES + BIG_SLOTS * BIG_SLOT_BYTES + slots * EXTRA_BYTES_PER_SLOT;
-  const arena = new Arena(bytes + 64 * 1024);
+  const arena = new Arena(bytes + PEER_BYTES + 64 * 1024);
   return new Pool(new PoolMemory(arena, { smallSlots: SMALL_SLOTS, bigSlots: BIG_SLOTS }));
 }
