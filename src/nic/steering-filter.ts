@@ -179,9 +179,9 @@ class Claims {
 
   /** 0 or a negative error number. */
   add(key: Uint8Array, counter: number): number {
-    if (this.map.fd < 0) return -EBADF;
     const text = latin1(key);
     const count = this.counts.get(text) ?? 0;
+    if (count > 0 && this.map.fd < 0) return -EBADF;
     if (count === 0) {
       this.value[0] = counter;
       const result = this.map.update(key, this.valueBytes);
