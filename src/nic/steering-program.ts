@@ -16,6 +16,10 @@
  *   for the later ones. A fragment that comes before its first goes to the kernel.
  * - Only what is linear is read: headers beyond it pass.
  *
+ * Measured: a claimed flow costs 53 ns, a claimed port 81, unclaimed TCP 86 to 96, ARP 4, above a
+ * program that only passes (BPF_PROG_TEST_RUN, Linux 6.18, 2 shared vCPUs, 2026-11). The verifier looks
+ * at 6,543 instructions.
+ *
  * Instructions and helpers are those of Linux 5.3; loops are unrolled, so that old verifiers take it.
  * Registers: r4 the data, r5 the header at hand, r6 the context, r7 the header's offset, r8 the end of
  * the data, r9 the protocol or type.
