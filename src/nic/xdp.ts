@@ -28,7 +28,12 @@ import { DeviceTally } from "./device-tally.js";
 import type { FlowFilter } from "./flow-filter.js";
 import { bindQueues } from "./xdp-bind.js";
 import { XDP_COUNTERS, type XdpCounter } from "./xdp-counters.js";
-import { attachRedirectAll, type SteeringProgram, type XdpProgram } from "./xdp-program.js";
+import {
+  attachRedirectAll,
+  attachSteering,
+  type SteeringProgram,
+  type XdpProgram,
+} from "./xdp-program.js";
 import { XdpQueue } from "./xdp-queue.js";
 
 /** How often the link and the kernel's counts are asked about, while frames are asked for. */
@@ -212,12 +217,13 @@ function attach(options: XdpOptions, queues: readonly number[]): XdpProgram | St
     hasFrags: true,
     maxQueues: Math.max(...queues) + 1,
   };
+  const one = options.shared === true ? attachSteering : attachRedirectAll;
   try {
-    return attachRedirectAll(settings);
+    return one(settings);
   } catch (error) {
     // Linux before 5.18 knows no frames in several buffers.
     if (!(error instanceof NetError) || error.code !== "EINVAL") throw error;
-    return attachRedirectAll({ ...settings, hasFrags: false });
+    return one({ ...settings, hasFrags: false });
   }
 }
 
