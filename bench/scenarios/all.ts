@@ -6,6 +6,7 @@ import { tapUdp } from "./tap-udp.js";
 import { tcpRx } from "./tcp-rx.js";
 import { udpRx } from "./udp-rx.js";
 import { udpTx } from "./udp-tx.js";
+import { xdpPair, xdpStream, xdpStreamLong, xdpUdp } from "./xdp.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   udpRx,
@@ -16,4 +17,8 @@ export const SCENARIOS: readonly Scenario[] = [
   tapTcp,
   tapLoss1,
   tapLoss5,
+  xdpUdp,
+  xdpPair,
+  xdpStream,
+  xdpStreamLong,
 ];

@@ -36,7 +36,9 @@ const ODD = [
 
 test("every function refuses odd arguments with a number below zero", () => {
   // Three take none; waiterClose has nothing to do for what is not an open waiter.
-  const takers = functions.filter(([name]) => !/^(eventCreate|packetOpen|waiterClose|xskOpen)$/.test(name));
+  const takers = functions.filter(
+    ([name]) => !/^(eventCreate|packetOpen|waiterClose|xskOpen)$/.test(name),
+  );
   for (const [name, call] of takers) {
     assert.ok(Number(call()) < 0, `${name}()`);
     for (const value of ODD) {
