@@ -3,8 +3,10 @@
  * and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
+import { openPacket } from "../nic/packet.js";
 import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
+import { openXdp, type XdpOptions } from "../nic/xdp.js";
 import { Arena } from "../ring/arena.js";
 import { BIG_SLOT_BYTES, Pool, PoolMemory, SMALL_SLOT_BYTES } from "../ring/pool.js";
 
@@ -29,12 +31,15 @@ const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Op
   tap: {
     takes: "the name of a TAP interface",
     // Without offloads every frame is as on a wire, checksums included.
-    open: (name, pool) => ({
-      device: openTap(pool, { name, offload: false }),
-      pool,
-      isFinished: () => false,
-      complaint: () => null,
-    }),
+    open: (name, pool) => plain(openTap(pool, { name, offload: false }), pool),
+  },
+  xdp: {
+    takes: "an interface, received through AF_XDP instead of by the kernel; ,queue=N,mode=generic",
+    open: (name, pool) => plain(openXdp(pool, xdpOptions(name)), pool),
+  },
+  packet: {
+    takes: "an interface, through AF_PACKET; the kernel receives its frames, too",
+    open: (name, pool) => plain(openPacket(pool, { interface: name, offload: false }), pool),
   },
   pcap: {
     takes: "a capture file, replayed at its own pace",
@@ -49,6 +54,35 @@ const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Op
     },
   },
 };
+
+/** A device that goes on for ever. */
+function plain(device: Device, pool: Pool): OpenDevice {
+  return { device, pool, isFinished: () => false, complaint: () => null };
+}
+
+/** `eth1,queue=2,mode=native`. Throws `TypeError` for other words. */
+export function xdpOptions(text: string): XdpOptions {
+  const [name, ...settings] = text.split(",");
+  let options: XdpOptions = { interface: name! };
+  for (const setting of settings) {
+    const [key, value] = setting.split("=") as [string, string | undefined];
+    if (key === "queue" && value !== undefined && /^\d+$/.test(value)) {
+      options = { ...options, queue: Number(value) };
+    } else if (key === "mode" && isMode(value)) {
+      options = { ...options, mode: value };
+    } else if (key === "shared" && value === undefined) {
+      options = { ...options, shared: true };
+    } else {
+      throw new TypeError(
+        `expected queue=N, mode=auto|native|generic or shared after ${name}, got ${JSON.stringify(setting)}`,
+      );
+    }
+  }
+  return options;
+}
+
+const isMode = (text: string | undefined): text is "auto" | "native" | "generic" =>
+  text === "auto" || text === "native" || text === "generic";
 
 /**
  * Opens `tap:NAME`; `tapNAME` is short for `tap:tapNAME`. Throws `TypeError` for a specification
