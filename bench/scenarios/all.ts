@@ -7,6 +7,7 @@ import { tcpRx } from "./tcp-rx.js";
 import { turn } from "./turn.js";
 import { udpRx } from "./udp-rx.js";
 import { udpTx } from "./udp-tx.js";
+import { xdpPair, xdpStream, xdpStreamLong, xdpUdp } from "./xdp.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   udpRx,
@@ -18,4 +19,8 @@ export const SCENARIOS: readonly Scenario[] = [
   tapTcp,
   tapLoss1,
   tapLoss5,
+  xdpUdp,
+  xdpPair,
+  xdpStream,
+  xdpStreamLong,
 ];

@@ -132,7 +132,6 @@ interface Pending {
 }
 
 const INT32_MIN = -0x8000_0000;
-const INT32_MAX = 0x7fff_ffff;
 const UINT32_MAX = 0xffff_ffff;
 const INT16_MIN = -0x8000;
 const INT16_MAX = 0x7fff;
@@ -231,6 +230,16 @@ export class Assembler {
     } else {
       this.emit({ opcode: Class.STX | size, dst: base.number, src: value.number, offset });
     }
+  }
+
+  /**
+   * r0 = bytes of a socket buffer at an offset, in host order; the context must be in r6. Classic BPF's
+   * way to packets (§5.5), not for XDP.
+   */
+  loadPacket(width: "u8" | "u16" | "u32", offset: Operand): void {
+    const size = Class.LD | SIZES[width];
+    if (typeof offset === "number") this.emit({ opcode: size | Mode.ABS, imm: offset });
+    else this.emit({ opcode: size | Mode.IND, src: offset.number });
   }
 
   /** `*(base + offset) op= src`, atomically; with `fetch`, src becomes what was there. */
@@ -422,6 +431,3 @@ function checkRange(what: string, value: number, from: number, to: number): void
 function aluCode(op: AluName): number {
   return Alu[op.toUpperCase() as Uppercase<AluName>];
 }
-
-/** The largest constant that a 64-bit instruction takes as it is. */
-export const MAX_CONSTANT = INT32_MAX;

@@ -122,6 +122,11 @@ export class Interface {
     return this.waitingFrames + this.batch.n;
   }
 
+  /** Hot path. Whether frames were queued since the last push to the device. */
+  get hasQueued(): boolean {
+    return this.batch.n > 0;
+  }
+
   /** Hot path. Queues a whole Ethernet frame for the device; takes the slot. */
   put(slot: number, nowUs: number): void {
     this.batch.put(slot);

@@ -570,6 +570,14 @@ export class Ip {
     );
   }
 
+  /** Hot path. Hands the devices what was queued between turns, before they are asked for frames. */
+  flushQueued(nowUs: number): void {
+    const { interfaces } = this;
+    for (let i = 0; i < interfaces.length; i++) {
+      if (interfaces[i]!.hasQueued) interfaces[i]!.flush(nowUs);
+    }
+  }
+
   /** Hot path. Hands queued frames to the devices. */
   flush(nowUs: number): void {
     this.nowUs = nowUs;

@@ -10,7 +10,7 @@
  * The table has one place per hash; flows that meet there take turns and cost what they cost
  * without it. So a peer that makes flows at will gains nothing.
  *
- * Measured: a datagram in 155 ns without, 105 with (node 20.20, 2 shared cores, 2026-11, bench
+ * Measured: a datagram in 152 ns without, 100 with (node 20.20, 2 shared cores, 2026-11, bench
  * `udp-rx`).
  */
 import { fold } from "../base/checksum.js";

@@ -12,7 +12,7 @@ import { MemifRing, ringBytes } from "./memif-ring.js";
 import { ServerQueue } from "./memif-server-queue.js";
 import { type MemifCounter, memifCounters } from "./memif-tally.js";
 
-const SIZE = { smallSlots: 512, bigSlots: 16 };
+const SIZE = { smallSlots: 256, bigSlots: 8 };
 const RING_SIZE = 64;
 const BIG_SIZE = 4;
 const REGION_BYTES = 65_536;

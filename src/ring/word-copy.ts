@@ -47,15 +47,7 @@ export class WordCopy {
       copy(this.bytes, to, from, at, n);
       return;
     }
-    const { arena } = this;
-    let i = at >> 2;
-    let o = to >> 2;
-    const end = i + (n >> 2);
-    for (; i + 1 < end; i += 2, o += 2) {
-      arena[o] = words[i]!;
-      arena[o + 1] = words[i + 1]!;
-    }
-    if (i < end) arena[o] = words[i]!;
+    copyWords(this.arena, to >> 2, words, at >> 2, n >> 2);
     for (let k = n & ~3; k < n; k++) this.bytes[to + k] = from[at + k]!;
   }
 
@@ -104,16 +96,23 @@ export class WordCopy {
       copy(to, at, this.bytes, from, n);
       return;
     }
+    const o = at >> 2;
+    if ((from & 3) === 0) copyWords(words, o, this.arena, from >> 2, n >> 2);
+    else this.copyUnaligned(words, o, from, n >> 2);
+    for (let k = n & ~3; k < n; k++) to[at + k] = this.bytes[from + k]!;
+  }
+
+  /** Hot path. `n` words from offset `from` of the arena, wherever that is. */
+  private copyUnaligned(words: Int32Array, at: number, from: number, n: number): void {
     const { view } = this;
-    let o = at >> 2;
+    const end = from + (n << 2);
+    let o = at;
     let i = from;
-    const end = from + (n & ~3);
     for (; i + 4 < end; i += 8, o += 2) {
       words[o] = view.getInt32(i, true);
       words[o + 1] = view.getInt32(i + 4, true);
     }
     if (i < end) words[o] = view.getInt32(i, true);
-    for (let k = n & ~3; k < n; k++) to[at + k] = this.bytes[from + k]!;
   }
 
   /** Words of another buffer than the last one: none until it has come often enough. */
@@ -140,4 +139,22 @@ export class WordCopy {
     this.candidate = null;
     this.words = NO_WORDS;
   }
+}
+
+/** Hot path. `n` words, two at a time. */
+function copyWords(
+  to: Int32Array,
+  toAt: number,
+  from: Int32Array,
+  fromAt: number,
+  n: number,
+): void {
+  const end = fromAt + n;
+  let i = fromAt;
+  let o = toAt;
+  for (; i + 1 < end; i += 2, o += 2) {
+    to[o] = from[i]!;
+    to[o + 1] = from[i + 1]!;
+  }
+  if (i < end) to[o] = from[i]!;
 }

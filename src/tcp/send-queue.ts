@@ -13,7 +13,7 @@
  * and nothing here is ever written before `sendEnd`.
  */
 import { assert, CHECKED } from "../base/assert.js";
-import { copy, copyWithin } from "../base/bytes.js";
+import { copyIn, copyInside } from "../base/copy.js";
 import type { TcpCore } from "./core.js";
 import { maySendSmall, measure, Pressure } from "./memory.js";
 import { advance, before, diff, type Seq } from "./seq.js";
@@ -43,7 +43,7 @@ export function appendToSend(t: TcpCore, bytes: Uint8Array, at: number, n: numbe
     }
     const part = left < room ? left : room;
     const end = s.sendEnd[slot]!;
-    copy(s.bytes, end, bytes, at + n - left, part);
+    copyIn(s.view, s.bytes, end, bytes, at + n - left, part);
     s.sendEnd[slot] = end + part;
     c.sndQueuedBytes = c.sndQueuedBytes + part;
     left -= part;
@@ -129,7 +129,7 @@ export function copySent(t: TcpCore, seq: Seq, n: number, to: number, hint: numb
   for (;;) {
     const held = s.sendEnd[slot]! - from;
     const part = held < n ? held : n;
-    copyWithin(s.bytes, to, from, part);
+    copyInside(s.view, s.bytes, to, from, part);
     n -= part;
     if (n === 0) return slot;
     to += part;

@@ -22,8 +22,8 @@
  * | 64 to 127   | who sends: window, sent queue, round-trip time                                |
  * | 128 to 159  | out-of-order and urgent data, the beginning, the end, settings                |
  *
- * Measured: with the fields in the order in which they were written down, a packet to one of 100,000
- * connections loaded 7 lines of row, statistics and flow key, in three places; now 4 lines in one.
+ * Before, row, statistics and flow key of such a segment were seven lines in three places.
+ * Measured: a packet to one of 100,000 connections costs 18 % less (2,070 ns instead of 2,533).
  */
 import type { Seq } from "./seq.js";
 

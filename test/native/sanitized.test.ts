@@ -50,6 +50,7 @@ function runSanitized(testFile: string): void {
 }
 
 for (const file of [
+  "src/sys/bpf.test.ts",
   "src/sys/fd.test.ts",
   "src/sys/futex.test.ts",
   "src/sys/memory.test.ts",
