@@ -3,10 +3,11 @@
  * and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
+import { openMemif } from "../nic/memif.js";
 import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
-import { Arena } from "../ring/arena.js";
-import { BIG_SLOT_BYTES, Pool, PoolMemory, SMALL_SLOT_BYTES } from "../ring/pool.js";
+import type { Pool } from "../ring/pool.js";
+import { createPool } from "../socket/create-host.js";
 
 /** A device with the pool of its own that its frames are in; whoever opens it closes both. */
 export interface OpenDevice {
@@ -27,11 +28,9 @@ export interface DeviceUse {
 }
 
 /** To look at frames as they are on a wire. */
-const TO_WATCH: DeviceUse = { smallSlots: 4096, bigSlots: 32, offload: false };
+const TO_WATCH: DeviceUse = { smallSlots: 4096, bigSlots: 64, offload: false };
 /** To be a host: memory is taken when a slot is first used. */
 export const TO_TALK: DeviceUse = { smallSlots: 65_536, bigSlots: 1024, offload: true };
-/** Columns of metadata, and alignment. */
-const EXTRA_BYTES_PER_SLOT = 128;
 
 type Opener = (name: string, pool: Pool, use: DeviceUse) => OpenDevice;
 
@@ -44,6 +43,19 @@ const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Op
       isFinished: () => false,
       complaint: () => null,
     }),
+  },
+  memif: {
+    takes: "the path of a control socket; `server:` before it listens there",
+    open: (name, pool, { offload }) => {
+      const isServer = name.startsWith("server:");
+      const path = isServer ? name.slice("server:".length) : name;
+      return {
+        device: openMemif(pool, { path, role: isServer ? "server" : "client", offload }),
+        pool,
+        isFinished: () => false,
+        complaint: () => null,
+      };
+    },
   },
   pcap: {
     takes: "a capture file, replayed at its own pace",
@@ -73,7 +85,8 @@ export function openDevice(specification: string, use: DeviceUse = TO_WATCH): Op
       `expected a device like tap:tap0, got ${JSON.stringify(specification)}; kinds: ${deviceKinds()}`,
     );
   }
-  const pool = makePool(use);
+  const { smallSlots, bigSlots } = use;
+  const pool = createPool({ smallSlots, bigSlots });
   try {
     return kind.open(name, pool, use);
   } catch (error) {
@@ -87,12 +100,4 @@ export function deviceKinds(): string {
   return Object.entries(KINDS)
     .map(([kind, { takes }]) => `${kind}:NAME (${takes})`)
     .join(", ");
-}
-
-function makePool({ smallSlots, bigSlots }: DeviceUse): Pool {
-  const slots = smallSlots + bigSlots;
-  const bytes =
-    smallSlots * SMALL_SLOT_BYTES + bigSlots * BIG_SLOT_BYTES + slots * EXTRA_BYTES_PER_SLOT;
-  const arena = new Arena(bytes + 64 * 1024);
-  return new Pool(new PoolMemory(arena, { smallSlots, bigSlots }));
 }
