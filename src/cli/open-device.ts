@@ -3,7 +3,7 @@
  * and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
-import { openMemif } from "../nic/memif.js";
+import { type MemifOptions, openMemif } from "../nic/memif.js";
 import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
 import type { Pool } from "../ring/pool.js";
@@ -45,17 +45,13 @@ const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Op
     }),
   },
   memif: {
-    takes: "the path of a control socket; `server:` before it listens there",
-    open: (name, pool, { offload }) => {
-      const isServer = name.startsWith("server:");
-      const path = isServer ? name.slice("server:".length) : name;
-      return {
-        device: openMemif(pool, { path, role: isServer ? "server" : "client", offload }),
-        pool,
-        isFinished: () => false,
-        complaint: () => null,
-      };
-    },
+    takes: "a memif socket's path, then maybe ,role=server ,id=N ,secret=TEXT",
+    open: (name, pool, { offload }) => ({
+      device: openMemif(pool, { ...memifOptions(name), offload }),
+      pool,
+      isFinished: () => false,
+      complaint: () => null,
+    }),
   },
   pcap: {
     takes: "a capture file, replayed at its own pace",
@@ -94,6 +90,37 @@ export function openDevice(specification: string, use: DeviceUse = TO_WATCH): Op
     throw error;
   }
 }
+
+/** `PATH,role=server,id=3`, which is what DPDK's users are used to. Throws `TypeError`. */
+function memifOptions(text: string): MemifOptions {
+  const [path = "", ...settings] = text.split(",");
+  const options: Record<string, string | number | boolean> = { path };
+  for (const setting of settings) {
+    const [key = "", value = ""] = setting.split(/=(.*)/s);
+    const read = Object.hasOwn(MEMIF_SETTINGS, key) ? MEMIF_SETTINGS[key] : undefined;
+    const result = read?.(value);
+    if (result === undefined) {
+      const known = Object.keys(MEMIF_SETTINGS).join(", ");
+      throw new TypeError(`memif: expected ${known} with a value, got ${JSON.stringify(setting)}`);
+    }
+    options[key] = result;
+  }
+  return options as unknown as MemifOptions;
+}
+
+const numberIn = (text: string): number | undefined =>
+  /^\d{1,10}$/.test(text) ? Number(text) : undefined;
+
+/** What may be said of a memif device; undefined for a value that makes no sense. */
+const MEMIF_SETTINGS: Readonly<Record<string, (text: string) => string | number | undefined>> = {
+  role: (text) => (text === "server" || text === "client" ? text : undefined),
+  id: numberIn,
+  secret: (text) => text,
+  name: (text) => text,
+  queuePairs: numberIn,
+  ringSize: numberIn,
+  mtuBytes: numberIn,
+};
 
 /** The kinds for help texts: `tap:NAME (the name of a TAP interface)`. */
 export function deviceKinds(): string {
