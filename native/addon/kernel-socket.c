@@ -73,8 +73,10 @@ static bool fd_and_name(const Args *args, int32_t *fd, Name *name) {
 static napi_value socket_open(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
   int32_t family, is_stream;
-  if (!arg_int(&args, 0, &family) || !arg_int(&args, 1, &is_stream)) return int_result(env, -EINVAL);
-  if (family != 4 && family != 6) return int_result(env, -EAFNOSUPPORT);
+  if (!arg_int(&args, 0, &family) || (family != 4 && family != 6) ||
+      !arg_int(&args, 1, &is_stream)) {
+    return int_result(env, -EINVAL);
+  }
   int type = (is_stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
   return call_result(env, socket(family == 4 ? AF_INET : AF_INET6, type, 0));
 }

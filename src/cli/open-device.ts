@@ -1,6 +1,6 @@
 /**
- * Opens a device by its specification on the command line, `KIND:NAME`. To add a kind: a function
- * and a row in {@link KINDS}.
+ * Opens a device by its specification on the command line, `KIND:NAME[,setting…]`. To add a kind: a
+ * function and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
 import { type MemifOptions, openMemif } from "../nic/memif.js";
@@ -8,6 +8,7 @@ import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "../socket/create-host.js";
+import { readDevice, readNumber, readOneOf, readText } from "./device-settings.js";
 
 /** A device with the pool of its own that its frames are in; whoever opens it closes both. */
 export interface OpenDevice {
@@ -37,21 +38,11 @@ type Opener = (name: string, pool: Pool, use: DeviceUse) => OpenDevice;
 const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Opener }>> = {
   tap: {
     takes: "the name of a TAP interface",
-    open: (name, pool, { offload }) => ({
-      device: openTap(pool, { name, offload }),
-      pool,
-      isFinished: () => false,
-      complaint: () => null,
-    }),
+    open: (name, pool, { offload }) => plain(openTap(pool, { name, offload }), pool),
   },
   memif: {
     takes: "a memif socket's path, then maybe ,role=server ,id=N ,secret=TEXT",
-    open: (name, pool, { offload }) => ({
-      device: openMemif(pool, { ...memifOptions(name), offload }),
-      pool,
-      isFinished: () => false,
-      complaint: () => null,
-    }),
+    open: (name, pool, { offload }) => plain(openMemif(pool, memifOptions(name, offload)), pool),
   },
   pcap: {
     takes: "a capture file, replayed at its own pace",
@@ -66,6 +57,33 @@ const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Op
     },
   },
 };
+
+/** A device that goes on for ever. */
+function plain(device: Device, pool: Pool): OpenDevice {
+  return { device, pool, isFinished: () => false, complaint: () => null };
+}
+
+/** What may be said of a memif device, in the words that users of DPDK know. */
+const MEMIF_SETTINGS = {
+  role: readOneOf("server", "client"),
+  id: readNumber,
+  secret: readText,
+  name: readText,
+  queuePairs: readNumber,
+  ringSize: readNumber,
+  mtuBytes: readNumber,
+} as const;
+
+/** `server:PATH` is short for `PATH,role=server`. */
+function memifOptions(text: string, offload: boolean): MemifOptions {
+  const isServer = text.startsWith("server:");
+  const { name, settings } = readDevice<MemifOptions>(
+    "memif",
+    isServer ? text.slice("server:".length) : text,
+    MEMIF_SETTINGS,
+  );
+  return { path: name, offload, ...(isServer ? { role: "server" } : {}), ...settings };
+}
 
 /**
  * Opens `tap:NAME`; `tapNAME` is short for `tap:tapNAME`. Throws `TypeError` for a specification
@@ -90,37 +108,6 @@ export function openDevice(specification: string, use: DeviceUse = TO_WATCH): Op
     throw error;
   }
 }
-
-/** `PATH,role=server,id=3`, which is what DPDK's users are used to. Throws `TypeError`. */
-function memifOptions(text: string): MemifOptions {
-  const [path = "", ...settings] = text.split(",");
-  const options: Record<string, string | number | boolean> = { path };
-  for (const setting of settings) {
-    const [key = "", value = ""] = setting.split(/=(.*)/s);
-    const read = Object.hasOwn(MEMIF_SETTINGS, key) ? MEMIF_SETTINGS[key] : undefined;
-    const result = read?.(value);
-    if (result === undefined) {
-      const known = Object.keys(MEMIF_SETTINGS).join(", ");
-      throw new TypeError(`memif: expected ${known} with a value, got ${JSON.stringify(setting)}`);
-    }
-    options[key] = result;
-  }
-  return options as unknown as MemifOptions;
-}
-
-const numberIn = (text: string): number | undefined =>
-  /^\d{1,10}$/.test(text) ? Number(text) : undefined;
-
-/** What may be said of a memif device; undefined for a value that makes no sense. */
-const MEMIF_SETTINGS: Readonly<Record<string, (text: string) => string | number | undefined>> = {
-  role: (text) => (text === "server" || text === "client" ? text : undefined),
-  id: numberIn,
-  secret: (text) => text,
-  name: (text) => text,
-  queuePairs: numberIn,
-  ringSize: numberIn,
-  mtuBytes: numberIn,
-};
 
 /** The kinds for help texts: `tap:NAME (the name of a TAP interface)`. */
 export function deviceKinds(): string {

@@ -15,8 +15,8 @@
  * and `previous`, whose ends name the bucket. Timers of one deadline fire in the order in which they
  * were armed.
  *
- * Measured: in four columns a timer that was armed, brought down and fired loaded twelve lines; of a
- * packet to one of 100,000 connections, with a delayed ACK, that was 150 of 2,600 ns.
+ * In columns, arming a timer touched four lines of its own, now one. Measured: no difference that could
+ * be told from noise, where a timer fires for one packet in five; it takes 2 bytes less.
  */
 import { assert, CHECKED } from "../base/assert.js";
 import { NEVER } from "../base/time.js";

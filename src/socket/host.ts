@@ -299,7 +299,8 @@ export class Host implements Driven {
   }
 
   get wakeFds(): readonly number[] {
-    return this.devices.map((d) => d.wakeFd).filter((fd) => fd >= 0);
+    const kernelFd = this.stack.ip.kernel?.wakeFd ?? -1;
+    return [...this.devices.map((d) => d.wakeFd), kernelFd].filter((fd) => fd >= 0);
   }
 
   get keepsAlive(): boolean {

@@ -57,6 +57,12 @@ export interface TcpHost {
   /** Largest TCP payload that the device takes in one GSO frame; 0 when it splits nothing. */
   gsoLimitBytes(c: Tcb): number;
 
+  /**
+   * Hot path. Whether the device below the path only reads a frame's payload, and forgets it once it
+   * gives the slot back: then a frame may share its slot with the send queue.
+   */
+  borrowsFrames(c: Tcb): boolean;
+
   /** Forward progress: the neighbour is reachable (RFC 4861 §7.3.1). */
   confirmReachable(c: Tcb): void;
   /** Repeated loss: asks for another route or a fresh neighbour resolution. */

@@ -114,16 +114,19 @@ export function receiveBytes(
   const c = t.c;
   if ((flags & TransferFlags.OOB) !== 0) return receiveUrgent(t, into, at, flags);
   if ((flags & TransferFlags.PEEK) !== 0) return peek(t, into, at, n);
-  let toMark = bytesToMark(t);
-  if (toMark === 0) {
-    passMark(t);
-    toMark = -1;
+  let toMark = -1;
+  if (c.has(TcbFlags.URGENT)) {
+    toMark = bytesToMark(t);
+    if (toMark === 0) {
+      passMark(t);
+      toMark = -1;
+    }
   }
   if (c.rcvQueuedBytes === 0) return nothingToRead(t);
   const most = toMark > 0 && toMark < n ? toMark : n;
   const target = (flags & TransferFlags.TRUNC) !== 0 ? null : into;
   const got = takeReceived(t, target, at, most);
-  if (got > 0) afterRead(t);
+  if (got > 0 && readHasEffect(t)) afterRead(t);
   return got;
 }
 
