@@ -16,23 +16,23 @@ import { sendReset } from "./segment-writer.js";
 import { State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
 
-/**
- * Hot path. Makes sure that the host's timer fires at the next deadline of the selected row, or before.
- * Every candidate is read from the row, none is a constant (NEVER) or a result: so V8 keeps the least
- * in a register. Measured: 16 bytes less allocated for a row of every turn.
- */
-export function armTimer(t: TcpCore): void {
+/** Hot path. The selected row's next deadline, NEVER when there is none. */
+export function nextDeadlineUs(t: TcpCore): number {
   const c = t.c;
-  if (c.state === State.FREE || c.state === State.CLOSED) return;
-  let at = c.delackAtUs;
+  let at = c.has(TcbFlags.RECOVERING) ? t.recovery.deadlineUs(c) : NEVER;
+  const delack = c.delackAtUs;
+  if (delack < at) at = delack;
   const persist = c.persistAtUs;
   if (persist < at) at = persist;
   const state = c.stateAtUs;
-  if (state < at) at = state;
-  if (c.has(TcbFlags.RECOVERING)) {
-    const recovery = c.timerAtUs;
-    if (recovery < at) at = recovery;
-  }
+  return state < at ? state : at;
+}
+
+/** Hot path. Makes sure that the host's timer fires at the next deadline, or before. */
+export function armTimer(t: TcpCore): void {
+  const c = t.c;
+  if (c.state === State.FREE || c.state === State.CLOSED) return;
+  const at = nextDeadlineUs(t);
   if (at >= c.armedAtUs) return;
   c.armedAtUs = at;
   t.host.armTimer(c.row, at);
