@@ -41,6 +41,7 @@ export class FeedDevice implements Device {
   keepFlags = 0;
   last = new Uint8Array();
   private readonly pool: Pool;
+  private readonly rxFlags: number;
   private frameBytes = 0;
   private prepare: Prepare | null = null;
   /** Slots of the pool that nobody held when the device was made. */
@@ -57,8 +58,9 @@ export class FeedDevice implements Device {
   /** Big slots that hold the staged frames, never given back. */
   stagingSlots = 0;
 
-  constructor(pool: Pool, capabilities = 0) {
+  constructor(pool: Pool, capabilities = 0, rxFlags = 0) {
     this.pool = pool;
+    this.rxFlags = rxFlags;
     this.slotsAtStart = pool.freeSmall + pool.freeBig;
     this.capabilities = capabilities;
   }
@@ -148,7 +150,7 @@ export class FeedDevice implements Device {
       const at = pool.base(slot) + FRAME_OFFSET;
       pool.at[slot] = at;
       pool.end[slot] = at + this.frameBytes;
-      pool.flags[slot] = 0;
+      pool.flags[slot] = this.rxFlags;
       if (this.prepare !== null) this.prepare(pool.bytes, at);
       batch.put(slot);
       this.pending--;

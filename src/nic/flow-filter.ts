@@ -28,7 +28,8 @@ export interface FlowFilter {
 
   /**
    * Claims whatever comes to a port: a listener, an unconnected UDP socket. The unspecified address
-   * of a family (`0.0.0.0` as mapped, `::`) claims the port at every address of that family.
+   * of a family (`0.0.0.0` as mapped, `::`) claims the port at every address of the host in that
+   * family, but no multicast: groups are claimed by {@link addGroup}, as they are joined.
    */
   addPort(protocol: number, local: IpAddress, localPort: number): number;
   removePort(protocol: number, local: IpAddress, localPort: number): void;

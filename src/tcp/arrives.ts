@@ -4,7 +4,8 @@
  * returns whether to go on; one that does not has dropped or used up the segment.
  *
  * In front stands header prediction (Jacobson): the next in-order segment, or an ACK of something in
- * flight, in ESTABLISHED and with nothing unusual about it, needs none of the first four steps.
+ * flight, in ESTABLISHED and with nothing unusual about it, needs none of the first four steps. A
+ * segment that brings data and nothing else does not come here at all (`expected.ts`).
  */
 import { Drop } from "../wire/drop.js";
 import * as tcp from "../wire/tcp.js";
@@ -13,18 +14,18 @@ import { checkReset, checkSecurity, checkSequence, checkSyn } from "./arrives-ch
 import { checkFin, checkUrgent, takeInOrderData, takeText } from "./arrives-text.js";
 import { synSentArrives } from "./connect.js";
 import type { TcpCore } from "./core.js";
+import { UNUSUAL } from "./expected.js";
 import { listenArrives } from "./listen.js";
 import { replyReset } from "./reply.js";
 import type { SegmentInfo } from "./segment-info.js";
 import { after, before, diff } from "./seq.js";
 import { State } from "./state.js";
-import { TcbFlags, TcbOptions } from "./tcb.js";
+import { TcbOptions } from "./tcb.js";
 import { timeWaitArrives } from "./time-wait.js";
 import { keepTimestamp } from "./timestamps.js";
 
 /** Flags that header prediction looks at: all but PSH. */
 const PREDICT_MASK = 0xff & ~tcp.PSH;
-const UNUSUAL = TcbFlags.URGENT | TcbFlags.ECE | TcbFlags.RCV_SHUTDOWN;
 
 /** Hot path. A segment for the selected row; takes the slot. */
 export function segmentArrives(t: TcpCore, slot: number, info: SegmentInfo): void {

@@ -17,6 +17,7 @@ import { segmentArrives, unmatchedArrives } from "./arrives.js";
 import { abortRow, closeRow, shutdownRow } from "./close.js";
 import { connectRow } from "./connect.js";
 import { TcpCore } from "./core.js";
+import { takeExpected } from "./expected.js";
 import { infoOf } from "./info.js";
 import { listenRow, setBacklog } from "./listen.js";
 import { takeAccepted } from "./listener-queues.js";
@@ -200,10 +201,26 @@ export class Tcp {
    * `l4At[slot]` to `end[slot]`, and the checksum is right.
    */
   segmentArrives(row: number, slot: number, info: SegmentInfo, nowUs: number): void {
+    if (!this.expectedArrives(row, slot, info.tos, nowUs)) {
+      segmentArrives(this.t, slot, info);
+    }
+  }
+
+  /**
+   * Hot path. First half of {@link segmentArrives}, which needs no more than the slot and the IP
+   * header's `tos`: true when the segment was the expected one and its slot is taken. If not, the
+   * row is selected and {@link otherArrives} must follow.
+   */
+  expectedArrives(row: number, slot: number, tos: number, nowUs: number): boolean {
     const t = this.t;
     t.setTime(nowUs);
     t.c.select(row);
-    segmentArrives(t, slot, info);
+    return takeExpected(t, slot, tos);
+  }
+
+  /** Second half of {@link segmentArrives}, for the selected row. */
+  otherArrives(slot: number, info: SegmentInfo): void {
+    segmentArrives(this.t, slot, info);
   }
 
   /** A segment for which there is no row (RFC 9293 §3.10.7.1); takes the slot. As above. */
@@ -252,7 +269,12 @@ export class Tcp {
     t.pendingCount = left;
   }
 
-  /** Whether `flush` has something to do. */
+  /** Hot path. Whether `flush` would change nothing: no row is pending, and memory is not short. */
+  get isQuiet(): boolean {
+    return this.t.pendingCount === 0 && this.t.pressure === Pressure.NONE;
+  }
+
+  /** Whether `flush` has something to send. */
   get hasPending(): boolean {
     return this.t.pendingCount > 0;
   }

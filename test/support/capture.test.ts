@@ -15,8 +15,7 @@ await enterNamespace(import.meta.url, "tcpdump", "tshark");
 const KERNEL = [10, 77, 0, 1];
 const OURS = [10, 77, 0, 2];
 /** One packet is listed, and it is ours: the kernel's own (multicast joins) may lie anywhere between. */
-const ONE_OF_OURS =
-  /malformed or bad checksum:\n +\d+ [^\n]*10\.77\.0\.2 → [^\n]*(\n(?! +\d)|$)/;
+const ONE_OF_OURS = /malformed or bad checksum:\n +\d+ [^\n]*10\.77\.0\.2 → [^\n]*(\n(?! +\d)|$)/;
 
 /** A capture of these frames as they pass a TAP. */
 async function captureOf(t: TestContext, makeFrames: (mac: Uint8Array) => Uint8Array[]) {
