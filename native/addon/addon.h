@@ -62,10 +62,12 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 
 /* One for each file: adds its functions to the exports. */
 bool export_bpf(napi_env env, napi_value exports);
+bool export_bpf_map(napi_env env, napi_value exports);
 bool export_fd(napi_env env, napi_value exports);
 bool export_memory(napi_env env, napi_value exports);
 bool export_tap(napi_env env, napi_value exports);
 bool export_tap_frames(napi_env env, napi_value exports);
 bool export_wait(napi_env env, napi_value exports);
+bool export_xdp_query(napi_env env, napi_value exports);
 
 #endif

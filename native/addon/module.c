@@ -81,8 +81,9 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 }
 
 NAPI_MODULE_INIT() {
-  if (export_bpf(env, exports) && export_fd(env, exports) && export_memory(env, exports) &&
-      export_tap(env, exports) && export_tap_frames(env, exports) && export_wait(env, exports)) {
+  if (export_bpf(env, exports) && export_bpf_map(env, exports) && export_fd(env, exports) &&
+      export_memory(env, exports) && export_tap(env, exports) && export_tap_frames(env, exports) &&
+      export_wait(env, exports) && export_xdp_query(env, exports)) {
     return exports;
   }
   napi_throw_error(env, NULL, "millrace: the addon could not define its functions");
