@@ -82,8 +82,6 @@ const INT32_MIN = -0x8000_0000;
 const UINT32_MAX = 0xffff_ffff;
 const INT16_MIN = -0x8000;
 const INT16_MAX = 0x7fff;
-/** Stack bytes that {@link Assembler} users may address below r10. */
-export const STACK_BYTES = 512;
 
 export class Assembler {
   private readonly pending: Pending[] = [];
