@@ -9,6 +9,7 @@ export { CaptureWriter } from "./nic/capture-writer.js";
 export type { Device } from "./nic/device.js";
 export { FaultInjector, type FaultInjectorOptions } from "./nic/fault-injector.js";
 export type { FaultOptions } from "./nic/fault-path.js";
+export type { MemifDevice, MemifOptions } from "./nic/memif.js";
 export { fileSink, type PcapFiles } from "./nic/pcap-device.js";
 export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
 export type { TapOptions } from "./nic/tap.js";
@@ -21,7 +22,7 @@ export {
   type InterfaceOptions,
   type PoolOptions,
 } from "./socket/create-host.js";
-export { openPcap, openTap, simLink } from "./socket/devices.js";
+export { openMemif, openPcap, openTap, simLink } from "./socket/devices.js";
 export type { Endpoint } from "./socket/endpoint.js";
 export type { ConnectOptions, Host, ListenOptions, UdpOptions } from "./socket/host.js";
 export { Family, MsgFlags, type OptionName, Shutdown } from "./socket/linux-options.js";

@@ -4,12 +4,14 @@ import { flowsScale } from "./flows-scale.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
 import { tcpRx } from "./tcp-rx.js";
+import { turn } from "./turn.js";
 import { udpRx } from "./udp-rx.js";
 import { udpTx } from "./udp-tx.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   udpRx,
   udpTx,
+  turn,
   tcpRx,
   flowsScale,
   tapUdp,

@@ -40,19 +40,31 @@ export class DeviceTally {
     this.values[this.txBytes]! += lengthBytes;
   }
 
-  rxNoSlot(): void {
-    this.values[this.rxNoSlotAt]! += 1;
+  /** Hot path. So many frames of so many bytes in all were received. */
+  receivedFrames(frames: number, bytes: number): void {
+    this.values[this.rxFrames]! += frames;
+    this.values[this.rxBytes]! += bytes;
+  }
+
+  /** Hot path. So many frames of so many bytes in all were accepted for sending. */
+  sentFrames(frames: number, bytes: number): void {
+    this.values[this.txFrames]! += frames;
+    this.values[this.txBytes]! += bytes;
+  }
+
+  rxNoSlot(times = 1): void {
+    this.values[this.rxNoSlotAt]! += times;
   }
 
   txFull(): void {
     this.values[this.txFullAt]! += 1;
   }
 
-  txError(): void {
-    this.values[this.txErrorsAt]! += 1;
+  txError(times = 1): void {
+    this.values[this.txErrorsAt]! += times;
   }
 
-  rxError(): void {
-    this.values[this.rxErrorsAt]! += 1;
+  rxError(times = 1): void {
+    this.values[this.rxErrorsAt]! += times;
   }
 }
