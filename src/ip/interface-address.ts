@@ -5,7 +5,12 @@ import type { Interface } from "./interface.js";
 
 /** IPv4 broadcast address of a subnet as a word, 0 where there is none (RFC 3021, host routes). */
 export function broadcastOf(address: IpAddress, bits: number, iface: Interface): number {
-  if (!address.isV4 || bits >= 31 || bits === 0 || iface.isLoopback) return 0;
+  return iface.isLoopback ? 0 : broadcastWord(address, bits);
+}
+
+/** As {@link broadcastOf}, for an address on any link but loopback. */
+export function broadcastWord(address: IpAddress, bits: number): number {
+  if (!address.isV4 || bits >= 31 || bits === 0) return 0;
   return address.w3 | (-1 >>> bits);
 }
 

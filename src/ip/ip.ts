@@ -252,7 +252,7 @@ export class Ip {
     return new Offload(device, this.pool, { coalesce: mayJoin });
   }
 
-  /** A bare interface: for {@link addInterface} and `shareInterface`. */
+  /** A bare interface: for {@link addInterface} and `kernel-side.ts`. */
   add(parts: Omit<InterfaceParts, "index" | "filters">): Interface {
     const index = this.byIndex.length;
     const filters = new MulticastFilters();

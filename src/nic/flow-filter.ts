@@ -37,4 +37,11 @@ export interface FlowFilter {
   /** Claims datagrams to a joined group and port; port 0 claims every UDP port of the group. */
   addGroup(group: IpAddress, localPort: number): number;
   removeGroup(group: IpAddress, localPort: number): void;
+
+  /**
+   * Says which addresses (broadcast ones included) are the host's: a port that is claimed at any
+   * address is claimed at these only, and what the kernel routes for others is left to it. Null:
+   * every address. Throws `NetError`.
+   */
+  setLocalAddresses?(addresses: readonly IpAddress[] | null): void;
 }

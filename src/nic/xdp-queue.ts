@@ -40,10 +40,11 @@ const LENGTH_WORD = 2;
 const OPTIONS_WORD = 3;
 /** Where a frame of several descriptors starts in its big slot, as far as in a small one. */
 const JOINED_AT = 256;
-/** Slots that are posted at a time. Measured: see {@link XdpQueue.refill}. */
+/** Slots that are posted at a time, so that a lone frame costs no publication. */
 const REFILL_SLOTS = 16;
 /** How long to wait before asking the kernel again to send what it has not. */
 const RETRY_US = 50;
+const LINK_DOWN_RETRY_US = 100_000;
 /** Descriptors of the longest frame, and more than the kernel takes (MAX_SKB_FRAGS is 17). */
 const MAX_PIECES = 18;
 
@@ -391,7 +392,7 @@ export class XdpQueue {
       if (result < 0 && result !== -EAGAIN) this.sendFailed(result);
       if (left === waiting) {
         this.isUnsent = true;
-        this.retryAtUs = nowUs + RETRY_US;
+        this.retryAtUs = nowUs + (this.sawLinkDown ? LINK_DOWN_RETRY_US : RETRY_US);
         break;
       }
       waiting = left;
