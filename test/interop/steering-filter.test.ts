@@ -85,6 +85,19 @@ test("fragments follow their first one; a first one without claim ends that", op
   run.close();
 });
 
+test("a frame in several buffers is steered by what is in the first", options, () => {
+  const run = new SteeringRun();
+  run.filter.addPort(UDP, LOCAL, 3799);
+  const jumbo = new Uint8Array(9000).fill(0xa5);
+  jumbo.set(datagram());
+  const { verdict, lengthBytes } = run.run(jumbo);
+  assert.equal(verdict, 4);
+  assert.deepEqual(run.left(lengthBytes), jumbo);
+  run.filter.removePort(UDP, LOCAL, 3799);
+  assert.equal(run.isTaken(jumbo), false);
+  run.close();
+});
+
 test(
   "a port at any address is claimed at the host's addresses only, once these are known",
   options,
