@@ -15,7 +15,7 @@ export { fileSink, type PcapFiles } from "./nic/pcap-device.js";
 export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
 export type { TapOptions } from "./nic/tap.js";
 export { Tracer, type TraceSink } from "./nic/tracer.js";
-export type { XdpModes, XdpOptions } from "./nic/xdp.js";
+export type { XdpDevice, XdpModes, XdpOptions } from "./nic/xdp.js";
 export type { Pool } from "./ring/pool.js";
 export {
   createHost,

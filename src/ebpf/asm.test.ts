@@ -1,23 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  type AluName,
-  Assembler,
-  type Condition,
-  linkMaps,
-  R0,
-  R1,
-  R2,
-  R3,
-  R4,
-  R5,
-  R6,
-  R7,
-  R9,
-  R10,
-  type Width,
-} from "./asm.js";
+import { type AluName, Assembler, type Condition, type Width } from "./asm.js";
+import { linkMaps } from "./assembled-program.js";
 import { INSTRUCTION_VECTORS } from "./instruction-vectors-fixture.js";
+import { R0, R1, R2, R3, R4, R5, R6, R7, R9, R10 } from "./registers.js";
 
 /** What was assembled for each text of the vectors. */
 const seen = new Set<string>();

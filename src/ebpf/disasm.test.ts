@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../base/random.js";
-import { Assembler, R1 } from "./asm.js";
+import { Assembler } from "./asm.js";
 import { describeInstruction, disassemble } from "./disasm.js";
 import { INSTRUCTION_VECTORS } from "./instruction-vectors-fixture.js";
 import { INSTRUCTION_BYTES, isWide, readInstruction, writeInstruction } from "./isa.js";
+import { R1 } from "./registers.js";
 
 test("instructions read as LLVM writes them; helpers have their names", () => {
   for (const { text, code } of INSTRUCTION_VECTORS) {

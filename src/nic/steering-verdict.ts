@@ -2,20 +2,8 @@
  * The deciding part of the steering program: from a flow key to a verdict. It starts at `lookup`; the
  * frame is not read any more, so r7 to r9 are free for what the calls must keep.
  */
-import {
-  type Assembler,
-  R0,
-  R1,
-  R2,
-  R3,
-  R4,
-  R6,
-  R7,
-  R8,
-  R9,
-  R10,
-  type Register,
-} from "../ebpf/asm.js";
+import type { Assembler } from "../ebpf/asm.js";
+import { R0, R1, R2, R3, R4, R6, R7, R8, R9, R10, type Register } from "../ebpf/registers.js";
 import * as protocols from "../wire/ip-protocol.js";
 import { steeringCounter } from "./steering-counters.js";
 import {

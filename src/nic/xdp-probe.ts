@@ -1,6 +1,6 @@
 /** Whether XDP programs and AF_XDP socket maps can be made here: tried, as nothing else tells. */
 import { NetError } from "../base/errors.js";
-import { linkMaps } from "../ebpf/asm.js";
+import { linkMaps } from "../ebpf/assembled-program.js";
 import { closeFd } from "../sys/fd.js";
 import { createSocketMap, loadXdp } from "./xdp-attach.js";
 import { SOCKETS_MAP } from "./xdp-context.js";

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../../src/base/random.js";
-import { type AluName, Assembler, R0, R1, R2, R3, R6, R10 } from "../../src/ebpf/asm.js";
+import { type AluName, Assembler } from "../../src/ebpf/asm.js";
 import { disassemble } from "../../src/ebpf/disasm.js";
+import { R0, R1, R2, R3, R6, R10 } from "../../src/ebpf/registers.js";
 import { loadProgram, ProgramType, testRun } from "../../src/sys/bpf-program.js";
 import { closeFd } from "../../src/sys/fd.js";
 import { enterNamespace, NEEDS_ROOT } from "../support/namespace.js";

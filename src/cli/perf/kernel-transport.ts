@@ -94,6 +94,7 @@ class KernelGroupClient extends KernelManyEndpoint {
 
 export class KernelTransport implements Transport {
   readonly name = "kernel sockets";
+  readonly isReady = true;
   private readonly sockets: KernelSocket[] = [];
   private fds: Int32Array = new Int32Array();
 

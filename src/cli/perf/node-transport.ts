@@ -135,6 +135,7 @@ class NodeTcpEndpoint implements Endpoint {
 
 export class NodeTransport implements Transport {
   readonly name = "Node.js sockets";
+  readonly isReady = true;
   private work: () => void = () => {};
   private readonly doWork = (): void => this.work();
 

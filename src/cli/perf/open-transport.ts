@@ -1,5 +1,4 @@
 /** Opens what `--nic` names: kernel sockets, Node.js's, a simulated link, or a device with a stack on it. */
-import { availableParallelism } from "node:os";
 import { IpAddress } from "../../base/ip-address.js";
 import { monotonicUs } from "../../base/time.js";
 import { simLink } from "../../nic/sim-link.js";
@@ -59,7 +58,7 @@ export function openTransport(o: NicOptions): OpenTransport {
     stack.close();
     throw error;
   }
-  const transport = new StackTransport(device.name, stack, [device.wakeFd], () => pool.close());
+  const transport = new StackTransport(device.name, stack, device, () => pool.close());
   return { transport, far: null };
 }
 
@@ -90,17 +89,10 @@ function openSim(): OpenTransport {
       stack.ip.addRoute({ destination, iface });
     return stack;
   };
-  const far = new StackTransport("sim", stackOf(link.b, 2), [-1], () => {});
-  const near = new StackTransport("sim", stackOf(link.a, 1), [-1], () => {
+  const far = new StackTransport("sim", stackOf(link.b, 2), link.b, () => {});
+  const near = new StackTransport("sim", stackOf(link.a, 1), link.a, () => {
     far.close();
     pool.close();
   });
   return { transport: near, far };
-}
-
-/** Why spinning ends may disturb one another here, or null. */
-export function crowdedNote(): string | null {
-  return availableParallelism() < 2
-    ? "this machine has one processor: two ends that spin take turns on it; try --block"
-    : null;
 }

@@ -60,6 +60,7 @@ export interface PerfOptions {
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const DEFAULT_COLUMNS = 80;
+const SAY_WAITING_MS = 500;
 
 /** A client's test; the exit status. */
 export function runClient(test: TestName, o: PerfOptions, world: World): Promise<number> {
@@ -78,6 +79,7 @@ export function runClient(test: TestName, o: PerfOptions, world: World): Promise
     }
     const { transport, far } = openTransport(nicOptions(o));
     closeLater(transport);
+    await linkUp(transport, o.nic, world);
     const both = far === null ? transport : await withServer(transport, far, sockets, isTcp);
     const endpoint = await connect(both, sockets, isTcp, world.stop);
     const log = o.csv === undefined ? null : new FullLog();
@@ -273,6 +275,20 @@ function headerOf(
   };
 }
 
+/** Waits for the link of a device that needs its peer; says so, because it may be for long. */
+async function linkUp(transport: Transport, nic: string, world: World): Promise<void> {
+  let hasSaid = false;
+  const sayMs = performance.now() + SAY_WAITING_MS;
+  while (!transport.isReady && !world.stop.aborted) {
+    transport.turn();
+    if (!hasSaid && performance.now() > sayMs) {
+      hasSaid = true;
+      await world.err.write(`waiting for the other end of ${nic}; Ctrl-C ends\n`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
 /** Connects; for a stack that takes turns, for the kernel a look now and then. */
 async function connect(
   transport: Transport,
@@ -308,6 +324,7 @@ async function withServer(
   const server = new PerfServer(far, from, { isSilent: false });
   return {
     name: near.name,
+    isReady: true,
     turn: () => {
       near.turn();
       server.step();

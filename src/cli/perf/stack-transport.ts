@@ -3,6 +3,7 @@ import { EAGAIN, EINPROGRESS } from "../../base/errno.js";
 import { NetError } from "../../base/errors.js";
 import { ANY4, ANY6, IpAddress } from "../../base/ip-address.js";
 import { monotonicUs } from "../../base/time.js";
+import type { Device } from "../../nic/device.js";
 import { Family } from "../../socket/linux-options.js";
 import type { Stack } from "../../socket/stack.js";
 import type { TcpSocket } from "../../socket/tcp-socket.js";
@@ -93,26 +94,29 @@ class TcpEndpoint implements Endpoint {
 export class StackTransport implements Transport {
   readonly name: string;
   readonly stack: Stack;
-  private readonly wakeFds: Int32Array;
-  private deadlineUs = 0;
+  private readonly device: Device;
+  private readonly wakeFds = new Int32Array(1);
   private readonly onClose: () => void;
 
-  /** `wakeFds` are the devices' descriptors, if all have one; otherwise it never sleeps. */
-  constructor(name: string, stack: Stack, wakeFds: readonly number[], onClose: () => void) {
+  constructor(name: string, stack: Stack, device: Device, onClose: () => void) {
     this.name = name;
     this.stack = stack;
-    this.wakeFds = wakeFds.includes(-1) ? new Int32Array() : Int32Array.from(wakeFds);
+    this.device = device;
     this.onClose = onClose;
   }
 
   turn(): void {
-    this.deadlineUs = this.stack.turn(monotonicUs());
+    this.stack.poll(monotonicUs());
   }
 
+  /** Devices without a descriptor are polled. */
   wait(timeoutUs: number): void {
-    if (this.wakeFds.length === 0 || this.stack.isBusy) return;
-    const us = Math.min(timeoutUs, this.deadlineUs - monotonicUs());
-    if (us > 0) pollFds(this.wakeFds, this.wakeFds.length, us);
+    const { device, stack, wakeFds } = this;
+    if (device.wakeFd < 0 || stack.isBusy) return;
+    const us = Math.min(timeoutUs, stack.nextDeadlineUs() - monotonicUs());
+    if (us <= 0 || device.prepareSleep?.() === false) return;
+    wakeFds[0] = device.wakeFd;
+    pollFds(wakeFds, 1, us);
   }
 
   async udpServer(o: SocketOptions): Promise<Endpoint> {
@@ -163,6 +167,10 @@ export class StackTransport implements Transport {
     const result = socket.connect(o.address, o.port, o.multicast.ifIndex);
     if (result !== -EINPROGRESS) checked(result, "connect", o, NO_WAY);
     return new TcpEndpoint(socket);
+  }
+
+  get isReady(): boolean {
+    return this.device.isUp;
   }
 
   close(): void {

@@ -49,6 +49,8 @@ export interface Listener {
 export interface Transport {
   /** For people: `kernel sockets`, `tap0`. */
   readonly name: string;
+  /** Whether its link is up: a memif has none until its peer is there. */
+  readonly isReady: boolean;
   /** Hot path. Does what there is to do: a stack's turn. */
   turn(): void;
   /** Sleeps until something may have arrived, at most so long; where it cannot, returns at once. */
