@@ -1,6 +1,6 @@
 /** The mirror of the kernel's network against the kernel: what `ip` changes is heard, and found. */
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { after, before, beforeEach, test } from "node:test";
 import { IpAddress } from "../../src/base/ip-address.js";
 import {
@@ -198,6 +198,29 @@ test("nothing stays open", () => {
   group.close();
   assert.equal(openFds(), atStart);
 });
+
+for (const [group, source, file, line] of [
+  ["239.1.1.1", "10.1.0.5", "mcfilter", /0xef010101 0x0a010005\s+1\s+0/],
+  [
+    "ff05::77",
+    "fd01::5",
+    "mcfilter6",
+    /ff050000000000000000000000000077 fd010000000000000000000000000005\s+1\s+0/,
+  ],
+] as const) {
+  test(`the kernel joins ${group} with the sources that are wanted`, () => {
+    const held = kernelHolds.holdGroup(a.index, address(group));
+    assert.ok(typeof held !== "number");
+    held.setFilter(true, [address(source)]);
+    const filters = (): string => readFileSync(`/proc/net/${file}`, "utf8");
+    assert.match(filters(), line);
+    held.setFilter(false, []);
+    assert.doesNotMatch(filters(), line);
+    assert.match(ip("maddress", "show", "dev", "va"), new RegExp(group));
+    held.close();
+    assert.doesNotMatch(ip("maddress", "show", "dev", "va"), new RegExp(group));
+  });
+}
 
 for (const [name, flags, isAllowed] of [
   ["neither sets anything", {}, false],
