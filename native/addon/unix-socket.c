@@ -5,6 +5,7 @@
  * A name that begins with a zero byte is abstract (unix(7)): its length counts, so it is passed as
  * bytes and not as text.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -102,7 +103,10 @@ static napi_value unix_send(napi_env env, napi_callback_info info) {
   return call_result(env, (int)sent);
 }
 
-/* Takes the descriptors out of a received message: the first becomes *fd, any others are closed. */
+/*
+ * Takes the descriptors out of a received message: the first becomes *fd, any others are closed. It
+ * is made non-blocking, so that no peer stops us by an event that is full.
+ */
 static void take_descriptors(struct msghdr *header, int32_t *fd) {
   for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
@@ -114,6 +118,9 @@ static void take_descriptors(struct msghdr *header, int32_t *fd) {
       else close(received);
     }
   }
+  if (*fd < 0) return;
+  int flags = fcntl(*fd, F_GETFL);
+  if (flags >= 0) fcntl(*fd, F_SETFL, flags | O_NONBLOCK);
 }
 
 /*

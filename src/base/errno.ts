@@ -8,6 +8,7 @@ export const ENOENT = 2;
 export const EINTR = 4;
 export const EIO = 5;
 export const ENXIO = 6;
+export const E2BIG = 7;
 export const EBADF = 9;
 export const EAGAIN = 11;
 export const ENOMEM = 12;
@@ -20,8 +21,10 @@ export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const ENOTTY = 25;
+export const ENOSPC = 28;
 export const EPIPE = 32;
 export const EDOM = 33;
+export const ERANGE = 34;
 export const ENOSYS = 38;
 export const EPROTO = 71;
 export const EBADFD = 77;
@@ -56,6 +59,7 @@ const NAMES: ReadonlyMap<number, readonly [name: string, text: string]> = new Ma
   [EINTR, ["EINTR", "interrupted"]],
   [EIO, ["EIO", "input/output error"]],
   [ENXIO, ["ENXIO", "no such device or address"]],
+  [E2BIG, ["E2BIG", "too many entries"]],
   [EBADF, ["EBADF", "the socket is closed"]],
   [EAGAIN, ["EAGAIN", "would block"]],
   [ENOMEM, ["ENOMEM", "out of memory"]],
@@ -68,8 +72,10 @@ const NAMES: ReadonlyMap<number, readonly [name: string, text: string]> = new Ma
   [ENFILE, ["ENFILE", "too many open files in the system"]],
   [EMFILE, ["EMFILE", "too many open files"]],
   [ENOTTY, ["ENOTTY", "not supported by this device"]],
+  [ENOSPC, ["ENOSPC", "no space left"]],
   [EPIPE, ["EPIPE", "the sending side is shut down"]],
   [EDOM, ["EDOM", "value out of range"]],
+  [ERANGE, ["ERANGE", "out of range"]],
   [ENOSYS, ["ENOSYS", "not supported by this kernel"]],
   [EPROTO, ["EPROTO", "protocol error"]],
   [EBADFD, ["EBADFD", "file descriptor in bad state"]],

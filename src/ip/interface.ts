@@ -27,7 +27,7 @@ export const CONGESTED_FRAMES = 256;
 const RELAXED_FRAMES = 128;
 
 /** Where an address comes from. */
-export const AddressOrigin = { USER: 0, LINK_LOCAL: 1, AUTOCONFIGURED: 2 } as const;
+export const AddressOrigin = { USER: 0, LINK_LOCAL: 1, AUTOCONFIGURED: 2, KERNEL: 3 } as const;
 
 export interface InterfaceAddress {
   readonly address: IpAddress;
@@ -70,8 +70,12 @@ export class Interface {
   readonly name: string;
   readonly device: Device;
   readonly isLoopback: boolean;
-  readonly macHigh: number;
-  readonly macLow: number;
+  macHigh: number;
+  macLow: number;
+  /** The kernel's index of the interface when it is shared (`kernel-side.ts`), or 0. */
+  kernelIndex = 0;
+  /** Shared: whether the kernel has the link up. */
+  hasCarrier = true;
   /** Whether the device completes checksums; if not they are completed before it gets the frame. */
   readonly hasChecksum: boolean;
   /** Whether software around the device completes them, so that who makes them earlier saves work. */
@@ -114,6 +118,18 @@ export class Interface {
 
   get mac(): Uint8Array {
     return this.device.mac;
+  }
+
+  /** Hot path of a turn. Whether frames can be sent. */
+  get isUp(): boolean {
+    return this.hasCarrier && this.device.isUp;
+  }
+
+  /** The link's MTU is another now; paths must be looked up again. */
+  setMtu(mtuBytes: number): void {
+    this.mtuBytes = mtuBytes;
+    this.mtu4Bytes = Math.min(mtuBytes, ipv4.MAX_PACKET_BYTES);
+    this.mtu6Bytes = mtuBytes;
   }
 
   /** Frames that the device has refused so far and that are kept for it. */
@@ -160,7 +176,7 @@ export class Interface {
   }
 
   private push(nowUs: number): void {
-    if (!this.device.isUp) {
+    if (!this.isUp) {
       this.discard(Drop.LINK_DOWN);
       return;
     }

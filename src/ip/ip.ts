@@ -7,7 +7,7 @@
  */
 import { Counters } from "../base/counters.js";
 import { ENETUNREACH, ENODEV } from "../base/errno.js";
-import { IpAddress as Address, ANY4, type IpAddress } from "../base/ip-address.js";
+import { IpAddress as Address, type IpAddress } from "../base/ip-address.js";
 import { Random } from "../base/random.js";
 import { NEVER } from "../base/time.js";
 import { Capability, type Device } from "../nic/device.js";
@@ -19,7 +19,6 @@ import { DROP_MEANINGS, Drop, type DropName } from "../wire/drop.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv4 from "../wire/ipv4.js";
 import * as ipv6 from "../wire/ipv6.js";
-import * as nd from "../wire/nd.js";
 import { Addresses } from "./addresses.js";
 import { Arp } from "./arp.js";
 import { Deadline } from "./deadline.js";
@@ -34,9 +33,11 @@ import {
   type InterfaceAddress,
   type InterfaceParts,
 } from "./interface.js";
+import { broadcastOf, solicitedNode } from "./interface-address.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
 import { Ipv6Input } from "./ipv6-input.js";
+import type { KernelSide } from "./kernel-side.js";
 import { LOOPBACK_MTU_BYTES, LoopbackDevice } from "./loopback.js";
 import { Mld } from "./mld.js";
 import { MulticastFilters, STACK } from "./multicast.js";
@@ -148,6 +149,8 @@ export class Ip {
   readonly igmp: Igmp;
   readonly mld: Mld;
   readonly echo: EchoSockets;
+  /** What the kernel does for interfaces that are shared with it; null without such. */
+  kernel: KernelSide | null = null;
   readonly input4: Ipv4Input;
   readonly input6: Ipv6Input;
   readonly prediction: UdpPrediction;
@@ -242,14 +245,15 @@ export class Ip {
   }
 
   /** The device, or software around it for what it cannot do. */
-  private completed(device: Device, coalesce: boolean): Device {
+  completed(device: Device, coalesce: boolean): Device {
     const can = device.capabilities;
     const mayJoin = coalesce && (can & Capability.RX_COALESCE) === 0;
     if ((can & TX_ALL) === TX_ALL && !mayJoin) return device;
     return new Offload(device, this.pool, { coalesce: mayJoin });
   }
 
-  private add(parts: Omit<InterfaceParts, "index" | "filters">): Interface {
+  /** A bare interface: for {@link addInterface} and `shareInterface`. */
+  add(parts: Omit<InterfaceParts, "index" | "filters">): Interface {
     const index = this.byIndex.length;
     const filters = new MulticastFilters();
     const iface = new Interface({ ...parts, index, filters }, this);
@@ -267,6 +271,7 @@ export class Ip {
     this.mld.removeInterface(iface);
     iface.discard(Drop.DEVICE_GONE);
     iface.device.close();
+    this.kernel?.unshare(iface);
     this.byIndex[iface.index] = null;
     this.interfaces.splice(this.interfaces.indexOf(iface), 1);
     this.addressesChanged();
@@ -275,6 +280,11 @@ export class Ip {
   /** The interface of an index, or null. */
   interfaceAt(index: number): Interface | null {
     return this.byIndex[index] ?? null;
+  }
+
+  /** Whether the kernel answers for an interface, as to echo and neighbour discovery. */
+  isShared(ifIndex: number): boolean {
+    return (this.byIndex[ifIndex]?.kernelIndex ?? 0) !== 0;
   }
 
   interfaceByName(name: string): Interface | null {
@@ -429,6 +439,11 @@ export class Ip {
     return this.addresses.isLocal(a);
   }
 
+  /** As {@link isLocal}, for calls of programs: news of the kernel's that nobody has read yet count. */
+  mayBind(a: IpAddress): boolean {
+    return this.isLocal(a) || (this.kernel?.hasAddress(a) ?? false);
+  }
+
   isBroadcast(a: IpAddress): boolean {
     return a.isV4 && this.addresses.isBroadcast4(a.w3);
   }
@@ -505,6 +520,7 @@ export class Ip {
   /** Hot path. Takes a batch from every device and works it; returns how many frames that were. */
   receiveAll(nowUs: number): number {
     this.nowUs = nowUs;
+    if (this.kernel !== null) this.kernel.poll(nowUs);
     const { batch, interfaces } = this;
     let frames = 0;
     for (let i = interfaces.length - 1; i >= 0; i--) {
@@ -582,6 +598,7 @@ export class Ip {
   close(): void {
     this.neighbours.removeAll(null);
     this.reassembly.close();
+    this.kernel?.close();
     for (const iface of this.interfaces) {
       iface.discard(Drop.DEVICE_GONE);
       iface.device.close();
@@ -605,16 +622,4 @@ export class Ip {
   count(name: IpCounter): void {
     this.counters.add(this.counters.index(name), 1);
   }
-}
-
-/** IPv4 broadcast address of a subnet as a word, 0 where there is none (RFC 3021, host routes). */
-function broadcastOf(address: IpAddress, bits: number, iface: Interface): number {
-  if (!address.isV4 || bits >= 31 || bits === 0 || iface.isLoopback) return 0;
-  return address.w3 | (-1 >>> bits);
-}
-
-function solicitedNode(address: IpAddress): IpAddress {
-  const group = ANY4.copy();
-  nd.solicitedNode(address, group);
-  return group;
 }

@@ -150,7 +150,7 @@ export class UdpEndpoint implements SenderWaiting {
 
   private mayBind(address: IpAddress): boolean {
     if (address.isUnspecified || address.isMulticast) return true;
-    return this.ip.isLocal(address) || this.ip.isBroadcast(address);
+    return this.ip.mayBind(address) || this.ip.isBroadcast(address);
   }
 
   /** Sets the peer: only its datagrams are received, and its refusals are heard of. */
@@ -165,25 +165,26 @@ export class UdpEndpoint implements SenderWaiting {
     if (path.kind === PathKind.BROADCAST && !this.broadcast) return -errno.EACCES;
     const bound = this.localPort === 0 ? this.udp.claim(this, this.localAddress, 0) : 0;
     if (bound < 0) return bound;
-    this.udp.rename(this, () => {
+    const claimed = this.udp.rename(this, () => {
       if (this.localAddress.isUnspecified) this.localAddress.setFrom(path.src);
       this.remoteAddress.setFrom(path.dst);
       this.remotePort = port;
       this.isConnected = true;
     });
-    this.lastPath = path;
-    return 0;
+    if (claimed < 0) this.forgetPeer();
+    else this.lastPath = path;
+    return claimed;
   }
 
   /** Forgets the peer; an address that only {@link connect} chose is forgotten too. */
   disconnect(): number {
     if (this.isClosed) return -errno.EBADF;
-    if (this.isConnected) this.forgetPeer();
-    return 0;
+    return this.isConnected ? this.forgetPeer() : 0;
   }
 
-  private forgetPeer(): void {
-    this.udp.rename(this, () => {
+  /** 0, or -ENOBUFS when a shared interface's filter has no room for the port. */
+  private forgetPeer(): number {
+    const claimed = this.udp.rename(this, () => {
       this.isConnected = false;
       this.remoteAddress.set(0, 0, 0, 0);
       this.remotePort = 0;
@@ -191,6 +192,7 @@ export class UdpEndpoint implements SenderWaiting {
     });
     this.lastPath = null;
     if (!this.hasBoundPort && !this.hasBoundAddress) this.udp.release(this);
+    return claimed;
   }
 
   /** An IPv6 socket may talk IPv4 too unless it says otherwise. */

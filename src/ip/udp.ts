@@ -84,12 +84,17 @@ export class Udp implements Transport {
 
   /** Gives an endpoint its address and port (0: a free one); the port, or a negated error number. */
   claim(e: UdpEndpoint, address: IpAddress, port: number): number {
+    const isFree = (p: number): boolean => !this.demux.conflicts(e, address, p);
+    if (port !== 0 && !isFree(port)) return -EADDRINUSE;
+    const { kernel } = this.ip;
     let chosen = port;
-    if (port === 0) {
-      const isFree = (p: number): boolean => !this.demux.conflicts(e, address, p);
+    if (kernel?.claims.concerns(address, e.ifIndex)) {
+      chosen = kernel.udp.bind(e, address, port, isFree);
+      if (chosen < 0) return chosen;
+    } else if (port === 0) {
       chosen = this.ports.choose(address, ANY6, 0, isFree);
       if (chosen === 0) return -EADDRINUSE;
-    } else if (this.demux.conflicts(e, address, port)) return -EADDRINUSE;
+    }
     e.localAddress.setFrom(address);
     e.localPort = chosen;
     this.demux.add(e);
@@ -97,18 +102,20 @@ export class Udp implements Transport {
     return chosen;
   }
 
-  /** Changes an endpoint's addresses under the table's eyes. */
-  rename(e: UdpEndpoint, change: () => void): void {
+  /** Changes an endpoint's addresses under the table's eyes: 0, or -ENOBUFS on shared interfaces. */
+  rename(e: UdpEndpoint, change: () => void): number {
     this.demux.disconnected(e);
     change();
     if (e.isConnected) this.demux.nowConnected(e);
     this.ip.prediction.forget();
+    return this.ip.kernel?.udp.moved(e) ?? 0;
   }
 
   /** Takes the port away again. */
   release(e: UdpEndpoint): void {
     if (e.localPort === 0) return;
     this.demux.remove(e);
+    this.ip.kernel?.udp.release(e);
     e.localPort = 0;
     this.ip.prediction.forget();
   }

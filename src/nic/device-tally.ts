@@ -52,19 +52,19 @@ export class DeviceTally {
     this.values[this.txBytes]! += bytes;
   }
 
-  rxNoSlot(): void {
-    this.values[this.rxNoSlotAt]! += 1;
+  rxNoSlot(times = 1): void {
+    this.values[this.rxNoSlotAt]! += times;
   }
 
   txFull(): void {
     this.values[this.txFullAt]! += 1;
   }
 
-  txError(): void {
-    this.values[this.txErrorsAt]! += 1;
+  txError(times = 1): void {
+    this.values[this.txErrorsAt]! += times;
   }
 
-  rxError(): void {
-    this.values[this.rxErrorsAt]! += 1;
+  rxError(times = 1): void {
+    this.values[this.rxErrorsAt]! += times;
   }
 }

@@ -28,6 +28,12 @@ export const Capability = {
   RX_COALESCE: 32,
   /** Receive: `rxTimeUs` is when the frame arrived, not when it was taken. */
   RX_TIMESTAMP: 64,
+  /**
+   * Transmit: neither the device nor whoever receives the frame in the same memory writes to the
+   * payload or passes the slot on; the slot is given back once the bytes are not needed any more.
+   * So the sender may go on using the payload: TCP sends large segments from its send queue.
+   */
+  TX_BORROWS: 128,
 } as const;
 
 /** The declared counters that every device has; drivers may add their own after them. */
@@ -66,7 +72,7 @@ export interface Device {
    * Set when the device shares its interface with the kernel and receives claimed flows only; an
    * owned device has none and receives everything.
    */
-  readonly filter?: FlowFilter;
+  readonly filter?: FlowFilter | undefined;
 
   /** Hot path. Appends received frames to the batch while it has room; the caller owns them. */
   receive(nowUs: number, batch: Batch): void;

@@ -107,7 +107,7 @@ export abstract class MemifLink {
     if (this.fd < 0) return;
     for (const queue of this.queues) {
       if (!queue.isBroken) continue;
-      this.refuse("ring index out of range");
+      this.refuse("a ring is broken");
       return;
     }
     if (nowUs >= this.giveUpAtUs) this.refuse("timeout");

@@ -6,7 +6,7 @@
 import type { Counters } from "../base/counters.js";
 import type { Batch } from "../ring/batch.js";
 import { BIG_SLOT_BYTES, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
-import { signalEvent } from "../sys/fd.js";
+import { wakeByEvent } from "../sys/fd.js";
 import type { DeviceTally } from "./device-tally.js";
 import type { MemifRing } from "./memif-ring.js";
 import { Count, type MemifCounter } from "./memif-tally.js";
@@ -55,5 +55,5 @@ export interface QueuePair {
 export function notify(ring: MemifRing, fd: number, counters: Counters<MemifCounter>): void {
   if (!ring.wantsEvent || fd < 0) return;
   counters.add(Count.EVENTS, 1);
-  signalEvent(fd);
+  wakeByEvent(fd);
 }

@@ -5,6 +5,7 @@
  * The client is not trusted: memory that it could shrink, or that is smaller than it says, is refused,
  * as touching it could end this process.
  */
+import { fstatSync } from "node:fs";
 import { EINVAL, ENOMEM } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { type Arena, PAGE_BYTES } from "../ring/arena.js";
@@ -15,11 +16,17 @@ const MAX_REGIONS = 256;
 /** Places within a region are int32 on the data path. */
 const MAX_REGION_BYTES = 0x7fff_ffff;
 
-export class PeerRegions {
-  private readonly arena: Arena;
+/** What the data path looks at: 256 of each. */
+export interface RegionTable {
   /** Where region `i` lies in the arena. */
-  readonly at = new Int32Array(MAX_REGIONS);
+  readonly at: Int32Array;
   /** How long it is; 0 when there is none. */
+  readonly bytes: Int32Array;
+}
+
+export class PeerRegions implements RegionTable {
+  private readonly arena: Arena;
+  readonly at = new Int32Array(MAX_REGIONS);
   readonly bytes = new Int32Array(MAX_REGIONS);
   private n = 0;
 
@@ -44,6 +51,8 @@ export class PeerRegions {
       throw refused(EINVAL, `region ${index} of ${sizeBytes} bytes`);
     }
     requireSealed(fd);
+    // A fault in a hole of a file of huge pages can end the process when there is none left.
+    if (fstatSync(fd).blksize > PAGE_BYTES) throw refused(EINVAL, `region ${index} has huge pages`);
     const heldBytes = fdBytes(fd);
     if (heldBytes < sizeBytes) {
       throw refused(

@@ -23,7 +23,7 @@ import {
   type QueuePair,
   SMALL_ROOM_BYTES,
 } from "./memif-queue.js";
-import type { PeerRegions } from "./memif-regions.js";
+import type { RegionTable } from "./memif-regions.js";
 import { IN_BIG, type MemifRing, NEXT } from "./memif-ring.js";
 import { Count, type MemifCounter } from "./memif-tally.js";
 
@@ -64,7 +64,7 @@ export class ServerQueue implements QueuePair {
   private bigTail = 0;
   private bigHead = 0;
 
-  constructor(context: QueueContext, regions: PeerRegions, rings: ServerRings) {
+  constructor(context: QueueContext, regions: RegionTable, rings: ServerRings) {
     this.pool = context.pool;
     this.bytes = context.pool.bytes;
     this.tally = context.tally;
@@ -302,7 +302,7 @@ export class ServerQueue implements QueuePair {
   /** The posted buffer is no place to write to: it goes back empty, and the link is of no use. */
   private skip(k: number): number {
     this.finish(k, 0, 0, 0);
-    this.breakLink();
+    this.isBroken = true;
     return 0;
   }
 
@@ -321,7 +321,7 @@ export class ServerQueue implements QueuePair {
     }
     const to = this.place(big, this.bigTail & big.mask);
     if (to < 0) {
-      this.breakLink();
+      this.isBroken = true;
       return 0;
     }
     if (lengthBytes > this.lengthBytes) return -1;

@@ -3,7 +3,7 @@
  * come from `memif-listener.ts`.
  */
 import { NetError } from "../base/errors.js";
-import { closeFd } from "../sys/fd.js";
+import { closeFd, isEvent } from "../sys/fd.js";
 import { MemifLink } from "./memif-link.js";
 import { Feature, type Message, MODE_ETHERNET, RING_C2S, VERSION } from "./memif-message.js";
 import { PeerRegions } from "./memif-regions.js";
@@ -68,7 +68,9 @@ export class MemifServer extends MemifLink {
 
   private onAddRing(message: AddRing, eventFd: number): void {
     const rings = (message.flags & RING_C2S) !== 0 ? this.c2s : this.s2c;
-    const complaint = this.complaintAbout(message, rings);
+    const complaint = isEvent(eventFd)
+      ? this.complaintAbout(message, rings)
+      : "the interrupt fd is no eventfd";
     if (complaint !== null) {
       closeFd(eventFd);
       this.refuse(complaint);

@@ -5,6 +5,7 @@
 import type { Counters } from "../base/counters.js";
 import type { Batch } from "../ring/batch.js";
 import type { Device, DeviceCounter } from "./device.js";
+import type { FlowFilter } from "./flow-filter.js";
 
 export abstract class Middleware implements Device {
   readonly inner: Device;
@@ -40,6 +41,10 @@ export abstract class Middleware implements Device {
 
   get wakeFd(): number {
     return this.inner.wakeFd;
+  }
+
+  get filter(): FlowFilter | undefined {
+    return this.inner.filter;
   }
 
   receive(nowUs: number, batch: Batch): void {

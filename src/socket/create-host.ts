@@ -12,6 +12,7 @@ import { Pool, PoolMemory } from "../ring/pool.js";
 import type { TcpSettings } from "../tcp/settings.js";
 import { Host } from "./host.js";
 import { type Runner, sharedRunner } from "./runner.js";
+import { attachKernel } from "./shared-tcp.js";
 import { Stack } from "./stack.js";
 
 export interface PoolOptions {
@@ -79,6 +80,12 @@ export interface InterfaceOptions {
   readonly linkLocal?: boolean;
   /** Whether IPv6 addresses are checked for duplicates before use, for a second. False by default. */
   readonly detectDuplicates?: boolean;
+  /**
+   * Whether the kernel keeps the interface too: addresses, routes and neighbours are then the
+   * kernel's, and Millrace gets what its sockets claim (docs/shared-interfaces.md). By default what
+   * the device is: one with a flow filter is shared.
+   */
+  readonly shared?: boolean;
 }
 
 export interface HostOptions {
@@ -90,6 +97,7 @@ export interface HostOptions {
   readonly mtuBytes?: number;
   readonly linkLocal?: boolean;
   readonly detectDuplicates?: boolean;
+  readonly shared?: boolean;
   /** A host with several interfaces. */
   readonly interfaces?: readonly InterfaceOptions[];
   /** Default routes: one gateway, or one per family. */
@@ -153,6 +161,10 @@ function configure(
   options: HostOptions,
 ): void {
   for (const { device, ...settings } of interfaces) {
+    if (settings.shared ?? device.filter !== undefined) {
+      addShared(stack, device, settings);
+      continue;
+    }
     for (const address of settings.addresses ?? []) checkPrefix(address);
     stack.ip.addInterface(device, settings);
   }
@@ -163,16 +175,30 @@ function configure(
   for (const route of options.routes ?? []) addRoute(stack, route);
 }
 
+/** Everything of a shared interface but its name is the kernel's. */
+function addShared(stack: Stack, device: Device, settings: Omit<InterfaceOptions, "device">): void {
+  const { name, addresses, mtuBytes, linkLocal, detectDuplicates } = settings;
+  for (const set of [addresses, mtuBytes, linkLocal, detectDuplicates]) {
+    if (set === undefined) continue;
+    throw invalid(
+      `${device.name} is shared with the kernel: its addresses and settings are the kernel's (ip address add … dev ${device.name}); expected none here, got ${JSON.stringify(set)}`,
+    );
+  }
+  const kernel = stack.ip.kernel ?? attachKernel(stack);
+  kernel.addInterface(device, name === undefined ? {} : { name });
+}
+
 function interfacesOf(options: HostOptions): InterfaceOptions[] {
   const all = [...(options.interfaces ?? [])];
   if (options.device !== undefined) {
-    const { device, addresses, mtuBytes, linkLocal, detectDuplicates } = options;
+    const { device, addresses, mtuBytes, linkLocal, detectDuplicates, shared } = options;
     all.unshift({
       device,
       ...(addresses === undefined ? {} : { addresses }),
       ...(mtuBytes === undefined ? {} : { mtuBytes }),
       ...(linkLocal === undefined ? {} : { linkLocal }),
       ...(detectDuplicates === undefined ? {} : { detectDuplicates }),
+      ...(shared === undefined ? {} : { shared }),
     });
   } else if (options.addresses !== undefined) {
     throw invalid("addresses were given without a device; expected device, or interfaces");

@@ -24,6 +24,7 @@ import { Tcp } from "../tcp/tcp.js";
 import { Family } from "./linux-options.js";
 import { PingSocket } from "./ping-socket.js";
 import type { PolledSocket } from "./polled-socket.js";
+import { touchWatches } from "./ready-set.js";
 import { TcpBind } from "./tcp-bind.js";
 import { TcpHostSide } from "./tcp-host.js";
 import { TCP_PROTOCOL, TcpInput } from "./tcp-input.js";
@@ -118,7 +119,8 @@ export class Stack {
     this.tcpInput = new TcpInput({
       pool,
       view: this.ip.view,
-      touchSocket: (id) => (this.sockets[id]?.hasWatches === true ? 1 : 0),
+      wheel: this.wheel,
+      touchSockets: (ids, n) => touchWatches(this.sockets as (TcpSocket | null)[], ids, n),
       flows: this.flows,
       ports: this.tcpPorts,
       tcp: this.tcp,
@@ -160,7 +162,10 @@ export class Stack {
     }
     this.ip.runTimers(now);
     const isBusy = frames > 0 || fired > 0;
-    if (segments > 0 || fired > 0 || !this.tcp.isQuiet) this.tcp.flush(now);
+    if (segments > 0 || fired > 0 || !this.tcp.isQuiet) {
+      this.tcp.flush(now);
+      if (this.tcpHost.moved.length > 0) this.followMoved(now);
+    }
     this.ip.flush(now);
     this.isBusy = isBusy;
     return isBusy;
@@ -200,6 +205,13 @@ export class Stack {
     return frames;
   }
 
+  /** Routes or links of the kernel have changed: connections take the new paths' segment size. */
+  private followMoved(now: number): void {
+    const { moved } = this.tcpHost;
+    this.tcpHost.moved = [];
+    for (const row of moved) this.tcp.pathMtuChanged(row, now);
+  }
+
   /** Hot path. Whether a device has refused frames that wait for it. */
   private hasBacklog(): boolean {
     const interfaces = this.ip.interfaces;
@@ -212,6 +224,7 @@ export class Stack {
     let fired = 0;
     for (;;) {
       const n = this.wheel.advance(nowUs, expired);
+      if (n > 1) this.tcp.touch(expired, n);
       for (let i = 0; i < n; i++) this.tcp.timerExpired(expired[i]!, nowUs);
       fired = (fired + n) | 0;
       if (n < expired.length) return fired;

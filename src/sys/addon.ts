@@ -21,6 +21,11 @@ export interface TapQueueHandle {
   readonly tapQueue: unique symbol;
 }
 
+/** What a mapped ring is to JavaScript: opaque. */
+export interface MappingHandle {
+  readonly mapping: unique symbol;
+}
+
 /** The functions of native/addon/, where each is described. */
 export interface Addon {
   fdClose(fd: number): number;
@@ -30,6 +35,45 @@ export interface Addon {
   eventDrain(fd: number): number;
   pipeCreate(out: Int32Array): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
+
+  bpfMapCreate(
+    type: number,
+    keyBytes: number,
+    valueBytes: number,
+    maxEntries: number,
+    flags: number,
+    name: string,
+  ): number;
+  bpfMapLookup(fd: number, key: Uint8Array, value: Uint8Array, cpus: number): number;
+  bpfMapUpdate(fd: number, key: Uint8Array, value: Uint8Array, flags: number, cpus: number): number;
+  bpfMapDelete(fd: number, key: Uint8Array): number;
+  bpfMapNextKey(fd: number, key: Uint8Array | null, next: Uint8Array): number;
+  bpfProgLoad(
+    type: number,
+    code: Uint8Array,
+    license: string,
+    name: string,
+    flags: number,
+    attachType: number,
+    log: Uint8Array | null,
+  ): number;
+  bpfTestRun(
+    fd: number,
+    data: Uint8Array,
+    out: Uint8Array,
+    context: Uint8Array | null,
+    repeat: number,
+    results: Int32Array,
+  ): number;
+  bpfLinkXdp(progFd: number, interfaceIndex: number, flags: number): number;
+  bpfInfo(fd: number, out: Uint8Array): number;
+  bpfNextId(kind: number, id: number): number;
+  bpfOpenId(kind: number, id: number): number;
+  interfaceIndex(name: string): number;
+  xdpQuery(interfaceIndex: number, results: Int32Array): number;
+
+  futexWait(bytes: Uint8Array, at: number, expected: number, timeoutUs: number): number;
+  futexWake(bytes: Uint8Array, at: number, n: number): number;
 
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
@@ -74,6 +118,33 @@ export interface Addon {
   interfaceIsUp(name: string): number;
   interfaceSetUp(name: string, up: number): number;
 
+  kernelSocketOpen(family: number, isStream: number): number;
+  kernelSocketSet(fd: number, level: number, option: number, value: number): number;
+  kernelSocketBind(fd: number, address: Int32Array): number;
+  kernelSocketConnect(fd: number, address: Int32Array): number;
+  kernelSocketListen(fd: number, backlog: number): number;
+  kernelSocketAccept(fd: number): number;
+  kernelSocketError(fd: number): number;
+  kernelSocketPeer(fd: number): number;
+  kernelSocketJoin(fd: number, group: Int32Array): number;
+  kernelSocketMulticastIf(fd: number, ifIndex: number): number;
+  kernelSocketSend(fd: number, bytes: Uint8Array, at: number, n: number): number;
+  kernelSocketReceive(fd: number, bytes: Uint8Array, at: number, n: number): number;
+  kernelSocketSendTo(
+    fd: number,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    address: Int32Array,
+  ): number;
+  kernelSocketReceiveFrom(
+    fd: number,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    from: Int32Array,
+  ): number;
+
   unixListen(name: Uint8Array, backlog: number): number;
   unixConnect(name: Uint8Array): number;
   unixAccept(fd: number): number;
@@ -82,6 +153,47 @@ export interface Addon {
   pollSetCreate(): number;
   pollSetAdd(set: number, fd: number): number;
   pollSetRemove(set: number, fd: number): number;
+  interfaceState(fd: number, index: number): number;
+  interfaceQueues(name: string): number;
+  interfaceDriver(name: string): string | number;
+  fdUnion(fds: Int32Array, n: number): number;
+
+  mappingOpen(fd: number, fdAt: number, lengthBytes: number): MappingHandle | number;
+  mappingBuffer(mapping: MappingHandle): ArrayBuffer | number;
+  mappingClose(mapping: MappingHandle): number;
+
+  xskOpen(): number;
+  xskRegister(
+    fd: number,
+    memory: Uint8Array,
+    at: number,
+    lengthBytes: number,
+    chunkBytes: number,
+    metadataBytes: number,
+  ): number;
+  xskRing(fd: number, option: number, entries: number): number;
+  xskOffsets(fd: number, out: Int32Array): number;
+  xskBind(fd: number, index: number, queue: number, flags: number, sharedFd: number): number;
+  xskIsZeroCopy(fd: number): number;
+  xskStatistics(fd: number, out: Int32Array): number;
+  xskBusyPoll(fd: number, busyUs: number, budgetFrames: number): number;
+  xskSend(fd: number): number;
+  xskReceive(fd: number): number;
+
+  packetOpen(): number;
+  packetOption(fd: number, option: number, value: number): number;
+  packetRing(
+    fd: number,
+    isTx: number,
+    blockBytes: number,
+    blocks: number,
+    frameBytes: number,
+    frames: number,
+  ): number;
+  packetBind(fd: number, index: number): number;
+  packetMembership(fd: number, index: number, type: number): number;
+  packetStatistics(fd: number, out: Int32Array): number;
+  packetSend(fd: number): number;
 
   waiterOpen(onWake: (armNumber: number) => void): WaiterHandle | number;
   waiterAdd(waiter: WaiterHandle, fd: number): number;
@@ -90,6 +202,15 @@ export interface Addon {
   waiterDisarm(waiter: WaiterHandle): number;
   waiterRef(waiter: WaiterHandle, keepsAlive: number): number;
   waiterClose(waiter: WaiterHandle): number;
+
+  socketOpen(family: number, type: number, protocol: number): number;
+  socketBind(fd: number, address: Uint8Array): number;
+  socketName(fd: number, out: Uint8Array): number;
+  socketListen(fd: number, backlog: number): number;
+  socketSetOption(fd: number, level: number, option: number, value: Uint8Array): number;
+  socketDropAll(fd: number): number;
+  netlinkSend(fd: number, bytes: Uint8Array, n: number): number;
+  netlinkReceive(fd: number, out: Uint8Array): number;
 }
 
 let loaded: Addon | null = null;

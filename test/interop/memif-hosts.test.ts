@@ -94,3 +94,33 @@ for (const role of ["client", "server"] as const) {
     assert.equal(answer, digest.digest("hex"));
   });
 }
+
+for (const role of ["client", "server"] as const) {
+  test(`${role}: a peer that is killed and comes back finds the link again, and no slot is lost`, async () => {
+    const path = newPath();
+    const pool = createPool({ shared: true, smallSlots: 4096, bigSlots: 128 });
+    const device = openMemif({ path, role, pool });
+    const host = createHost({ pool, device, addresses: ["10.9.0.1/24", "fd09::1/64"] });
+    hosts.push(host);
+    for (let life = 1; life <= 3; life++) {
+      const peer = startPeer(path, role === "client" ? "server" : "client", "sleep");
+      await until(() => device.isUp, "the link to come up", LIMIT_MS);
+      const connection = await host.connect({ address: "10.9.0.2", port: 9 });
+      connection.on("error", () => {}); // its peer dies
+      for (let i = 0; i < 20; i++) connection.write(randomBytes(100_000));
+      const udp = await host.udp({});
+      await udp.send("alive?", { address: "10.9.0.2", port: 7 });
+      const answer = await udp.receive({ signal: AbortSignal.timeout(LIMIT_MS) });
+      assert.equal(`${answer?.data}`, "alive?");
+      peer.kill("SIGKILL");
+      await until(() => !device.isUp, "the link to go down", LIMIT_MS);
+      connection.destroy();
+      udp.close();
+      assert.equal(device.linkCounters.get("connects"), life);
+      assert.equal(device.linkCounters.get("disconnects"), life);
+    }
+    hosts.splice(0);
+    host.close();
+    assert.equal(pool.freeSmall + pool.freeBig, 4096 + 128);
+  });
+}

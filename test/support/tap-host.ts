@@ -1,6 +1,6 @@
 /**
- * A Millrace host beside Linux for interop tests: a TAP in this namespace, Linux at one end, a host
- * at the other, and everything that passes recorded. `close` hands the capture to tshark and fails
+ * A Millrace host beside Linux for interop tests: a TAP in this namespace (or what `test-link.ts` was
+ * told), Linux at one end, a host at the other, and everything that passes recorded. `close` hands the capture to tshark and fails
  * when a packet is malformed or a checksum is bad.
  */
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
@@ -9,12 +9,12 @@ import { join } from "node:path";
 import { CaptureWriter } from "../../src/nic/capture-writer.js";
 import type { Device } from "../../src/nic/device.js";
 import { FaultInjector, type FaultInjectorOptions } from "../../src/nic/fault-injector.js";
-import { openTap } from "../../src/nic/tap.js";
 import type { Pool } from "../../src/ring/pool.js";
 import { createHost, createPool, type HostOptions } from "../../src/socket/create-host.js";
 import type { Host } from "../../src/socket/host.js";
 import { assertCleanCapture, fieldOf, packets } from "./capture.js";
 import { ip, sysctl } from "./namespace.js";
+import { openTestLink } from "./test-link.js";
 
 /** Addresses of the two ends. */
 export const LINUX4 = "10.7.0.1";
@@ -101,17 +101,17 @@ export function quietInterfaces(): void {
 export function tapHost(options: TapHostOptions = {}): TapHost {
   const pool = createPool();
   quietInterfaces();
-  const tap = openTap(pool, {
+  const link = openTestLink(pool, {
     ...(options.mtuBytes === undefined ? {} : { mtuBytes: options.mtuBytes }),
     ...(options.tapName === undefined ? {} : { name: options.tapName }),
     offload: options.offload ?? true,
   });
   if (options.addresses ?? true) {
-    ip("address", "add", `${LINUX4}/24`, "dev", tap.name);
-    ip("address", "add", `${LINUX6}/64`, "dev", tap.name, "nodad");
+    ip("address", "add", `${LINUX4}/24`, "dev", link.linuxName);
+    ip("address", "add", `${LINUX6}/64`, "dev", link.linuxName, "nodad");
   }
   const recording = new Recording();
-  let device: Device = tap;
+  let { device }: { device: Device } = link;
   if (options.capture ?? true) device = recording.of(device, pool);
   if (options.faults !== undefined) device = new FaultInjector(device, pool, options.faults);
   const host = createHost({
@@ -125,5 +125,5 @@ export function tapHost(options: TapHostOptions = {}): TapHost {
     host.close();
     recording.end();
   };
-  return { host, pool, tapName: tap.name, recording, close };
+  return { host, pool, tapName: link.linuxName, recording, close };
 }

@@ -1,0 +1,16 @@
+/**
+ * The program for an interface that Millrace owns: every frame goes to the AF_XDP socket of its
+ * receive queue, and to the kernel where there is none.
+ */
+import { type AssembledProgram, Assembler, R1, R2, R3 } from "../ebpf/asm.js";
+import { RX_QUEUE_INDEX_AT, SOCKETS_MAP, XdpVerdict } from "./xdp-context.js";
+
+export function redirectAllProgram(): AssembledProgram {
+  const a = new Assembler();
+  a.load("u32", R2, R1, RX_QUEUE_INDEX_AT);
+  a.loadMap(R1, SOCKETS_MAP);
+  a.mov(R3, XdpVerdict.PASS); // what is returned for a queue without a socket (Linux 5.3 on)
+  a.call("redirect_map");
+  a.exit();
+  return a.assemble();
+}
