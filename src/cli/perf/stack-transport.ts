@@ -94,7 +94,6 @@ export class StackTransport implements Transport {
   readonly name: string;
   readonly stack: Stack;
   private readonly wakeFds: Int32Array;
-  private deadlineUs = 0;
   private readonly onClose: () => void;
 
   /** `wakeFds` are the devices' descriptors, if all have one; otherwise it never sleeps. */
@@ -106,12 +105,12 @@ export class StackTransport implements Transport {
   }
 
   turn(): void {
-    this.deadlineUs = this.stack.turn(monotonicUs());
+    this.stack.poll(monotonicUs());
   }
 
   wait(timeoutUs: number): void {
     if (this.wakeFds.length === 0 || this.stack.isBusy) return;
-    const us = Math.min(timeoutUs, this.deadlineUs - monotonicUs());
+    const us = Math.min(timeoutUs, this.stack.nextDeadlineUs() - monotonicUs());
     if (us > 0) pollFds(this.wakeFds, this.wakeFds.length, us);
   }
 
