@@ -59,7 +59,7 @@ class Rings {
 
   get context() {
     const { pool, counters, tally } = this;
-    return { pool, counters, tally, isExtended: true };
+    return { pool, counters, tally };
   }
 
   *words(): Generator<number> {
@@ -73,11 +73,10 @@ export function serverRig(): QueueRig {
   const regions = { at: new Int32Array(256), bytes: new Int32Array(256) };
   regions.at[1] = rings.regionAt;
   regions.bytes[1] = REGION_BYTES;
-  const { rx, tx, big } = rings;
+  const { rx, tx } = rings;
   const queue = new ServerQueue(rings.context, regions, {
     rx,
     tx,
-    big,
     rxEventFd: -1,
     txEventFd: -1,
   });
@@ -93,15 +92,13 @@ export function serverRig(): QueueRig {
 /** A client's queue. */
 export function clientRig(): QueueRig {
   const rings = new Rings();
-  const { rx, tx, big } = rings;
+  const { rx, tx } = rings;
   const queue = new ClientQueue(rings.context, {
     rx,
     tx,
-    big,
     txEventFd: -1,
     rxEventFd: -1,
     postedSlots: RING_SIZE,
-    postedBigSlots: BIG_SIZE,
   });
   queue.start();
   return rigOf(
