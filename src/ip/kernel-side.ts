@@ -40,7 +40,10 @@ import type { Neighbour } from "./neighbour.js";
 import { SharedGroups } from "./shared-groups.js";
 import { SharedUdp } from "./shared-udp.js";
 
-/** Measured: a poll that finds nothing takes 1.1 µs, a turn of a spinning host about as long. */
+/**
+ * Measured: a poll that finds nothing takes 1.1 µs; a turn that finds nothing 88 ns without, 90 with a
+ * shared interface (node 20.20, 2 shared cores, 2026-11).
+ */
 const POLL_INTERVAL_US = 200;
 /** Requests to the kernel about one neighbour are no closer than this. */
 const USE_INTERVAL_US = 100_000;

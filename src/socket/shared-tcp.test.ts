@@ -337,6 +337,22 @@ test("a stale neighbour is used, and the kernel asked to confirm it, not at ever
   w.a.close();
 });
 
+test("neighbours that are stale and not in use make room for others", () => {
+  const w = new Shared();
+  const s = w.udp(5000);
+  const send = (i: number): number => {
+    const address = `10.0.${i >> 8}.${i & 255}`;
+    w.kernel.setNeighbour(address, OTHER_MAC, Nud.STALE);
+    return s.send(BYTES, 0, 100, IpAddress.parse(address), 7);
+  };
+  for (let i = 1_000; i < 2_024; i++) assert.ok(send(i) === 100 || i > 2_000, `${i}`);
+  w.run(1_000);
+  assert.equal(send(3_000), -errno.ENOBUFS);
+  for (let s = 0; s < 70; s++) w.run(1_000_000);
+  assert.equal(send(3_000), 100);
+  w.a.close();
+});
+
 test("the next frame goes to a neighbour's new hardware address", () => {
   const w = new Shared();
   const { client } = w.connect();
