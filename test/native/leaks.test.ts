@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { closeFd, createEvent, createPipe } from "../../src/sys/fd.js";
+import { Mapping } from "../../src/sys/mapping.js";
 import { createMemfd, mapShared, unmapShared } from "../../src/sys/memory.js";
 import { FdWaiter } from "../../src/sys/waiter.js";
 
@@ -45,6 +46,20 @@ test("descriptors and mappings", async () => {
     unmapShared(memory, 65_536, 65_536);
   }, 1_000);
   assert.ok(grown < 16e6, `${grown} bytes more; 1,000 leaked mappings would be 65 MB`);
+});
+
+test("mappings outside the arena, closed and forgotten", async () => {
+  const grown = await leaves(() => {
+    const fd = createMemfd("millrace", 65_536);
+    const closed = new Mapping(fd, 0, 65_536);
+    const view = new Int32Array(closed.buffer);
+    view[0] = 7;
+    closed.close();
+    closed.close();
+    assert.equal(view.length, 0, "a view of it is empty, and reaches nothing");
+    closeFd(fd);
+  }, 1_000);
+  assert.ok(grown < 16e6, `${grown} bytes more`);
 });
 
 test("waiters", async () => {
