@@ -19,6 +19,7 @@ import type { Counters } from "../base/counters.js";
 import { EAGAIN, EBUSY, ENETDOWN, ENXIO } from "../base/errno.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
 import { BIG_SLOT_BYTES, FrameFlags, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
+import { pollFds } from "../sys/fd.js";
 import {
   CHUNK_BYTES,
   DescOption,
@@ -51,6 +52,9 @@ const REFILL_SLOTS = 16;
 /** How long to wait before asking the kernel again to send what it has not. */
 const RETRY_US = 50;
 const LINK_DOWN_RETRY_US = 100_000;
+/** How long a NIC may take to forget the slots of a closed socket. */
+const NIC_RESET_US = 50_000;
+const NO_FDS = new Int32Array(0);
 /** Descriptors of the longest frame, and more than the kernel takes (MAX_SKB_FRAGS is 17). */
 const MAX_PIECES = 18;
 
@@ -456,6 +460,8 @@ export class XdpQueue {
   close(): void {
     this.readStatistics();
     this.socket.close();
+    // With zero copy the NIC writes to posted slots until its queue has been set up anew.
+    if (this.isZeroCopy) pollFds(NO_FDS, 0, NIC_RESET_US);
     for (let slot = 0; slot < this.state.length; slot++) {
       if (this.state[slot] === FREE) continue;
       this.state[slot] = FREE;

@@ -402,6 +402,7 @@ test("frames that find no slot are the kernel's to count, and are in the device'
     "lost frames",
     10_000,
   );
+  assert.equal(device.counters.get("rxErrors"), 0, "they are counted once");
   host.poll();
   assert.equal(host.frames.length, 64, "what had a slot is there");
   host.poll();
