@@ -16,6 +16,8 @@ import { L4_AT } from "./frames.js";
 /** Where frames lie in their slots: behind what a header or a small datagram of the stack writes. */
 const FRAME_OFFSET = 2 * HEADROOM_BYTES;
 const QUEUE_FRAMES = 4_096;
+/** Room for a staged frame. */
+const STAGED_BYTES = 128;
 
 /** Writes what differs from frame to frame. `at` is the frame's first byte. */
 export type Prepare = (bytes: Uint8Array, at: number) => void;
@@ -39,6 +41,7 @@ export class FeedDevice implements Device {
   keepFlags = 0;
   last = new Uint8Array();
   private readonly pool: Pool;
+  private readonly rxFlags: number;
   private frameBytes = 0;
   private prepare: Prepare | null = null;
   /** Slots of the pool that nobody held when the device was made. */
@@ -46,9 +49,18 @@ export class FeedDevice implements Device {
   private readonly queued = new Int32Array(QUEUE_FRAMES);
   private queuedFrom = 0;
   private queuedTo = 0;
+  /** Where staged frames lie, and how long they are. */
+  private readonly stagedAt = new Int32Array(QUEUE_FRAMES);
+  private readonly stagedBytes = new Int32Array(QUEUE_FRAMES);
+  private stagedRoom = 0;
+  private stagedFrom = 0;
+  private stagedTo = 0;
+  /** Big slots that hold the staged frames, never given back. */
+  stagingSlots = 0;
 
-  constructor(pool: Pool, capabilities = 0) {
+  constructor(pool: Pool, capabilities = 0, rxFlags = 0) {
     this.pool = pool;
+    this.rxFlags = rxFlags;
     this.slotsAtStart = pool.freeSmall + pool.freeBig;
     this.capabilities = capabilities;
   }
@@ -79,6 +91,50 @@ export class FeedDevice implements Device {
     this.queued[this.queuedTo++] = slot;
   }
 
+  /**
+   * Keeps a short frame, back to back with the others, until its turn comes: `receive` then writes it
+   * into a slot, one that was given back last, as a NIC does whose frames arrive in the cache.
+   */
+  stageFrame(frame: Uint8Array): void {
+    if (frame.length > STAGED_BYTES) throw new Error(`feed: ${frame.length} bytes to stage`);
+    const k = this.stagedTo++;
+    if (k === this.stagedRoom) this.addStaging();
+    this.pool.bytes.set(frame, this.stagedAt[k]!);
+    this.stagedBytes[k] = frame.length;
+  }
+
+  private addStaging(): void {
+    const { pool } = this;
+    const slot = pool.takeBig();
+    if (slot === NO_SLOT) throw new Error("feed: no big slot to stage frames in");
+    this.stagingSlots++;
+    const end = pool.limit(slot) - STAGED_BYTES;
+    for (let at = pool.base(slot); at <= end; at += STAGED_BYTES) {
+      this.stagedAt[this.stagedRoom++] = at;
+    }
+  }
+
+  private receiveStaged(batch: Batch): void {
+    const { pool } = this;
+    const to = Math.min(this.stagedTo, this.stagedFrom + this.queuedPerTurn);
+    for (; this.stagedFrom < to; this.stagedFrom++) {
+      const slot = pool.take();
+      if (slot === NO_SLOT) return;
+      const from = this.stagedAt[this.stagedFrom]!;
+      const n = this.stagedBytes[this.stagedFrom]!;
+      const at = pool.base(slot) + FRAME_OFFSET;
+      pool.bytes.copyWithin(at, from, from + n);
+      pool.at[slot] = at;
+      pool.end[slot] = at + n;
+      pool.flags[slot] = 0;
+      batch.put(slot);
+    }
+    if (this.stagedFrom === this.stagedTo) {
+      this.stagedFrom = 0;
+      this.stagedTo = 0;
+    }
+  }
+
   receive(_nowUs: number, batch: Batch): void {
     const { pool, queued } = this;
     const to = Math.min(this.queuedTo, this.queuedFrom + this.queuedPerTurn);
@@ -87,13 +143,14 @@ export class FeedDevice implements Device {
       this.queuedFrom = 0;
       this.queuedTo = 0;
     }
+    if (this.stagedTo > 0) this.receiveStaged(batch);
     while (this.pending > 0 && batch.n < BATCH_FRAMES) {
       const slot = pool.take();
       if (slot === NO_SLOT) return;
       const at = pool.base(slot) + FRAME_OFFSET;
       pool.at[slot] = at;
       pool.end[slot] = at + this.frameBytes;
-      pool.flags[slot] = 0;
+      pool.flags[slot] = this.rxFlags;
       if (this.prepare !== null) this.prepare(pool.bytes, at);
       batch.put(slot);
       this.pending--;

@@ -62,4 +62,14 @@ function print(scenario: Scenario, report: Report): void {
     const ratio = report.ratios[name] === undefined ? "" : `   millrace is ${report.ratios[name]}x`;
     console.log(`  ${name.padEnd(width)}${figures.join("  ")}${ratio}`);
   }
+  for (const metric of scenario.alsoJudged ?? []) {
+    const ratios = Object.entries(report.ratios).filter(([name]) => name.endsWith(` ${metric}`));
+    const words = ratios.map(([name, ratio]) => `${name.slice(0, -metric.length - 1)} ${ratio}x`);
+    console.log(`  by ${metric}: millrace to ${words.join(", ")}`);
+  }
+  const { probe } = report;
+  if (probe === undefined) return;
+  console.log(
+    `  cache line from core to core and back: ${probe.best_ns} to ${probe.worst_ns} ns; rounds discarded: ${probe.discarded}`,
+  );
 }

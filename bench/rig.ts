@@ -33,11 +33,13 @@ export class Rig {
   readonly pool: Pool;
   readonly device: FeedDevice;
   readonly stack: Stack;
-  nowUs = 1_000_000;
+  /** As on a machine that has been up for a while: no small integer. */
+  nowUs = 5_000_000_000;
 
-  constructor(tcpSettings: Partial<TcpSettings> = {}) {
+  /** `capabilities` and `rxFlags`: what the device can do, and vouches for in received frames. */
+  constructor(tcpSettings: Partial<TcpSettings> = {}, capabilities = 0, rxFlags = 0) {
     this.pool = createPool({ smallSlots: 32_768, bigSlots: 64 });
-    this.device = new FeedDevice(this.pool);
+    this.device = new FeedDevice(this.pool, capabilities, rxFlags);
     this.stack = new Stack({ pool: this.pool, nowUs: this.nowUs, tcp: tcpSettings });
     const { ip } = this.stack;
     const options = { addresses: ["10.0.0.1/24"], linkLocal: false };
@@ -51,7 +53,7 @@ export class Rig {
   /** Hot path. */
   turn(afterUs: number): void {
     this.nowUs += afterUs;
-    this.stack.turn(this.nowUs);
+    this.stack.poll(this.nowUs);
   }
 
   /** Brings one frame in, by itself. */

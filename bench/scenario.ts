@@ -17,6 +17,8 @@ export interface Scenario {
   /** What this scenario is judged by, and whether a smaller number is better. */
   readonly metric: string;
   readonly smallerIsBetter: boolean;
+  /** More metrics of the same direction whose ratios are printed, under `BASELINE METRIC`. */
+  readonly alsoJudged?: readonly string[];
   readonly rounds: number;
   /** Prepares what all rounds share (namespaces, compiled programs) and returns the contestants. */
   prepare(): Promise<Prepared>;
@@ -25,6 +27,11 @@ export interface Scenario {
 export interface Prepared {
   readonly millrace: Contestant;
   readonly baselines: Readonly<Record<string, Contestant>>;
+  /**
+   * A figure of the machine before each round, the smaller the better: a round whose probe is more than
+   * twice the best one is run again, because the machine was another.
+   */
+  readonly probe?: () => Promise<number>;
   /** Runs after the last round, on failure too. */
   readonly cleanUp?: () => Promise<void>;
 }
@@ -36,4 +43,10 @@ export interface Report {
   readonly baselines: Readonly<Record<string, Metrics>>;
   readonly ratios: Readonly<Record<string, number>>;
   readonly runs: number;
+  /** Cache line from core to core and back, best and worst of the rounds that count; rounds that do not. */
+  readonly probe?: {
+    readonly best_ns: number;
+    readonly worst_ns: number;
+    readonly discarded: number;
+  };
 }

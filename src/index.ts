@@ -9,12 +9,13 @@ export { CaptureWriter } from "./nic/capture-writer.js";
 export type { Device } from "./nic/device.js";
 export { FaultInjector, type FaultInjectorOptions } from "./nic/fault-injector.js";
 export type { FaultOptions } from "./nic/fault-path.js";
+export type { MemifDevice, MemifOptions } from "./nic/memif.js";
 export type { PacketOptions } from "./nic/packet.js";
 export { fileSink, type PcapFiles } from "./nic/pcap-device.js";
 export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
 export type { TapOptions } from "./nic/tap.js";
 export { Tracer, type TraceSink } from "./nic/tracer.js";
-export type { XdpModes, XdpOptions } from "./nic/xdp.js";
+export type { XdpDevice, XdpModes, XdpOptions } from "./nic/xdp.js";
 export type { Pool } from "./ring/pool.js";
 export {
   createHost,
@@ -24,6 +25,7 @@ export {
   type PoolOptions,
 } from "./socket/create-host.js";
 export {
+  openMemif,
   openPacket,
   openPcap,
   openTap,

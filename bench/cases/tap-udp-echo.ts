@@ -23,7 +23,7 @@ const buffer = new Uint8Array(65_536);
 const from = new IpAddress();
 const spin = (): never => {
   for (;;) {
-    stack.turn(monotonicUs());
+    stack.poll(monotonicUs());
     for (let n = socket.receive(buffer); n >= 0; n = socket.receive(buffer)) {
       from.setFrom(socket.from);
       socket.send(buffer, 0, n, from, socket.fromPort);

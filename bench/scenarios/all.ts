@@ -1,18 +1,29 @@
 /** Every scenario, in the order of `--list`. */
 import type { Scenario } from "../scenario.js";
+import { connectRate } from "./connect-rate.js";
 import { flowsScale } from "./flows-scale.js";
+import { tcpPingPong, udpPingPong } from "./pingpong.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
 import { tcpRx } from "./tcp-rx.js";
+import { tcpStream } from "./tcp-stream.js";
+import { turn } from "./turn.js";
 import { udpRx } from "./udp-rx.js";
+import { udpStream } from "./udp-stream.js";
 import { udpTx } from "./udp-tx.js";
 import { xdpPair, xdpStream, xdpStreamLong, xdpUdp } from "./xdp.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   udpRx,
   udpTx,
+  turn,
   tcpRx,
   flowsScale,
+  udpPingPong,
+  tcpPingPong,
+  udpStream,
+  tcpStream,
+  connectRate,
   tapUdp,
   tapTcp,
   tapLoss1,

@@ -74,7 +74,8 @@ static napi_value memory_map(napi_env env, napi_callback_info info) {
   if (wrong < 0) return int_result(env, wrong);
   /* Touching a page beyond the file's end would kill the process. */
   if (fstat(fd, &status) < 0) return call_result(env, -1);
-  size_t file_bytes = (size_t)status.st_size;
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t file_bytes = ((size_t)status.st_size + page - 1) / page * page; /* its last page is whole */
   if (fd_at > file_bytes || length > file_bytes - fd_at) return int_result(env, -ENXIO);
   int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
   void *mapped = mmap(memory.bytes + at, length, protection, MAP_SHARED | MAP_FIXED, fd, (off_t)fd_at);

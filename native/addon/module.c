@@ -80,13 +80,32 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
          napi_set_named_property(env, exports, name, function) == napi_ok;
 }
 
+/* One for each file, in the order of the alphabet. */
+static bool (*const EXPORTERS[])(napi_env env, napi_value exports) = {
+    export_bpf,
+    export_bpf_map,
+    export_fd,
+    export_futex,
+    export_interface,
+    export_kernel_socket,
+    export_mapping,
+    export_memory,
+    export_netlink,
+    export_packet,
+    export_socket,
+    export_tap,
+    export_tap_frames,
+    export_unix_socket,
+    export_wait,
+    export_xdp_query,
+    export_xsk,
+};
+
 NAPI_MODULE_INIT() {
-  if (export_bpf(env, exports) && export_fd(env, exports) && export_interface(env, exports) &&
-      export_mapping(env, exports) && export_memory(env, exports) && export_packet(env, exports) &&
-      export_tap(env, exports) && export_tap_frames(env, exports) && export_wait(env, exports) &&
-      export_xsk(env, exports)) {
-    return exports;
+  for (size_t i = 0; i < sizeof EXPORTERS / sizeof EXPORTERS[0]; i++) {
+    if (EXPORTERS[i](env, exports)) continue;
+    napi_throw_error(env, NULL, "millrace: the addon could not define its functions");
+    return NULL;
   }
-  napi_throw_error(env, NULL, "millrace: the addon could not define its functions");
-  return NULL;
+  return exports;
 }

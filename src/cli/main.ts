@@ -4,9 +4,10 @@ import { Command, CommanderError } from "commander";
 import { addCapture } from "./capture.js";
 import { type AddCommand, examples } from "./command.js";
 import { addDoctor } from "./doctor.js";
+import { addPerf } from "./perf.js";
 import { FAILED, processWorld, USAGE, type World } from "./world.js";
 
-const COMMANDS: readonly AddCommand[] = [addCapture, addDoctor];
+const COMMANDS: readonly AddCommand[] = [addCapture, addDoctor, addPerf];
 
 /** Runs one command line, without the program's name, in a world; returns the exit status. */
 export async function run(args: readonly string[], world: World): Promise<number> {
@@ -33,6 +34,7 @@ export async function run(args: readonly string[], world: World): Promise<number
   examples(program, [
     ["millrace doctor", "what this machine can do and what is missing"],
     ["millrace capture -r FILE", "print the packets of a capture file"],
+    ["millrace perf ping-pong --nic sim", "how fast the stack is here"],
     ["millrace help capture", "all about one command"],
   ]);
   for (const add of COMMANDS) {

@@ -15,11 +15,15 @@ test("an AF_XDP device is an interface, with its queue and mode if wanted", () =
 
 test("other words are refused, and it is said what was expected", () => {
   for (const text of ["eth1,queue=x", "eth1,queue", "eth1,mode=fast", "eth1,shared=1", "eth1,"]) {
-    assert.throws(() => xdpOptions(text), /expected queue=N, mode=auto\|native\|generic or shared/);
+    assert.throws(
+      () => xdpOptions(text),
+      /expected queue=N, mode=auto\|native\|generic, shared after eth1/,
+    );
   }
   assert.throws(() => openDevice("xdp:"), /expected a device like/);
 });
 
 test("every kind is named in the help text", () => {
-  for (const kind of ["tap", "xdp", "packet", "pcap"]) assert.match(deviceKinds(), RegExp(kind));
+  for (const kind of ["tap", "memif", "xdp", "packet", "pcap"])
+    assert.match(deviceKinds(), RegExp(kind));
 });

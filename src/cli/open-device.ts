@@ -1,14 +1,16 @@
 /**
- * Opens a device by its specification on the command line, `KIND:NAME`. To add a kind: a function
- * and a row in {@link KINDS}.
+ * Opens a device by its specification on the command line, `KIND:NAME[,setting…]`. To add a kind: a
+ * function and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
+import { type MemifOptions, openMemif } from "../nic/memif.js";
 import { openPacket } from "../nic/packet.js";
 import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
 import { openXdp, type XdpOptions } from "../nic/xdp.js";
-import { Arena } from "../ring/arena.js";
-import { BIG_SLOT_BYTES, Pool, PoolMemory, SMALL_SLOT_BYTES } from "../ring/pool.js";
+import type { Pool } from "../ring/pool.js";
+import { createPool } from "../socket/create-host.js";
+import { NUMBER, oneOf, readDevice, TEXT, WORD } from "./device-settings.js";
 
 /** A device with the pool of its own that its frames are in; whoever opens it closes both. */
 export interface OpenDevice {
@@ -20,26 +22,37 @@ export interface OpenDevice {
   readonly complaint: () => string | null;
 }
 
-const SMALL_SLOTS = 4096;
-const BIG_SLOTS = 32;
-/** Columns of metadata, and alignment. */
-const EXTRA_BYTES_PER_SLOT = 128;
+/** What a device is opened for. */
+export interface DeviceUse {
+  readonly smallSlots: number;
+  readonly bigSlots: number;
+  /** Frames pass with checksums unmade and segments unsplit where the device can; not for captures. */
+  readonly offload: boolean;
+}
 
-type Opener = (name: string, pool: Pool) => OpenDevice;
+/** To look at frames as they are on a wire. */
+const TO_WATCH: DeviceUse = { smallSlots: 4096, bigSlots: 64, offload: false };
+/** To be a host: memory is taken when a slot is first used. */
+export const TO_TALK: DeviceUse = { smallSlots: 65_536, bigSlots: 1024, offload: true };
+
+type Opener = (name: string, pool: Pool, use: DeviceUse) => OpenDevice;
 
 const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Opener }>> = {
   tap: {
     takes: "the name of a TAP interface",
-    // Without offloads every frame is as on a wire, checksums included.
-    open: (name, pool) => plain(openTap(pool, { name, offload: false }), pool),
+    open: (name, pool, { offload }) => plain(openTap(pool, { name, offload }), pool),
+  },
+  memif: {
+    takes: "a memif socket's path, then maybe ,role=server ,id=N ,secret=TEXT",
+    open: (name, pool, { offload }) => plain(openMemif(pool, memifOptions(name, offload)), pool),
   },
   xdp: {
-    takes: "an interface, received through AF_XDP instead of by the kernel; ,queue=N,mode=generic",
+    takes: "an interface, received through AF_XDP instead of by the kernel; ,queue=N ,mode=generic",
     open: (name, pool) => plain(openXdp(pool, xdpOptions(name)), pool),
   },
   packet: {
     takes: "an interface, through AF_PACKET; the kernel receives its frames, too",
-    open: (name, pool) => plain(openPacket(pool, { interface: name, offload: false }), pool),
+    open: (name, pool, { offload }) => plain(openPacket(pool, { interface: name, offload }), pool),
   },
   pcap: {
     takes: "a capture file, replayed at its own pace",
@@ -60,35 +73,45 @@ function plain(device: Device, pool: Pool): OpenDevice {
   return { device, pool, isFinished: () => false, complaint: () => null };
 }
 
-/** `eth1,queue=2,mode=native`. Throws `TypeError` for other words. */
-export function xdpOptions(text: string): XdpOptions {
-  const [name, ...settings] = text.split(",");
-  let options: XdpOptions = { interface: name! };
-  for (const setting of settings) {
-    const [key, value] = setting.split("=") as [string, string | undefined];
-    if (key === "queue" && value !== undefined && /^\d+$/.test(value)) {
-      options = { ...options, queue: Number(value) };
-    } else if (key === "mode" && isMode(value)) {
-      options = { ...options, mode: value };
-    } else if (key === "shared" && value === undefined) {
-      options = { ...options, shared: true };
-    } else {
-      throw new TypeError(
-        `expected queue=N, mode=auto|native|generic or shared after ${name}, got ${JSON.stringify(setting)}`,
-      );
-    }
-  }
-  return options;
+/** What may be said of a memif device, in the words that users of DPDK know. */
+const MEMIF_SETTINGS = {
+  role: oneOf("server", "client"),
+  id: NUMBER,
+  secret: TEXT,
+  name: TEXT,
+  queuePairs: NUMBER,
+  ringSize: NUMBER,
+  mtuBytes: NUMBER,
+} as const;
+
+/** `server:PATH` is short for `PATH,role=server`. */
+function memifOptions(text: string, offload: boolean): MemifOptions {
+  const isServer = text.startsWith("server:");
+  const { name, settings } = readDevice<MemifOptions>(
+    "memif",
+    isServer ? text.slice("server:".length) : text,
+    MEMIF_SETTINGS,
+  );
+  return { path: name, offload, ...(isServer ? { role: "server" } : {}), ...settings };
 }
 
-const isMode = (text: string | undefined): text is "auto" | "native" | "generic" =>
-  text === "auto" || text === "native" || text === "generic";
+const XDP_SETTINGS = {
+  queue: NUMBER,
+  mode: oneOf("auto", "native", "generic"),
+  shared: WORD,
+} as const;
+
+/** `eth1,queue=2,mode=native`. Throws `TypeError` for other words. */
+export function xdpOptions(text: string): XdpOptions {
+  const { name, settings } = readDevice<XdpOptions>("xdp", text, XDP_SETTINGS);
+  return { interface: name, ...settings };
+}
 
 /**
  * Opens `tap:NAME`; `tapNAME` is short for `tap:tapNAME`. Throws `TypeError` for a specification
  * that is none, `NetError` or Node's own when the system refuses.
  */
-export function openDevice(specification: string): OpenDevice {
+export function openDevice(specification: string, use: DeviceUse = TO_WATCH): OpenDevice {
   const spec = /^tap[^:]*$/.test(specification) ? `tap:${specification}` : specification;
   const colon = spec.indexOf(":");
   const kind = Object.hasOwn(KINDS, spec.slice(0, colon)) ? KINDS[spec.slice(0, colon)] : undefined;
@@ -98,9 +121,10 @@ export function openDevice(specification: string): OpenDevice {
       `expected a device like tap:tap0, got ${JSON.stringify(specification)}; kinds: ${deviceKinds()}`,
     );
   }
-  const pool = makePool();
+  const { smallSlots, bigSlots } = use;
+  const pool = createPool({ smallSlots, bigSlots });
   try {
-    return kind.open(name, pool);
+    return kind.open(name, pool, use);
   } catch (error) {
     pool.close();
     throw error;
@@ -112,12 +136,4 @@ export function deviceKinds(): string {
   return Object.entries(KINDS)
     .map(([kind, { takes }]) => `${kind}:NAME (${takes})`)
     .join(", ");
-}
-
-function makePool(): Pool {
-  const slots = SMALL_SLOTS + BIG_SLOTS;
-  const bytes =
-    SMALL_SLOTS * SMALL_SLOT_BYTES + BIG_SLOTS * BIG_SLOT_BYTES + slots * EXTRA_BYTES_PER_SLOT;
-  const arena = new Arena(bytes + 64 * 1024);
-  return new Pool(new PoolMemory(arena, { smallSlots: SMALL_SLOTS, bigSlots: BIG_SLOTS }));
 }

@@ -141,7 +141,7 @@ export class DeviceSource implements PacketSource {
           waiter = openWaiter();
           waiter.add(device.wakeFd);
         }
-        await wake(waiter, stop);
+        if (device.prepareSleep?.() !== false) await wake(waiter, stop, device.nextDeadlineUs());
       }
       return null;
     } catch (error) {
@@ -186,17 +186,21 @@ export class DeviceSource implements PacketSource {
   }
 }
 
-/** Until the watched descriptor is readable or the signal is aborted. */
-function wake(waiter: Waiter, stop: AbortSignal): Promise<void> {
+/** Until the watched descriptor is readable, the device's deadline, or the signal is aborted. */
+function wake(waiter: Waiter, stop: AbortSignal, deadlineUs: number): Promise<void> {
   return new Promise((resolve) => {
-    const onAbort = (): void => {
+    const done = (): void => {
+      stop.removeEventListener("abort", done);
+      clearTimeout(timer);
       waiter.disarm();
       resolve();
     };
-    stop.addEventListener("abort", onAbort, { once: true });
-    waiter.arm(() => {
-      stop.removeEventListener("abort", onAbort);
-      resolve();
-    });
+    const ms = Math.ceil((deadlineUs - monotonicUs()) / 1000);
+    const timer = ms < LONGEST_MS ? setTimeout(done, Math.max(ms, 0)) : undefined;
+    stop.addEventListener("abort", done, { once: true });
+    waiter.arm(done);
   });
 }
+
+/** Deadlines beyond this are none. */
+const LONGEST_MS = 3_600_000;

@@ -32,7 +32,8 @@ export class Arp {
   receive(iface: Interface, slot: number, at: number): void {
     const { pool } = this.ip;
     const b = pool.bytes;
-    const reason = wire.check(b, at, pool.end[slot]!);
+    const isKernels = iface.kernelIndex !== 0;
+    const reason = isKernels ? Drop.ARP_NOT_FOR_US : wire.check(b, at, pool.end[slot]!);
     if (reason !== Drop.NONE) {
       this.ip.drop(slot, reason);
       return;

@@ -5,34 +5,41 @@
  * checksums (`FrameFlags`); the link flags are set here from the destination address.
  */
 import type { Batch } from "../ring/batch.js";
-import { FrameFlags } from "../ring/pool.js";
+import { FrameFlags, type Pool } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
 import * as vlan from "../wire/vlan.js";
 import type { Interface } from "./interface.js";
 import type { Ip } from "./ip.js";
+import type { UdpPrediction } from "./udp-prediction.js";
 
 const LINK_FLAGS: number =
   FrameFlags.LINK_BROADCAST | FrameFlags.LINK_MULTICAST | FrameFlags.LOOPED;
 
 export class FrameInput {
   private readonly ip: Ip;
+  private readonly pool: Pool;
   private readonly view: DataView;
+  private readonly prediction: UdpPrediction;
   private readonly framesIn: number;
 
   constructor(ip: Ip) {
     this.ip = ip;
+    this.pool = ip.pool;
     this.view = ip.view;
+    this.prediction = ip.prediction;
     this.framesIn = ip.counters.index("framesIn");
   }
 
   /** Hot path. Frames from a wire. */
   take(iface: Interface, batch: Batch): void {
-    const { pool } = this.ip;
-    this.ip.counters.add(this.framesIn, batch.n);
-    for (let i = 0; i < batch.n; i++) {
-      const slot = batch.slots[i]!;
+    const { pool, prediction } = this;
+    const { slots, n } = batch;
+    this.ip.counters.add(this.framesIn, n);
+    for (let i = 0; i < n; i++) {
+      const slot = slots[i]!;
       const at = pool.at[slot]!;
+      if (prediction.take(iface, slot, at)) continue;
       const reason = this.check(iface, slot, at);
       if (reason !== Drop.NONE) this.ip.drop(slot, reason);
       else this.dispatch(iface, slot, at);

@@ -88,7 +88,8 @@ export class Icmpv4 implements Transport {
   /** RFC 1122 §3.2.2.6. Requests to groups and broadcasts are ignored, as Linux does. */
   private answerEcho(slot: number, info: PacketInfo): void {
     const { pool } = this.ip;
-    if (info.dstKind !== DestinationKind.UNICAST || info.src.isUnspecified) {
+    const isOurs = !this.ip.isShared(info.ifIndex);
+    if (info.dstKind !== DestinationKind.UNICAST || info.src.isUnspecified || !isOurs) {
       this.ip.drop(slot, Drop.ICMP4_IGNORED);
       return;
     }

@@ -48,7 +48,7 @@ export class Icmpv6 implements Transport {
     const type = wire.type(b, at);
     if (type === wire.ECHO_REQUEST) this.answerEcho(slot, info);
     else if (type === wire.ECHO_REPLY) this.ip.echo.receive(slot, info, wire.echoId(b, at));
-    else if (nd.isType(type)) this.ip.nd.receive(slot, info);
+    else if (nd.isType(type) && !this.ip.isShared(info.ifIndex)) this.ip.nd.receive(slot, info);
     else if (mld.isType(type)) this.ip.mld.receive(slot, info);
     else if (type >= wire.UNREACHABLE && type <= wire.PARAMETER_PROBLEM) this.takeError(slot, info);
     else this.ip.drop(slot, Drop.ICMP6_BAD_TYPE);
@@ -63,7 +63,7 @@ export class Icmpv6 implements Transport {
   /** RFC 4443 §4.2; to a group the answer comes from an address of the interface. */
   private answerEcho(slot: number, info: PacketInfo): void {
     const { pool } = this.ip;
-    if (info.src.isUnspecified) {
+    if (info.src.isUnspecified || this.ip.isShared(info.ifIndex)) {
       this.ip.drop(slot, Drop.ICMP6_IGNORED);
       return;
     }

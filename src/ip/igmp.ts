@@ -59,7 +59,10 @@ export class Igmp implements Transport {
     before: SourceFilter,
     after: SourceFilter,
   ): void {
-    this.hosts.get(iface)?.filterChanged(group, before, after, this.ip.nowUs);
+    const host = this.hosts.get(iface);
+    if (host === undefined) return;
+    host.filterChanged(group, before, after, this.ip.nowUs);
+    this.ip.deadline.lower(host.nextDeadlineUs());
   }
 
   receive(slot: number, info: PacketInfo): void {
@@ -78,6 +81,7 @@ export class Igmp implements Transport {
     const type = wire.type(b, at);
     if (host !== undefined && type === wire.QUERY) {
       host.takeQuery(this.queryOf(at, info.end), this.ip.nowUs);
+      this.ip.deadline.lower(host.nextDeadlineUs());
     } else if (host !== undefined && (type === wire.REPORT_V2 || type === wire.REPORT_V1)) {
       host.heardReport(IpAddress.v4(wire.group(b, at)), this.ip.nowUs);
     }

@@ -19,7 +19,7 @@ import { REACHABLE_TIME_US, RETRANS_TIMER_US } from "./neighbour.js";
 export const TX_QUEUE_FRAMES = 1000;
 
 /** Where an address comes from. */
-export const AddressOrigin = { USER: 0, LINK_LOCAL: 1, AUTOCONFIGURED: 2 } as const;
+export const AddressOrigin = { USER: 0, LINK_LOCAL: 1, AUTOCONFIGURED: 2, KERNEL: 3 } as const;
 
 export interface InterfaceAddress {
   readonly address: IpAddress;
@@ -47,6 +47,7 @@ export interface InterfaceParts {
   readonly device: Device;
   readonly mtuBytes: number;
   readonly isLoopback: boolean;
+  readonly sumsInSoftware: boolean;
   readonly filters: MulticastFilters;
 }
 
@@ -55,10 +56,16 @@ export class Interface {
   readonly name: string;
   readonly device: Device;
   readonly isLoopback: boolean;
-  readonly macHigh: number;
-  readonly macLow: number;
+  macHigh: number;
+  macLow: number;
+  /** The kernel's index of the interface when it is shared (`kernel-side.ts`), or 0. */
+  kernelIndex = 0;
+  /** Shared: whether the kernel has the link up. */
+  hasCarrier = true;
   /** Whether the device completes checksums; if not they are completed before it gets the frame. */
   readonly hasChecksum: boolean;
+  /** Whether software around the device completes them, so that who makes them earlier saves work. */
+  readonly sumsInSoftware: boolean;
   mtuBytes: number;
   /** MTU for IPv4, whose packets have no more than 65,535 bytes; `lo` could carry one more. */
   mtu4Bytes: number;
@@ -86,6 +93,7 @@ export class Interface {
     this.macHigh = ethernet.high(parts.device.mac, 0);
     this.macLow = ethernet.low(parts.device.mac, 0);
     this.hasChecksum = (parts.device.capabilities & Capability.TX_CHECKSUM) !== 0;
+    this.sumsInSoftware = parts.sumsInSoftware;
     this.mtuBytes = parts.mtuBytes;
     this.mtu4Bytes = Math.min(parts.mtuBytes, ipv4.MAX_PACKET_BYTES);
     this.mtu6Bytes = parts.mtuBytes;
@@ -97,9 +105,26 @@ export class Interface {
     return this.device.mac;
   }
 
+  /** Hot path of a turn. Whether frames can be sent. */
+  get isUp(): boolean {
+    return this.hasCarrier && this.device.isUp;
+  }
+
+  /** The link's MTU is another now; paths must be looked up again. */
+  setMtu(mtuBytes: number): void {
+    this.mtuBytes = mtuBytes;
+    this.mtu4Bytes = Math.min(mtuBytes, ipv4.MAX_PACKET_BYTES);
+    this.mtu6Bytes = mtuBytes;
+  }
+
   /** Frames that the device has refused so far and that are kept for it. */
   get backlogFrames(): number {
     return this.waitingFrames + this.batch.n;
+  }
+
+  /** Hot path. Whether frames were queued since the last push to the device. */
+  get hasQueued(): boolean {
+    return this.batch.n > 0;
   }
 
   /** Hot path. Queues a whole Ethernet frame for the device; takes the slot. */
@@ -111,11 +136,11 @@ export class Interface {
   /** Hot path. Hands the device what it takes, and flushes it. */
   flush(nowUs: number): void {
     if (this.batch.n > 0 || this.waitingFrames > 0) this.push(nowUs);
-    this.device.flush(nowUs);
+    if (!this.isLoopback) this.device.flush(nowUs); // `lo` has nothing to flush
   }
 
   private push(nowUs: number): void {
-    if (!this.device.isUp) {
+    if (!this.isUp) {
       this.discard(Drop.LINK_DOWN);
       return;
     }

@@ -8,6 +8,10 @@ export const IP_COUNTERS = {
   echoAnswered: "Echo requests answered.",
   addressConflicts: "Packets that claim one of our addresses for another station.",
   duplicateAddresses: "Addresses given up because another station has them.",
+  claimsRefused: "Flows, ports and groups for which the filter of a shared interface had no room.",
+  routedElsewhere:
+    "Destinations that the kernel routes through an interface that is not shared here.",
+  neighbourRequestsRefused: "Times that the kernel refused to resolve a neighbour for us.",
   groupReportsOut: "IGMP and MLD reports and leaves sent.",
 } as const;
 export type IpCounter = keyof typeof IP_COUNTERS;

@@ -7,7 +7,7 @@
  */
 import { Counters } from "../base/counters.js";
 import { ENETUNREACH, ENODEV } from "../base/errno.js";
-import { IpAddress as Address, ANY4, type IpAddress } from "../base/ip-address.js";
+import { IpAddress as Address, type IpAddress } from "../base/ip-address.js";
 import { Random } from "../base/random.js";
 import { NEVER } from "../base/time.js";
 import { Capability, type Device } from "../nic/device.js";
@@ -19,18 +19,25 @@ import { DROP_MEANINGS, Drop, type DropName } from "../wire/drop.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv4 from "../wire/ipv4.js";
 import * as ipv6 from "../wire/ipv6.js";
-import * as nd from "../wire/nd.js";
 import { Addresses } from "./addresses.js";
 import { Arp } from "./arp.js";
+import { Deadline } from "./deadline.js";
 import { EchoSockets } from "./echo.js";
 import { FrameInput } from "./frame-input.js";
 import { Icmpv4 } from "./icmpv4.js";
 import { Icmpv6 } from "./icmpv6.js";
 import { Igmp } from "./igmp.js";
-import { AddressOrigin, Interface, type InterfaceAddress } from "./interface.js";
+import {
+  AddressOrigin,
+  Interface,
+  type InterfaceAddress,
+  type InterfaceParts,
+} from "./interface.js";
+import { broadcastOf, solicitedNode } from "./interface-address.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
 import { Ipv6Input } from "./ipv6-input.js";
+import type { KernelSide } from "./kernel-side.js";
 import { LOOPBACK_MTU_BYTES, LoopbackDevice } from "./loopback.js";
 import { Mld } from "./mld.js";
 import { MulticastFilters, STACK } from "./multicast.js";
@@ -52,6 +59,7 @@ import { RouteOrigin, RouteTable } from "./routes.js";
 import type { SendOptions } from "./send-options.js";
 import { ALL_SOURCES, NO_SOURCES, type SourceFilter } from "./source-filter.js";
 import type { Transport } from "./transport.js";
+import { UdpPrediction } from "./udp-prediction.js";
 
 export interface IpParts {
   readonly pool: Pool;
@@ -117,6 +125,8 @@ export class Ip {
   readonly drops: Counters<DropName> = new Counters("drop", DROP_MEANINGS);
   /** Time of this turn. */
   nowUs: number;
+  /** When `runTimers` has something to do. */
+  readonly deadline: Deadline = new Deadline();
   /** Those that exist, in the order of their index; the first is `lo`. */
   readonly interfaces: Interface[] = [];
   private readonly byIndex: (Interface | null)[] = [null];
@@ -139,8 +149,11 @@ export class Ip {
   readonly igmp: Igmp;
   readonly mld: Mld;
   readonly echo: EchoSockets;
+  /** What the kernel does for interfaces that are shared with it; null without such. */
+  kernel: KernelSide | null = null;
   readonly input4: Ipv4Input;
   readonly input6: Ipv6Input;
+  readonly prediction: UdpPrediction;
   /** By protocol number. */
   readonly transports: (Transport | null)[] = new Array(256).fill(null);
   /** What is known of the packet in work. */
@@ -163,8 +176,9 @@ export class Ip {
     this.nowUs = parts.nowUs ?? 0;
     this.readiness = parts.readiness ?? NO_SINK;
     this.addresses = new Addresses(this.interfaces);
+    this.prediction = new UdpPrediction(this.pool, this.view, this.checksum);
     this.paths = new PathCache(word(0), word(4));
-    this.pathMtu = new PathMtu(this.paths);
+    this.pathMtu = new PathMtu(this.paths, this.deadline);
     this.neighbours = new NeighbourTable(this);
     this.resolver = new Resolver(this);
     this.output = new Output(this);
@@ -185,7 +199,13 @@ export class Ip {
     this.transports[protocols.ICMPV6] = this.icmp6;
     this.transports[protocols.IGMP] = this.igmp;
     this.loopback = new LoopbackDevice(parts.pool, 1);
-    this.lo = this.add(this.loopback, "lo", LOOPBACK_MTU_BYTES, true);
+    this.lo = this.add({
+      device: this.loopback,
+      name: "lo",
+      mtuBytes: LOOPBACK_MTU_BYTES,
+      isLoopback: true,
+      sumsInSoftware: false,
+    });
     this.addAddress(this.lo, "127.0.0.1/8");
     this.addAddress(this.lo, "::1/128");
   }
@@ -199,7 +219,9 @@ export class Ip {
     if (!Number.isInteger(mtu) || mtu < ipv4.MIN_MTU_BYTES) {
       throw new RangeError(`mtuBytes: expected ${ipv4.MIN_MTU_BYTES} or more, got ${mtu}`);
     }
-    const iface = this.add(device, options.name ?? device.name, mtu, false);
+    const sumsInSoftware = (bare.capabilities & Capability.TX_CHECKSUM) === 0;
+    const name = options.name ?? device.name;
+    const iface = this.add({ device, name, mtuBytes: mtu, isLoopback: false, sumsInSoftware });
     if (options.acceptRouters === false) this.refusesRouters.add(iface);
     if (options.detectDuplicates === true) this.detectsDuplicates.add(iface);
     this.igmp.addInterface(iface);
@@ -223,17 +245,18 @@ export class Ip {
   }
 
   /** The device, or software around it for what it cannot do. */
-  private completed(device: Device, coalesce: boolean): Device {
+  completed(device: Device, coalesce: boolean): Device {
     const can = device.capabilities;
     const mayJoin = coalesce && (can & Capability.RX_COALESCE) === 0;
     if ((can & TX_ALL) === TX_ALL && !mayJoin) return device;
     return new Offload(device, this.pool, { coalesce: mayJoin });
   }
 
-  private add(device: Device, name: string, mtuBytes: number, isLoopback: boolean): Interface {
+  /** A bare interface: for {@link addInterface} and `kernel-side.ts`. */
+  add(parts: Omit<InterfaceParts, "index" | "filters">): Interface {
     const index = this.byIndex.length;
     const filters = new MulticastFilters();
-    const iface = new Interface({ index, name, device, mtuBytes, isLoopback, filters }, this);
+    const iface = new Interface({ ...parts, index, filters }, this);
     this.byIndex.push(iface);
     this.interfaces.push(iface);
     return iface;
@@ -248,6 +271,7 @@ export class Ip {
     this.mld.removeInterface(iface);
     iface.discard(Drop.DEVICE_GONE);
     iface.device.close();
+    this.kernel?.unshare(iface);
     this.byIndex[iface.index] = null;
     this.interfaces.splice(this.interfaces.indexOf(iface), 1);
     this.addressesChanged();
@@ -256,6 +280,11 @@ export class Ip {
   /** The interface of an index, or null. */
   interfaceAt(index: number): Interface | null {
     return this.byIndex[index] ?? null;
+  }
+
+  /** Whether the kernel answers for an interface, as to echo and neighbour discovery. */
+  isShared(ifIndex: number): boolean {
+    return (this.byIndex[ifIndex]?.kernelIndex ?? 0) !== 0;
   }
 
   interfaceByName(name: string): Interface | null {
@@ -341,6 +370,7 @@ export class Ip {
 
   addressesChanged(): void {
     this.addresses.rebuild();
+    this.prediction.forget();
     this.paths.invalidate();
   }
 
@@ -407,6 +437,11 @@ export class Ip {
   /** Hot path. Whether an address is one of ours; 127.0.0.0/8 is. */
   isLocal(a: IpAddress): boolean {
     return this.addresses.isLocal(a);
+  }
+
+  /** As {@link isLocal}, for calls of programs: news of the kernel's that nobody has read yet count. */
+  mayBind(a: IpAddress): boolean {
+    return this.isLocal(a) || (this.kernel?.hasAddress(a) ?? false);
   }
 
   isBroadcast(a: IpAddress): boolean {
@@ -482,16 +517,22 @@ export class Ip {
 
   // The turn
 
-  /** Takes a batch from every device and works it; returns how many frames that were. */
+  /** Hot path. Takes a batch from every device and works it; returns how many frames that were. */
   receiveAll(nowUs: number): number {
     this.nowUs = nowUs;
+    if (this.kernel !== null) this.kernel.poll(nowUs);
+    const { batch, interfaces } = this;
     let frames = 0;
-    for (let i = this.interfaces.length - 1; i >= 0; i--) {
-      const iface = this.interfaces[i]!;
-      iface.device.receive(nowUs, this.batch);
-      if (this.batch.n === 0) continue;
-      frames += this.batch.n;
-      this.input(iface, this.batch, nowUs);
+    for (let i = interfaces.length - 1; i >= 0; i--) {
+      const iface = interfaces[i]!;
+      // `lo` is asked without a call, which leaves the call below to one class of device.
+      if (iface.isLoopback) {
+        if (this.loopback.waiting === 0) continue;
+        this.loopback.receive(nowUs, batch);
+      } else iface.device.receive(nowUs, batch);
+      if (batch.n === 0) continue;
+      frames = (frames + batch.n) | 0;
+      this.input(iface, batch, nowUs);
     }
     return frames;
   }
@@ -504,8 +545,13 @@ export class Ip {
     batch.n = 0;
   }
 
+  /** Hot path. Does what is due. */
   runTimers(nowUs: number): void {
     this.nowUs = nowUs;
+    if (this.deadline.isDue(nowUs)) this.runDue(nowUs);
+  }
+
+  private runDue(nowUs: number): void {
     this.neighbours.runTimers(nowUs);
     this.nd.runTimers(nowUs);
     this.routers.runTimers(nowUs);
@@ -513,17 +559,7 @@ export class Ip {
     this.igmp.runTimers(nowUs);
     this.mld.runTimers(nowUs);
     this.pathMtu.runTimers(nowUs);
-  }
-
-  /** Hands queued frames to the devices. */
-  flush(nowUs: number): void {
-    this.nowUs = nowUs;
-    for (let i = 0; i < this.interfaces.length; i++) this.interfaces[i]!.flush(nowUs);
-  }
-
-  /** When `runTimers` or a device next has something to do. */
-  nextDeadlineUs(): number {
-    let soonest = Math.min(
+    this.deadline.atUs = Math.min(
       this.neighbours.nextDeadlineUs(),
       this.nd.nextDeadlineUs(),
       this.routers.nextDeadlineUs(),
@@ -532,6 +568,26 @@ export class Ip {
       this.mld.nextDeadlineUs(),
       this.pathMtu.nextDeadlineUs(),
     );
+  }
+
+  /** Hot path. Hands the devices what was queued between turns, before they are asked for frames. */
+  flushQueued(nowUs: number): void {
+    const { interfaces } = this;
+    for (let i = 0; i < interfaces.length; i++) {
+      if (interfaces[i]!.hasQueued) interfaces[i]!.flush(nowUs);
+    }
+  }
+
+  /** Hot path. Hands queued frames to the devices. */
+  flush(nowUs: number): void {
+    this.nowUs = nowUs;
+    const { interfaces } = this;
+    for (let i = 0; i < interfaces.length; i++) interfaces[i]!.flush(nowUs);
+  }
+
+  /** When `runTimers` or a device next has something to do. */
+  nextDeadlineUs(): number {
+    let soonest = this.deadline.atUs;
     for (let i = 0; i < this.interfaces.length; i++) {
       soonest = Math.min(soonest, this.interfaces[i]!.device.nextDeadlineUs());
     }
@@ -542,6 +598,7 @@ export class Ip {
   close(): void {
     this.neighbours.removeAll(null);
     this.reassembly.close();
+    this.kernel?.close();
     for (const iface of this.interfaces) {
       iface.discard(Drop.DEVICE_GONE);
       iface.device.close();
@@ -565,16 +622,4 @@ export class Ip {
   count(name: IpCounter): void {
     this.counters.add(this.counters.index(name), 1);
   }
-}
-
-/** IPv4 broadcast address of a subnet as a word, 0 where there is none (RFC 3021, host routes). */
-function broadcastOf(address: IpAddress, bits: number, iface: Interface): number {
-  if (!address.isV4 || bits >= 31 || bits === 0 || iface.isLoopback) return 0;
-  return address.w3 | (-1 >>> bits);
-}
-
-function solicitedNode(address: IpAddress): IpAddress {
-  const group = ANY4.copy();
-  nd.solicitedNode(address, group);
-  return group;
 }

@@ -34,7 +34,8 @@ export class LoopbackDevice implements Device {
   private readonly ifIndex: number;
   private first = NO_SLOT;
   private last = NO_SLOT;
-  private frames = 0;
+  /** Frames that wait to be received. */
+  waiting = 0;
   private readonly txFrames = this.counters.index("txFrames");
   private readonly txBytes = this.counters.index("txBytes");
   private readonly rxFrames = this.counters.index("rxFrames");
@@ -58,7 +59,7 @@ export class LoopbackDevice implements Device {
 
   /** Hot path. Queues a frame to be received on interface `ifIndex`; false (slot kept) when full. */
   loop(slot: number, ifIndex: number): boolean {
-    if (this.frames === LIMIT_FRAMES) return false;
+    if (this.waiting === LIMIT_FRAMES) return false;
     const pool = this.pool;
     pool.flags[slot] = pool.flags[slot]! | FrameFlags.LOOPED;
     pool.ifIndex[slot] = ifIndex;
@@ -66,17 +67,17 @@ export class LoopbackDevice implements Device {
     if (this.last === NO_SLOT) this.first = slot;
     else pool.next[this.last] = slot;
     this.last = slot;
-    this.frames++;
+    this.waiting++;
     return true;
   }
 
   /** Hot path. */
   receive(nowUs: number, batch: Batch): void {
-    while (this.frames > 0 && batch.n < BATCH_FRAMES) {
+    while (this.waiting > 0 && batch.n < BATCH_FRAMES) {
       const slot = this.first;
       this.first = this.pool.next[slot]!;
       if (this.first === NO_SLOT) this.last = NO_SLOT;
-      this.frames--;
+      this.waiting--;
       this.pool.rxTimeUs[slot] = nowUs;
       this.counters.add(this.rxFrames, 1);
       this.counters.add(this.rxBytes, this.pool.end[slot]! - this.pool.at[slot]!);
@@ -87,13 +88,13 @@ export class LoopbackDevice implements Device {
   flush(): void {}
 
   nextDeadlineUs(): number {
-    return this.frames > 0 ? 0 : NEVER;
+    return this.waiting > 0 ? 0 : NEVER;
   }
 
   close(): void {
     this.pool.giveList(this.first);
     this.first = NO_SLOT;
     this.last = NO_SLOT;
-    this.frames = 0;
+    this.waiting = 0;
   }
 }

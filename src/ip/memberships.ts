@@ -50,8 +50,7 @@ export class Memberships {
     const iface = this.interfaceFor(group, ifIndex);
     if (typeof iface === "number") return iface;
     if (this.find(group, iface) !== null) return -EADDRINUSE;
-    this.set(group, iface, ALL_SOURCES);
-    return 0;
+    return this.set(group, iface, ALL_SOURCES);
   }
 
   leave(group: IpAddress, ifIndex: number): number {
@@ -66,8 +65,7 @@ export class Memberships {
     if (typeof iface === "number") return iface;
     const m = this.find(group, iface);
     if (m === null) {
-      this.set(group, iface, { mode: FilterMode.INCLUDE, sources: [source.copy()] });
-      return 0;
+      return this.set(group, iface, { mode: FilterMode.INCLUDE, sources: [source.copy()] });
     }
     if (m.filter.mode !== FilterMode.INCLUDE) return -EINVAL;
     if (holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
@@ -104,8 +102,7 @@ export class Memberships {
     if (typeof iface === "number") return iface;
     if (filter.sources.length > MAX_SOURCES) return -ENOBUFS;
     const sources = filter.sources.map((s) => s.copy());
-    this.set(group, iface, { mode: filter.mode, sources });
-    return 0;
+    return this.set(group, iface, { mode: filter.mode, sources });
   }
 
   filterOf(group: IpAddress, ifIndex: number): SourceFilter | null {
@@ -128,21 +125,31 @@ export class Memberships {
     this.change(m, { mode: m.filter.mode, sources });
   }
 
-  private set(group: IpAddress, iface: Interface, filter: SourceFilter): void {
+  private set(group: IpAddress, iface: Interface, filter: SourceFilter): number {
     let m = this.find(group, iface);
+    if (m === null && !isNothing(filter)) {
+      const isShared = iface.kernelIndex !== 0;
+      const joined = isShared ? this.ip.kernel!.groups.join(this.owner, iface, group) : 0;
+      if (joined < 0) return joined;
+    }
     if (m === null) {
       m = { ifIndex: iface.index, group: group.copy(), filter };
       this.list.push(m);
     }
     this.change(m, filter);
+    return 0;
   }
 
   private change(m: Membership, filter: SourceFilter): void {
     m.filter = filter;
-    const isGone = filter.mode === FilterMode.INCLUDE && filter.sources.length === 0;
+    const isGone = isNothing(filter);
     if (isGone) this.list = this.list.filter((other) => other !== m);
     const iface = this.ip.interfaceAt(m.ifIndex);
-    if (iface !== null) this.ip.setGroup(iface, this.owner, m.group, filter);
+    if (iface === null) return;
+    this.ip.setGroup(iface, this.owner, m.group, filter);
+    if (isGone && iface.kernelIndex !== 0) {
+      this.ip.kernel!.groups.leave(this.owner, iface, m.group);
+    }
   }
 
   private find(group: IpAddress, iface: Interface): Membership | null {
@@ -164,3 +171,7 @@ export class Memberships {
     return path === null ? -ENODEV : path.iface;
   }
 }
+
+/** The filter of who has left. */
+const isNothing = (filter: SourceFilter): boolean =>
+  filter.mode === FilterMode.INCLUDE && filter.sources.length === 0;

@@ -56,7 +56,10 @@ export class Mld {
     before: SourceFilter,
     after: SourceFilter,
   ): void {
-    this.hosts.get(iface)?.filterChanged(group, before, after, this.ip.nowUs);
+    const host = this.hosts.get(iface);
+    if (host === undefined) return;
+    host.filterChanged(group, before, after, this.ip.nowUs);
+    this.ip.deadline.lower(host.nextDeadlineUs());
   }
 
   /** A listener discovery message whose checksum is right; takes the slot. */
@@ -73,6 +76,7 @@ export class Mld {
     const type = icmpv6.type(b, at);
     if (host !== undefined && type === icmpv6.MLD_QUERY) {
       host.takeQuery(this.queryOf(at, info.end), this.ip.nowUs);
+      this.ip.deadline.lower(host.nextDeadlineUs());
     } else if (host !== undefined && type === icmpv6.MLD_REPORT_V1) {
       host.heardReport(this.addressAt(at + wire.GROUP), this.ip.nowUs);
     }

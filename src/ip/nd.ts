@@ -173,6 +173,7 @@ export class Nd {
     wire.solicitedNode(address.address, this.group);
     const path = this.ip.resolver.groupPath(iface, this.group.copy(), ANY6);
     this.checks.push({ iface, address, atUs: this.ip.nowUs + DAD_WAIT_US });
+    this.ip.deadline.lower(this.ip.nowUs + DAD_WAIT_US);
     const slot = this.takePacket();
     if (slot === NO_SLOT) return;
     const { pool } = this.ip;

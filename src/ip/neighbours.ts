@@ -92,6 +92,7 @@ export class NeighbourTable {
     n.usedAtUs = this.ip.nowUs;
     this.entries.set(keyOf(iface, address), n);
     this.unproven.add(n);
+    if (iface.kernelIndex !== 0) this.ip.kernel!.learn(n);
     return n;
   }
 
@@ -123,6 +124,7 @@ export class NeighbourTable {
       case NeighbourState.STALE:
         n.state = NeighbourState.DELAY;
         this.arm(n, nowUs + DELAY_FIRST_PROBE_US);
+        if (n.iface.kernelIndex !== 0) this.ip.kernel!.use(n);
         return true;
       case NeighbourState.INCOMPLETE:
         this.enqueue(n, slot);
@@ -189,7 +191,8 @@ export class NeighbourTable {
   private solicit(n: Neighbour): void {
     n.probes++;
     this.arm(n, this.ip.nowUs + (n.address.isV4 ? RETRANS_TIMER_US : n.iface.retransTimerUs));
-    if (n.address.isV4) this.ip.arp.solicit(n);
+    if (n.iface.kernelIndex !== 0) this.ip.kernel!.use(n);
+    else if (n.address.isV4) this.ip.arp.solicit(n);
     else this.ip.nd.solicit(n);
   }
 
@@ -222,9 +225,34 @@ export class NeighbourTable {
     n.state = NeighbourState.STALE;
   }
 
+  /** Shared interface: the kernel says the hardware address, and whether it has been confirmed. */
+  kernelKnows(n: Neighbour, high: number, low: number, isSure: boolean): void {
+    n.macHigh = high;
+    n.macLow = low;
+    if (!n.isProven) this.prove(n);
+    n.probes = 0;
+    if (isSure) n.state = NeighbourState.REACHABLE;
+    // A stale one that was asked about a moment ago is not asked about again.
+    else if (n.state !== NeighbourState.DELAY) n.state = NeighbourState.STALE;
+    n.reachableUntilUs = NEVER; // it will tell
+    if (n.state !== NeighbourState.DELAY) n.timerAtUs = NEVER;
+    this.sendQueued(n);
+  }
+
+  /** Shared interface: the kernel has forgotten it, or (`hasFailed`) got no answer. */
+  kernelLost(n: Neighbour, hasFailed: boolean): void {
+    const waits = n.state === NeighbourState.INCOMPLETE;
+    // The news may be older than our question: it stands when that has been repeated.
+    if (waits && (!hasFailed || n.probes < 2)) return;
+    if (n.state === NeighbourState.FAILED || n.state === NeighbourState.REMOVED) return;
+    n.timerAtUs = NEVER;
+    this.fail(n);
+    if (hasFailed) this.ip.invalidatePaths(); // the kernel may go another way
+  }
+
   /** Hot path. An upper layer or an answer says that the neighbour is there. */
   confirm(n: Neighbour): void {
-    if (n.state >= NeighbourState.PERMANENT) return;
+    if (n.state >= NeighbourState.PERMANENT || n.iface.kernelIndex !== 0) return;
     if (!n.isProven) this.prove(n);
     n.state = NeighbourState.REACHABLE;
     n.usedAtUs = this.ip.nowUs;
@@ -256,6 +284,7 @@ export class NeighbourTable {
     this.active.add(n);
     n.timerAtUs = atUs;
     if (atUs < this.soonestUs) this.soonestUs = atUs;
+    this.ip.deadline.lower(atUs);
   }
 
   nextDeadlineUs(): number {
@@ -276,7 +305,9 @@ export class NeighbourTable {
 
   private expire(n: Neighbour): void {
     n.timerAtUs = NEVER;
-    if (n.state === NeighbourState.DELAY) {
+    if (n.state === NeighbourState.DELAY && n.iface.kernelIndex !== 0) {
+      n.state = NeighbourState.STALE; // the next packet asks again
+    } else if (n.state === NeighbourState.DELAY) {
       n.state = NeighbourState.PROBE;
       n.probes = 0;
       this.solicit(n);

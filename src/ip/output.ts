@@ -185,7 +185,7 @@ export class Output {
 
   private linkUnconfirmed(slot: number, path: Path): number {
     const { pool, neighbours } = this.ip;
-    if (!path.iface.device.isUp) {
+    if (!path.iface.isUp) {
       this.ip.drop(slot, Drop.LINK_DOWN);
       return -ENETDOWN;
     }

@@ -5,6 +5,7 @@
 import type { IpAddress } from "../base/ip-address.js";
 import { NEVER, US_PER_S } from "../base/time.js";
 import * as ipv6 from "../wire/ipv6.js";
+import type { Deadline } from "./deadline.js";
 import type { Path } from "./path.js";
 import { PathKind } from "./path.js";
 import type { PathCache } from "./path-cache.js";
@@ -27,11 +28,13 @@ interface Learnt {
 
 export class PathMtu {
   private readonly paths: PathCache;
+  private readonly deadline: Deadline;
   private readonly learnt = new Map<string, Learnt>();
   private soonestUs = NEVER;
 
-  constructor(paths: PathCache) {
+  constructor(paths: PathCache, deadline: Deadline) {
     this.paths = paths;
+    this.deadline = deadline;
   }
 
   get size(): number {
@@ -59,6 +62,7 @@ export class PathMtu {
     if (this.learnt.size >= MAX_ENTRIES) this.learnt.delete(this.learnt.keys().next().value!);
     this.learnt.set(key, { mtuBytes: mtu, expiresAtUs: nowUs + PATH_MTU_AGE_US });
     this.soonestUs = Math.min(this.soonestUs, nowUs + PATH_MTU_AGE_US);
+    this.deadline.lower(this.soonestUs);
     return mtu;
   }
 

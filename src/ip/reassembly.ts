@@ -168,6 +168,7 @@ export class Reassembly {
     const d = new Datagram(key, source, isV4, slot, this.ip.nowUs + timeoutUs);
     this.ip.pool.flags[slot] = 0;
     this.datagrams.set(key, d);
+    this.ip.deadline.lower(d.expiresAtUs);
     this.perSource.set(source, (this.perSource.get(source) ?? 0) + 1);
     return d;
   }

@@ -4,8 +4,10 @@
  */
 import { EADDRNOTAVAIL, ENETUNREACH, ENOBUFS } from "../base/errno.js";
 import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
+import { RouteType } from "../nic/kernel-network.js";
 import type { Interface } from "./interface.js";
 import type { Ip } from "./ip.js";
+import type { KernelSide } from "./kernel-side.js";
 import { Neighbour, NeighbourState } from "./neighbour.js";
 import { Path, PathKind } from "./path.js";
 import type { Route } from "./routes.js";
@@ -70,6 +72,10 @@ export class Resolver {
     const route = this.ip.routes.find(dst, ifIndex, (r) => this.isUsable(r, dst));
     let iface = route?.iface ?? null;
     if (iface === null && ifIndex !== 0) iface = this.ip.interfaceAt(ifIndex);
+    const asksKernel = this.ip.kernel !== null && route === null;
+    if (asksKernel && (iface === null || iface.kernelIndex !== 0)) {
+      return this.buildShared(this.ip.kernel!, dst, src, ifIndex);
+    }
     if (iface === null || iface.isLoopback) return this.fail(ENETUNREACH);
     const nextHop = route?.gateway ?? dst;
     const from = src ?? route?.src ?? this.ip.addresses.source(iface, dst, nextHop);
@@ -79,8 +85,28 @@ export class Resolver {
     return this.make(dst, from, nextHop, iface, PathKind.UNICAST, neighbour);
   }
 
+  /** A path that the kernel has chosen. */
+  private buildShared(
+    kernel: KernelSide,
+    dst: IpAddress,
+    src: IpAddress | null,
+    ifIndex: number,
+  ): Path | null {
+    const route = kernel.lookup(dst, src, ifIndex);
+    if (typeof route === "number") return this.fail(-route);
+    const iface = kernel.interfaceOf(route);
+    const from = src ?? route.source;
+    if (route.type !== RouteType.UNICAST || from === null) return this.fail(ENETUNREACH);
+    const nextHop = route.gateway ?? dst;
+    const neighbour = this.ip.neighbours.lookup(iface, nextHop);
+    if (neighbour === null) return this.fail(ENOBUFS);
+    const path = this.make(dst, from, nextHop, iface, PathKind.UNICAST, neighbour);
+    if (route.mtuBytes !== 0) path.mtuBytes = Math.min(path.mtuBytes, route.mtuBytes);
+    return path;
+  }
+
   private isUsable(route: Route, dst: IpAddress): boolean {
-    if (!route.iface.device.isUp) return false;
+    if (!route.iface.isUp) return false;
     return isAlive(this.ip.neighbours.find(route.iface, route.gateway ?? dst));
   }
 
@@ -89,10 +115,12 @@ export class Resolver {
     if (ifIndex !== 0) return this.ip.interfaceAt(ifIndex);
     const owner = src === null ? null : this.ip.addresses.interfaceOf(src);
     if (owner !== null && !owner.isLoopback) return owner;
-    const route = this.ip.routes.find(dst, 0, (r) => r.iface.device.isUp);
+    const route = this.ip.routes.find(dst, 0, (r) => r.iface.isUp);
     if (route !== null) return route.iface;
+    const shared = this.ip.kernel?.lookup(dst, src, 0) ?? ENETUNREACH;
+    if (typeof shared !== "number") return this.ip.kernel!.interfaceOf(shared);
     for (const iface of this.ip.interfaces) {
-      if (!iface.isLoopback && iface.device.isUp) return iface;
+      if (!iface.isLoopback && iface.isUp) return iface;
     }
     return null;
   }

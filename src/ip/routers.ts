@@ -62,7 +62,7 @@ export class Routers {
   /** Asks routers to advertise, up to three times until one does. */
   solicit(iface: Interface): void {
     this.solicitations.push({ iface, left: SOLICITATIONS, atUs: this.ip.nowUs });
-    this.soonestUs = this.ip.nowUs;
+    this.remind(this.ip.nowUs);
   }
 
   private sendSolicitation(iface: Interface): void {
@@ -285,6 +285,7 @@ export class Routers {
 
   private remind(atUs: number): void {
     this.soonestUs = Math.min(this.soonestUs, atUs);
+    this.ip.deadline.lower(atUs);
   }
 
   nextDeadlineUs(): number {

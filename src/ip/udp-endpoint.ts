@@ -5,7 +5,6 @@
  * Received datagrams stay in their slots with all headers, so everything about one (sender, TTL,
  * interface) is read when it is taken. What the queue holds is bounded by `receiveBufferBytes`.
  */
-import { copy } from "../base/bytes.js";
 import { fold } from "../base/checksum.js";
 import * as errno from "../base/errno.js";
 import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
@@ -17,6 +16,7 @@ import {
   type Pool,
   SMALL_SLOT_BYTES,
 } from "../ring/pool.js";
+import { WordCopy } from "../ring/word-copy.js";
 import { Drop } from "../wire/drop.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv4 from "../wire/ipv4.js";
@@ -30,6 +30,7 @@ import { DontFragment, SendOptions } from "./send-options.js";
 import { SlotQueue } from "./slot-queue.js";
 import type { PathError } from "./transport.js";
 import type { Udp } from "./udp.js";
+import type { PlainSend } from "./udp-plain-send.js";
 
 /** What a queued datagram counts besides its payload: it holds a slot. */
 export const DATAGRAM_OVERHEAD_BYTES = 512;
@@ -109,12 +110,18 @@ export class UdpEndpoint {
   private readonly pool: Pool;
   private readonly sendOptions = new SendOptions();
   private lastPath: Path | null = null;
+  private readonly plainSend: PlainSend;
+  private readonly copyIn: WordCopy;
+  private readonly copyOut: WordCopy;
 
   /** For `Udp.open`. */
   constructor(udp: Udp, family: 4 | 6, id: number) {
     this.udp = udp;
     this.ip = udp.ip;
     this.pool = udp.ip.pool;
+    this.plainSend = udp.plainSend;
+    this.copyIn = new WordCopy(this.pool);
+    this.copyOut = new WordCopy(this.pool);
     this.family = family;
     this.id = id;
     this.localAddress = (family === 4 ? ANY4 : ANY6).copy();
@@ -140,7 +147,7 @@ export class UdpEndpoint {
 
   private mayBind(address: IpAddress): boolean {
     if (address.isUnspecified || address.isMulticast) return true;
-    return this.ip.isLocal(address) || this.ip.isBroadcast(address);
+    return this.ip.mayBind(address) || this.ip.isBroadcast(address);
   }
 
   /** Sets the peer: only its datagrams are received, and its refusals are heard of. */
@@ -155,25 +162,26 @@ export class UdpEndpoint {
     if (path.kind === PathKind.BROADCAST && !this.broadcast) return -errno.EACCES;
     const bound = this.localPort === 0 ? this.udp.claim(this, this.localAddress, 0) : 0;
     if (bound < 0) return bound;
-    this.udp.rename(this, () => {
+    const claimed = this.udp.rename(this, () => {
       if (this.localAddress.isUnspecified) this.localAddress.setFrom(path.src);
       this.remoteAddress.setFrom(path.dst);
       this.remotePort = port;
       this.isConnected = true;
     });
-    this.lastPath = path;
-    return 0;
+    if (claimed < 0) this.forgetPeer();
+    else this.lastPath = path;
+    return claimed;
   }
 
   /** Forgets the peer; an address that only {@link connect} chose is forgotten too. */
   disconnect(): number {
     if (this.isClosed) return -errno.EBADF;
-    if (this.isConnected) this.forgetPeer();
-    return 0;
+    return this.isConnected ? this.forgetPeer() : 0;
   }
 
-  private forgetPeer(): void {
-    this.udp.rename(this, () => {
+  /** 0, or -ENOBUFS when a shared interface's filter has no room for the port. */
+  private forgetPeer(): number {
+    const claimed = this.udp.rename(this, () => {
       this.isConnected = false;
       this.remoteAddress.set(0, 0, 0, 0);
       this.remotePort = 0;
@@ -181,6 +189,7 @@ export class UdpEndpoint {
     });
     this.lastPath = null;
     if (!this.hasBoundPort && !this.hasBoundAddress) this.udp.release(this);
+    return claimed;
   }
 
   /** An IPv6 socket may talk IPv4 too unless it says otherwise. */
@@ -213,13 +222,17 @@ export class UdpEndpoint {
   ): number {
     const path = this.pathTo(dst, port, ifIndex);
     if (path === null) return this.errnoOut;
+    if (this.plainSend.may(this, path, n)) {
+      const to = dst === null ? this.remotePort : port;
+      return this.plainSend.send(this, path, to, this.copyIn, bytes, at, n);
+    }
     const { pool } = this;
     const needed = PAYLOAD_OFFSET + n;
     if (needed > BIG_SLOT_BYTES) return this.tooLong(path, dst === null ? this.remotePort : port);
     const slot = needed <= SMALL_SLOT_BYTES ? pool.take() : pool.takeBig();
     if (slot === NO_SLOT) return -errno.ENOBUFS;
     const payloadAt = pool.base(slot) + PAYLOAD_OFFSET;
-    copy(pool.bytes, payloadAt, bytes, at, n);
+    this.copyIn.toArena(payloadAt, bytes, at, n);
     pool.at[slot] = payloadAt;
     pool.end[slot] = payloadAt + n;
     const result = this.transmit(slot, path, dst === null ? this.remotePort : port);
@@ -290,9 +303,10 @@ export class UdpEndpoint {
     return null;
   }
 
-  /** The options that choose a path or an address changed: forget the path. */
+  /** The options that choose a path or an address changed: forget the path, and who is sent to us. */
   optionsChanged(): void {
     this.lastPath = null;
+    this.ip.prediction.forget();
   }
 
   /** Hot path. Puts the UDP header before the payload and sends; takes the slot. */
@@ -366,7 +380,7 @@ export class UdpEndpoint {
     const payloadAt = pool.at[slot]!;
     const length = pool.end[slot]! - payloadAt;
     const copied = length < n ? length : n;
-    copy(bytes, at, pool.bytes, payloadAt, copied);
+    this.copyOut.fromArena(bytes, at, payloadAt, copied);
     this.describe(slot);
     this.truncated = copied < length;
     if ((flags & ReceiveFlags.PEEK) === 0) pool.give(this.takeQueued());
@@ -531,5 +545,7 @@ export class UdpEndpoint {
       this.ip.drop(slot, Drop.SOCKET_CLOSED);
     }
     this.queuedBytes = 0;
+    this.copyIn.forget();
+    this.copyOut.forget();
   }
 }

@@ -25,6 +25,7 @@ import { NO_SINK, type ReadinessSink } from "./readiness-sink.js";
 import type { PathError, Transport } from "./transport.js";
 import { score, UdpDemux } from "./udp-demux.js";
 import { MAX_SEGMENTS, UdpEndpoint } from "./udp-endpoint.js";
+import { PlainSend } from "./udp-plain-send.js";
 
 export interface UdpParts {
   readonly ip: Ip;
@@ -44,6 +45,8 @@ export class Udp implements Transport {
   private readonly pool: Pool;
   private readonly view: DataView;
   private readonly checksum: ArenaChecksum;
+  /** How most datagrams are sent. */
+  readonly plainSend: PlainSend;
   private nextId = 1;
   private readonly freeIds: number[] = [];
   private openCount = 0;
@@ -57,6 +60,7 @@ export class Udp implements Transport {
     this.readiness = parts.readiness ?? NO_SINK;
     this.demux = new UdpDemux(random.int32(), random.int32());
     this.ports = new EphemeralPorts(random);
+    this.plainSend = new PlainSend(parts.ip);
   }
 
   /** Open endpoints. */
@@ -80,30 +84,40 @@ export class Udp implements Transport {
 
   /** Gives an endpoint its address and port (0: a free one); the port, or a negated error number. */
   claim(e: UdpEndpoint, address: IpAddress, port: number): number {
+    const isFree = (p: number): boolean => !this.demux.conflicts(e, address, p);
+    if (port !== 0 && !isFree(port)) return -EADDRINUSE;
+    const { kernel } = this.ip;
     let chosen = port;
-    if (port === 0) {
-      const isFree = (p: number): boolean => !this.demux.conflicts(e, address, p);
+    if (kernel?.claims.concerns(address, e.ifIndex)) {
+      chosen = kernel.udp.bind(e, address, port, isFree);
+      if (chosen < 0) return chosen;
+    } else if (port === 0) {
       chosen = this.ports.choose(address, ANY6, 0, isFree);
       if (chosen === 0) return -EADDRINUSE;
-    } else if (this.demux.conflicts(e, address, port)) return -EADDRINUSE;
+    }
     e.localAddress.setFrom(address);
     e.localPort = chosen;
     this.demux.add(e);
+    this.ip.prediction.forget();
     return chosen;
   }
 
-  /** Changes an endpoint's addresses under the table's eyes. */
-  rename(e: UdpEndpoint, change: () => void): void {
+  /** Changes an endpoint's addresses under the table's eyes: 0, or -ENOBUFS on shared interfaces. */
+  rename(e: UdpEndpoint, change: () => void): number {
     this.demux.disconnected(e);
     change();
     if (e.isConnected) this.demux.nowConnected(e);
+    this.ip.prediction.forget();
+    return this.ip.kernel?.udp.moved(e) ?? 0;
   }
 
   /** Takes the port away again. */
   release(e: UdpEndpoint): void {
     if (e.localPort === 0) return;
     this.demux.remove(e);
+    this.ip.kernel?.udp.release(e);
     e.localPort = 0;
+    this.ip.prediction.forget();
   }
 
   close(e: UdpEndpoint): void {
@@ -157,6 +171,7 @@ export class Udp implements Transport {
       this.unreachable(slot, info);
       return;
     }
+    this.ip.prediction.remember(info, ports, e);
     this.pool.at[slot] = at + wire.HEADER_BYTES;
     e.put(slot, info.ttl);
   }

@@ -158,8 +158,12 @@ export class Wire {
     dst: Uint8Array = HOST_MAC,
     src: Uint8Array = PEER_MAC,
   ): void {
+    this.raw(bytesOf(dst, src, be16(type), packet));
+  }
+
+  /** {@link frame} from its first byte on. */
+  raw(b: Uint8Array): void {
     const { pool } = this.other;
-    const b = bytesOf(dst, src, be16(type), packet);
     const slot = takeFor(pool, b.length);
     pool.bytes.set(b, pool.at[slot]!);
     this.batch.n = 0;

@@ -40,6 +40,18 @@ export class DeviceTally {
     this.values[this.txBytes]! += lengthBytes;
   }
 
+  /** Hot path. So many frames of so many bytes in all were received. */
+  receivedFrames(frames: number, bytes: number): void {
+    this.values[this.rxFrames]! += frames;
+    this.values[this.rxBytes]! += bytes;
+  }
+
+  /** Hot path. So many frames of so many bytes in all were accepted for sending. */
+  sentFrames(frames: number, bytes: number): void {
+    this.values[this.txFrames]! += frames;
+    this.values[this.txBytes]! += bytes;
+  }
+
   rxNoSlot(times = 1): void {
     this.values[this.rxNoSlotAt]! += times;
   }

@@ -28,6 +28,12 @@ export const Capability = {
   RX_COALESCE: 32,
   /** Receive: `rxTimeUs` is when the frame arrived, not when it was taken. */
   RX_TIMESTAMP: 64,
+  /**
+   * Transmit: neither the device nor whoever receives the frame in the same memory writes to the
+   * payload or passes the slot on; the slot is given back once the bytes are not needed any more.
+   * So the sender may go on using the payload: TCP sends large segments from its send queue.
+   */
+  TX_BORROWS: 128,
 } as const;
 
 /** The declared counters that every device has; drivers may add their own after them. */
@@ -66,7 +72,7 @@ export interface Device {
    * Set when the device shares its interface with the kernel and receives claimed flows only; an
    * owned device has none and receives everything.
    */
-  readonly filter?: FlowFilter;
+  readonly filter?: FlowFilter | undefined;
 
   /** Hot path. Appends received frames to the batch while it has room; the caller owns them. */
   receive(nowUs: number, batch: Batch): void;
@@ -82,6 +88,13 @@ export interface Device {
 
   /** When `receive` may have something without a wake of `wakeFd`: virtual links have delays. */
   nextDeadlineUs(): number;
+
+  /**
+   * The host is about to sleep until `wakeFd` is readable: the device sees to it that frames make it
+   * so from now on. False when a frame has come already, and the host should take another turn. Only
+   * devices have it that need to know.
+   */
+  prepareSleep?(): boolean;
 
   /** Releases everything, slots included. Idempotent. */
   close(): void;

@@ -39,9 +39,13 @@ export class FaultInjector extends Middleware {
     this.queue = new TransmitQueue(inner, pool);
   }
 
-  /** Segmentation is done here whatever the device can; received frames are never joined. */
+  /**
+   * Segmentation is done here whatever the device can; received frames are never joined; frames are
+   * corrupted in their slots.
+   */
   override get capabilities(): number {
-    return (this.inner.capabilities | SPLITTING) & ~Capability.RX_COALESCE;
+    const not = Capability.RX_COALESCE | Capability.TX_BORROWS;
+    return (this.inner.capabilities | SPLITTING) & ~not;
   }
 
   override receive(nowUs: number, batch: Batch): void {

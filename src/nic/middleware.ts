@@ -5,6 +5,7 @@
 import type { Counters } from "../base/counters.js";
 import type { Batch } from "../ring/batch.js";
 import type { Device, DeviceCounter } from "./device.js";
+import type { FlowFilter } from "./flow-filter.js";
 
 export abstract class Middleware implements Device {
   readonly inner: Device;
@@ -42,6 +43,10 @@ export abstract class Middleware implements Device {
     return this.inner.wakeFd;
   }
 
+  get filter(): FlowFilter | undefined {
+    return this.inner.filter;
+  }
+
   receive(nowUs: number, batch: Batch): void {
     this.inner.receive(nowUs, batch);
   }
@@ -56,6 +61,10 @@ export abstract class Middleware implements Device {
 
   nextDeadlineUs(): number {
     return this.inner.nextDeadlineUs();
+  }
+
+  prepareSleep(): boolean {
+    return this.inner.prepareSleep?.() ?? true;
   }
 
   close(): void {

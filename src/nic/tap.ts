@@ -97,9 +97,10 @@ function randomMac(): Uint8Array {
 
 /** Capabilities at each level of offload that the kernel granted. */
 function capabilitiesOf(offload: number): number {
-  if (offload === sys.TapOffload.NONE) return 0;
+  const all = Capability.TX_BORROWS; // write(2) copies
+  if (offload === sys.TapOffload.NONE) return all;
   const tcp =
-    Capability.TX_CHECKSUM | Capability.TX_TSO4 | Capability.TX_TSO6 | Capability.RX_COALESCE;
+    all | Capability.TX_CHECKSUM | Capability.TX_TSO4 | Capability.TX_TSO6 | Capability.RX_COALESCE;
   return offload === sys.TapOffload.TCP_UDP ? tcp | Capability.TX_USO : tcp;
 }
 

@@ -45,3 +45,30 @@ test("the checksum is the same over WebAssembly memory and over a shared buffer"
     assert.equal(fold(plain.sum(4097, n, 0x1234)), want, `${n} bytes`);
   }
 });
+
+test("lent regions do not overlap, come from the top, and are lent again once taken back", () => {
+  const arena = new Arena(1 << 20);
+  const top = arena.bytes.length;
+  const a = arena.lend(10_000);
+  const b = arena.lend(4096);
+  const c = arena.lend(1);
+  assert.deepEqual([a, b, c], [top - 12_288, top - 16_384, top - 20_480]);
+  arena.takeBack(b);
+  assert.equal(arena.lend(8192), top - 28_672, "the gap is too small");
+  assert.equal(arena.lend(4096), b);
+  arena.takeBack(a);
+  assert.equal(arena.lend(8192), top - 8192);
+  assert.throws(() => arena.takeBack(12_345), RangeError);
+});
+
+test("what is lent and what is reserved never meet", () => {
+  const arena = new Arena(65_536);
+  const at = arena.reserve(20_000);
+  assert.equal(arena.lend(65_536), -1);
+  const lent = arena.lend(32_768);
+  assert.ok(lent >= at + 20_000);
+  assert.throws(() => arena.reserve(20_000), RangeError);
+  assert.equal(arena.lend(20_000), -1);
+  arena.takeBack(lent);
+  assert.ok(arena.reserve(20_000) > at);
+});

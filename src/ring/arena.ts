@@ -19,6 +19,8 @@ export class Arena {
   /** Every byte of the arena; a frame's `at` and `end` index it. */
   readonly bytes: Uint8Array;
   private reservedBytes = PAGE_BYTES; // offset 0 stays unused: it can mean "none"
+  /** Regions lent out, from the top down; they and what is reserved never overlap. */
+  private readonly lent: { readonly at: number; readonly end: number }[] = [];
 
   /** A new arena of at least `sizeBytes` (up to 4 GiB), or one over a caller's buffer. */
   constructor(sizeOrBuffer: number | SharedArrayBuffer | ArrayBuffer) {
@@ -35,7 +37,11 @@ export class Arena {
 
   /** Bytes not reserved yet. */
   get freeBytes(): number {
-    return this.bytes.length - this.reservedBytes;
+    return this.topOfFree - this.reservedBytes;
+  }
+
+  private get topOfFree(): number {
+    return this.lent.at(-1)?.at ?? this.bytes.length;
   }
 
   /**
@@ -45,13 +51,36 @@ export class Arena {
   reserve(sizeBytes: number): number {
     const at = this.reservedBytes;
     const end = Math.ceil((at + sizeBytes) / PAGE_BYTES) * PAGE_BYTES;
-    if (end > this.bytes.length) {
+    if (end > this.topOfFree) {
       throw new RangeError(
         `arena: expected ${sizeBytes} free bytes, got ${this.freeBytes} of ${this.bytes.length}`,
       );
     }
     this.reservedBytes = end;
     return at;
+  }
+
+  /**
+   * Lends a page-aligned region for a time, for memory that is mapped and unmapped while the host
+   * runs, and returns its offset, or -1 when there is no such room. Its contents are whatever they
+   * were.
+   */
+  lend(sizeBytes: number): number {
+    const needed = Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES;
+    let end = this.bytes.length;
+    let i = 0;
+    for (; i < this.lent.length && end - this.lent[i]!.end < needed; i++) end = this.lent[i]!.at;
+    const floor = i < this.lent.length ? this.lent[i]!.end : this.reservedBytes;
+    if (end - floor < needed || needed <= 0) return -1;
+    this.lent.splice(i, 0, { at: end - needed, end });
+    return end - needed;
+  }
+
+  /** Takes back a lent region. The caller has unmapped what was mapped over it. */
+  takeBack(at: number): void {
+    const i = this.lent.findIndex((region) => region.at === at);
+    if (i < 0) throw new RangeError(`arena: nothing is lent at ${at}`);
+    this.lent.splice(i, 1);
   }
 
   /** An int32 column of `n` values in a region of its own; zeroed unless shared memory holds data. */

@@ -109,6 +109,31 @@ function probes(n: number, flow: (i: number, remote: IpAddress) => number): numb
   return t.meanProbes();
 }
 
+test("the caller's rows serve as keys, also when they move to a larger array", () => {
+  const STRIDE = 12;
+  const t = new FlowTable(1, 2);
+  let rows = new Int32Array(2 * STRIDE);
+  const store = (row: number, l: IpAddress, r: IpAddress, ports: number): void =>
+    rows.set([l.w0, l.w1, l.w2, l.w3, r.w0, r.w1, r.w2, r.w3, ports, -1], row * STRIDE);
+  t.useRows(rows, STRIDE, TCP);
+  store(1, LOCAL, PEER, 5);
+  assert.equal(t.insert(LOCAL, PEER, 5, TCP, 1), true);
+  const moved = new Int32Array(100 * STRIDE);
+  moved.set(rows);
+  rows = moved;
+  store(99, LOCAL6, PEER6, 5);
+  assert.equal(t.find(LOCAL, PEER, 5, TCP), 1);
+  t.useRows(rows, STRIDE, TCP);
+  assert.equal(t.insert(LOCAL6, PEER6, 5, TCP, 99), true);
+  assert.equal(t.find(LOCAL, PEER, 5, TCP), 1);
+  assert.equal(t.find(LOCAL6, PEER6, 5, TCP), 99);
+  assert.equal(t.remove(1), true);
+  assert.equal(t.find(LOCAL, PEER, 5, TCP), NO_ROW);
+  assert.equal(t.remove(1), false);
+  assert.equal(t.remove(99), true);
+  assert.equal(t.size, 0);
+});
+
 test("look-ups do not slow down with the number of flows, for any pattern of addresses", () => {
   const patterns: Record<string, (i: number, remote: IpAddress) => number> = {
     "one peer, then the next": (i, r) => {

@@ -7,6 +7,9 @@
  * shifts later entries back, so there are no tombstones and churn costs nothing later. The buckets
  * double when half full: amortised constant time, and 2 ms once on the way to 100,000 flows.
  *
+ * A caller whose rows hold the flow anyway lends them as keys ({@link FlowTable.useRows}): then the
+ * key costs no memory, and no cache line besides the row's own.
+ *
  * Peers choose addresses and ports, so the hash is keyed: HalfSipHash-1-3 (Aumasson and Bernstein's
  * SipHash on 32-bit words) with a secret that the host draws. IPv4 flows hash four words, IPv6 flows
  * ten.
@@ -41,6 +44,10 @@ export class FlowTable {
   private mask: number;
   /** Keys by row: local w0..w3, remote w0..w3, ports, protocol. */
   private keys: Int32Array;
+  /** Words from key to key. */
+  private stride = KEY_WORDS;
+  /** Protocol of all flows when the keys are the caller's rows, which do not hold it; else 0. */
+  private protocol = 0;
   private used = 0;
   /** The words that the hash is taken of. */
   private readonly words = new Int32Array(KEY_WORDS);
@@ -56,14 +63,27 @@ export class FlowTable {
     this.keys = new Int32Array(Math.max(rows, 1) * KEY_WORDS);
   }
 
+  /**
+   * From now on the first nine words of the caller's rows of `stride` words are the keys: local
+   * address, remote address, ports, written before `insert` and left alone until `remove`. All flows
+   * have this one `protocol`. To be called again when the rows have moved to a larger array, before
+   * the next `insert`; until then the old array serves.
+   */
+  useRows(rows: Int32Array, stride: number, protocol: number): void {
+    if (CHECKED) assert(this.used === 0 || this.protocol === protocol, "the keys are rows already");
+    this.keys = rows;
+    this.stride = stride;
+    this.protocol = protocol;
+  }
+
   /** Flows in the table. */
   get size(): number {
     return this.used;
   }
 
-  /** Memory that the table takes. */
+  /** Memory that the table takes, rows that are lent to it left out. */
   get memoryBytes(): number {
-    return this.buckets.byteLength + this.keys.byteLength;
+    return this.buckets.byteLength + (this.protocol === 0 ? this.keys.byteLength : 0);
   }
 
   /**
@@ -93,17 +113,16 @@ export class FlowTable {
   }
 
   /**
-   * Hot path. The row in the bucket of a hash if its hash agrees, else NO_ROW: nearly always what
-   * {@link findHashed} will return; for touching what belongs to it.
+   * Hot path. The first row whose hash agrees, or NO_ROW: nearly always what {@link findHashed} will
+   * return, found without its key; for touching what belongs to it. One flow in five does not lie in
+   * the first bucket it is looked for.
    */
   candidate(hash: number): number {
-    const at = (hash & this.mask) << 1;
-    return this.buckets[at] === hash ? this.buckets[at + 1]! - 1 : NO_ROW;
-  }
-
-  /** Hot path. Loads a row's key; the result as of {@link touch}. */
-  touchKey(row: number): number {
-    return this.keys[row * KEY_WORDS + 8]!;
+    const { buckets, mask } = this;
+    for (let i = hash & mask; ; i = (i + 1) & mask) {
+      const row = buckets[(i << 1) + 1]! - 1;
+      if (row === NO_ROW || buckets[i << 1] === hash) return row;
+    }
   }
 
   /** Hot path. Row of the flow whose `hash` was computed before, or NO_ROW. */
@@ -143,7 +162,9 @@ export class FlowTable {
     if (this.findHashed(hash, local, remote, ports, protocol) !== NO_ROW) return false;
     if (CHECKED) assert(this.bucketOfRow(row) < 0, `row ${row} has no flow yet`);
     if ((this.used + 1) * 2 > this.mask + 1) this.doubleBuckets();
-    this.storeKey(row, local, remote, ports, protocol);
+    if (this.protocol === 0) this.storeKey(row, local, remote, ports, protocol);
+    else if (CHECKED)
+      assert(this.matches(row, local, remote, ports, protocol), "row holds its key");
     this.link(hash, row + 1);
     this.used++;
     return true;
@@ -161,7 +182,7 @@ export class FlowTable {
   /** Reads back the addresses of the flow of a row; for views. Its row must be in the table. */
   addressesOf(row: number, local: IpAddress, remote: IpAddress): void {
     const k = this.keys;
-    const at = row * KEY_WORDS;
+    const at = row * this.stride;
     local.set(k[at]!, k[at + 1]!, k[at + 2]!, k[at + 3]!);
     remote.set(k[at + 4]!, k[at + 5]!, k[at + 6]!, k[at + 7]!);
   }
@@ -305,12 +326,12 @@ export class FlowTable {
     protocol: number,
   ): boolean {
     const k = this.keys;
-    const at = row * KEY_WORDS;
+    const at = row * this.stride;
     return (
       k[at + 8] === ports &&
       k[at + 7] === remote.w3 &&
       k[at + 3] === local.w3 &&
-      k[at + 9] === protocol &&
+      (this.protocol === protocol || k[at + 9] === protocol) &&
       k[at + 6] === remote.w2 &&
       k[at + 2] === local.w2 &&
       k[at + 5] === remote.w1 &&
@@ -381,7 +402,7 @@ export class FlowTable {
   /** Bucket that holds a row, or -1: its key says where to look. */
   private bucketOfRow(row: number): number {
     const k = this.keys;
-    const at = row * KEY_WORDS;
+    const at = row * this.stride;
     if (row < 0 || at + KEY_WORDS > k.length) return -1;
     for (let i = this.hashOfRow(at) & this.mask; ; i = (i + 1) & this.mask) {
       const word = this.buckets[(i << 1) + 1]!;
@@ -394,12 +415,13 @@ export class FlowTable {
     const k = this.keys;
     const isV4 = (word: number): boolean =>
       k[word] === 0 && k[word + 1] === 0 && k[word + 2] === 0xffff;
-    if (isV4(at) && isV4(at + 4)) return this.sip4(k[at + 3]!, k[at + 7]!, k[at + 8]!, k[at + 9]!);
+    const protocol = this.protocol === 0 ? k[at + 9]! : this.protocol;
+    if (isV4(at) && isV4(at + 4)) return this.sip4(k[at + 3]!, k[at + 7]!, k[at + 8]!, protocol);
     const w = this.words;
     w[0] = k[at + 3]!;
     w[1] = k[at + 7]!;
     w[2] = k[at + 8]!;
-    w[3] = k[at + 9]!;
+    w[3] = protocol;
     for (let i = 0; i < 3; i++) {
       w[4 + i] = k[at + i]!;
       w[7 + i] = k[at + 4 + i]!;

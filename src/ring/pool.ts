@@ -17,6 +17,7 @@
  * | in the depot    | any owner, under the lock    | that owner's cache                   |
  * | in a cache      | the cache's owner            | held (`take`) or the depot           |
  * | held            | the holder                   | another holder, or a cache (`give`)  |
+ * | held by several | each holder (`share`)        | held by one less (`give`)            |
  *
  * Forbidden: giving a slot that is not held (it would be handed out twice; asserted when CHECKED),
  * and keeping a view of a slot's bytes after giving it.
@@ -110,6 +111,11 @@ export class PoolMemory {
   readonly ifIndex: Int32Array;
   /** TCP: sequence number of the first payload byte. Free for the holder otherwise. */
   readonly seq: Int32Array;
+  /** TCP's send queue: next slot of the queue and end of the bytes, which a frame does not touch. */
+  readonly sendNext: Int32Array;
+  readonly sendEnd: Int32Array;
+  /** Holders besides the first one: so many `give`s only count down. See {@link Pool.share}. */
+  readonly sharers: Int32Array;
   /** Free for the holder: flow row, queue mark. */
   readonly mark: Int32Array;
   /** Receive time in microseconds of the host's clock. */
@@ -139,11 +145,24 @@ export class PoolMemory {
     this.csumOffset = arena.int32s(this.slots);
     this.ifIndex = arena.int32s(this.slots);
     this.seq = arena.int32s(this.slots);
+    this.sendNext = arena.int32s(this.slots);
+    this.sendEnd = arena.int32s(this.slots);
+    this.sharers = arena.int32s(this.slots);
     this.mark = arena.int32s(this.slots);
     this.rxTimeUs = arena.float64s(this.slots);
     this.depot = arena.int32s(DEPOT_HEADER + this.slots);
     this.held = arena.int32s(CHECKED ? this.slots : 0);
     if (initialise) this.fillDepot();
+  }
+
+  /** Where the slots' bytes start in the arena: whole pages, and nothing but slots in them. */
+  get framesAt(): number {
+    return this.smallBase;
+  }
+
+  /** Bytes of all slots, in whole pages. */
+  get framesBytes(): number {
+    return this.bigBase - this.smallBase + (this.slots - this.smallSlots) * BIG_SLOT_BYTES;
   }
 
   /** Arena bytes that a pool of this size takes, for sizing the arena. */
@@ -188,6 +207,9 @@ export class Pool {
   readonly csumOffset: Int32Array;
   readonly ifIndex: Int32Array;
   readonly seq: Int32Array;
+  readonly sendNext: Int32Array;
+  readonly sendEnd: Int32Array;
+  readonly sharers: Int32Array;
   readonly mark: Int32Array;
   readonly rxTimeUs: Float64Array;
   private readonly small = new Int32Array(CACHE_SLOTS);
@@ -213,6 +235,9 @@ export class Pool {
     this.csumOffset = memory.csumOffset;
     this.ifIndex = memory.ifIndex;
     this.seq = memory.seq;
+    this.sendNext = memory.sendNext;
+    this.sendEnd = memory.sendEnd;
+    this.sharers = memory.sharers;
     this.mark = memory.mark;
     this.rxTimeUs = memory.rxTimeUs;
   }
@@ -235,8 +260,20 @@ export class Pool {
     return slot;
   }
 
-  /** Hot path. Returns a slot of either size to this owner's cache. */
+  /**
+   * Adds a holder: the slot is free when every one has given it. The holders agree on who uses which
+   * columns and bytes (TCP's send queue and the frame that is sent from it: tcp/send-queue.ts).
+   */
+  share(slot: number): void {
+    this.sharers[slot] = this.sharers[slot]! + 1;
+  }
+
+  /** Hot path. Returns a slot of either size to this owner's cache, unless another holds it too. */
   give(slot: number): void {
+    if (this.sharers[slot]! > 0) {
+      this.sharers[slot] = this.sharers[slot]! - 1;
+      return;
+    }
     if (CHECKED) this.markFree(slot);
     if (slot < this.smallSlots) {
       if (this.smallCached === CACHE_SLOTS) this.spillSmall(TRANSFER);

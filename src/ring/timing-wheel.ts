@@ -11,8 +11,12 @@
  * entry moves at most four times, and a timer that is re-armed in time (a retransmission timer)
  * never does.
  *
- * Entries are columns indexed by id; a list is threaded through `next` and `previous`. Timers of
- * one deadline fire in the order in which they were armed.
+ * An entry is a row of 16 bytes, so that a timer is one cache line; a list is threaded through `next`
+ * and `previous`, whose ends name the bucket. Timers of one deadline fire in the order in which they
+ * were armed.
+ *
+ * In columns, arming a timer touched four lines of its own, now one. Measured: no difference that could
+ * be told from noise, where a timer fires for one packet in five; it takes 2 bytes less.
  */
 import { assert, CHECKED } from "../base/assert.js";
 import { NEVER } from "../base/time.js";
@@ -23,18 +27,23 @@ const LEVELS = 4;
 /** Bucket of what lies beyond the current turn of the wheel. */
 const OVERFLOW = LEVELS * LEVEL_BUCKETS;
 const TURN_US = 2 ** 32;
-const NONE = -1;
+/** `next` of an entry that is not armed. */
+const IDLE = -0x80000000;
+/** An entry: int32 `next` and `previous` (an id, or ~bucket at either end), exact deadline as a double. */
+const ENTRY_INT32S = 4;
+const NEXT = 0;
+const PREVIOUS = 1;
+const DEADLINE = 1; // double
 const WORDS_PER_LEVEL = LEVEL_BUCKETS / 32;
 
 export class TimingWheel {
   private capacity: number;
-  /** Entry columns: neighbours in the bucket's list, bucket (NONE when idle), exact deadline. */
-  private next: Int32Array;
-  private previous: Int32Array;
-  private bucket: Int16Array;
+  /** The entries, and the same memory as doubles. */
+  private entries: Int32Array;
   private deadlines: Float64Array;
-  private readonly first = new Int32Array(OVERFLOW + 1).fill(NONE);
-  private readonly last = new Int32Array(OVERFLOW + 1).fill(NONE);
+  /** First and last entry of each bucket, or ~bucket. */
+  private readonly first = Int32Array.from({ length: OVERFLOW + 1 }, (_, bucket) => ~bucket);
+  private readonly last = this.first.slice();
   /** A bit per bucket of the levels: not empty. */
   private readonly occupied = new Int32Array(LEVELS * WORDS_PER_LEVEL);
   private armedCount = 0;
@@ -50,10 +59,8 @@ export class TimingWheel {
   /** Ids are 0 to `capacity - 1`; see {@link grow}. Nothing may be armed before `nowUs`. */
   constructor(capacity: number, nowUs = 0) {
     this.capacity = capacity;
-    this.next = new Int32Array(capacity);
-    this.previous = new Int32Array(capacity);
-    this.bucket = new Int16Array(capacity).fill(NONE);
-    this.deadlines = new Float64Array(capacity);
+    this.entries = idleEntries(capacity);
+    this.deadlines = new Float64Array(this.entries.buffer);
     this.setNow(Math.floor(nowUs));
   }
 
@@ -65,45 +72,46 @@ export class TimingWheel {
   /** Makes room for ids up to `capacity - 1`; what is armed stays. Grow in proportion, and it is amortised. */
   grow(capacity: number): void {
     if (capacity <= this.capacity) return;
-    const widen = <T extends Int32Array | Int16Array | Float64Array>(to: T, from: T): T => {
-      to.set(from);
-      return to;
-    };
-    this.next = widen(new Int32Array(capacity), this.next);
-    this.previous = widen(new Int32Array(capacity), this.previous);
-    this.bucket = widen(new Int16Array(capacity).fill(NONE), this.bucket);
-    this.deadlines = widen(new Float64Array(capacity), this.deadlines);
+    const wider = idleEntries(capacity);
+    wider.set(this.entries);
+    this.entries = wider;
+    this.deadlines = new Float64Array(wider.buffer);
     this.capacity = capacity;
   }
 
   /** Hot path. Arms `id`, or moves it when it is armed; fires at the first advance from `atUs` on. */
   arm(id: number, atUs: number): void {
     if (CHECKED) assert(id >= 0 && id < this.capacity, `timer ${id} of ${this.capacity} exists`);
-    if (this.bucket[id]! !== NONE) this.unlink(id);
+    if (this.isArmed(id)) this.unlink(id);
     else this.armedCount = (this.armedCount + 1) | 0;
     const deadline = Math.ceil(atUs);
-    this.deadlines[id] = deadline;
+    this.deadlines[id * 2 + DEADLINE] = deadline;
     this.place(id, deadline);
     if (deadline < this.soonestUs) this.soonestUs = deadline;
   }
 
   /** Hot path. Disarms `id`; nothing happens when it is not armed. */
   cancel(id: number): void {
-    if (this.bucket[id]! === NONE) return;
+    if (!this.isArmed(id)) return;
     this.unlink(id);
-    this.bucket[id] = NONE;
+    this.entries[id * ENTRY_INT32S + NEXT] = IDLE;
     this.armedCount = (this.armedCount - 1) | 0;
     if (this.armedCount === 0) this.soonestUs = NEVER;
   }
 
   /** Hot path. */
   isArmed(id: number): boolean {
-    return this.bucket[id]! !== NONE;
+    return this.entries[id * ENTRY_INT32S + NEXT]! !== IDLE;
+  }
+
+  /** Hot path. Loads an entry ahead of its use; the result only keeps the load from being left out. */
+  touch(id: number): number {
+    return id < this.capacity ? this.entries[id * ENTRY_INT32S]! : 0;
   }
 
   /** Hot path. When `id` fires, or NEVER. */
   deadlineUs(id: number): number {
-    return this.bucket[id]! === NONE ? NEVER : this.deadlines[id]!;
+    return this.isArmed(id) ? this.deadlines[id * 2 + DEADLINE]! : NEVER;
   }
 
   /**
@@ -149,9 +157,9 @@ export class TimingWheel {
     const b = this.tick & (LEVEL_BUCKETS - 1);
     while (n < expired.length) {
       const id = this.first[b]!;
-      if (id === NONE) break;
+      if (id < 0) break;
       this.unlink(id);
-      this.bucket[id] = NONE;
+      this.entries[id * ENTRY_INT32S + NEXT] = IDLE;
       this.armedCount = (this.armedCount - 1) | 0;
       expired[n] = id;
       n = (n + 1) | 0;
@@ -198,12 +206,12 @@ export class TimingWheel {
   private bringDown(bucket: number): void {
     if (bucket === OVERFLOW) this.overflowUs = NEVER;
     let id = this.first[bucket]!;
-    this.first[bucket] = NONE;
-    this.last[bucket] = NONE;
+    this.first[bucket] = ~bucket;
+    this.last[bucket] = ~bucket;
     this.setOccupied(bucket, false);
-    while (id !== NONE) {
-      const following = this.next[id]!;
-      this.place(id, this.deadlines[id]!);
+    while (id >= 0) {
+      const following = this.entries[id * ENTRY_INT32S + NEXT]!;
+      this.place(id, this.deadlines[id * 2 + DEADLINE]!);
       id = following;
     }
   }
@@ -227,13 +235,14 @@ export class TimingWheel {
     } else {
       this.overflowUs = Math.min(this.overflowUs, Math.floor(deadline / TURN_US) * TURN_US);
     }
+    const { entries } = this;
     const before = this.last[bucket]!;
-    this.bucket[id] = bucket;
-    this.next[id] = NONE;
-    this.previous[id] = before;
+    const at = id * ENTRY_INT32S;
+    entries[at + NEXT] = ~bucket;
+    entries[at + PREVIOUS] = before;
     this.last[bucket] = id;
-    if (before !== NONE) {
-      this.next[before] = id;
+    if (before >= 0) {
+      entries[before * ENTRY_INT32S + NEXT] = id;
     } else {
       this.first[bucket] = id;
       this.setOccupied(bucket, true);
@@ -241,14 +250,14 @@ export class TimingWheel {
   }
 
   private unlink(id: number): void {
-    const bucket = this.bucket[id]!;
-    const before = this.previous[id]!;
-    const after = this.next[id]!;
-    if (before === NONE) this.first[bucket] = after;
-    else this.next[before] = after;
-    if (after === NONE) this.last[bucket] = before;
-    else this.previous[after] = before;
-    if (before === NONE && after === NONE) this.setOccupied(bucket, false);
+    const { entries } = this;
+    const before = entries[id * ENTRY_INT32S + PREVIOUS]!;
+    const after = entries[id * ENTRY_INT32S + NEXT]!;
+    if (before < 0) this.first[~before] = after;
+    else entries[before * ENTRY_INT32S + NEXT] = after;
+    if (after < 0) this.last[~after] = before;
+    else entries[after * ENTRY_INT32S + PREVIOUS] = before;
+    if ((before & after) < 0) this.setOccupied(~before, false);
   }
 
   private setOccupied(bucket: number, value: boolean): void {
@@ -257,4 +266,10 @@ export class TimingWheel {
     if (value) this.occupied[bucket >>> 5]! |= bit;
     else this.occupied[bucket >>> 5]! &= ~bit;
   }
+}
+
+function idleEntries(capacity: number): Int32Array {
+  const entries = new Int32Array(capacity * ENTRY_INT32S);
+  for (let id = 0; id < capacity; id++) entries[id * ENTRY_INT32S + NEXT] = IDLE;
+  return entries;
 }

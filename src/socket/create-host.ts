@@ -6,11 +6,13 @@ import { EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import type { RouteOptions } from "../ip/ip.js";
 import type { Device } from "../nic/device.js";
+import { shareFrames } from "../nic/shared-frames.js";
 import { Arena } from "../ring/arena.js";
 import { Pool, PoolMemory } from "../ring/pool.js";
 import type { TcpSettings } from "../tcp/settings.js";
 import { Host } from "./host.js";
 import { type Runner, sharedRunner } from "./runner.js";
+import { attachKernel } from "./shared-tcp.js";
 import { Stack } from "./stack.js";
 
 export interface PoolOptions {
@@ -18,6 +20,10 @@ export interface PoolOptions {
   readonly smallSlots?: number;
   /** Slots of 68 KiB, for segments that pass unsplit. */
   readonly bigSlots?: number;
+  /** The slots lie in memory that memif peers can map; see docs/memif.md. False by default. */
+  readonly shared?: boolean;
+  /** Address space for what memif clients show to this process; 1 GiB by default. */
+  readonly peerBytes?: number;
 }
 
 /** Memory is taken when a slot is first used: the sizes are limits, not costs. */
@@ -30,9 +36,22 @@ export function createPool(options: PoolOptions = {}): Pool {
     smallSlots: slotCount(options.smallSlots ?? DEFAULT_SMALL_SLOTS, "smallSlots"),
     bigSlots: slotCount(options.bigSlots ?? DEFAULT_BIG_SLOTS, "bigSlots"),
   };
-  const arena = new Arena(PoolMemory.sizeBytes(size) + ARENA_SLACK_BYTES);
-  return new Pool(new PoolMemory(arena, size));
+  const peerBytes = options.peerBytes ?? DEFAULT_PEER_BYTES;
+  const sizeBytes = PoolMemory.sizeBytes(size) + ARENA_SLACK_BYTES + peerBytes;
+  if (!(peerBytes >= 0 && sizeBytes <= MAX_ARENA_BYTES)) {
+    throw new RangeError(
+      `pool: expected slots and peerBytes of ${MAX_ARENA_BYTES} bytes at most in all, got ${sizeBytes}`,
+    );
+  }
+  const pool = new Pool(new PoolMemory(new Arena(sizeBytes), size));
+  if (options.shared === true) shareFrames(pool);
+  return pool;
 }
+
+/** Two clients with pools of the default size, or many smaller ones. */
+const DEFAULT_PEER_BYTES = 1 << 30;
+/** Places in the arena are int32. */
+const MAX_ARENA_BYTES = 0x7fff_0000;
 
 const ARENA_SLACK_BYTES = 1 << 20;
 
@@ -61,6 +80,12 @@ export interface InterfaceOptions {
   readonly linkLocal?: boolean;
   /** Whether IPv6 addresses are checked for duplicates before use, for a second. False by default. */
   readonly detectDuplicates?: boolean;
+  /**
+   * Whether the kernel keeps the interface too: addresses, routes and neighbours are then the
+   * kernel's, and Millrace gets what its sockets claim (docs/shared-interfaces.md). By default what
+   * the device is: one with a flow filter is shared.
+   */
+  readonly shared?: boolean;
 }
 
 export interface HostOptions {
@@ -72,6 +97,7 @@ export interface HostOptions {
   readonly mtuBytes?: number;
   readonly linkLocal?: boolean;
   readonly detectDuplicates?: boolean;
+  readonly shared?: boolean;
   /** A host with several interfaces. */
   readonly interfaces?: readonly InterfaceOptions[];
   /** Default routes: one gateway, or one per family. */
@@ -114,6 +140,7 @@ export function createHost(options: HostOptions = {}): Host {
     configure(stack, interfaces, options);
   } catch (error) {
     stack.close();
+    for (const { device } of interfaces) device.close();
     throw error;
   }
   const devices = interfaces.map((i) => i.device);
@@ -135,6 +162,10 @@ function configure(
   options: HostOptions,
 ): void {
   for (const { device, ...settings } of interfaces) {
+    if (settings.shared ?? device.filter !== undefined) {
+      addShared(stack, device, settings);
+      continue;
+    }
     for (const address of settings.addresses ?? []) checkPrefix(address);
     stack.ip.addInterface(device, settings);
   }
@@ -145,16 +176,30 @@ function configure(
   for (const route of options.routes ?? []) addRoute(stack, route);
 }
 
+/** Everything of a shared interface but its name is the kernel's. */
+function addShared(stack: Stack, device: Device, settings: Omit<InterfaceOptions, "device">): void {
+  const { name, addresses, mtuBytes, linkLocal, detectDuplicates } = settings;
+  for (const set of [addresses, mtuBytes, linkLocal, detectDuplicates]) {
+    if (set === undefined) continue;
+    throw invalid(
+      `${device.name} is shared with the kernel: its addresses and settings are the kernel's (ip address add … dev ${device.name}); expected none here, got ${JSON.stringify(set)}`,
+    );
+  }
+  const kernel = stack.ip.kernel ?? attachKernel(stack);
+  kernel.addInterface(device, name === undefined ? {} : { name });
+}
+
 function interfacesOf(options: HostOptions): InterfaceOptions[] {
   const all = [...(options.interfaces ?? [])];
   if (options.device !== undefined) {
-    const { device, addresses, mtuBytes, linkLocal, detectDuplicates } = options;
+    const { device, addresses, mtuBytes, linkLocal, detectDuplicates, shared } = options;
     all.unshift({
       device,
       ...(addresses === undefined ? {} : { addresses }),
       ...(mtuBytes === undefined ? {} : { mtuBytes }),
       ...(linkLocal === undefined ? {} : { linkLocal }),
       ...(detectDuplicates === undefined ? {} : { detectDuplicates }),
+      ...(shared === undefined ? {} : { shared }),
     });
   } else if (options.addresses !== undefined) {
     throw invalid("addresses were given without a device; expected device, or interfaces");

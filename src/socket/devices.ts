@@ -1,4 +1,5 @@
 /** Devices on the pool that hosts of this thread share, so that users need not know of pools. */
+import { type MemifDevice, type MemifOptions, openMemif as openMemifOn } from "../nic/memif.js";
 import {
   openPacket as openPacketOn,
   type PacketDevice,
@@ -35,6 +36,16 @@ export function simLink(options: SimLinkOptions & { readonly pool?: Pool } = {})
 export function openTap(options: TapOptions & { readonly pool?: Pool } = {}): TapDevice {
   const { pool = sharedPool(), ...rest } = options;
   return openTapOn(pool, rest);
+}
+
+/**
+ * A link to another process through shared memory, which speaks memif as DPDK and VPP do. It comes up
+ * when the peer is there, and again after the peer has died and come back. Throws `NetError`:
+ * EADDRINUSE, EACCES, EBUSY.
+ */
+export function openMemif(options: MemifOptions & { readonly pool?: Pool }): MemifDevice {
+  const { pool = sharedPool(), ...rest } = options;
+  return openMemifOn(pool, rest);
 }
 
 /**

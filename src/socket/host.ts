@@ -10,7 +10,15 @@ import type { IpAddress } from "../base/ip-address.js";
 import { ANY4, ANY6 } from "../base/ip-address.js";
 import type { Device } from "../nic/device.js";
 import { Readiness } from "../tcp/readiness.js";
-import { abortError, addressOf, checkPort, onAbort, throwIfAborted } from "./endpoint.js";
+import {
+  abortError,
+  addressOf,
+  checkPort,
+  onAbort,
+  type ScopedAddress,
+  scopedAddressOf,
+  throwIfAborted,
+} from "./endpoint.js";
 import { Family } from "./linux-options.js";
 import { type PingOptions, type PingSummary, ping } from "./ping.js";
 import type { PolledSocket } from "./polled-socket.js";
@@ -116,7 +124,7 @@ export class Host implements Driven {
   async listen(options: ListenOptions): Promise<TcpServer> {
     this.begin(options.signal, "listen");
     const port = checkPort(options.port, "listen");
-    const address = options.address === undefined ? ANY6 : addressOf(options.address, "listen");
+    const { address, ifIndex } = this.scoped(options.address ?? "::", "listen");
     const socket = this.openTcp(address, "listen");
     // As Node's servers do: a restart must not wait for old connections.
     socket.set("SO_REUSEADDR", 1);
@@ -125,7 +133,7 @@ export class Host implements Driven {
     // Connections inherit these.
     if (options.noDelay === true) socket.set("TCP_NODELAY", 1);
     if (options.keepAlive === true) socket.set("SO_KEEPALIVE", 1);
-    let result = socket.bind(address, port);
+    let result = socket.bind(address, port, ifIndex);
     if (result >= 0) result = socket.listen(options.backlog ?? DEFAULT_BACKLOG);
     if (result < 0) {
       socket.close();
@@ -141,13 +149,13 @@ export class Host implements Driven {
   async connect(options: ConnectOptions): Promise<TcpConnection> {
     this.begin(options.signal, "connect");
     const port = checkPort(options.port, "connect", 1);
-    const address = addressOf(options.address ?? options.host ?? "localhost", "connect");
-    const socket = this.openTcp(address, "connect");
+    const to = this.scoped(options.address ?? options.host ?? "localhost", "connect");
+    const socket = this.openTcp(to.address, "connect");
     try {
       this.bindForConnect(socket, options);
       if (options.noDelay === true) socket.set("TCP_NODELAY", 1);
       if (options.keepAlive === true) socket.set("SO_KEEPALIVE", 1);
-      await this.establish(socket, address, port, options.signal);
+      await this.establish(socket, to, port, options.signal);
     } catch (error) {
       socket.close();
       this.kick();
@@ -160,22 +168,22 @@ export class Host implements Driven {
     if (options.localAddress === undefined && options.localPort === undefined) return;
     const { localAddress, localPort } = options;
     const wildcard = socket.family === Family.INET ? ANY4 : ANY6;
-    const address = localAddress === undefined ? wildcard : addressOf(localAddress, "bind");
+    const { address, ifIndex } = this.scoped(localAddress ?? wildcard.toString(), "bind");
     const port = checkPort(localPort ?? 0, "bind");
     if (port === 0) socket.set("IP_BIND_ADDRESS_NO_PORT", 1);
-    const result = socket.bind(address, port);
+    const result = socket.bind(address, port, ifIndex);
     if (result >= 0) return;
     throw new NetError(result, { syscall: "bind", address: address.toString(), port });
   }
 
   private async establish(
     socket: TcpSocket,
-    address: IpAddress,
+    to: ScopedAddress,
     port: number,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const details = { syscall: "connect", address: address.toString(), port };
-    const result = socket.connect(address, port);
+    const details = { syscall: "connect", address: to.address.toString(), port };
+    const result = socket.connect(to.address, port, to.ifIndex);
     if (result < 0 && result !== -EINPROGRESS) throw new NetError(result, details);
     this.kick();
     try {
@@ -204,10 +212,10 @@ export class Host implements Driven {
   async udp(options: UdpOptions = {}): Promise<UdpChannel> {
     this.begin(options.signal, "bind");
     const port = checkPort(options.port ?? 0, "bind");
-    const address = options.address === undefined ? ANY6 : addressOf(options.address, "bind");
+    const { address, ifIndex } = this.scoped(options.address ?? "::", "bind");
     const socket = this.stack.udpSocket(familyOf(address));
     applyUdpOptions(socket, options);
-    const result = socket.bind(address, port);
+    const result = socket.bind(address, port, ifIndex);
     if (result < 0) {
       socket.close();
       throw new NetError(result, { syscall: "bind", address: address.toString(), port });
@@ -284,20 +292,27 @@ export class Host implements Driven {
 
   // For the runner.
 
+  prepareSleep(): boolean {
+    let isIdle = true;
+    for (const device of this.devices) if (device.prepareSleep?.() === false) isIdle = false;
+    return isIdle;
+  }
+
   get wakeFds(): readonly number[] {
-    return this.devices.map((d) => d.wakeFd).filter((fd) => fd >= 0);
+    const kernelFd = this.stack.ip.kernel?.wakeFd ?? -1;
+    return [...this.devices.map((d) => d.wakeFd), kernelFd].filter((fd) => fd >= 0);
   }
 
   get keepsAlive(): boolean {
     return this.referenced.size > 0;
   }
 
-  get isBusy(): boolean {
-    return this.stack.isBusy;
+  poll(nowUs: number): boolean {
+    return this.stack.poll(nowUs);
   }
 
-  turn(nowUs: number): number {
-    return this.stack.turn(nowUs);
+  nextDeadlineUs(): number {
+    return this.stack.nextDeadlineUs();
   }
 
   tell(): boolean {
@@ -347,6 +362,10 @@ export class Host implements Driven {
     throwIfAborted(signal, syscall);
     if (this.isClosed) throw new NetError(ENETDOWN, { syscall, hint: "the host is closed" });
     this.enter();
+  }
+
+  private scoped(text: string, syscall: string): ScopedAddress {
+    return scopedAddressOf(text, this.stack, syscall);
   }
 
   private openTcp(address: IpAddress, syscall: string): TcpSocket {

@@ -2,7 +2,7 @@
  * Echo requests and replies (ICMP, ICMPv6), polled: Linux's SOCK_DGRAM with IPPROTO_ICMP. IPv4 and
  * IPv6 have separate identifiers; one socket here opens either when it is first needed.
  */
-import { EAGAIN, EBADF, EINVAL, ENOPROTOOPT } from "../base/errno.js";
+import { EAGAIN, EBADF, EINVAL, ENOPROTOOPT, EOPNOTSUPP } from "../base/errno.js";
 import { IpAddress } from "../base/ip-address.js";
 import type { EchoSocket } from "../ip/echo.js";
 import { Readiness } from "../tcp/readiness.js";
@@ -44,6 +44,8 @@ export class PingSocket extends PolledSocket {
     const echo = this.echoFor(path.isV4);
     if (echo === null) return -ip.echo.openErrno;
     echo.options.ttl = this.sendTtl;
+    // Replies would go to the kernel, which knows of no such request.
+    if (path.iface.kernelIndex !== 0) return -EOPNOTSUPP;
     return echo.send(path, sequence & 0xffff, bytes, at, n);
   }
 

@@ -14,13 +14,13 @@ class FakeHost implements Driven {
   spinUs = 0;
   onTurn: (nowUs: number) => void = () => {};
 
-  turn(nowUs: number): number {
+  poll(nowUs: number): boolean {
     this.turns++;
     this.onTurn(nowUs);
-    return this.deadlineUs;
-  }
-  get isBusy(): boolean {
     return this.workTurns-- > 0;
+  }
+  nextDeadlineUs(): number {
+    return this.deadlineUs;
   }
   tell(): boolean {
     return false;

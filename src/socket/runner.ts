@@ -26,10 +26,12 @@ export interface Driven {
   readonly wakeFds: readonly number[];
   /** Whether the process should live for it. */
   readonly keepsAlive: boolean;
-  /** One turn; returns the next deadline or NEVER. */
-  turn(nowUs: number): number;
-  /** Whether the last turn found work. */
-  readonly isBusy: boolean;
+  /** Hot path. One turn; whether it found work. */
+  poll(nowUs: number): boolean;
+  /** When the next turn is due, or NEVER; asked before sleeping. */
+  nextDeadlineUs(): number;
+  /** It is about to sleep: false when it has work after all. */
+  prepareSleep?(): boolean;
   /** Tells those who wait what has happened; true when anyone was told. */
   tell(): boolean;
 }
@@ -50,6 +52,14 @@ const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
  * host's deadline does not know what a later host of the same pass has sent it.
  */
 const IDLE_PASSES = 2;
+
+/**
+ * Polls without work for which `runUntil` reads the clock once: reading takes longer than such a poll
+ * does, and the time is late by less than a microsecond.
+ * Measured: `performance.now()` 40 to 65 ns, an idle turn 30 to 40 (node 20.20, 2 shared cores,
+ * 2026-11).
+ */
+const IDLE_POLLS_A_CLOCK = 8;
 
 const State = { IDLE: 0, RUNNING: 1, SCHEDULED: 2, SLEEPING: 3 } as const;
 
@@ -119,11 +129,16 @@ export class Runner {
    * what `isDone` said last. For those who care about microseconds: promises do not settle in it.
    */
   runUntil(isDone: () => boolean, timeoutMs: number = Number.POSITIVE_INFINITY): boolean {
-    const endUs = this.clock() + timeoutMs * 1_000;
+    let nowUs = this.clock();
+    const endUs = nowUs + timeoutMs * 1_000;
     let done = isDone();
-    while (!done && this.clock() < endUs) {
-      this.pass();
+    for (let idle = 1; !done && nowUs < endUs; idle++) {
+      if (this.pass(nowUs)) idle = IDLE_POLLS_A_CLOCK;
       done = isDone();
+      if (idle >= IDLE_POLLS_A_CLOCK) {
+        nowUs = this.clock();
+        idle = 0;
+      }
     }
     this.kick();
     return done;
@@ -133,18 +148,19 @@ export class Runner {
     this.endSleep();
     this.state = State.RUNNING;
     const startUs = this.clock();
+    let nowUs = startUs;
     for (;;) {
       this.wasKicked = false;
-      const worked = this.pass();
+      const worked = this.pass(nowUs);
       if (this.driven.length === 0) {
         this.stop();
         return;
       }
-      const nowUs = this.clock();
+      nowUs = this.clock();
       if (worked || this.wasKicked) {
         this.lastWorkUs = nowUs;
         this.idlePasses = 0;
-      } else if (this.maySleep(nowUs)) {
+      } else if (this.maySleep(nowUs) && this.allPrepareSleep()) {
         this.sleep(nowUs);
         return;
       }
@@ -155,16 +171,9 @@ export class Runner {
   }
 
   /** One turn of every stack, then everyone who waits is told. */
-  private pass(): boolean {
-    const nowUs = this.clock();
-    let deadlineUs = NEVER;
+  private pass(nowUs: number): boolean {
     let worked = false;
-    for (let i = 0; i < this.driven.length; i++) {
-      const d = this.driven[i]!;
-      deadlineUs = Math.min(deadlineUs, d.turn(nowUs));
-      if (d.isBusy) worked = true;
-    }
-    this.deadlineUs = deadlineUs;
+    for (let i = 0; i < this.driven.length; i++) if (this.driven[i]!.poll(nowUs)) worked = true;
     this.told = false;
     for (let i = 0; i < this.driven.length; i++) if (this.driven[i]!.tell()) this.told = true;
     return worked || this.told;
@@ -175,7 +184,15 @@ export class Runner {
     const spinUs = this.keepsAlive() ? this.spinUs : 0;
     if (nowUs - this.lastWorkUs < spinUs) return false;
     this.idlePasses++;
-    return this.idlePasses >= IDLE_PASSES && this.deadlineUs - nowUs >= TIMER_STEP_US;
+    if (this.idlePasses < IDLE_PASSES) return false;
+    this.deadlineUs = NEVER;
+    for (const d of this.driven) this.deadlineUs = Math.min(this.deadlineUs, d.nextDeadlineUs());
+    return this.deadlineUs - nowUs >= TIMER_STEP_US;
+  }
+
+  private allPrepareSleep(): boolean {
+    for (const d of this.driven) if (d.prepareSleep?.() === false) return false;
+    return true;
   }
 
   private schedule(): void {

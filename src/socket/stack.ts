@@ -1,12 +1,12 @@
 /**
  * One IP host: joins IP, UDP, TCP, the flow table and the timers, and owns the sockets.
  *
- * It is polled: nothing happens but in calls, and time comes in with `turn`. A turn takes a batch
- * of frames from every interface, works the segments in phases (tcp-input.ts), fires due timers,
+ * It is polled: nothing happens but in calls, and time comes in with `turn`. A turn hands the devices
+ * what was queued since the last one, takes a batch of frames from every interface, works the segments in phases (tcp-input.ts), fires due timers,
  * then lets TCP send what has become sendable and the interfaces flush.
  *
  * Calls of sockets between turns happen at the time of the last turn, or of `nowUs` if it was set
- * since. What they send leaves with the next turn.
+ * since. What they send leaves with the next turn (datagrams before it receives), or with `flush`.
  */
 import { randomBytes } from "node:crypto";
 import { i32 } from "../base/bytes.js";
@@ -24,6 +24,7 @@ import { Tcp } from "../tcp/tcp.js";
 import { Family } from "./linux-options.js";
 import { PingSocket } from "./ping-socket.js";
 import type { PolledSocket } from "./polled-socket.js";
+import { touchWatches } from "./ready-set.js";
 import { TcpBind } from "./tcp-bind.js";
 import { TcpHostSide } from "./tcp-host.js";
 import { TCP_PROTOCOL, TcpInput } from "./tcp-input.js";
@@ -118,7 +119,8 @@ export class Stack {
     this.tcpInput = new TcpInput({
       pool,
       view: this.ip.view,
-      touchSocket: (id) => (this.sockets[id]?.hasWatches === true ? 1 : 0),
+      wheel: this.wheel,
+      touchSockets: (ids, n) => touchWatches(this.sockets as (TcpSocket | null)[], ids, n),
       flows: this.flows,
       ports: this.tcpPorts,
       tcp: this.tcp,
@@ -132,21 +134,56 @@ export class Stack {
   }
 
   /**
-   * Hot path. One pass; returns when the next one is due if no frame comes before, or NEVER.
-   * `isBusy` then says whether there was anything to do.
+   * One pass; returns when the next one is due if no frame comes before, or NEVER. `isBusy` then says
+   * whether there was anything to do.
    */
   turn(nowUs: number): number {
+    this.poll(nowUs);
+    return this.nextDeadlineUs();
+  }
+
+  /**
+   * Hot path. One pass, for who polls without a pause and asks for {@link nextDeadlineUs} when it
+   * wants to sleep; returns `isBusy`.
+   * Measured: with nothing to do 40 ns; 170 when it asked every protocol and computed the
+   * deadline (node 20.20, 2 shared cores, 2026-11, bench `turn`).
+   */
+  poll(nowUs: number): boolean {
     if (nowUs > this.nowUs) this.nowUs = nowUs;
     const now = this.nowUs;
+    this.ip.flushQueued(now); // answers do not wait for a look into an empty ring, 0.6 µs for a TAP
     let frames = this.ip.receiveAll(now);
-    this.tcpInput.drain(now);
-    if (frames > 0 && this.wheel.nextDeadlineUs() <= now) frames += this.receiveRest(now);
-    const timers = this.fireTimers(now);
+    let fired = 0;
+    let segments = 0;
+    if (frames > 0) segments = this.tcpInput.drain(now);
+    if (this.wheel.nextDeadlineUs() <= now) {
+      if (frames > 0) frames = (frames + this.receiveRest(now)) | 0;
+      fired = this.fireTimers(now);
+    }
     this.ip.runTimers(now);
-    this.tcp.flush(now);
+    const isBusy = frames > 0 || fired > 0;
+    if (segments > 0 || fired > 0 || !this.tcp.isQuiet) {
+      this.tcp.flush(now);
+      if (this.tcpHost.moved.length > 0) this.followMoved(now);
+    }
     this.ip.flush(now);
+    this.isBusy = isBusy;
+    return isBusy;
+  }
+
+  /**
+   * Hot path. Sends what calls of sockets have queued since the last turn, instead of with the next
+   * one: for who answers and cares about the nanoseconds of a turn.
+   */
+  flush(): void {
+    if (this.tcp.hasPending) this.tcp.flush(this.nowUs);
+    this.ip.flush(this.nowUs);
+  }
+
+  /** When the next turn is due if no frame comes before, or NEVER. */
+  nextDeadlineUs(): number {
+    const now = this.nowUs;
     let deadlineUs = Math.min(this.wheel.nextDeadlineUs(), this.ip.nextDeadlineUs());
-    this.isBusy = frames > 0 || timers > 0;
     // A frame that waits in a device for a free slot is due, but cannot be had now.
     if (!this.isBusy && deadlineUs <= now) deadlineUs = now + RETRY_US;
     const mustRetry = this.tcp.hasPending || this.hasBacklog();
@@ -168,6 +205,13 @@ export class Stack {
     return frames;
   }
 
+  /** Routes or links of the kernel have changed: connections take the new paths' segment size. */
+  private followMoved(now: number): void {
+    const { moved } = this.tcpHost;
+    this.tcpHost.moved = [];
+    for (const row of moved) this.tcp.pathMtuChanged(row, now);
+  }
+
   /** Hot path. Whether a device has refused frames that wait for it. */
   private hasBacklog(): boolean {
     const interfaces = this.ip.interfaces;
@@ -180,6 +224,7 @@ export class Stack {
     let fired = 0;
     for (;;) {
       const n = this.wheel.advance(nowUs, expired);
+      if (n > 1) this.tcp.touch(expired, n);
       for (let i = 0; i < n; i++) this.tcp.timerExpired(expired[i]!, nowUs);
       fired = (fired + n) | 0;
       if (n < expired.length) return fired;

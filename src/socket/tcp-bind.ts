@@ -10,6 +10,7 @@ import { EADDRINUSE, EADDRNOTAVAIL } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
 import type { Random } from "../base/random.js";
 import { type FlowTable, NO_ROW, packPorts } from "../ring/flow-table.js";
+import type { SharedTcp } from "./shared-tcp.js";
 import { TCP_PROTOCOL } from "./tcp-input.js";
 import type { TcpPorts } from "./tcp-ports.js";
 
@@ -27,6 +28,8 @@ export class TcpBind {
   private readonly flows: FlowTable;
   private readonly random: Random;
   private readonly perturbations = new Int32Array(PERTURBATIONS);
+  /** Has a say where interfaces are shared with the kernel. */
+  shared: SharedTcp | null = null;
 
   constructor(ports: TcpPorts, flows: FlowTable, random: Random) {
     this.ports = ports;
@@ -35,11 +38,17 @@ export class TcpBind {
     for (let i = 0; i < PERTURBATIONS; i++) this.perturbations[i] = random.below(EPHEMERAL);
   }
 
-  /** Holds `port`, or a free one when it is 0, for the row. The port, or -EADDRINUSE. */
+  /**
+   * Holds `port`, or a free one when it is 0, for the row. The port, or -EADDRINUSE; on shared
+   * interfaces also what the kernel says, such as -EACCES.
+   */
   bind(row: number, address: IpAddress, port: number): number {
-    const chosen = port === 0 ? this.freePort(row, address) : port;
-    if (chosen === 0) return -EADDRINUSE;
     if (port !== 0 && this.ports.conflicts(row, address, port, false)) return -EADDRINUSE;
+    let chosen = port;
+    if (this.shared?.concerns(row, address)) {
+      chosen = this.shared.bind(row, address, port, (p) => this.isFreeFor(row, address, p));
+    } else if (port === 0) chosen = this.freePort(row, address);
+    if (chosen <= 0) return chosen < 0 ? chosen : -EADDRINUSE;
     this.ports.hold(row, chosen, false);
     return chosen;
   }
@@ -48,9 +57,13 @@ export class TcpBind {
     const start = this.random.below(EPHEMERAL);
     for (let i = 0; i < EPHEMERAL; i++) {
       const port = FIRST_EPHEMERAL + ((start + i) % EPHEMERAL);
-      if (this.ports.isFree(port) || !this.ports.conflicts(row, address, port, true)) return port;
+      if (this.isFreeFor(row, address, port)) return port;
     }
     return 0;
+  }
+
+  private isFreeFor(row: number, address: IpAddress, port: number): boolean {
+    return this.ports.isFree(port) || !this.ports.conflicts(row, address, port, true);
   }
 
   /** Holds a port from which `remote` can be connected to. The port, or -EADDRNOTAVAIL. */
@@ -63,6 +76,9 @@ export class TcpBind {
       if (!this.ports.isShareable(port)) continue;
       const ports = packPorts(port, remotePort);
       if (this.flows.find(local, remote, ports, TCP_PROTOCOL) !== NO_ROW) continue;
+      const held = this.shared?.holdForConnect(row, local, port) ?? 0;
+      if (held === -EADDRINUSE) continue;
+      if (held < 0) return held;
       this.perturbations[cell] = (this.perturbations[cell]! + i + 1) % EPHEMERAL;
       this.ports.hold(row, port, true);
       return port;

@@ -4,6 +4,7 @@
  * IP settings of a row (TTL, TOS, path MTU discovery) are columns of `TcpRows`; one `SendOptions`
  * object is filled from them for every segment.
  */
+import { EADDRNOTAVAIL } from "../base/errno.js";
 import { grown } from "../base/growth.js";
 import { IpAddress } from "../base/ip-address.js";
 import type { Ip } from "../ip/ip.js";
@@ -15,7 +16,9 @@ import type { Pool } from "../ring/pool.js";
 import type { TimingWheel } from "../ring/timing-wheel.js";
 import { SegmentFlags } from "../tcp/segment-flags.js";
 import type { Tcb } from "../tcp/tcb.js";
+import { ROW_INT32S } from "../tcp/tcb-row.js";
 import type { TcpHost } from "../tcp/tcp-host.js";
+import type { SharedTcp } from "./shared-tcp.js";
 import { TCP_PROTOCOL } from "./tcp-input.js";
 import type { TcpPorts } from "./tcp-ports.js";
 import { NONE, PMTU_SHIFT, RowFlags, type TcpRows, TOS_SHIFT } from "./tcp-rows.js";
@@ -49,6 +52,12 @@ export class TcpHostSide implements TcpHost {
   endedFlows = 0;
   /** Segments that could not be sent: no route, or IP refused them. */
   unsent = 0;
+  /** Claims connections where interfaces are shared with the kernel. */
+  shared: SharedTcp | null = null;
+  /** Rows on shared interfaces whose path was looked up again: its MTU may be another. */
+  moved: number[] = [];
+  /** Why `bindFlow` refused, negated. */
+  bindErrno = 0;
 
   constructor(parts: TcpHostParts, wheelCapacity: number) {
     this.p = parts;
@@ -64,7 +73,7 @@ export class TcpHostSide implements TcpHost {
       return;
     }
     const rows = this.p.rows;
-    const settings = path.dst.isV4 ? rows.ip4[c.row]! : rows.ip6[c.row]!;
+    const settings = rows.hasIpSettings ? this.ipSettings(c.row, path) : 0;
     const o = this.options;
     const pmtu = (settings >>> PMTU_SHIFT) & 7;
     o.ttl = settings & 0xff;
@@ -77,8 +86,20 @@ export class TcpHostSide implements TcpHost {
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
   }
 
-  transmitUnbound(local: IpAddress, remote: IpAddress, slot: number, tos: number): void {
-    const path = this.p.ip.resolve(remote, local, 0);
+  /** Hot path. */
+  private ipSettings(row: number, path: Path): number {
+    const { rows } = this.p;
+    return path.dst.isV4 ? rows.ip4[row]! : rows.ip6[row]!;
+  }
+
+  transmitUnbound(
+    local: IpAddress,
+    remote: IpAddress,
+    ifIndex: number,
+    slot: number,
+    tos: number,
+  ): void {
+    const path = this.p.ip.resolve(remote, local, scopeOf(remote, ifIndex));
     if (path === null) {
       this.unsent++;
       this.p.pool.give(slot);
@@ -91,23 +112,42 @@ export class TcpHostSide implements TcpHost {
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
   }
 
-  bindFlow(c: Tcb): boolean {
+  /** The rows are the flow table's keys: they may have moved since the last one was bound. */
+  bindFlow(c: Tcb, ifIndex: number): boolean {
     this.addressesOf(c);
+    this.p.flows.useRows(c.i, ROW_INT32S, TCP_PROTOCOL);
     const ports = packPorts(c.localPort, c.remotePort);
+    this.bindErrno = -EADDRNOTAVAIL;
     if (!this.p.flows.insert(this.local, this.remote, ports, TCP_PROTOCOL, c.row)) return false;
+    if (this.shared !== null && !this.claim(this.shared, c)) return false;
     if (c.listener !== NONE) {
       this.p.rows.inherit(c.row, c.listener);
+      const scope = scopeOf(this.remote, ifIndex);
+      if (scope !== 0) this.p.rows.ifIndex[c.row] = scope;
       this.p.rows.set(c.row, RowFlags.LISTENERS_PORT, true);
       this.ports?.hold(c.row, c.localPort, false);
+      this.shared?.inherit(c.row, c.listener);
     }
     return true;
+  }
+
+  private claim(shared: SharedTcp, c: Tcb): boolean {
+    const result = shared.addFlow(this.local, c.localPort, this.remote, c.remotePort);
+    if (result >= 0) return true;
+    this.bindErrno = result;
+    this.p.flows.remove(c.row);
+    return false;
   }
 
   /** A port that the user did not bind to goes with the connection, as in Linux. */
   unbindFlow(c: Tcb): void {
     const isBound = !this.p.rows.has(c.row, RowFlags.SHARED_PORT | RowFlags.LISTENERS_PORT);
     if (!isBound) this.ports?.release(c.row);
-    if (this.p.flows.remove(c.row)) this.endedFlows = (this.endedFlows + 1) | 0;
+    if (!this.p.flows.remove(c.row)) return;
+    this.endedFlows = (this.endedFlows + 1) | 0;
+    if (this.shared === null) return;
+    this.addressesOf(c);
+    this.shared.removeFlow(this.local, c.localPort, this.remote, c.remotePort);
   }
 
   /** Hot path. */
@@ -147,6 +187,12 @@ export class TcpHostSide implements TcpHost {
     return (path.iface.device.capabilities & bit) === 0 ? 0 : GSO_PAYLOAD_BYTES;
   }
 
+  /** Hot path. */
+  borrowsFrames(c: Tcb): boolean {
+    const path = this.pathOf(c);
+    return path !== null && (path.iface.device.capabilities & Capability.TX_BORROWS) !== 0;
+  }
+
   confirmReachable(c: Tcb): void {
     const path = c.path === 0 ? null : this.p.ip.path(c.path);
     if (path !== null) this.p.ip.confirmReachable(path);
@@ -164,6 +210,7 @@ export class TcpHostSide implements TcpHost {
     }
     this.addressesOf(c);
     const path = this.p.ip.resolve(this.remote, this.local, this.p.rows.ifIndex[c.row]!);
+    if (this.shared !== null && c.path !== 0 && path !== null) this.moved.push(c.row);
     c.path = path === null ? 0 : path.id;
     return path;
   }
@@ -175,3 +222,7 @@ export class TcpHostSide implements TcpHost {
     this.remote.set(i[at + 4]!, i[at + 5]!, i[at + 6]!, i[at + 7]!);
   }
 }
+
+/** A link-local address of IPv6 means something on one link only (RFC 4007 §6). */
+const scopeOf = (remote: IpAddress, ifIndex: number): number =>
+  !remote.isV4 && remote.isLinkLocal ? ifIndex : 0;

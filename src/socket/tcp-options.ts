@@ -209,13 +209,13 @@ function isReport4(option: number): boolean {
 function setIp(s: TcpSocket, option: number, value: number): number {
   switch (option) {
     case IpOption.IP_TOS:
-      return setTos(s.stack.tcpRows.ip4, s.row, value);
+      return setTos(s.stack.tcpRows.changeIp4(), s.row, value);
     case IpOption.IP_TTL:
-      return setTtl(s.stack.tcpRows.ip4, s.row, value, 1);
+      return setTtl(s.stack.tcpRows.changeIp4(), s.row, value, 1);
     case IpOption.IP_MINTTL:
-      return setMinTtl(s.stack.tcpRows, s.stack.tcpRows.ip4, s.row, value);
+      return setMinTtl(s.stack.tcpRows, s.stack.tcpRows.changeIp4(), s.row, value);
     case IpOption.IP_MTU_DISCOVER:
-      return setPmtu(s.stack.tcpRows.ip4, s.row, value);
+      return setPmtu(s.stack.tcpRows.changeIp4(), s.row, value);
     case IpOption.IP_TRANSPARENT:
       return value === 0 ? 0 : -EPERM;
     case IpOption.IP_MULTICAST_TTL:
@@ -270,13 +270,13 @@ function setIpv6(s: TcpSocket, option: number, value: number): number {
       return s.hasPort ? -EINVAL : setFlag(s, RowFlags.V6ONLY, value);
     case Ipv6Option.IPV6_TCLASS:
       if (value < -1 || value > 0xff) return -EINVAL;
-      return setTos(s.stack.tcpRows.ip6, s.row, value === -1 ? 0 : value);
+      return setTos(s.stack.tcpRows.changeIp6(), s.row, value === -1 ? 0 : value);
     case Ipv6Option.IPV6_UNICAST_HOPS:
-      return setTtl(s.stack.tcpRows.ip6, s.row, value, 0);
+      return setTtl(s.stack.tcpRows.changeIp6(), s.row, value, 0);
     case Ipv6Option.IPV6_MINHOPCOUNT:
-      return setMinTtl(s.stack.tcpRows, s.stack.tcpRows.ip6, s.row, value);
+      return setMinTtl(s.stack.tcpRows, s.stack.tcpRows.changeIp6(), s.row, value);
     case Ipv6Option.IPV6_MTU_DISCOVER:
-      return setPmtu(s.stack.tcpRows.ip6, s.row, value);
+      return setPmtu(s.stack.tcpRows.changeIp6(), s.row, value);
     case Ipv6Option.IPV6_JOIN_GROUP:
     case Ipv6Option.IPV6_LEAVE_GROUP:
       return -EPROTO;

@@ -13,6 +13,7 @@
 import type { IpAddress } from "../base/ip-address.js";
 import { State } from "../tcp/state.js";
 import { Tcb } from "../tcp/tcb.js";
+import type { SharedTcp } from "./shared-tcp.js";
 import { NONE, RowFlags, type TcpRows } from "./tcp-rows.js";
 
 const PORTS = 65_536;
@@ -27,6 +28,9 @@ export class TcpPorts {
   private readonly firstListener = new Int32Array(PORTS);
   /** Holders of each port that did not get it from `connect`. */
   private readonly exclusive = new Int32Array(PORTS);
+
+  /** Holds the same ports in the kernel, where interfaces are shared with it. */
+  shared: SharedTcp | null = null;
 
   constructor(rows: TcpRows, engineView: Tcb) {
     this.rows = rows;
@@ -62,6 +66,7 @@ export class TcpPorts {
     if (next !== NONE) r.portPrev[next] = prev;
     if (!r.has(row, RowFlags.SHARED_PORT)) this.exclusive[port]! -= 1;
     r.set(row, RowFlags.HAS_PORT | RowFlags.SHARED_PORT | RowFlags.LISTENERS_PORT, false);
+    this.shared?.release(row);
   }
 
   /** Whether nobody holds the port, or only connections that chose it for themselves. */
@@ -147,6 +152,7 @@ export class TcpPorts {
     if (before === NONE) this.firstListener[port] = r.listenNext[row]! + 1;
     else r.listenNext[before] = r.listenNext[row]!;
     r.set(row, RowFlags.LISTENS, false);
+    this.shared?.stopListening(row);
   }
 
   /**

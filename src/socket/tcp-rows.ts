@@ -57,6 +57,8 @@ export class TcpRows {
   ip4: Int32Array;
   /** The same for IPv6: IPV6_UNICAST_HOPS, IPV6_TCLASS, IPV6_MTU_DISCOVER, IPV6_MINHOPCOUNT. */
   ip6: Int32Array;
+  /** Whether any row was ever given an IP setting: output looks at it before it looks at a row's. */
+  hasIpSettings = false;
   /** Whether any row was ever given a least TTL: input looks at it before it looks at a row's. */
   hasMinTtl = false;
   private capacity: number;
@@ -93,6 +95,18 @@ export class TcpRows {
     this.ip4 = widen(this.ip4);
     this.ip6 = widen(this.ip6);
     this.capacity = capacity;
+  }
+
+  /** The column `ip4`, to be written. */
+  changeIp4(): Int32Array {
+    this.hasIpSettings = true;
+    return this.ip4;
+  }
+
+  /** The column `ip6`, to be written. */
+  changeIp6(): Int32Array {
+    this.hasIpSettings = true;
+    return this.ip6;
   }
 
   /** A fresh row with every setting at its default. */

@@ -119,7 +119,7 @@ export class TcpSocket extends PolledSocket {
     if (!address.isV4 && address.isLinkLocal) {
       if (ifIndex === 0 && this.stack.tcpRows.ifIndex[this.row] === 0) return -EINVAL;
     }
-    if (this.stack.ip.isLocal(address) || this.mayBindForeign(address)) return 0;
+    if (this.stack.ip.mayBind(address) || this.mayBindForeign(address)) return 0;
     return -EADDRNOTAVAIL;
   }
 
@@ -159,8 +159,11 @@ export class TcpSocket extends PolledSocket {
       } else if (tcpPorts.conflicts(this.row, this.localAddress, this.localPort, false)) {
         return -EADDRINUSE;
       }
+      const claimed = tcpPorts.shared?.listen(this.row, this.localAddress, this.localPort) ?? 0;
+      if (claimed < 0) return claimed;
     }
     const result = tcp.listen(this.row, backlog, this.stack.nowUs);
+    if (result < 0 && state === State.CLOSED) tcpPorts.shared?.stopListening(this.row);
     if (result >= 0 && !tcpRows.has(this.row, RowFlags.LISTENS)) tcpPorts.addListener(this.row);
     return result;
   }
@@ -177,7 +180,10 @@ export class TcpSocket extends PolledSocket {
     return this.stack.adopt(row, family);
   }
 
-  /** Starts a connection: -EINPROGRESS, then OUT or ERR readiness says how it went. */
+  /**
+   * Starts a connection: -EINPROGRESS, then OUT or ERR readiness says how it went. `ifIndex` is the
+   * scope of a link-local IPv6 address.
+   */
   connect(address: IpAddress, port: number, ifIndex = 0): number {
     const refused = this.row === NONE ? -EBADF : this.refuseConnect(address, port);
     if (refused !== 0) return refused;
@@ -191,8 +197,9 @@ export class TcpSocket extends PolledSocket {
     if (localPort < 0) return localPort;
     this.setLocal(path.src, localPort);
     tcp.setRemote(this.row, to, port);
+    if (ifIndex !== 0 && !to.isV4 && to.isLinkLocal) tcpRows.ifIndex[this.row] = ifIndex;
     const result = tcp.connect(this.row, this.stack.nowUs);
-    return result === -EADDRINUSE ? -EADDRNOTAVAIL : result;
+    return result === -EADDRINUSE ? this.stack.tcpHost.bindErrno : result;
   }
 
   private refuseConnect(address: IpAddress, port: number): number {

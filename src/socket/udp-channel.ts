@@ -8,7 +8,15 @@ import { EAGAIN } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { IpAddress } from "../base/ip-address.js";
 import { Readiness } from "../tcp/readiness.js";
-import { addressOf, checkPort, type Endpoint, endpointOf, throwIfAborted } from "./endpoint.js";
+import {
+  addressOf,
+  checkPort,
+  type Endpoint,
+  endpointOf,
+  scopedAddressOf,
+  scopedText,
+  throwIfAborted,
+} from "./endpoint.js";
 import type { Host, SocketUser } from "./host.js";
 import type { UdpSocket } from "./udp-socket.js";
 import { Waiters } from "./waiters.js";
@@ -16,7 +24,7 @@ import { Waiters } from "./waiters.js";
 /** A datagram that arrived. */
 export interface UdpMessage {
   readonly data: Buffer;
-  /** Sender. */
+  /** Sender; with its zone when it is an IPv6 link-local address: `fe80::1%eth0`. */
   readonly address: string;
   readonly port: number;
   /** The address that it was sent to: ours, a group or a broadcast address. */
@@ -69,11 +77,13 @@ export class UdpChannel implements AsyncIterable<UdpMessage>, SocketUser {
   ): Promise<void> {
     const bytes = typeof data === "string" ? Buffer.from(data) : data;
     throwIfAborted(to?.signal, "send");
-    const address = to === undefined ? null : addressOf(to.address, "send");
+    const scoped = to === undefined ? null : scopedAddressOf(to.address, this.host.stack, "send");
+    const address = scoped?.address ?? null;
+    const ifIndex = scoped?.ifIndex ?? 0;
     const port = to === undefined ? 0 : checkPort(to.port, "send", 1);
     for (;;) {
       this.host.enter();
-      const result = this.socket.send(bytes, 0, bytes.length, address, port);
+      const result = this.socket.send(bytes, 0, bytes.length, address, port, ifIndex);
       this.host.kick();
       if (result >= 0) return;
       if (result !== -EAGAIN) throw new NetError(result, { syscall: "send", ...to });
@@ -101,8 +111,9 @@ export class UdpChannel implements AsyncIterable<UdpMessage>, SocketUser {
   /** Sends to and receives from one peer only, and hears of its refusals. */
   connect(address: string, port: number): void {
     this.host.enter();
-    const to = addressOf(address, "connect");
-    this.check(this.socket.connect(to, checkPort(port, "connect", 1)), "connect", address, port);
+    const to = scopedAddressOf(address, this.host.stack, "connect");
+    const result = this.socket.connect(to.address, checkPort(port, "connect", 1), to.ifIndex);
+    this.check(result, "connect", address, port);
   }
 
   /** Undoes {@link connect}. */
@@ -188,7 +199,7 @@ export class UdpChannel implements AsyncIterable<UdpMessage>, SocketUser {
     }
     return {
       data: Buffer.from(this.scratch.subarray(0, n)),
-      address: s.from.toString(),
+      address: scopedText(s.from, s.toIfIndex, this.host.stack),
       port: s.fromPort,
       destination: s.to.toString(),
       ifIndex: s.toIfIndex,

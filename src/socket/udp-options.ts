@@ -91,6 +91,7 @@ function setSocketLevel(s: UdpSocket, option: number, value: number): number {
       return 0;
     case So.SO_REUSEPORT:
       e.reusePort = value !== 0;
+      e.optionsChanged();
       return 0;
     case So.SO_BROADCAST:
       e.broadcast = value !== 0;
@@ -282,6 +283,7 @@ function setIpv6(s: UdpSocket, option: number, value: number): number {
     case Ipv6Option.IPV6_V6ONLY:
       if (e.localPort !== 0) return -EINVAL;
       e.v6only = value !== 0;
+      e.optionsChanged();
       return 0;
     case Ipv6Option.IPV6_TCLASS:
       if (value < -1 || value > 0xff) return -EINVAL;

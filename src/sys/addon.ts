@@ -26,6 +26,11 @@ export interface MappingHandle {
   readonly mapping: unique symbol;
 }
 
+/** What a map of bpf(2) is to JavaScript: opaque. */
+export interface BpfMapHandle {
+  readonly bpfMap: unique symbol;
+}
+
 /** The functions of native/addon/, where each is described. */
 export interface Addon {
   fdClose(fd: number): number;
@@ -43,11 +48,14 @@ export interface Addon {
     maxEntries: number,
     flags: number,
     name: string,
-  ): number;
-  bpfMapLookup(fd: number, key: Uint8Array, value: Uint8Array, cpus: number): number;
-  bpfMapUpdate(fd: number, key: Uint8Array, value: Uint8Array, flags: number, cpus: number): number;
-  bpfMapDelete(fd: number, key: Uint8Array): number;
-  bpfMapNextKey(fd: number, key: Uint8Array | null, next: Uint8Array): number;
+    cpus: number,
+  ): BpfMapHandle | number;
+  bpfMapFd(map: BpfMapHandle): number;
+  bpfMapClose(map: BpfMapHandle): number;
+  bpfMapLookup(map: BpfMapHandle, key: Uint8Array, value: Uint8Array): number;
+  bpfMapUpdate(map: BpfMapHandle, key: Uint8Array, value: Uint8Array, flags: number): number;
+  bpfMapDelete(map: BpfMapHandle, key: Uint8Array): number;
+  bpfMapNextKey(map: BpfMapHandle, next: Uint8Array, key: Uint8Array | null): number;
   bpfProgLoad(
     type: number,
     code: Uint8Array,
@@ -71,6 +79,9 @@ export interface Addon {
   bpfOpenId(kind: number, id: number): number;
   interfaceIndex(name: string): number;
   xdpQuery(interfaceIndex: number, results: Int32Array): number;
+
+  futexWait(bytes: Uint8Array, at: number, expected: number, timeoutUs: number): number;
+  futexWake(bytes: Uint8Array, at: number, n: number): number;
 
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
@@ -115,6 +126,41 @@ export interface Addon {
   interfaceIsUp(name: string): number;
   interfaceSetUp(name: string, up: number): number;
 
+  kernelSocketOpen(family: number, isStream: number): number;
+  kernelSocketSet(fd: number, level: number, option: number, value: number): number;
+  kernelSocketBind(fd: number, address: Int32Array): number;
+  kernelSocketConnect(fd: number, address: Int32Array): number;
+  kernelSocketListen(fd: number, backlog: number): number;
+  kernelSocketAccept(fd: number): number;
+  kernelSocketError(fd: number): number;
+  kernelSocketPeer(fd: number): number;
+  kernelSocketJoin(fd: number, group: Int32Array): number;
+  kernelSocketMulticastIf(fd: number, ifIndex: number): number;
+  kernelSocketSend(fd: number, bytes: Uint8Array, at: number, n: number): number;
+  kernelSocketReceive(fd: number, bytes: Uint8Array, at: number, n: number): number;
+  kernelSocketSendTo(
+    fd: number,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    address: Int32Array,
+  ): number;
+  kernelSocketReceiveFrom(
+    fd: number,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    from: Int32Array,
+  ): number;
+
+  unixListen(name: Uint8Array, backlog: number): number;
+  unixConnect(name: Uint8Array): number;
+  unixAccept(fd: number): number;
+  unixSend(fd: number, message: Uint8Array, passed: number): number;
+  unixReceive(fd: number, message: Uint8Array, out: Int32Array): number;
+  pollSetCreate(): number;
+  pollSetAdd(set: number, fd: number): number;
+  pollSetRemove(set: number, fd: number): number;
   interfaceState(fd: number, index: number): number;
   interfaceQueues(name: string): number;
   interfaceDriver(name: string): string | number;
@@ -164,6 +210,15 @@ export interface Addon {
   waiterDisarm(waiter: WaiterHandle): number;
   waiterRef(waiter: WaiterHandle, keepsAlive: number): number;
   waiterClose(waiter: WaiterHandle): number;
+
+  socketOpen(family: number, type: number, protocol: number): number;
+  socketBind(fd: number, address: Uint8Array): number;
+  socketName(fd: number, out: Uint8Array): number;
+  socketListen(fd: number, backlog: number): number;
+  socketSetOption(fd: number, level: number, option: number, value: Uint8Array): number;
+  socketDropAll(fd: number): number;
+  netlinkSend(fd: number, bytes: Uint8Array, n: number): number;
+  netlinkReceive(fd: number, out: Uint8Array): number;
 }
 
 let loaded: Addon | null = null;

@@ -1,4 +1,5 @@
 /** Descriptors: closing, events that wake a waiter, pipes, and blocking on purpose. */
+import { readlinkSync } from "node:fs";
 import { EINTR } from "../base/errno.js";
 import { addon } from "./addon.js";
 import { check } from "./check.js";
@@ -26,9 +27,26 @@ export function signalEvent(fd: number): void {
   check(addon().eventSignal(fd), "eventfd_write");
 }
 
+/** Hot path. As {@link signalEvent}, for an event that a peer gave: 0 or a negative error number. */
+export function wakeByEvent(fd: number): number {
+  return addon().eventSignal(fd);
+}
+
 /** Makes an event unreadable; whether it was signalled. */
 export function drainEvent(fd: number): boolean {
   return check(addon().eventDrain(fd), "eventfd_read") === 1;
+}
+
+/**
+ * Whether a descriptor that came from a peer is an event (eventfd(2)): writing to one that is full of
+ * something else could block.
+ */
+export function isEvent(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventfd]";
+  } catch {
+    return false;
+  }
 }
 
 /** A non-blocking pipe; the caller closes both ends. */

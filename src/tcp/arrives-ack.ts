@@ -17,6 +17,7 @@ import { tellWriter } from "./ready.js";
 import { AckResult } from "./recovery.js";
 import { replyReset } from "./reply.js";
 import { Retry } from "./retries.js";
+import { hasEarlierDeadline } from "./row-timers.js";
 import { releaseSent } from "./send-queue.js";
 import { advance, after, before, diff, notAfter, seqOf } from "./seq.js";
 import { Event, State } from "./state.js";
@@ -129,7 +130,15 @@ export function takeAck(t: TcpCore): void {
   if (c.state === State.FREE || c.state === State.CLOSED) return;
   if (isLifted) followPathMtu(t);
   windowMoved(t);
-  t.want(Pending.OUTPUT);
+  if (hasOutput(t)) t.want(Pending.OUTPUT);
+}
+
+/** Hot path. Whether the output pass may have something to send, or a timer to set earlier. */
+function hasOutput(t: TcpCore): boolean {
+  const c = t.c;
+  if ((c.flags & (TcbFlags.FIN_QUEUED | TcbFlags.FIN_SENT)) !== 0) return true;
+  if (c.sndQueuedBytes !== diff(c.sndNxt, c.sndUna)) return true;
+  return hasEarlierDeadline(t);
 }
 
 /** Hot path. SND.UNA moves to SEG.ACK. */

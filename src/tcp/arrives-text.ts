@@ -4,7 +4,7 @@
 import { Drop } from "../wire/drop.js";
 import * as tcp from "../wire/tcp.js";
 import { onEvent } from "./close.js";
-import { STATS, Stat, type TcpCore } from "./core.js";
+import type { TcpCore } from "./core.js";
 import { enterQuickAckMode, noteData, scheduleAck } from "./delayed-ack.js";
 import { isPressed, mayReceiveSlot } from "./memory.js";
 import { holdOutOfOrder, noteDuplicate, takeInOrder } from "./reassembly.js";
@@ -115,9 +115,8 @@ export function takeInOrderData(t: TcpCore): boolean {
   sampleReceiverRtt(t, s.options.tsEcr);
   c.rcvNxt = advance(s.seq, n);
   appendReceived(t, slot);
-  const stats = c.row * STATS;
-  t.stats[stats + Stat.BYTES_RECEIVED]! += n;
-  t.stats[stats + Stat.DATA_SEGS_IN]! += 1;
+  c.bytesReceived += n;
+  c.dataSegsIn = (c.dataSegsIn + 1) | 0;
   if (c.oooHead >= 0) {
     // RFC 5681 §4.2: what fills a gap is acknowledged at once.
     t.want(Pending.ACK_NOW);
@@ -139,6 +138,7 @@ function refuseData(t: TcpCore): boolean {
 
 /** The segment leaves a gap: kept for later, and told to the peer at once (RFC 5681 §4.2). */
 function takeOutOfOrder(t: TcpCore): void {
+  const c = t.c;
   const s = t.segment;
   const slots = t.slots;
   const slot = s.slot;
@@ -147,9 +147,9 @@ function takeOutOfOrder(t: TcpCore): void {
   slots.seq[slot] = s.seq;
   slots.flags[slot] = s.is(tcp.FIN) ? SegmentFlags.FIN : 0;
   t.counts[t.k.outOfOrder]! += 1;
-  t.note(Stat.OUT_OF_ORDER, 1);
-  t.note(Stat.BYTES_RECEIVED, s.dataBytes);
-  t.note(Stat.DATA_SEGS_IN, 1);
+  c.outOfOrderSegs = (c.outOfOrderSegs + 1) | 0;
+  c.bytesReceived += s.dataBytes;
+  c.dataSegsIn = (c.dataSegsIn + 1) | 0;
   if (holdOutOfOrder(t, slot)) s.slot = -1;
   else t.drop(Drop.TCP_OUT_OF_ORDER_LIMIT);
   enterQuickAckMode(t);

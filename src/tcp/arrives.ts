@@ -4,7 +4,8 @@
  * returns whether to go on; one that does not has dropped or used up the segment.
  *
  * In front stands header prediction (Jacobson): the next in-order segment, or an ACK of something in
- * flight, in ESTABLISHED and with nothing unusual about it, needs none of the first four steps.
+ * flight, in ESTABLISHED and with nothing unusual about it, needs none of the first four steps. A
+ * segment that brings data and nothing else does not come here at all (`expected.ts`).
  */
 import { Drop } from "../wire/drop.js";
 import * as tcp from "../wire/tcp.js";
@@ -12,19 +13,19 @@ import { checkAck, takeAck } from "./arrives-ack.js";
 import { checkReset, checkSecurity, checkSequence, checkSyn } from "./arrives-checks.js";
 import { checkFin, checkUrgent, takeInOrderData, takeText } from "./arrives-text.js";
 import { synSentArrives } from "./connect.js";
-import { STATS, Stat, type TcpCore } from "./core.js";
+import type { TcpCore } from "./core.js";
+import { UNUSUAL } from "./expected.js";
 import { listenArrives } from "./listen.js";
 import { replyReset } from "./reply.js";
 import type { SegmentInfo } from "./segment-info.js";
 import { after, before, diff } from "./seq.js";
 import { State } from "./state.js";
-import { TcbFlags, TcbOptions } from "./tcb.js";
+import { TcbOptions } from "./tcb.js";
 import { timeWaitArrives } from "./time-wait.js";
 import { keepTimestamp } from "./timestamps.js";
 
 /** Flags that header prediction looks at: all but PSH. */
 const PREDICT_MASK = 0xff & ~tcp.PSH;
-const UNUSUAL = TcbFlags.URGENT | TcbFlags.ECE | TcbFlags.RCV_SHUTDOWN;
 
 /** Hot path. A segment for the selected row; takes the slot. */
 export function segmentArrives(t: TcpCore, slot: number, info: SegmentInfo): void {
@@ -32,7 +33,7 @@ export function segmentArrives(t: TcpCore, slot: number, info: SegmentInfo): voi
   const s = t.segment;
   s.read(t.slots, slot, info);
   t.counts[t.k.inSegs]! += 1;
-  t.stats[c.row * STATS + Stat.SEGS_IN]! += 1;
+  c.segsIn = (c.segsIn + 1) | 0;
   const state = c.state;
   if (state === State.ESTABLISHED) {
     c.lastRcvUs = t.nowUs;

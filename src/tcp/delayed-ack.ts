@@ -86,8 +86,13 @@ export function scheduleAck(t: TcpCore): void {
 export function delayAck(t: TcpCore): void {
   const c = t.c;
   if ((c.pending & (Pending.ACK_DELAYED | Pending.ACK_NOW)) !== 0) return;
-  c.delackAtUs = t.nowUs + Math.max(c.delackUs, t.settings.delackMinUs);
-  t.want(Pending.ACK_DELAYED | Pending.TIMER);
+  const delay = c.delackUs;
+  const min = t.settings.delackMinUs;
+  const at = t.nowUs + (delay > min ? delay : min);
+  c.delackAtUs = at;
+  // The host's timer fires before that nearly always: then the output pass has nothing to do.
+  if (at < c.armedAtUs) t.want(Pending.ACK_DELAYED | Pending.TIMER);
+  else c.pending |= Pending.ACK_DELAYED;
 }
 
 /** Hot path. A segment with ACK has gone out: nothing is owed. */

@@ -1,5 +1,5 @@
 /** TCP_INFO of a row. */
-import { STATS, Stat, type TcpCore } from "./core.js";
+import type { TcpCore } from "./core.js";
 import { Retry, retries } from "./retries.js";
 import { diff } from "./seq.js";
 import { TcbFlags, TcbOptions } from "./tcb.js";
@@ -22,7 +22,6 @@ const sinceUs = (t: TcpCore, ms: number): number =>
 export function infoOf(t: TcpCore): TcpInfo {
   const c = t.c;
   const mss = Math.max(1, c.sndMss);
-  const stat = (column: number): number => t.stats[c.row * STATS + column]!;
   const inFlight = diff(c.sndNxt, c.sndUna);
   let options = c.has(TcbFlags.ECN_SEEN) ? ECN_SEEN : 0;
   for (const [ours, linux] of OPTION_BITS) if ((c.options & ours) !== 0) options |= linux;
@@ -59,22 +58,22 @@ export function infoOf(t: TcpCore): TcpInfo {
     rcvSpaceBytes: c.rcvSpaceBytes,
     totalRetrans: c.totalRetrans,
     bytesAcked: c.bytesAcked,
-    bytesReceived: stat(Stat.BYTES_RECEIVED),
-    segsOut: stat(Stat.SEGS_OUT),
-    segsIn: stat(Stat.SEGS_IN),
+    bytesReceived: c.bytesReceived,
+    segsOut: c.segsOut >>> 0,
+    segsIn: c.segsIn >>> 0,
     notsentBytes: Math.max(0, c.sndQueuedBytes - inFlight),
     minRttUs: c.minRttUs,
-    dataSegsIn: stat(Stat.DATA_SEGS_IN),
-    dataSegsOut: stat(Stat.DATA_SEGS_OUT),
+    dataSegsIn: c.dataSegsIn >>> 0,
+    dataSegsOut: c.dataSegsOut >>> 0,
     pacingRateBytesPerSec: t.recovery.pacingBytesPerSec(c),
     deliveryRateBytesPerSec: c.srttUs > 0 ? Math.floor((c.cwnd * 1_000_000) / c.srttUs) : 0,
     delivered: c.deliveredSegments,
     deliveredCe: c.ecnCeSegments,
-    bytesSent: stat(Stat.BYTES_SENT),
+    bytesSent: c.bytesSent,
     bytesRetrans: c.bytesRetrans,
     dsackDups: c.dsackSegments,
     reordSeen: 0,
-    rcvOoopack: stat(Stat.OUT_OF_ORDER),
+    rcvOoopack: c.outOfOrderSegs >>> 0,
     sndWndBytes: c.sndWnd,
     rcvWndBytes: openBytes(t),
   };

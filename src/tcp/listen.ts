@@ -111,7 +111,7 @@ function createChild(t: TcpCore, listener: number): boolean {
   storeAddresses(t);
   c.setPorts(localPort, remotePort);
   c.listener = listener;
-  const isBound = t.host.bindFlow(c);
+  const isBound = t.host.bindFlow(c, info.ifIndex);
   if (isBound) c.flags |= TcbFlags.BOUND;
   if (isBound && prepareHandshake(t)) return true;
   c.flags |= TcbFlags.ORPHAN;

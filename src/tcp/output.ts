@@ -3,20 +3,26 @@
  * peer's window, congestion control and Nagle's algorithm let it, then the ACK that is still owed,
  * then the row's timer.
  *
- * Segments are as large as the host's GSO limit allows; each is copied from the send queue, so that
- * queue and device never share a slot.
+ * Segments are as large as the host's GSO limit allows; each is copied from the send queue, unless it
+ * is a whole slot of it and the device lets queue and frame share that (send-queue.ts).
  */
 import { NEVER } from "../base/time.js";
 import * as tcp from "../wire/tcp.js";
 import type { TcpCore } from "./core.js";
-import { STATS, Stat } from "./core.js";
 import { ackSent, dataSent } from "./delayed-ack.js";
 import { Pressure } from "./memory.js";
 import { armPersist } from "./persist.js";
 import { sendRetransmissions } from "./retransmit.js";
 import { armTimer } from "./row-timers.js";
-import { headerAt, optionBytes, sendAck, sendSegment, writeHeader } from "./segment-writer.js";
-import { copySent } from "./send-queue.js";
+import {
+  headerAt,
+  optionBytes,
+  sendAck,
+  sendSegment,
+  writeHeader,
+  writeHeaderAt,
+} from "./segment-writer.js";
+import { bytesToBoundary, copySent, dataAt, wholeSlot } from "./send-queue.js";
 import { advance, diff, type Seq } from "./seq.js";
 import { maySend } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
@@ -89,9 +95,11 @@ function nextBytes(t: TcpCore, unsent: number, mss: number): number {
   if (n <= 0) return 0;
   if (n < mss) return mayBePartial(t, n, unsent, budget) ? n : 0;
   const gso = t.host.gsoLimitBytes(c);
-  const limit = gso > mss ? gso : mss;
+  const limit = gso > mss ? gso - (gso % mss) : mss;
   if (n > limit) n = limit;
   if (n > mss) {
+    const cut = bytesToBoundary(t, c.sndNxt, n, c.sndCursor);
+    if (cut < n) return cut;
     const tail = n % mss;
     // The rest may have to wait for an ACK or for more data.
     if (tail !== 0 && !(n === unsent && mayBePartial(t, tail, tail, budget))) n -= tail;
@@ -137,9 +145,8 @@ export function sendNewSegment(t: TcpCore, n: number, mss: number, isLast: boole
   c.sndNxt = end;
   t.recovery.sent(c, start, end, t.nowUs);
   dataSent(t);
-  const stats = c.row * STATS;
-  t.stats[stats + Stat.BYTES_SENT]! += sent;
-  t.stats[stats + Stat.DATA_SEGS_OUT]! += 1;
+  c.bytesSent += sent;
+  c.dataSegsOut = (c.dataSegsOut + 1) | 0;
   return sent;
 }
 
@@ -167,6 +174,13 @@ export function sendRange(
   hint: number,
 ): number {
   const s = t.slots;
+  if (n > mss) {
+    const own = wholeSlot(t, seq, n, hint);
+    if (own >= 0) {
+      sendWhole(t, own, seq, n, control, mss);
+      return n;
+    }
+  }
   const mayBig = t.bigPressure < Pressure.CRITICAL;
   let slot = n > mss && mayBig ? s.takeBig() : -1;
   if (slot < 0) slot = takeFor(t, mayBig ? n : 0);
@@ -185,6 +199,25 @@ export function sendRange(
   sendSegment(t, slot, at, payloadAt + n, mss);
   ackSent(t);
   return n;
+}
+
+/** Hot path. Sends the `n` bytes of a slot of the send queue, which is the frame: see `wholeSlot`. */
+function sendWhole(
+  t: TcpCore,
+  slot: number,
+  seq: Seq,
+  n: number,
+  control: number,
+  mss: number,
+): void {
+  const s = t.slots;
+  const payloadAt = dataAt(s, slot);
+  const at = payloadAt - tcp.HEADER_BYTES - optionBytes(t);
+  s.share(slot);
+  writeHeaderAt(t, at, seq, control);
+  cursorOut = slot;
+  sendSegment(t, slot, at, payloadAt + n, mss);
+  ackSent(t);
 }
 
 /** Hot path. A slot with room for `n` bytes of payload, or any. */

@@ -7,6 +7,7 @@
  * bytes, plus one slot. For the same reason a little payload does not stay in a big slot.
  */
 import { copy, copyWithin } from "../base/bytes.js";
+import { copyInside, copyOut } from "../base/copy.js";
 import type { TcpCore } from "./core.js";
 import { Pressure, SPREAD_BYTES } from "./memory.js";
 import { advance, type Seq } from "./seq.js";
@@ -33,7 +34,7 @@ export function shrinkSlot(t: TcpCore, slot: number): number {
   const small = s.take();
   if (small < 0) return slot;
   const base = s.base(small);
-  copyWithin(s.bytes, base, s.at[slot]!, n);
+  copyInside(s.view, s.bytes, base, s.at[slot]!, n);
   s.at[small] = base;
   s.end[small] = base + n;
   s.seq[small] = s.seq[slot]!;
@@ -55,7 +56,7 @@ export function appendReceived(t: TcpCore, slot: number): void {
   if (tail >= 0) {
     const end = s.end[tail]!;
     if (n <= SMALL_BYTES && end + n <= s.limit(tail)) {
-      copyWithin(s.bytes, end, s.at[slot]!, n);
+      copyInside(s.view, s.bytes, end, s.at[slot]!, n);
       s.end[tail] = end + n;
       s.give(slot);
       t.counts[t.k.rcvCoalesced]! += 1;
@@ -107,7 +108,7 @@ export function takeReceived(t: TcpCore, into: Uint8Array | null, at: number, n:
     const from = s.at[slot]!;
     const held = s.end[slot]! - from;
     const part = held < left ? held : left;
-    if (into !== null) copy(into, at + wanted - left, s.bytes, from, part);
+    if (into !== null) copyOut(into, at + wanted - left, s.view, s.bytes, from, part);
     left -= part;
     if (part === held) {
       c.rcvHead = s.next[slot]!;

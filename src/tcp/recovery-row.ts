@@ -1,8 +1,10 @@
 /**
- * Loss recovery's and congestion control's part of a row: int32 indices 16 to 63 and 144 to 175;
- * doubles overlay the pairs from 16 to 35. See tcb-row.ts for how rows work. Sequence numbers that
- * may be absent have a bit in `recoveryFlags`.
+ * Loss recovery's and congestion control's part of a row; see tcb-row.ts for how rows work and what
+ * lies where. What only a connection that has lost something needs lies in a row of its own
+ * (loss-rows.ts): reading it is reading the initial values until something else was written.
+ * Sequence numbers that may be absent have a bit in `recoveryFlags`.
  */
+import { LOSS_INT32S, LossRows, NO_LOSS_ROW } from "./loss-rows.js";
 import type { Seq } from "./seq.js";
 import { TcbRow } from "./tcb-row.js";
 
@@ -58,78 +60,133 @@ export const RecoveryFlags = {
 /** What `timerAtUs` stands for. */
 export const TimerKind = { NONE: 0, RTO: 1, PROBE: 2, REORDER: 3 } as const;
 
-const TIMER_AT_US = 8; // double
-const RACK_XMIT_US = 9; // double
-const LAST_SEND_US = 10; // double
-const CUBIC_EPOCH_US = 11; // double
-const CUBIC_WMAX = 12; // double
-const CUBIC_K = 13; // double
-const CUBIC_WEST = 14; // double
-const CWND_CREDIT = 15; // double
-const BYTES_ACKED = 16; // double
-const BYTES_RETRANS = 17; // double
-const CWND = 36;
-const SSTHRESH = 37;
-const RECOVERY_STATE = 38;
-const RECOVERY_FLAGS = 39;
-const TIMER_KIND = 40;
-const HEAD_RECORD = 41;
-const TAIL_RECORD = 42;
-const TIME_HEAD = 43;
-const TIME_TAIL = 44;
-const SACKED_BYTES = 45;
-const LOST_BYTES = 46;
-const RETRANS_BYTES = 47;
-const SRTT_16 = 48;
-const RTTVAR_16 = 49;
-const RTO_US = 50;
-const BACKOFF = 51;
-const RACK_RTT_US = 52;
-const RACK_END_SEQ = 53;
-const MIN_RTT_US = 54;
-const MIN_RTT_PREVIOUS_US = 55;
-const MIN_RTT_CURRENT_US = 56;
-const MIN_RTT_STAMP_MS = 57;
-const DELIVERED_SEGMENTS = 58;
-const MAX_FLIGHT_BYTES = 59;
-const CWND_USAGE_SEQ = 60;
-const RECORD_COUNT = 61;
-const RECOVERY_SEQ = 62;
-const DUP_ACKS = 63;
-const PRIOR_CWND = 144;
-const PRIOR_SSTHRESH = 145;
-const UNDO_MARKER = 146;
-const UNDO_RETRANS_BYTES = 147;
-const RETRANS_STAMP_MS = 148;
-const REO_WND_MULT = 149;
-const REO_WND_PERSIST = 150;
-const DSACK_ROUND_SEQ = 151;
-const REORDER_SEGMENTS = 152;
-const TLP_END_SEQ = 153;
-const LOST_HEAD = 154;
-const LOST_TAIL = 155;
-const RECOVER_FLIGHT_BYTES = 156;
-const PRR_DELIVERED_BYTES = 157;
-const PRR_OUT_BYTES = 158;
-const LANE_1HEAD = 159;
-const LANE_2HEAD = 160;
-const ROUND_END_SEQ = 161;
-const ROUND_MIN_RTT_US = 162;
-const LAST_ROUND_MIN_RTT_US = 163;
-const ROUND_SAMPLES = 164;
-const CSS_ROUNDS = 165;
-const CSS_BASELINE_MIN_RTT_US = 166;
-const TOTAL_RETRANS = 167;
-const ALGORITHM = 168;
-const FACK_SEQ = 169;
-const DSACK_SEGMENTS = 170;
-const RENO_SACKED_BYTES = 171;
-const BLACK_HOLE_MSS = 172;
-const BLACK_HOLE_STAMP_MS = 173;
-const ECN_CE_SEGMENTS = 174;
-const MAX_CWND = 175;
+// Indices in the row.
+const TIMER_AT_US = 32; // double
+const LAST_SEND_US = 33; // double
+const RACK_XMIT_US = 34; // double
+const CWND_CREDIT = 35; // double
+const CWND = 72;
+const SSTHRESH = 73;
+const RECOVERY_STATE = 74;
+const RECOVERY_FLAGS = 75;
+const TIMER_KIND = 76;
+const HEAD_RECORD = 77;
+const TAIL_RECORD = 78;
+const TIME_HEAD = 86;
+const TIME_TAIL = 87;
+const SACKED_BYTES = 88;
+const LOST_BYTES = 89;
+const RETRANS_BYTES = 90;
+const RECORD_COUNT = 91;
+const LANE_1HEAD = 92;
+const LANE_2HEAD = 93;
+const MAX_FLIGHT_BYTES = 94;
+const CWND_USAGE_SEQ = 95;
+const BYTES_ACKED = 48; // double
+const SRTT_16 = 100;
+const RTTVAR_16 = 101;
+const RTO_US = 102;
+const BACKOFF = 103;
+const RACK_RTT_US = 104;
+const RACK_END_SEQ = 105;
+const MIN_RTT_US = 106;
+const MIN_RTT_PREVIOUS_US = 107;
+const MIN_RTT_CURRENT_US = 108;
+const MIN_RTT_STAMP_MS = 109;
+const DELIVERED_SEGMENTS = 110;
+const ROUND_END_SEQ = 113;
+const ROUND_MIN_RTT_US = 114;
+const LAST_ROUND_MIN_RTT_US = 115;
+const ROUND_SAMPLES = 116;
+const CSS_ROUNDS = 117;
+const CSS_BASELINE_MIN_RTT_US = 118;
+const ALGORITHM = 119;
+const FACK_SEQ = 120;
+const MAX_CWND = 121;
+const RECOVERY_SEQ = 122;
+const DUP_ACKS = 123;
+const LOSS_ROW = 124;
+
+// Indices in the loss row.
+const CUBIC_EPOCH_US = 0; // double
+const CUBIC_WMAX = 1; // double
+const CUBIC_K = 2; // double
+const CUBIC_WEST = 3; // double
+const BYTES_RETRANS = 4; // double
+const PRIOR_CWND = 10;
+const PRIOR_SSTHRESH = 11;
+const UNDO_MARKER = 12;
+const UNDO_RETRANS_BYTES = 13;
+const RETRANS_STAMP_MS = 14;
+const REO_WND_MULT = 15;
+const REO_WND_PERSIST = 16;
+const DSACK_ROUND_SEQ = 17;
+const REORDER_SEGMENTS = 18;
+const TLP_END_SEQ = 19;
+const LOST_HEAD = 20;
+const LOST_TAIL = 21;
+const RECOVER_FLIGHT_BYTES = 22;
+const PRR_DELIVERED_BYTES = 23;
+const PRR_OUT_BYTES = 24;
+const TOTAL_RETRANS = 25;
+const DSACK_SEGMENTS = 26;
+const RENO_SACKED_BYTES = 27;
+const BLACK_HOLE_MSS = 28;
+const BLACK_HOLE_STAMP_MS = 29;
+const ECN_CE_SEGMENTS = 30;
+
+/** What a connection that has lost nothing reads: as `Recovery.init` leaves it. */
+function setInitial(words: Int32Array, doubles: Float64Array): void {
+  doubles[CUBIC_EPOCH_US] = -1;
+  words[UNDO_RETRANS_BYTES] = -1;
+  words[REO_WND_MULT] = 1;
+  words[REO_WND_PERSIST] = 16;
+  words[REORDER_SEGMENTS] = 3;
+  words[LOST_HEAD] = -1;
+  words[LOST_TAIL] = -1;
+}
 
 export class RecoveryRow extends TcbRow {
+  /** The loss rows of all connections; views of the same rows share them. */
+  readonly loss: LossRows;
+
+  constructor(i: Int32Array, f: Float64Array, loss: LossRows = new LossRows(setInitial)) {
+    super(i, f);
+    this.loss = loss;
+  }
+
+  /** Gives the loss row back, if there is one: at the end of the connection. */
+  releaseLoss(): void {
+    this.loss.give(this.i[this.at + LOSS_ROW]!);
+    this.i[this.at + LOSS_ROW] = NO_LOSS_ROW;
+  }
+
+  private setLossWord(at: number, v: number): void {
+    const { loss } = this;
+    let row = this.i[this.at + LOSS_ROW]!;
+    if (row === NO_LOSS_ROW) {
+      if (loss.words[at] === v) return;
+      row = this.takeLoss();
+    }
+    loss.words[row * LOSS_INT32S + at] = v;
+  }
+
+  private setLossDouble(at: number, v: number): void {
+    const { loss } = this;
+    let row = this.i[this.at + LOSS_ROW]!;
+    if (row === NO_LOSS_ROW) {
+      if (loss.doubles[at] === v) return;
+      row = this.takeLoss();
+    }
+    loss.doubles[row * (LOSS_INT32S / 2) + at] = v;
+  }
+
+  private takeLoss(): number {
+    const row = this.loss.take();
+    this.i[this.at + LOSS_ROW] = row;
+    return row;
+  }
+
   /** When `onTimer` is due; NEVER when no timer runs. */
   get timerAtUs(): number {
     return this.f[this.fat + TIMER_AT_US]!;
@@ -156,34 +213,34 @@ export class RecoveryRow extends TcbRow {
 
   /** Start of CUBIC's congestion avoidance epoch (t_epoch, RFC 9438 §4.1.2); -1: none. */
   get cubicEpochUs(): number {
-    return this.f[this.fat + CUBIC_EPOCH_US]!;
+    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + CUBIC_EPOCH_US]!;
   }
   set cubicEpochUs(v: number) {
-    this.f[this.fat + CUBIC_EPOCH_US] = v;
+    this.setLossDouble(CUBIC_EPOCH_US, v);
   }
 
   /** CUBIC's W_max, in segments. */
   get cubicWMax(): number {
-    return this.f[this.fat + CUBIC_WMAX]!;
+    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + CUBIC_WMAX]!;
   }
   set cubicWMax(v: number) {
-    this.f[this.fat + CUBIC_WMAX] = v;
+    this.setLossDouble(CUBIC_WMAX, v);
   }
 
   /** CUBIC's K, in seconds. */
   get cubicK(): number {
-    return this.f[this.fat + CUBIC_K]!;
+    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + CUBIC_K]!;
   }
   set cubicK(v: number) {
-    this.f[this.fat + CUBIC_K] = v;
+    this.setLossDouble(CUBIC_K, v);
   }
 
   /** CUBIC's W_est, in segments: what Reno would have. */
   get cubicWEst(): number {
-    return this.f[this.fat + CUBIC_WEST]!;
+    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + CUBIC_WEST]!;
   }
   set cubicWEst(v: number) {
-    this.f[this.fat + CUBIC_WEST] = v;
+    this.setLossDouble(CUBIC_WEST, v);
   }
 
   /** Growth of cwnd, in bytes, that has not yet made a whole segment. */
@@ -204,10 +261,10 @@ export class RecoveryRow extends TcbRow {
 
   /** Bytes that were sent again. */
   get bytesRetrans(): number {
-    return this.f[this.fat + BYTES_RETRANS]!;
+    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + BYTES_RETRANS]!;
   }
   set bytesRetrans(v: number) {
-    this.f[this.fat + BYTES_RETRANS] = v;
+    this.setLossDouble(BYTES_RETRANS, v);
   }
 
   /** Congestion window in bytes, whole segments but while it is being reduced. */
@@ -436,122 +493,122 @@ export class RecoveryRow extends TcbRow {
 
   /** cwnd before the last reduction. */
   get priorCwnd(): number {
-    return this.i[this.at + PRIOR_CWND]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + PRIOR_CWND]!;
   }
   set priorCwnd(v: number) {
-    this.i[this.at + PRIOR_CWND] = v;
+    this.setLossWord(PRIOR_CWND, v);
   }
 
   /** ssthresh before the last reduction; 0: nothing to take back. */
   get priorSsthresh(): number {
-    return this.i[this.at + PRIOR_SSTHRESH]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + PRIOR_SSTHRESH]!;
   }
   set priorSsthresh(v: number) {
-    this.i[this.at + PRIOR_SSTHRESH] = v;
+    this.setLossWord(PRIOR_SSTHRESH, v);
   }
 
   /** SND.UNA when the reduction that may be undone began. */
   get undoMarker(): Seq {
-    return this.i[this.at + UNDO_MARKER]! as Seq;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + UNDO_MARKER]! as Seq;
   }
   set undoMarker(v: Seq) {
-    this.i[this.at + UNDO_MARKER] = v;
+    this.setLossWord(UNDO_MARKER, v);
   }
 
   /** Bytes sent again since and not reported duplicate; -1: none yet. */
   get undoRetransBytes(): number {
-    return this.i[this.at + UNDO_RETRANS_BYTES]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + UNDO_RETRANS_BYTES]!;
   }
   set undoRetransBytes(v: number) {
-    this.i[this.at + UNDO_RETRANS_BYTES] = v;
+    this.setLossWord(UNDO_RETRANS_BYTES, v);
   }
 
   /** When the first retransmission since was sent, milliseconds. */
   get retransStampMs(): number {
-    return this.i[this.at + RETRANS_STAMP_MS]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + RETRANS_STAMP_MS]!;
   }
   set retransStampMs(v: number) {
-    this.i[this.at + RETRANS_STAMP_MS] = v;
+    this.setLossWord(RETRANS_STAMP_MS, v);
   }
 
   /** RACK.reo_wnd_mult. */
   get reoWndMult(): number {
-    return this.i[this.at + REO_WND_MULT]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + REO_WND_MULT]!;
   }
   set reoWndMult(v: number) {
-    this.i[this.at + REO_WND_MULT] = v;
+    this.setLossWord(REO_WND_MULT, v);
   }
 
   /** RACK.reo_wnd_persist. */
   get reoWndPersist(): number {
-    return this.i[this.at + REO_WND_PERSIST]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + REO_WND_PERSIST]!;
   }
   set reoWndPersist(v: number) {
-    this.i[this.at + REO_WND_PERSIST] = v;
+    this.setLossWord(REO_WND_PERSIST, v);
   }
 
   /** RACK.dsack_round. */
   get dsackRoundSeq(): Seq {
-    return this.i[this.at + DSACK_ROUND_SEQ]! as Seq;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + DSACK_ROUND_SEQ]! as Seq;
   }
   set dsackRoundSeq(v: Seq) {
-    this.i[this.at + DSACK_ROUND_SEQ] = v;
+    this.setLossWord(DSACK_ROUND_SEQ, v);
   }
 
   /** Largest reordering seen, in segments. */
   get reorderSegments(): number {
-    return this.i[this.at + REORDER_SEGMENTS]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + REORDER_SEGMENTS]!;
   }
   set reorderSegments(v: number) {
-    this.i[this.at + REORDER_SEGMENTS] = v;
+    this.setLossWord(REORDER_SEGMENTS, v);
   }
 
   /** TLP.end_seq. */
   get tlpEndSeq(): Seq {
-    return this.i[this.at + TLP_END_SEQ]! as Seq;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + TLP_END_SEQ]! as Seq;
   }
   set tlpEndSeq(v: Seq) {
-    this.i[this.at + TLP_END_SEQ] = v;
+    this.setLossWord(TLP_END_SEQ, v);
   }
 
   /** First of the records that wait to be sent again. */
   get lostHead(): number {
-    return this.i[this.at + LOST_HEAD]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + LOST_HEAD]!;
   }
   set lostHead(v: number) {
-    this.i[this.at + LOST_HEAD] = v;
+    this.setLossWord(LOST_HEAD, v);
   }
 
   /** Last of the records that wait to be sent again. */
   get lostTail(): number {
-    return this.i[this.at + LOST_TAIL]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + LOST_TAIL]!;
   }
   set lostTail(v: number) {
-    this.i[this.at + LOST_TAIL] = v;
+    this.setLossWord(LOST_TAIL, v);
   }
 
   /** RecoverFS (RFC 9937 §5): bytes in flight when the reduction began. */
   get recoverFlightBytes(): number {
-    return this.i[this.at + RECOVER_FLIGHT_BYTES]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + RECOVER_FLIGHT_BYTES]!;
   }
   set recoverFlightBytes(v: number) {
-    this.i[this.at + RECOVER_FLIGHT_BYTES] = v;
+    this.setLossWord(RECOVER_FLIGHT_BYTES, v);
   }
 
   /** prr_delivered. */
   get prrDeliveredBytes(): number {
-    return this.i[this.at + PRR_DELIVERED_BYTES]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + PRR_DELIVERED_BYTES]!;
   }
   set prrDeliveredBytes(v: number) {
-    this.i[this.at + PRR_DELIVERED_BYTES] = v;
+    this.setLossWord(PRR_DELIVERED_BYTES, v);
   }
 
   /** prr_out. */
   get prrOutBytes(): number {
-    return this.i[this.at + PRR_OUT_BYTES]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + PRR_OUT_BYTES]!;
   }
   set prrOutBytes(v: number) {
-    this.i[this.at + PRR_OUT_BYTES] = v;
+    this.setLossWord(PRR_OUT_BYTES, v);
   }
 
   /** First record of the sent queue's express lane. */
@@ -620,10 +677,10 @@ export class RecoveryRow extends TcbRow {
 
   /** Segments sent again, ever. */
   get totalRetrans(): number {
-    return this.i[this.at + TOTAL_RETRANS]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + TOTAL_RETRANS]!;
   }
   set totalRetrans(v: number) {
-    this.i[this.at + TOTAL_RETRANS] = v;
+    this.setLossWord(TOTAL_RETRANS, v);
   }
 
   /** `Algorithm`. */
@@ -644,42 +701,42 @@ export class RecoveryRow extends TcbRow {
 
   /** Segments that DSACKs reported twice delivered, ever. */
   get dsackSegments(): number {
-    return this.i[this.at + DSACK_SEGMENTS]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + DSACK_SEGMENTS]!;
   }
   set dsackSegments(v: number) {
-    this.i[this.at + DSACK_SEGMENTS] = v;
+    this.setLossWord(DSACK_SEGMENTS, v);
   }
 
   /** What duplicate ACKs of a peer without SACK say has left the network. */
   get renoSackedBytes(): number {
-    return this.i[this.at + RENO_SACKED_BYTES]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + RENO_SACKED_BYTES]!;
   }
   set renoSackedBytes(v: number) {
-    this.i[this.at + RENO_SACKED_BYTES] = v;
+    this.setLossWord(RENO_SACKED_BYTES, v);
   }
 
   /** Upper limit of the MSS since a black hole was met; 0: none was met. */
   get blackHoleMss(): number {
-    return this.i[this.at + BLACK_HOLE_MSS]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + BLACK_HOLE_MSS]!;
   }
   set blackHoleMss(v: number) {
-    this.i[this.at + BLACK_HOLE_MSS] = v;
+    this.setLossWord(BLACK_HOLE_MSS, v);
   }
 
   /** When the MSS was reduced for it, milliseconds. */
   get blackHoleStampMs(): number {
-    return this.i[this.at + BLACK_HOLE_STAMP_MS]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + BLACK_HOLE_STAMP_MS]!;
   }
   set blackHoleStampMs(v: number) {
-    this.i[this.at + BLACK_HOLE_STAMP_MS] = v;
+    this.setLossWord(BLACK_HOLE_STAMP_MS, v);
   }
 
   /** Segments whose ACK carried ECE. */
   get ecnCeSegments(): number {
-    return this.i[this.at + ECN_CE_SEGMENTS]!;
+    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + ECN_CE_SEGMENTS]!;
   }
   set ecnCeSegments(v: number) {
-    this.i[this.at + ECN_CE_SEGMENTS] = v;
+    this.setLossWord(ECN_CE_SEGMENTS, v);
   }
 
   /** Upper limit of cwnd in bytes (TCP_WINDOW_CLAMP, SO_SNDBUF). */

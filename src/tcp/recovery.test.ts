@@ -453,3 +453,19 @@ test("a closed connection leaves no record behind", () => {
   assert.equal(b.rec.queue.inUse, 0);
   assert.equal(b.rec.deadlineUs(b.c), NEVER);
 });
+
+test("a connection takes a loss row with its first loss, and gives it back when it is released", () => {
+  const b = warm();
+  const { c } = b;
+  b.send(1, 11).pass(RTT_MS).acked(11);
+  assert.equal(c.loss.rows, 0, "what init and established write is what row 0 holds");
+  b.send(11, 21).pass(RTT_MS);
+  b.acked(11, [[12, 21]]);
+  assert.deepEqual(b.resend(), [11]);
+  assert.equal(c.loss.rows, 1);
+  assert.equal(c.totalRetrans, 1);
+  c.releaseLoss();
+  assert.equal(c.loss.rows, 0);
+  assert.equal(c.totalRetrans, 0);
+  assert.equal(c.reorderSegments, 3);
+});

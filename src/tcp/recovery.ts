@@ -224,6 +224,11 @@ export class Recovery {
     return room <= mss ? mss : Math.ceil(room / mss) * mss;
   }
 
+  /** Hot path. Whether {@link nextRetransmit} may find a range. */
+  hasLost(c: RecoveryRow): boolean {
+    return c.lostHead !== NO_RECORD;
+  }
+
   /**
    * Hot path. The next range to send again, at most `maxBytes` and what cwnd allows, whole segments
    * if it is not the end of what was lost; false when there is none, or none may go now.

@@ -40,5 +40,5 @@ export function sendReply(t: TcpCore, slot: number, at: number, end: number): vo
   t.slots.gsoBytes[slot] = 0;
   seal(t, slot, at, end, sumAddresses(info.local, info.remote), SegmentFlags.CHECKSUM_PARTIAL);
   t.counts[t.k.outSegs]! += 1;
-  t.host.transmitUnbound(info.local, info.remote, slot, 0);
+  t.host.transmitUnbound(info.local, info.remote, info.ifIndex, slot, 0);
 }

@@ -27,7 +27,7 @@ const US_PER_MS = 1_000;
 export function sendRetransmissions(t: TcpCore): void {
   const c = t.c;
   const r = t.recovery;
-  if (!c.has(TcbFlags.RECOVERING)) return;
+  if (!c.has(TcbFlags.RECOVERING) || !r.hasLost(c)) return;
   const mss = effectiveMss(t);
   const gso = t.host.gsoLimitBytes(c);
   for (;;) {

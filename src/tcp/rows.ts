@@ -13,7 +13,6 @@
 import { grown } from "../base/growth.js";
 import { NEVER } from "../base/time.js";
 import type { TcpCore } from "./core.js";
-import { STATS } from "./core.js";
 import { unlinkFromListener } from "./listener-queues.js";
 import { dropReassembly } from "./reassembly.js";
 import { dropReceiveQueue } from "./receive-queue.js";
@@ -36,7 +35,6 @@ export function createRow(t: TcpCore): number {
   const listed = c.pending & Pending.LISTED;
   c.i.fill(0, c.at, c.at + ROW_INT32S);
   c.pending = listed;
-  t.stats.fill(0, row * STATS, (row + 1) * STATS);
   c.state = State.CLOSED;
   resetLists(t);
   const s = t.settings;
@@ -126,6 +124,7 @@ export function releaseRow(t: TcpCore): void {
   unlinkFromListener(t);
   dropReceiveQueue(t);
   uncount(t);
+  c.releaseLoss();
   c.state = State.FREE;
   c.flags = 0;
   c.socket = 0;

@@ -2,8 +2,9 @@
  * What TCP needs of a packet pool: slots that hold bytes, and the metadata columns that it uses.
  * `ring/pool.ts` satisfies it; TCP does not import it, so that it runs in a table test.
  *
- * Send and receive queues are lists of slots linked through `next`, each holding the bytes from
- * `at[slot]` to `end[slot]` of the shared buffer. Who holds a slot number owns its bytes.
+ * The receive queue is a list of slots linked through `next`, each holding the bytes from `at[slot]`
+ * to `end[slot]` of the shared buffer. The send queue has columns of its own (send-queue.ts). Who
+ * holds a slot number owns its bytes.
  */
 export interface Slots {
   readonly bytes: Uint8Array;
@@ -14,6 +15,11 @@ export interface Slots {
   readonly end: Int32Array;
   /** Sequence number of the first payload byte. */
   readonly seq: Int32Array;
+  /** The send queue's own: next slot of it, and end of the bytes. */
+  readonly sendNext: Int32Array;
+  readonly sendEnd: Int32Array;
+  /** Holders besides the first: not 0 while a frame that was sent from the slot itself is about. */
+  readonly sharers: Int32Array;
   /** `FrameFlags` of ring/pool.ts; the same numbers are in segment-flags.ts. */
   readonly flags: Int32Array;
   readonly gsoBytes: Int32Array;
@@ -29,6 +35,8 @@ export interface Slots {
   take(): number;
   /** A slot for up to 64 KiB, or -1. */
   takeBig(): number;
+  /** Adds a holder, who gives the slot too. */
+  share(slot: number): void;
   give(slot: number): void;
   giveList(first: number): void;
   isBig(slot: number): boolean;

@@ -2,48 +2,55 @@
  * Connection state as rows of typed arrays: the part that every piece of TCP shares.
  *
  * A transmission control block (RFC 9293 §3.3.1) is a row of {@link ROW_INT32S} int32 values in one
- * `Int32Array`; values that need more than 32 bits (times) are doubles that overlay the same row.
- * So 100,000 idle connections cost no garbage collection, the fields that a segment touches share
- * a few cache lines, a batch can touch rows ahead of use, and a reader may map them.
+ * `Int32Array`; values that need more than 32 bits (times, byte counts) are doubles that overlay the
+ * same row. So 100,000 idle connections cost no garbage collection, a batch can touch rows ahead of
+ * use, and a reader may map them.
  *
  * Code does not index arrays: it works through one reused view, `select(row)` and then fields by
  * their RFC names (`c.sndUna`). The view is borrowed: never store it, never select inside a callee
  * that its caller does not expect (design: style.md, "one reused view object: same speed").
  *
  * `TcbRow` holds identity and send sequence space; `RecoveryRow` (recovery-row.ts) adds loss
- * recovery and congestion control; `Tcb` (tcb.ts) adds the rest. Each class documents which part of
- * the row it owns.
+ * recovery and congestion control; `Tcb` (tcb.ts) adds the rest. A row is laid out by cache line of
+ * 16 words, whoever owns a field:
  *
- * | int32 index | owner       |
- * |-------------|-------------|
- * | 0 to 15     | TcbRow      |
- * | 16 to 63    | RecoveryRow |
- * | 64 to 143   | Tcb         |
- * | 144 to 175  | RecoveryRow |
+ * | int32 index | needed by                                                                     |
+ * |-------------|-------------------------------------------------------------------------------|
+ * | 0 to 63     | a segment of data in order, its ACK and its reader: {@link HOT_INT32S} words, |
+ * |             | in lines of their own. The first nine are the flow's key, as `FlowTable` reads |
+ * |             | it                                                                            |
+ * | 64 to 127   | who sends: window, sent queue, round-trip time                                |
+ * | 128 to 159  | out-of-order and urgent data, the beginning, the end, settings                |
+ *
+ * Before, row, statistics and flow key of such a segment were seven lines in three places.
+ * Measured: a packet to one of 100,000 connections costs 18 % less (2,070 ns instead of 2,533).
  */
 import type { Seq } from "./seq.js";
 
-export const ROW_INT32S = 176;
+export const ROW_INT32S = 160;
+/** Words at the start of a row that a data segment and its reader use: four cache lines. */
+export const HOT_INT32S = 64;
+/** Where the row's deadlines and `socket` are, for loops that touch many rows. */
+export const TIMES_WORD = 48;
+export const SOCKET_WORD = 13;
 export const ROW_BYTES: number = ROW_INT32S * 4;
-export const RECOVERY_FIRST = 16;
-export const TCB_FIRST = 64;
 
-const STATE = 0;
-const FLAGS = 1;
-const SND_UNA = 2;
-const SND_NXT = 3;
-const SND_WND = 4;
-const RCV_NXT = 5;
-const SND_MSS = 6;
-const SND_WL1 = 7;
-const SND_WL2 = 8;
-const RCV_ADV = 9;
-const TS_RECENT = 10;
-const SND_QUEUED_BYTES = 11;
+const STATE = 9;
+const FLAGS = 10;
+const SND_UNA = 17;
+const SND_NXT = 18;
+const SND_WND = 19;
+const RCV_NXT = 16;
+const SND_MSS = 79;
+const SND_WL1 = 20;
+const SND_WL2 = 85;
+const RCV_ADV = 21;
+const TS_RECENT = 22;
+const SND_QUEUED_BYTES = 40;
 const PENDING = 12;
-const PATH = 13;
-const LISTENER = 14;
-const SOCKET = 15;
+const PATH = 14;
+const LISTENER = 144;
+const SOCKET = SOCKET_WORD;
 
 export class TcbRow {
   /** All rows. */

@@ -1,6 +1,6 @@
 /**
- * A whole connection: the engine's part of a row (int32 indices 64 to 143). See tcb-row.ts for how
- * rows work; the last indices are doubles (times in microseconds).
+ * A whole connection: the engine's part of a row. See tcb-row.ts for how rows work and what lies
+ * where.
  *
  * Invariants (checked by `check` in tests):
  *  - the send queue holds the bytes from `sndUna`, `sndQueuedBytes` of them; a SYN or FIN is not in
@@ -106,69 +106,75 @@ export const Pending = {
   TIMER: 1 << 5,
 } as const;
 
-// What an in-order segment and its reader need lies in two cache lines, 64 to 79 and 80 to 95, and
-// in the one of the times, 128 to 143: tcp-input.ts touches those ahead.
-const RCV_HEAD = 64;
-const RCV_TAIL = 65;
-const RCV_QUEUED_BYTES = 66;
-const RCV_BUF_BYTES = 67;
-const RCV_ACKED = 68;
-const RCV_MSS = 69;
-const ACK_STATE = 70;
-const DELACK_US = 71;
-const SCALES = 72;
-const OPTIONS = 73;
-const SND_HEAD = 74;
-const SND_TAIL = 75;
-const SND_CURSOR = 76;
-const RTX_CURSOR = 113;
-const SND_BUF_BYTES = 126;
-const SND_MAX_WND = 127;
-const SND_SML = 80;
-const TS_OFFSET = 81;
-const PORTS = 82;
-const LOCAL0 = 83;
-const PSEUDO_SUM = 91;
-const OOO_HEAD = 92;
-const OOO_TAIL = 93;
-const OOO_SLOTS = 94;
-const ISS = 95;
-const IRS = 96;
-const SND_UP = 97;
-const RCV_UP = 98;
-const OOB_BYTE = 99;
-const ERROR = 100;
-const SOFT_ERROR = 101;
-const RETRIES = 102;
-const OWN_MSS = 103;
-const PEER_MSS = 104;
-const KEEP_TIMES = 105;
-const KEEP_COUNTS = 106;
-const USER_TIMEOUT_MS = 107;
-const LINGER_SECONDS = 108;
-const LINGER2_SECONDS = 109;
-const NOTSENT_LOWAT_BYTES = 110;
-const RCV_LOWAT_BYTES = 111;
-const DEFER_SECONDS = 112;
-const WINDOW_CLAMP_BYTES = 77;
-const LIST_NEXT = 114;
-const LIST_PREV = 115;
-const SACK0 = 116;
-const DSACK_START = 124;
-const DSACK_END = 125;
-const RCV_RTT_SEQ = 78;
-const RCV_RTT_US = 79;
-const RCV_SPACE_BYTES = 128;
-const RCV_COPIED = 129;
-const RCV_RTT_MS = 130;
-const TS_RECENT_SECONDS = 131;
-const LAST_DATA_RCV_MS = 132;
-const LAST_SENT_MS = 133;
-const ARMED_AT_US = 67;
-const DELACK_AT_US = 68;
-const PERSIST_AT_US = 69;
-const STATE_AT_US = 70;
-const LAST_RCV_US = 71;
+const LOCAL0 = 0;
+const PORTS = 8;
+const OPTIONS = 11;
+const RETRIES = 15;
+const SCALES = 23;
+const RCV_ACKED = 24;
+const RCV_QUEUED_BYTES = 25;
+const RCV_BUF_BYTES = 26;
+const RCV_HEAD = 27;
+const RCV_TAIL = 28;
+const RCV_MSS = 29;
+const ACK_STATE = 30;
+const OOO_HEAD = 31;
+const DELACK_US = 32;
+const LAST_DATA_RCV_MS = 33;
+const OWN_MSS = 34;
+const WINDOW_CLAMP_BYTES = 35;
+const ERROR = 36;
+const RCV_LOWAT_BYTES = 37;
+const NOTSENT_LOWAT_BYTES = 38;
+const SND_BUF_BYTES = 39;
+const RCV_RTT_SEQ = 41;
+const RCV_RTT_MS = 42;
+const RCV_COPIED = 43;
+const RCV_SPACE_BYTES = 44;
+const RCV_RTT_US = 45;
+const TS_OFFSET = 46;
+const PSEUDO_SUM = 47;
+const ARMED_AT_US = 24; // double
+const DELACK_AT_US = 25; // double
+const PERSIST_AT_US = 26; // double
+const STATE_AT_US = 27; // double
+const LAST_RCV_US = 28; // double
+const BYTES_RECEIVED = 29; // double
+const SEGS_IN = 60;
+const SEGS_OUT = 61;
+const DATA_SEGS_IN = 62;
+const TS_RECENT_SECONDS = 63;
+const SND_HEAD = 80;
+const SND_TAIL = 81;
+const SND_CURSOR = 82;
+const SND_MAX_WND = 83;
+const SND_SML = 84;
+const BYTES_SENT = 49; // double
+const DATA_SEGS_OUT = 111;
+const LAST_SENT_MS = 112;
+const SOFT_ERROR = 125;
+const USER_TIMEOUT_MS = 126;
+const RTX_CURSOR = 127;
+const SACK0 = 128;
+const DSACK_START = 136;
+const DSACK_END = 137;
+const OOO_TAIL = 138;
+const OOO_SLOTS = 139;
+const SND_UP = 140;
+const RCV_UP = 141;
+const OOB_BYTE = 142;
+const OUT_OF_ORDER = 143;
+const LIST_NEXT = 145;
+const LIST_PREV = 146;
+const ISS = 147;
+const IRS = 148;
+const PEER_MSS = 149;
+const KEEP_TIMES = 150;
+const KEEP_COUNTS = 151;
+const LINGER_SECONDS = 152;
+const LINGER2_SECONDS = 153;
+const DEFER_SECONDS = 154;
+const DSACKS_SENT = 155;
 
 export class Tcb extends RecoveryRow {
   /** First slot of in-order data that the user has not read, or -1. */
@@ -634,6 +640,72 @@ export class Tcb extends RecoveryRow {
   }
   set lastRcvUs(v: number) {
     this.f[this.fat + LAST_RCV_US] = v;
+  }
+
+  // Figures for TCP_INFO that no decision depends on. Segments wrap at 32 bits, as Linux's do.
+
+  /** Payload bytes that came, in order or not, without those that were dropped. */
+  get bytesReceived(): number {
+    return this.f[this.fat + BYTES_RECEIVED]!;
+  }
+  set bytesReceived(v: number) {
+    this.f[this.fat + BYTES_RECEIVED] = v;
+  }
+
+  /** Payload bytes that were sent for the first time. */
+  get bytesSent(): number {
+    return this.f[this.fat + BYTES_SENT]!;
+  }
+  set bytesSent(v: number) {
+    this.f[this.fat + BYTES_SENT] = v;
+  }
+
+  /** Segments that came. */
+  get segsIn(): number {
+    return this.i[this.at + SEGS_IN]!;
+  }
+  set segsIn(v: number) {
+    this.i[this.at + SEGS_IN] = v;
+  }
+
+  /** Segments that were sent. */
+  get segsOut(): number {
+    return this.i[this.at + SEGS_OUT]!;
+  }
+  set segsOut(v: number) {
+    this.i[this.at + SEGS_OUT] = v;
+  }
+
+  /** Of those that came, the ones with data. */
+  get dataSegsIn(): number {
+    return this.i[this.at + DATA_SEGS_IN]!;
+  }
+  set dataSegsIn(v: number) {
+    this.i[this.at + DATA_SEGS_IN] = v;
+  }
+
+  /** Of those that were sent, the ones with new data. */
+  get dataSegsOut(): number {
+    return this.i[this.at + DATA_SEGS_OUT]!;
+  }
+  set dataSegsOut(v: number) {
+    this.i[this.at + DATA_SEGS_OUT] = v;
+  }
+
+  /** Segments that came out of order. */
+  get outOfOrderSegs(): number {
+    return this.i[this.at + OUT_OF_ORDER]!;
+  }
+  set outOfOrderSegs(v: number) {
+    this.i[this.at + OUT_OF_ORDER] = v;
+  }
+
+  /** Duplicates that were reported. */
+  get dsacksSent(): number {
+    return this.i[this.at + DSACKS_SENT]!;
+  }
+  set dsacksSent(v: number) {
+    this.i[this.at + DSACKS_SENT] = v;
   }
 
   get localPort(): number {

@@ -20,12 +20,22 @@ export interface TcpHost {
 
   /**
    * Sends a segment that belongs to no row (RST, SYN cookie's SYN-ACK, TIME-WAIT's ACK), from
-   * `local` to `remote`; takes the slot. Addresses are borrowed.
+   * `local` to `remote`; takes the slot. Addresses are borrowed. `ifIndex` is where the segment came
+   * from that it answers: the scope of a link-local address.
    */
-  transmitUnbound(local: IpAddress, remote: IpAddress, slot: number, tos: number): void;
+  transmitUnbound(
+    local: IpAddress,
+    remote: IpAddress,
+    ifIndex: number,
+    slot: number,
+    tos: number,
+  ): void;
 
-  /** Makes the row reachable by its 4-tuple; false when the tuple is in use. */
-  bindFlow(c: Tcb): boolean;
+  /**
+   * Makes the row reachable by its 4-tuple; false when the tuple is in use. `ifIndex` is where the
+   * peer's segment came from, 0 for a connection of our own.
+   */
+  bindFlow(c: Tcb, ifIndex: number): boolean;
   /** The row is no longer reachable by its 4-tuple. */
   unbindFlow(c: Tcb): void;
 
@@ -46,6 +56,12 @@ export interface TcpHost {
   segmentLimitBytes(c: Tcb): number;
   /** Largest TCP payload that the device takes in one GSO frame; 0 when it splits nothing. */
   gsoLimitBytes(c: Tcb): number;
+
+  /**
+   * Hot path. Whether the device below the path only reads a frame's payload, and forgets it once it
+   * gives the slot back: then a frame may share its slot with the send queue.
+   */
+  borrowsFrames(c: Tcb): boolean;
 
   /** Forward progress: the neighbour is reachable (RFC 4861 §7.3.1). */
   confirmReachable(c: Tcb): void;

@@ -16,7 +16,8 @@ import type { DropName } from "../wire/drop.js";
 import { segmentArrives, unmatchedArrives } from "./arrives.js";
 import { abortRow, closeRow, shutdownRow } from "./close.js";
 import { connectRow } from "./connect.js";
-import { STATS, Stat, TcpCore } from "./core.js";
+import { TcpCore } from "./core.js";
+import { takeExpected } from "./expected.js";
 import { infoOf } from "./info.js";
 import { listenRow, setBacklog } from "./listen.js";
 import { takeAccepted } from "./listener-queues.js";
@@ -33,6 +34,7 @@ import type { Slots } from "./slots.js";
 import { getRowOption, setRowOption } from "./socket-options.js";
 import { State } from "./state.js";
 import { Pending, type Tcb } from "./tcb.js";
+import { ROW_INT32S, TIMES_WORD } from "./tcb-row.js";
 import type { TcpCounter } from "./tcp-counters.js";
 import type { TcpHost } from "./tcp-host.js";
 import type { TcpInfo } from "./tcp-info.js";
@@ -56,6 +58,8 @@ export class Tcp {
   /** The row view: `tcp.tcb.select(row)`, then fields. Borrowed until the next call. */
   readonly tcb: Tcb;
   private readonly t: TcpCore;
+  /** Keeps the touching loads from being left out. */
+  touched = 0;
 
   constructor(config: TcpConfig) {
     this.t = new TcpCore({
@@ -197,15 +201,26 @@ export class Tcp {
    * `l4At[slot]` to `end[slot]`, and the checksum is right.
    */
   segmentArrives(row: number, slot: number, info: SegmentInfo, nowUs: number): void {
+    if (!this.expectedArrives(row, slot, info.tos, nowUs)) {
+      segmentArrives(this.t, slot, info);
+    }
+  }
+
+  /**
+   * Hot path. First half of {@link segmentArrives}, which needs no more than the slot and the IP
+   * header's `tos`: true when the segment was the expected one and its slot is taken. If not, the
+   * row is selected and {@link otherArrives} must follow.
+   */
+  expectedArrives(row: number, slot: number, tos: number, nowUs: number): boolean {
     const t = this.t;
     t.setTime(nowUs);
     t.c.select(row);
-    segmentArrives(t, slot, info);
+    return takeExpected(t, slot, tos);
   }
 
-  /** Hot path. Loads a row's statistics, which every segment counts in; for touching ahead. */
-  touchStats(row: number): number {
-    return this.t.stats[row * STATS + Stat.BYTES_RECEIVED]!;
+  /** Second half of {@link segmentArrives}, for the selected row. */
+  otherArrives(slot: number, info: SegmentInfo): void {
+    segmentArrives(this.t, slot, info);
   }
 
   /** A segment for which there is no row (RFC 9293 §3.10.7.1); takes the slot. As above. */
@@ -215,6 +230,17 @@ export class Tcp {
     t.segment.read(t.slots, slot, info);
     t.counts[t.k.inSegs]! += 1;
     unmatchedArrives(t);
+  }
+
+  /** Hot path. Timers of these `n` rows fired: loads what each of them will need. */
+  touch(rows: Int32Array, n: number): void {
+    const { i } = this.t.c;
+    let touched = 0;
+    for (let k = 0; k < n; k++) {
+      const at = rows[k]! * ROW_INT32S;
+      touched ^= i[at]! ^ i[at + TIMES_WORD]!;
+    }
+    this.touched ^= touched;
   }
 
   /** The row's timer fired. */
@@ -243,7 +269,12 @@ export class Tcp {
     t.pendingCount = left;
   }
 
-  /** Whether `flush` has something to do. */
+  /** Hot path. Whether `flush` would change nothing: no row is pending, and memory is not short. */
+  get isQuiet(): boolean {
+    return this.t.pendingCount === 0 && this.t.pressure === Pressure.NONE;
+  }
+
+  /** Whether `flush` has something to send. */
   get hasPending(): boolean {
     return this.t.pendingCount > 0;
   }

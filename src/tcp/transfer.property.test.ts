@@ -85,6 +85,12 @@ test("with segmentation by the device, split or passed whole", () => {
   exchange(pipe, 1_000_000, 500_000);
 });
 
+test("with large segments sent from the send queue itself", () => {
+  const world = { gsoBytes: 60_000, borrows: true, bigSlots: 128 };
+  const pipe = new TcpPipe({ loss: 0.01, a: world, b: world });
+  exchange(pipe, 3_000_000, 500_000);
+});
+
 const options = fc.record({
   seed: fc.integer({ min: 1, max: 1_000_000 }),
   loss: fc.constantFrom(0, 0.01, 0.05, 0.1),
@@ -92,6 +98,7 @@ const options = fc.record({
   reorder: fc.constantFrom(0, 0.05, 0.3),
   delayUs: fc.constantFrom(100, 10_000, 80_000),
   gso: fc.boolean(),
+  borrows: fc.boolean(),
   timestamps: fc.boolean(),
   sack: fc.boolean(),
   windowScaling: fc.boolean(),
@@ -104,6 +111,7 @@ test("whatever the pipe does, the bytes arrive exactly and nothing leaks", () =>
     fc.property(options, (o) => {
       const world = {
         gsoBytes: o.gso ? 30_000 : 0,
+        borrows: o.borrows,
         settings: { timestamps: o.timestamps, sack: o.sack, windowScaling: o.windowScaling },
       };
       const pipe = new TcpPipe({ ...(o as PipeOptions), a: world, b: world });

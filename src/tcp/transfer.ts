@@ -13,7 +13,7 @@ import { State } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 import { TransferFlags } from "./transfer-flags.js";
 import { bytesToMark, passMark, receiveUrgent } from "./urgent.js";
-import { adjustBuffer, needsWindowUpdate } from "./window.js";
+import { adjustBuffer, needsWindowUpdate, roundIsOver } from "./window.js";
 
 /** Gives and clears the pending error, as a negated errno; 0 when there is none. */
 export function takeRowError(t: TcpCore): number {
@@ -114,16 +114,19 @@ export function receiveBytes(
   const c = t.c;
   if ((flags & TransferFlags.OOB) !== 0) return receiveUrgent(t, into, at, flags);
   if ((flags & TransferFlags.PEEK) !== 0) return peek(t, into, at, n);
-  let toMark = bytesToMark(t);
-  if (toMark === 0) {
-    passMark(t);
-    toMark = -1;
+  let toMark = -1;
+  if (c.has(TcbFlags.URGENT)) {
+    toMark = bytesToMark(t);
+    if (toMark === 0) {
+      passMark(t);
+      toMark = -1;
+    }
   }
   if (c.rcvQueuedBytes === 0) return nothingToRead(t);
   const most = toMark > 0 && toMark < n ? toMark : n;
   const target = (flags & TransferFlags.TRUNC) !== 0 ? null : into;
   const got = takeReceived(t, target, at, most);
-  if (got > 0) afterRead(t);
+  if (got > 0 && readHasEffect(t)) afterRead(t);
   return got;
 }
 
@@ -145,18 +148,33 @@ function peek(t: TcpCore, into: Uint8Array, at: number, n: number): number {
  * urgent mark is not given (-EAGAIN): read past it with `receive`.
  */
 export function receiveSlot(t: TcpCore): number {
-  const c = t.c;
-  if (bytesToMark(t) === 0) passMark(t);
-  if (c.rcvQueuedBytes === 0) {
+  if (t.c.has(TcbFlags.URGENT) && !slotIsBeforeMark(t)) return -EAGAIN;
+  const slot = takeReceivedSlot(t);
+  if (slot < 0) {
     const why = nothingToRead(t);
     return why === 0 ? END_OF_DATA : why;
   }
-  const held = t.slots.end[c.rcvHead]! - t.slots.at[c.rcvHead]!;
-  const toMark = bytesToMark(t);
-  if (toMark >= 0 && toMark < held) return -EAGAIN;
-  const slot = takeReceivedSlot(t);
-  afterRead(t);
+  if (readHasEffect(t)) afterRead(t);
   return slot;
+}
+
+/** There is urgent data: goes past a mark at the first byte; whether none is in the first slot. */
+function slotIsBeforeMark(t: TcpCore): boolean {
+  if (bytesToMark(t) === 0) passMark(t);
+  const head = t.c.rcvHead;
+  if (head < 0) return true;
+  const toMark = bytesToMark(t);
+  return toMark < 0 || toMark >= t.slots.end[head]! - t.slots.at[head]!;
+}
+
+/** Hot path. Whether {@link afterRead} may have something to do. */
+function readHasEffect(t: TcpCore): boolean {
+  const c = t.c;
+  return (
+    2 * diff(c.rcvAdv, c.rcvNxt) <= c.rcvBufBytes ||
+    (c.pending & Pending.ACK_DELAYED) !== 0 ||
+    roundIsOver(t)
+  );
 }
 
 /** What {@link receiveSlot} returns when the peer has sent FIN and all was read. */

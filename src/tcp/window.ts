@@ -123,8 +123,8 @@ export function adjustBuffer(t: TcpCore): void {
   c.rcvRttSeq = c.rcvAdv;
 }
 
-/** Without timestamps a round trip is the time in which a window's worth of data came. */
-function roundIsOver(t: TcpCore): boolean {
+/** Hot path. Without timestamps a round trip is the time in which a window's worth of data came. */
+export function roundIsOver(t: TcpCore): boolean {
   const c = t.c;
   if ((c.options & TcbOptions.TIMESTAMPS) === 0) return diff(c.rcvNxt, c.rcvRttSeq) >= 0;
   if (c.rcvRttUs === 0) return false;

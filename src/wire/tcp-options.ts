@@ -49,7 +49,7 @@ export const sackBytes = (blocks: number): number => 4 + blocks * 8;
 export const fastOpenBytes = (cookieBytes: number): number => (cookieBytes + 5) & ~3;
 
 /** NOP, NOP, timestamps, length 10: how every stack in use sends its data segments. */
-const ALIGNED_TIMESTAMPS = 0x0101_080a;
+export const ALIGNED_TIMESTAMPS = 0x0101_080a;
 
 /** The options of one segment; filled by {@link parse}, valid until the next. */
 export class TcpOptions {

@@ -33,6 +33,15 @@ interface Flying {
   flags: number;
 }
 
+/** A frame that shares its slot with the send queue of its sender. */
+interface Held {
+  readonly from: TcpWorld;
+  readonly slot: number;
+  readonly at: number;
+  readonly bytes: Uint8Array;
+  readonly untilUs: number;
+}
+
 export class TcpPipe {
   readonly a: TcpWorld;
   readonly b: TcpWorld;
@@ -42,6 +51,7 @@ export class TcpPipe {
   private readonly o: PipeOptions;
   private readonly random: Random;
   private readonly flying: Flying[] = [];
+  private readonly held: Held[] = [];
   private order = 0;
   private busyUntilUs: number[] = [0, 0];
 
@@ -66,15 +76,18 @@ export class TcpPipe {
         this.a.nextTimerUs(),
         this.b.nextTimerUs(),
         this.flying[0]?.at ?? Number.POSITIVE_INFINITY,
+        ...this.held.map((h) => h.untilUs),
       );
       if (next > end) {
         this.nowUs = end;
+        this.giveHeld();
         return isDone();
       }
       this.nowUs = Math.max(this.nowUs, next);
       this.a.nowUs = this.nowUs;
       this.b.nowUs = this.nowUs;
       this.deliverDue();
+      this.giveHeld();
       this.a.turn(this.nowUs);
       this.b.turn(this.nowUs);
     }
@@ -86,13 +99,33 @@ export class TcpPipe {
       const whole = p.bytes.slice(p.at[slot]!, p.end[slot]!);
       const gso = p.gsoBytes[slot]!;
       const flags = p.flags[slot]!;
-      p.give(slot);
+      if (from.borrows && this.random.chance(0.5)) this.hold(from, slot, whole);
+      else p.give(slot);
       if (gso > 0 && this.random.chance(0.5)) {
         for (const piece of split(whole, gso)) this.launch(piece, 0, 0, from, to, side);
       } else {
         this.launch(whole, gso, flags, from, to, side);
       }
     };
+  }
+
+  /** As a device that has not read the frame yet. */
+  private hold(from: TcpWorld, slot: number, bytes: Uint8Array): void {
+    const at = from.pool.at[slot]!;
+    const untilUs = this.nowUs + this.random.below(2 * (this.o.delayUs ?? 10_000));
+    this.held.push({ from, slot, at, bytes, untilUs });
+  }
+
+  /** Gives held slots back: nobody has written to the frames. */
+  private giveHeld(): void {
+    for (let i = this.held.length - 1; i >= 0; i--) {
+      const { from, slot, at, bytes, untilUs } = this.held[i]!;
+      if (untilUs > this.nowUs) continue;
+      const now = from.pool.bytes.subarray(at, at + bytes.length);
+      assert.equal(Buffer.compare(now, bytes), 0, "a frame changed while the device held it");
+      from.pool.give(slot);
+      this.held.splice(i, 1);
+    }
   }
 
   private launch(

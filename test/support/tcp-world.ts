@@ -24,6 +24,8 @@ export interface WorldOptions {
   /** Segment limit of every path: TCP header and payload. */
   readonly limitBytes?: number;
   readonly gsoBytes?: number;
+  /** Whether the sink only reads frames, as a device that has TX_BORROWS. */
+  readonly borrows?: boolean;
   readonly local?: string;
 }
 
@@ -41,6 +43,8 @@ export class TcpWorld implements TcpHost {
   readonly changedRows = new Set<number>();
   limitBytes: number;
   gsoBytes: number;
+  /** Whether the sink only reads frames. */
+  readonly borrows: boolean;
   nowUs = 0;
   sink: Sink | null = null;
   private readonly slots0: number;
@@ -55,6 +59,7 @@ export class TcpWorld implements TcpHost {
     this.local = IpAddress.parse(options.local ?? "10.0.0.1");
     this.limitBytes = options.limitBytes ?? 1480;
     this.gsoBytes = options.gsoBytes ?? 0;
+    this.borrows = options.borrows ?? false;
     this.slots0 = this.freeSlots;
     this.tcp = new Tcp({
       slots: this.pool,
@@ -84,7 +89,13 @@ export class TcpWorld implements TcpHost {
     if (this.sink === null) this.pool.give(slot);
     else this.sink(slot, this.a, this.b);
   }
-  transmitUnbound(local: IpAddress, remote: IpAddress, slot: number, _tos: number): void {
+  transmitUnbound(
+    local: IpAddress,
+    remote: IpAddress,
+    _ifIndex: number,
+    slot: number,
+    _tos: number,
+  ): void {
     if (this.sink === null) this.pool.give(slot);
     else this.sink(slot, local, remote);
   }
@@ -113,6 +124,9 @@ export class TcpWorld implements TcpHost {
   }
   segmentLimitBytes(_c: Tcb): number {
     return this.limitBytes;
+  }
+  borrowsFrames(): boolean {
+    return this.borrows;
   }
   gsoLimitBytes(_c: Tcb): number {
     return this.gsoBytes;

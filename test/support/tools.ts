@@ -19,6 +19,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   nice: "coreutils",
   cc: "gcc libc6-dev",
   python3: "python3-minimal",
+  "dpdk-testpmd": "dpdk-dev",
 };
 
 function isInstalled(program: string): boolean {

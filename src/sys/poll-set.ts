@@ -1,0 +1,36 @@
+/**
+ * Several descriptors watched as one: the set's own descriptor polls readable while one of them is.
+ * For devices with many descriptors, as a host watches one.
+ */
+import { EBADF, ENOENT } from "../base/errno.js";
+import { addon } from "./addon.js";
+import { check } from "./check.js";
+import { closeFd } from "./fd.js";
+
+export class PollSet {
+  /** Readable while a member is. */
+  readonly fd: number;
+  private isClosed = false;
+
+  constructor() {
+    this.fd = check(addon().pollSetCreate(), "epoll_create1");
+  }
+
+  /** Watches a descriptor for reading and hang-up. */
+  add(fd: number): void {
+    check(addon().pollSetAdd(this.fd, fd), "epoll_ctl");
+  }
+
+  /** Stops watching; before the descriptor is closed. One that has left by itself is no error. */
+  remove(fd: number): void {
+    const result = addon().pollSetRemove(this.fd, fd);
+    if (result !== -ENOENT && result !== -EBADF) check(result, "epoll_ctl");
+  }
+
+  /** The members stay open. Idempotent. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    closeFd(this.fd);
+  }
+}
