@@ -43,6 +43,9 @@ class End {
 
   constructor(command: Command) {
     this.child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
+    const kill = (): void => void this.child.kill("SIGKILL");
+    process.on("exit", kill);
+    this.child.once("close", () => process.off("exit", kill));
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.on("data", (text: Buffer) => {
         this.output += text.toString();
@@ -126,6 +129,7 @@ export async function cacheProbe(): Promise<() => Promise<number>> {
 /** Two namespaces that are joined by a veth; the server is in one, the client in the other. */
 export class VethPair {
   private readonly names: readonly [string, string];
+  private isClosed = false;
 
   constructor() {
     const [near, far] = [`mrb-${process.pid}-c`, `mrb-${process.pid}-s`];
@@ -136,6 +140,7 @@ export class VethPair {
       ip("link", "add", "veth0", "netns", near, "type", "veth", "peer", "veth0", "netns", far);
       ip("-n", near, "address", "add", `${CLIENT_ADDRESS}/24`, "dev", "veth0");
       ip("-n", far, "address", "add", `${SERVER_ADDRESS}/24`, "dev", "veth0");
+      process.on("exit", this.leave).once("SIGINT", this.end).once("SIGTERM", this.end);
       for (const name of this.names) {
         ip("-n", name, "link", "set", "lo", "up");
         ip("-n", name, "link", "set", "veth0", "up");
@@ -154,7 +159,17 @@ export class VethPair {
     return duel({ ...d, server, client });
   }
 
+  /** Idempotent. */
   close(): void {
-    for (const name of this.names) execFileSync("ip", ["netns", "delete", name]);
+    process.off("exit", this.leave).off("SIGINT", this.end).off("SIGTERM", this.end);
+    this.leave();
   }
+
+  /** Nothing stays behind when the benchmark is ended early. */
+  private readonly leave = (): void => {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    for (const name of this.names) execFileSync("ip", ["netns", "delete", name]);
+  };
+  private readonly end = (): void => process.exit(1);
 }

@@ -62,26 +62,27 @@ export const xdpStreamLong: Scenario = stream("xdp-stream-1472", 1_472);
 function stream(name: string, bytes: number): Scenario {
   return {
     name,
-    summary: `datagrams of ${bytes} bytes one way over AF_XDP on a veth, whole stacks at both ends`,
+    summary: `datagrams of ${bytes} bytes one way over AF_XDP on a veth, the driver alone at both ends`,
     metric: "msgs_per_s",
     smallerIsBetter: false,
     rounds: 5,
     prepare: async (): Promise<Prepared> => {
       const place = await Place.make();
-      const ours = [process.execPath, caseFile("xdp-udp-stream")];
+      const stacks = [process.execPath, caseFile("xdp-udp-stream")];
       const tail = [`${bytes}`, `${STREAM_MS}`];
       const mac = place.farMac();
+      const frames = (program: string[]): Contestant => {
+        const sink = [...program, "sink", "veth0", MODE, ...tail];
+        return () => place.stream(sink, [...program, "send", "veth0", MODE, mac, `${bytes}`]);
+      };
       return {
-        millrace: () =>
-          place.stream(
-            [...ours, "sink", "veth0", MODE, `${OURS.far}/24`, ...tail],
-            [...ours, "send", "veth0", MODE, `${OURS.near}/24`, `${bytes}`, OURS.far],
-          ),
+        millrace: frames([process.execPath, caseFile("xdp-frames")]),
         baselines: {
-          "c-af-xdp": () =>
+          "c-af-xdp": frames([place.bare]),
+          "millrace-stacks": () =>
             place.stream(
-              [place.bare, "sink", "veth0", MODE, ...tail],
-              [place.bare, "send", "veth0", MODE, mac, `${bytes}`],
+              [...stacks, "sink", "veth0", MODE, `${OURS.far}/24`, ...tail],
+              [...stacks, "send", "veth0", MODE, `${OURS.near}/24`, `${bytes}`, OURS.far],
             ),
         },
         cleanUp: place.cleanUp,

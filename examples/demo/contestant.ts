@@ -4,26 +4,26 @@
  */
 import { NetError } from "../../src/index.js";
 import { kernelContestant } from "./kernel.js";
-import { simContestant, tapContestant } from "./millrace.js";
+import { memifContestant, tapContestant } from "./millrace.js";
 import { type Contestant, FULL, measure, QUICK } from "./work.js";
 
 const [name, plan] = process.argv.slice(2);
 const open = {
   kernel: kernelContestant,
-  sim: simContestant,
+  memif: memifContestant,
   tap: tapContestant,
 }[name as string];
 if (open === undefined) throw new TypeError(`there is no contestant ${name}`);
 
-const contestant = tryOpen(open);
+const contestant = await tryOpen(open);
 if (contestant !== null) {
   console.log(JSON.stringify(await measure(contestant, plan === "quick" ? QUICK : FULL)));
 }
 process.exit();
 
-function tryOpen(make: () => Contestant): Contestant | null {
+async function tryOpen(make: () => Promise<Contestant>): Promise<Contestant | null> {
   try {
-    return make();
+    return await make();
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
     console.log(JSON.stringify({ leftOut: error.message }));

@@ -1,34 +1,22 @@
-/** The kernel's sockets on the loopback interface, as Node's own modules use them. */
+/** The kernel's sockets on the loopback interface, as Node's own modules use them; two processes. */
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { Agent, createServer as createHttpServer } from "node:http";
-import { type AddressInfo, connect, createServer } from "node:net";
-import { ANSWER, httpGet, readAll, writeAll } from "./streams.js";
+import { Agent } from "node:http";
+import { connect } from "node:net";
+import { LOOPBACK, Peer } from "./meeting.js";
+import { httpGet, sendAll } from "./streams.js";
 import type { Contestant, HttpClient, UdpEnd } from "./work.js";
 
-const LOOPBACK = "127.0.0.1";
-
-export function kernelContestant(): Contestant {
+export async function kernelContestant(): Promise<Contestant> {
+  const peer = await Peer.start("kernel");
+  const { udp, tcp, http } = peer.ports;
   return {
     name: "Linux to Linux, loopback",
-    udp: kernelUdp,
-    transfer: kernelTransfer,
-    http: kernelHttp,
-    close: async () => {},
-  };
-}
-
-async function kernelUdp(): Promise<UdpEnd> {
-  const server = createSocket("udp4", (data, from) => server.send(data, from.port, from.address));
-  server.bind(0, LOOPBACK);
-  await once(server, "listening");
-  const client = await kernelUdpClient(LOOPBACK, server.address().port);
-  return {
-    ...client,
-    close: () => {
-      client.close();
-      server.close();
-    },
+    udp: () => kernelUdpClient(LOOPBACK, udp),
+    transfer: (bytes) =>
+      sendAll(connect({ port: tcp, host: LOOPBACK, allowHalfOpen: true }), bytes),
+    http: async () => kernelHttpClient(LOOPBACK, http),
+    close: () => peer.close(),
   };
 }
 
@@ -41,30 +29,6 @@ export async function kernelUdpClient(address: string, port: number): Promise<Ud
     send: (data) => client.send(data),
     onMessage: (listener) => client.on("message", listener),
     close: () => client.close(),
-  };
-}
-
-async function kernelTransfer(bytes: number): Promise<void> {
-  const server = createServer();
-  server.listen(0, LOOPBACK);
-  await once(server, "listening");
-  const client = connect((server.address() as AddressInfo).port, LOOPBACK);
-  const [sink] = await once(server, "connection");
-  await Promise.all([readAll(sink, bytes), writeAll(client, bytes)]);
-  server.close();
-}
-
-async function kernelHttp(): Promise<HttpClient> {
-  const server = createHttpServer((_request, response) => response.end(ANSWER));
-  server.listen(0, LOOPBACK);
-  await once(server, "listening");
-  const client = kernelHttpClient(LOOPBACK, (server.address() as AddressInfo).port);
-  return {
-    ...client,
-    close: () => {
-      client.close();
-      server.close();
-    },
   };
 }
 

@@ -6,17 +6,17 @@ import { formatTable } from "./table.js";
 import type { Result } from "./work.js";
 
 const HELP = `usage: npm run demo [-- OPTIONS]
-Does the same work through Linux's sockets on loopback, through two Millrace hosts joined by a
-simulated link, and from Linux to a Millrace host over a TAP interface in a network namespace of
+Does the same work through Linux's sockets on loopback, through two Millrace processes joined by
+memif (shared memory), and from Linux to a Millrace host over a TAP interface in a network namespace of
 its own. Takes about twelve seconds; needs no privilege. NO_COLOR is respected.
   --json     one JSON object instead of a table
   --quick    less work, rough figures`;
 
-const READING = `Medians, warmed up. Both ends of every row run in one Node.js process and share its thread, so
-compare rows rather than reading off speeds. The simulated link is memory: that row is what the
-stack itself costs. The TAP row is what it costs to reach Linux and its programs; Linux does half of
-that work. "Polled" means no promises, no event loop, never asleep. No row says how fast a network
-card is.`;
+const READING = `Medians, warmed up. Client and server of the first two rows are two Node.js processes; those of the
+TAP row share one, and Linux does half of that work: it is what it costs to reach Linux and its
+programs. Over memif a host polls for a millisecond before it sleeps, so both processors are busy
+while it works. "Polled" means no promises, no event loop, never asleep. No row says how fast a
+network card is.`;
 
 function options(): { json: boolean; quick: boolean } {
   const boolean = { type: "boolean", default: false } as const;
@@ -42,7 +42,7 @@ function busyNote(): string | null {
 function main(): void {
   const { json, quick } = options();
   const busy = busyNote();
-  const results: Result[] = [run("kernel", quick), run("sim", quick)];
+  const results: Result[] = [run("kernel", quick), run("memif", quick)];
   const tap = runTap(quick);
   const leftOut = "leftOut" in tap ? tap.leftOut : null;
   if (!("leftOut" in tap)) results.push(tap);

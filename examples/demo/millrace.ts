@@ -1,60 +1,70 @@
 /**
- * Millrace's contestants: two hosts joined by a simulated link, and a host joined to the Linux
- * kernel over TAP, where the kernel is the client and Millrace the server.
+ * Millrace's contestants: two processes joined by memif, each with a host of its own; and a host joined
+ * to the Linux kernel over TAP, where the kernel is the client and Millrace the server.
  *
- * The hosts are as `createHost` makes them: they sleep when there is nothing to do. Only the polled
- * ping-pong never does.
+ * A host over memif polls for a millisecond before it sleeps, the one over TAP sleeps at once. Only the
+ * polled ping-pong never does.
  */
 import { spawnSync } from "node:child_process";
 import { createServer as createHttpServer, Agent as HttpAgent } from "node:http";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   createHost,
   type Host,
   IpAddress,
+  openMemif,
   openTap,
-  simLink,
   type UdpChannel,
 } from "../../src/index.js";
 import { kernelHttpClient, kernelUdpClient } from "./kernel.js";
-import { ANSWER, httpGet, readAll, writeAll } from "./streams.js";
-import {
-  type Contestant,
-  DATAGRAM_BYTES,
-  type HttpClient,
-  type PolledUdpEnd,
-  type UdpEnd,
-} from "./work.js";
+import { CLIENT, Peer, SERVER, SPIN_US } from "./meeting.js";
+import { ANSWER, httpGet, readAll, sendAll, writeAll } from "./streams.js";
+import { type Contestant, DATAGRAM_BYTES, type PolledUdpEnd, type UdpEnd } from "./work.js";
 
-const CLIENT = "10.77.0.1";
-const SERVER = "10.77.0.2";
 const UDP_PORT = 7;
-const POLLED_UDP_PORT = 8;
 const TCP_PORT = 5001;
 const HTTP_PORT = 80;
+/** For the other process to be there, on a busy machine. */
+const LINK_PATIENCE_MS = 10_000;
 
-/** Two hosts, joined by a simulated link. */
-export function simContestant(): Contestant {
-  const link = simLink();
-  const client = createHost({ device: link.a, addresses: [`${CLIENT}/24`] });
-  const server = createHost({ device: link.b, addresses: [`${SERVER}/24`] });
+/** This process and another, joined by memif. */
+export async function memifContestant(): Promise<Contestant> {
+  const path = `@millrace-demo-${process.pid}`;
+  const peer = await Peer.start("memif", path);
+  const { udp, tcp, http, polled } = peer.ports;
+  const device = openMemif({ path });
+  const host = createHost({ device, addresses: [`${CLIENT}/24`], spinUs: SPIN_US });
+  const untilMs = performance.now() + LINK_PATIENCE_MS;
+  while (!device.isUp) {
+    if (performance.now() > untilMs) throw new Error("the memif link does not come up");
+    await sleep(1);
+  }
   return {
-    name: "Millrace to Millrace, simulated link",
-    udp: () => simUdp(client, server),
-    polledUdp: () => simPolledUdp(client, server),
-    transfer: (bytes) =>
-      transferTo(server, bytes, () => client.connect({ address: SERVER, port: TCP_PORT })),
-    http: () => simHttp(client, server),
+    name: "Millrace to Millrace, memif",
+    udp: () => memifUdp(host, udp),
+    polledUdp: async () => {
+      await peer.poll();
+      return memifPolledUdp(host, polled);
+    },
+    transfer: async (bytes) => sendAll(await host.connect({ address: SERVER, port: tcp }), bytes),
+    http: async () => {
+      const agent = new MillraceAgent(host);
+      return {
+        request: () => httpGet({ host: SERVER, port: http, agent }),
+        close: () => agent.destroy(),
+      };
+    },
     close: async () => {
-      client.close();
-      server.close();
+      host.close();
+      await peer.close();
     },
   };
 }
 
 /** A host on a TAP interface of this network namespace. Throws `NetError` when it may not. */
-export function tapContestant(): Contestant {
+export async function tapContestant(): Promise<Contestant> {
   const tap = openTap();
   const ip = spawnSync("ip", ["address", "add", `${CLIENT}/24`, "dev", tap.name], {
     encoding: "utf8",
@@ -83,19 +93,15 @@ export function tapContestant(): Contestant {
   };
 }
 
-async function simUdp(clientHost: Host, serverHost: Host): Promise<UdpEnd> {
-  const server = await echoServer(serverHost);
-  const client = await clientHost.udp();
-  client.connect(SERVER, UDP_PORT);
+async function memifUdp(host: Host, port: number): Promise<UdpEnd> {
+  const client = await host.udp();
+  client.connect(SERVER, port);
   return {
     send: (data) => void client.send(data),
     onMessage: async (listener) => {
       for await (const { data } of client) listener(data);
     },
-    close: () => {
-      client.close();
-      server.close();
-    },
+    close: () => client.close(),
   };
 }
 
@@ -107,28 +113,21 @@ async function echoServer(host: Host): Promise<UdpChannel> {
   return channel;
 }
 
-function simPolledUdp(clientHost: Host, serverHost: Host): PolledUdpEnd {
-  const address = IpAddress.parse(SERVER);
-  const server = serverHost.stack.udpSocket();
-  server.bind(address, POLLED_UDP_PORT);
-  const client = clientHost.stack.udpSocket();
-  client.connect(address, POLLED_UDP_PORT);
+function memifPolledUdp(host: Host, port: number): PolledUdpEnd {
+  const client = host.stack.udpSocket();
+  client.connect(IpAddress.parse(SERVER), port);
   const data = new Uint8Array(DATAGRAM_BYTES);
-  const answer = new Uint8Array(DATAGRAM_BYTES);
-  const isAnswered = (): boolean => {
-    const n = server.receive(data);
-    if (n >= 0) server.send(data, 0, n, server.from, server.fromPort);
-    return client.readableBytes > 0;
-  };
+  const isAnswered = (): boolean => client.readableBytes > 0;
   return {
     roundTrip: () => {
-      client.send(answer);
-      if (!clientHost.runUntil(isAnswered, 1_000)) throw new Error("a polled datagram was lost");
-      client.receive(answer);
+      client.send(data);
+      if (!host.runUntil(isAnswered, LINK_PATIENCE_MS)) throw new Error("a datagram was lost");
+      client.receive(data);
     },
     close: () => {
+      client.send(data, 0, 1); // the other process may sleep again
+      host.runUntil(isAnswered, LINK_PATIENCE_MS);
       client.close();
-      server.close();
     },
   };
 }
@@ -151,15 +150,6 @@ async function serveHttp(host: Host): Promise<void> {
   void (async () => {
     for await (const connection of server) http.emit("connection", connection);
   })();
-}
-
-async function simHttp(clientHost: Host, serverHost: Host): Promise<HttpClient> {
-  await serveHttp(serverHost);
-  const agent = new MillraceAgent(clientHost);
-  return {
-    request: () => httpGet({ host: SERVER, port: HTTP_PORT, agent }),
-    close: () => agent.destroy(),
-  };
 }
 
 /** Makes `node:http`'s client connect through a Millrace host. */

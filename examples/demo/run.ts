@@ -14,7 +14,7 @@ const LIMIT_MS = 30_000;
 const PATH = `${process.env.PATH ?? ""}:/usr/sbin:/sbin`;
 const env = { ...process.env, PATH };
 
-/** Runs `kernel` or `sim`. Throws when it fails or takes too long. */
+/** Runs `kernel` or `memif`. Throws when it fails or takes too long. */
 export function run(name: string, isQuick: boolean): Result {
   return start(name, isQuick, []) as Result;
 }

@@ -1,6 +1,7 @@
 /** What the contestants' streams have in common. */
 import { once } from "node:events";
 import { get, type RequestOptions } from "node:http";
+import type { Duplex } from "node:stream";
 
 const CHUNK = new Uint8Array(65_536);
 
@@ -19,6 +20,19 @@ export async function readAll(stream: AsyncIterable<Uint8Array>, bytes: number):
   let got = 0;
   for await (const chunk of stream) got += chunk.length;
   if (got !== bytes) throw new Error(`expected ${bytes} bytes, got ${got}`);
+}
+
+/** Sends so many bytes to a server that answers how many came; throws unless they are as many. */
+export async function sendAll(stream: Duplex, bytes: number): Promise<void> {
+  let answer = "";
+  stream.on("data", (data) => {
+    answer += data.toString();
+  });
+  const ended = once(stream, "end");
+  await writeAll(stream, bytes);
+  await ended;
+  stream.destroy();
+  if (answer !== `${bytes}`) throw new Error(`of ${bytes} bytes ${answer} came`);
 }
 
 /** One GET, its answer read to the end. */

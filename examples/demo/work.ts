@@ -1,6 +1,6 @@
 /**
  * The demo's work, the same for every contestant: a UDP ping-pong, a TCP transfer and HTTP
- * requests between two ends of one process.
+ * requests between two ends.
  *
  * Every kind of work is done for a while before it is measured: compiled code is what long-lived
  * programs run.
@@ -32,7 +32,7 @@ export interface Contestant {
   /** A client that is connected to a server which echoes, both with the interface most use. */
   udp(): Promise<UdpEnd>;
   /** The same with polled sockets, where there are any and both ends can have them. */
-  polledUdp?(): PolledUdpEnd;
+  polledUdp?(): Promise<PolledUdpEnd>;
   /** Moves the bytes from one end to the other; resolves when the last one has been read. */
   transfer(bytes: number): Promise<void>;
   http(): Promise<HttpClient>;
@@ -80,7 +80,7 @@ const TRANSFER_BYTES = 32 << 20;
 
 export async function measure(contestant: Contestant, plan: Plan): Promise<Result> {
   const udpMs = await pingPong(await contestant.udp(), plan.udp);
-  const polled = contestant.polledUdp?.();
+  const polled = await contestant.polledUdp?.();
   const polledMs = polled === undefined ? null : polledPingPong(polled, plan.udp);
   const transferMs = await medianMs(() => contestant.transfer(TRANSFER_BYTES), plan.tcp);
   const client = await contestant.http();

@@ -50,10 +50,7 @@ test("npm run demo -- --json --quick: every contestant, or why not", () => {
   assert.equal(status, 0);
   const { results, tapLeftOut } = JSON.parse(stdout);
   const names = results.map((r: { name: string }) => r.name);
-  assert.deepEqual(names.slice(0, 2), [
-    "Linux to Linux, loopback",
-    "Millrace to Millrace, simulated link",
-  ]);
+  assert.deepEqual(names.slice(0, 2), ["Linux to Linux, loopback", "Millrace to Millrace, memif"]);
   if (tapLeftOut === null) assert.equal(names[2], "Linux to Millrace, over TAP");
   else assert.match(tapLeftOut, /^[^\n]+$/);
   for (const r of results) assert.ok(r.httpRequestUs < 100_000, `${r.name}: nothing waits`);

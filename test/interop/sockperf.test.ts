@@ -133,6 +133,30 @@ test("two ends of Millrace's: a stack behind a TAP, and kernel sockets", async (
   assert.equal(objectOf(server).answered, 100);
 });
 
+test("two processes joined by memif: what is sent as fast as it goes all comes", async () => {
+  const path = `memif:@millrace-test-${process.pid}`;
+  const server = perf(
+    "server",
+    "--nic",
+    `${path},role=server`,
+    "--address",
+    "10.9.0.1/24",
+    "--block",
+  );
+  await server.waitFor(/listening on/);
+  const near = ["--nic", path, "--address", "10.9.0.2/24", "-i", "10.9.0.1", "--warmup", "0"];
+  const counts: Readonly<Record<string, number>> = { "ping-pong": 100, throughput: 20_000 };
+  for (const test of Object.keys(counts)) {
+    const client = perf(test, ...near, "-c", `${counts[test]}`, "-t", "60", "-m", "64", "--block");
+    assert.equal(await client.ended, 0, client.output);
+    assert.equal(objectOf(client).sent, counts[test]);
+  }
+  await server.stop("SIGINT");
+  const r = objectOf(server);
+  assert.equal(r.received, 20_100);
+  assert.deepEqual([r.lost, r.duplicated, r.out_of_order], [0, 0, 0]);
+});
+
 test("a group: sockperf's client, Millrace's server over kernel sockets", async () => {
   ip("route", "add", "224.0.0.0/4", "dev", "lo");
   const group = ["-i", "224.4.4.4", "--mc-loopback-enable"];

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test as anyTest, type TestContext } from "node:test";
-import { fold } from "../../src/base/checksum.js";
+import { finish, fold, sum } from "../../src/base/checksum.js";
+import { IpAddress } from "../../src/base/ip-address.js";
 import { Capability } from "../../src/nic/device.js";
 import { openWaiter } from "../../src/nic/waiter.js";
 import { openXdp, openXdpQueues, type XdpDevice, type XdpOptions } from "../../src/nic/xdp.js";
@@ -28,6 +29,7 @@ import {
   pseudoSum,
   RawHost,
   u16,
+  u32,
 } from "../support/raw-frames.js";
 import { addVeth } from "../support/test-link.js";
 import { until } from "../support/until.js";
@@ -195,6 +197,76 @@ const UDP_DATAGRAM = `
   use Socket; socket(S, AF_INET, SOCK_DGRAM, 17) or die;
   send(S, "u" x 1000, 0, pack_sockaddr_in(9, inet_aton("10.77.0.2"))) or die "send: $!";`;
 
+test("a kernel's unsplit TCP segments arrive whole in generic mode", async (t) => {
+  const { host, device } = openLink(t, { mode: "generic" });
+  const synAck = (syn: Uint8Array) => {
+    const seq = ((syn[38]! << 24) | (syn[39]! << 16) | (syn[40]! << 8) | syn[41]!) + 1;
+    const ports = [...syn.subarray(36, 38), ...syn.subarray(34, 36)];
+    const options = [2, 4, ...u16(1460), 1, 3, 3, 7];
+    const header = [...ports, ...u32(1), ...u32(seq), 0x70, 0x12, 0xff, 0xff, 0, 0, 0, 0];
+    const segment = bytesOf(header, options);
+    const pseudo = pseudoSum(OURS, KERNEL, 6, segment.length);
+    segment.set(u16(finish(sum(segment, 0, segment.length, pseudo))), 16);
+    return ipv4(syn.slice(6, 12), device.mac, 6, OURS, KERNEL, segment);
+  };
+  host.onFrame = (frame) => {
+    answerArp(host)(frame);
+    if (isIpv4(frame.bytes, 6) && frame.bytes[47] === 2) host.send(synAck(frame.bytes));
+  };
+  const nc = background("nc", "10.77.0.2", "9999");
+  nc.write("x".repeat(100_000));
+  const segment = await host.expect("unsplit segment", (f) => f.bytes.length > 2 * 1460);
+  nc.kill();
+  const length = (segment.bytes[16]! << 8) | segment.bytes[17]!;
+  assert.equal(segment.bytes.length, 14 + length, "the IP length covers the frame");
+  assert.equal(segment.flags, FrameFlags.CHECKSUM_PARTIAL);
+  assert.deepEqual([segment.csumStart, segment.csumOffset], [34, 16]);
+  assert.deepEqual(segment.bytes.subarray(54), new Uint8Array(length - 40).fill(0x78));
+});
+
+test("datagrams that their sender left unsplit are lost and counted, not merged", async (t) => {
+  const { host, device, far } = openLink(t, { mode: "generic" });
+  run("ethtool", "-K", far, "tx-udp-segmentation", "on");
+  host.onFrame = answerArp(host);
+  const sender = background("perl", "-e", UDP_SEGMENTS);
+  assert.equal(await sender.ended, 0, sender.output);
+  await host.expect("a lost frame", () => device.counters.get("rxErrors") > 0);
+  assert.equal(host.frames.filter((f) => isIpv4(f.bytes, 17)).length, 0);
+});
+
+const UDP_SEGMENTS = `
+  use Socket; socket(S, AF_INET, SOCK_DGRAM, 17) or die;
+  setsockopt(S, 17, 103, pack("i", 1000)) or die "UDP_SEGMENT: $!";
+  send(S, "u" x 20000, 0, pack_sockaddr_in(9, inet_aton("10.77.0.2"))) or die "send: $!";`;
+
+/** A datagram to 10.77.0.2, port 9 or another. */
+const datagramTo = (port: number) => `
+  use Socket; socket(S, AF_INET, SOCK_DGRAM, 17) or die;
+  send(S, "to ${port}", 0, pack_sockaddr_in(${port}, inet_aton("10.77.0.2"))) or die "send: $!";`;
+
+test("a shared interface gives claimed flows to the device and the rest to the kernel", async () => {
+  const far = Namespace.create();
+  ip("link", "add", "sh0", "type", "veth", "peer", "name", "sh1", "netns", far.name);
+  ip("address", "add", "10.77.0.2/24", "dev", "sh0");
+  far.run("ip", "address", "add", "10.77.0.1/24", "dev", "sh1");
+  ip("link", "set", "sh0", "up");
+  far.run("ip", "link", "set", "sh1", "up");
+  const pool = newPool();
+  const device = openXdp(pool, { interface: "sh0", shared: true, mode: "generic" });
+  const host = new RawHost(pool, device);
+  const ours = IpAddress.parse("10.77.0.2")!;
+  assert.equal(device.filter!.addPort(17, ours, 9), 0);
+  far.run("ping", "-c", "1", "-W", "10", "10.77.0.2");
+  far.run("perl", "-e", datagramTo(8));
+  far.run("perl", "-e", datagramTo(9));
+  const frame = await host.expect("claimed datagram", (f) => isIpv4(f.bytes, 17));
+  assert.equal(Buffer.from(frame.bytes.subarray(42, 46)).toString(), "to 9");
+  assert.equal(host.frames.length, 1, "and nothing else");
+  device.filter!.removePort(17, ours, 9);
+  device.close();
+  far.close();
+});
+
 test("with txChecksum the kernel makes the checksums", async (t) => {
   const { host, device, far } = openLink(t, { txChecksum: true });
   assert.equal(device.capabilities & Capability.TX_CHECKSUM, Capability.TX_CHECKSUM);
@@ -330,6 +402,7 @@ test("frames that find no slot are the kernel's to count, and are in the device'
     "lost frames",
     10_000,
   );
+  assert.equal(device.counters.get("rxErrors"), 0, "they are counted once");
   host.poll();
   assert.equal(host.frames.length, 64, "what had a slot is there");
   host.poll();

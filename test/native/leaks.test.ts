@@ -7,6 +7,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { BpfMap, MapType } from "../../src/sys/bpf-map.js";
 import { closeFd, createEvent, createPipe } from "../../src/sys/fd.js";
+import { Mapping } from "../../src/sys/mapping.js";
 import { createMemfd, mapShared, unmapShared } from "../../src/sys/memory.js";
 import { FdWaiter } from "../../src/sys/waiter.js";
 import { NEEDS_ROOT } from "../support/namespace.js";
@@ -49,6 +50,20 @@ test("descriptors and mappings", async () => {
     unmapShared(memory, 65_536, 65_536);
   }, 1_000);
   assert.ok(grown < 16e6, `${grown} bytes more; 1,000 leaked mappings would be 65 MB`);
+});
+
+test("mappings outside the arena, closed and forgotten", async () => {
+  const grown = await leaves(() => {
+    const fd = createMemfd("millrace", 65_536);
+    const closed = new Mapping(fd, 0, 65_536);
+    const view = new Int32Array(closed.buffer);
+    view[0] = 7;
+    closed.close();
+    closed.close();
+    assert.equal(view.length, 0, "a view of it is empty, and reaches nothing");
+    closeFd(fd);
+  }, 1_000);
+  assert.ok(grown < 16e6, `${grown} bytes more`);
 });
 
 test("maps of bpf(2), closed or forgotten", { skip: NEEDS_ROOT }, async () => {

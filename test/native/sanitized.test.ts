@@ -57,6 +57,8 @@ for (const file of [
   "src/sys/waiter.test.ts",
   "test/native/addon-arguments.test.ts",
   "test/interop/tap-device.test.ts",
+  "test/interop/xdp-device.test.ts",
+  "test/interop/packet-device.test.ts",
   "test/interop/kernel-network.test.ts",
 ]) {
   test(`no memory error and no undefined behaviour in ${file}`, () => runSanitized(file));

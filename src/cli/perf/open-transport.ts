@@ -1,6 +1,8 @@
 /** Opens what `--nic` names: kernel sockets, Node.js's, a simulated link, or a device with a stack on it. */
 import { IpAddress } from "../../base/ip-address.js";
 import { monotonicUs } from "../../base/time.js";
+import type { Interface } from "../../ip/interface.js";
+import type { Device } from "../../nic/device.js";
 import { simLink } from "../../nic/sim-link.js";
 import { createPool } from "../../socket/create-host.js";
 import { Stack } from "../../socket/stack.js";
@@ -27,7 +29,6 @@ export interface OpenTransport {
 }
 
 export const SIM_SERVER_4 = "10.0.0.2";
-export const SIM_SERVER_6 = "fd00::2";
 
 /** Throws `TypeError` for what makes no sense, `NetError` for what the system refuses. */
 export function openTransport(o: NicOptions): OpenTransport {
@@ -48,18 +49,29 @@ export function openTransport(o: NicOptions): OpenTransport {
   const { device, pool } = openDevice(o.nic, TO_TALK);
   const stack = new Stack({ pool, nowUs: monotonicUs() });
   try {
-    const mtu = o.mtuBytes === null ? {} : { mtuBytes: o.mtuBytes };
-    const iface = stack.ip.addInterface(device, { addresses: o.addresses, ...mtu });
+    const iface = addInterface(stack, device, o.addresses, o.mtuBytes);
     for (const gateway of o.gateways) addGateway(stack, gateway);
-    // Groups have no route of their own where there is no gateway.
-    for (const destination of ["224.0.0.0/4", "ff00::/8"])
-      stack.ip.addRoute({ destination, iface });
+    const transport = new StackTransport(device.name, stack, iface, () => pool.close());
+    return { transport, far: null };
   } catch (error) {
     stack.close();
+    device.close();
+    pool.close();
     throw error;
   }
-  const transport = new StackTransport(device.name, stack, device, () => pool.close());
-  return { transport, far: null };
+}
+
+function addInterface(
+  stack: Stack,
+  device: Device,
+  addresses: readonly string[],
+  mtuBytes: number | null,
+): Interface {
+  const mtu = mtuBytes === null ? {} : { mtuBytes };
+  const iface = stack.ip.addInterface(device, { addresses, ...mtu });
+  // Groups have no route of their own where there is no gateway.
+  for (const destination of ["224.0.0.0/4", "ff00::/8"]) stack.ip.addRoute({ destination, iface });
+  return iface;
 }
 
 function addGateway(stack: Stack, gateway: string): void {
@@ -81,16 +93,13 @@ function checkPrefix(text: string): void {
 function openSim(): OpenTransport {
   const pool = createPool({ smallSlots: 65_536, bigSlots: 1024 });
   const link = simLink(pool, pool, { queueFrames: 65_536 });
-  const stackOf = (device: typeof link.a, n: number): Stack => {
+  const end = (device: Device, n: number, onClose: () => void): StackTransport => {
     const stack = new Stack({ pool, nowUs: monotonicUs() });
     const addresses = [`10.0.0.${n}/24`, `fd00::${n}/64`];
-    const iface = stack.ip.addInterface(device, { addresses });
-    for (const destination of ["224.0.0.0/4", "ff00::/8"])
-      stack.ip.addRoute({ destination, iface });
-    return stack;
+    return new StackTransport("sim", stack, addInterface(stack, device, addresses, null), onClose);
   };
-  const far = new StackTransport("sim", stackOf(link.b, 2), link.b, () => {});
-  const near = new StackTransport("sim", stackOf(link.a, 1), link.a, () => {
+  const far = end(link.b, 2, () => {});
+  const near = end(link.a, 1, () => {
     far.close();
     pool.close();
   });

@@ -3,7 +3,7 @@ import { EAGAIN, EINPROGRESS } from "../../base/errno.js";
 import { NetError } from "../../base/errors.js";
 import { ANY4, ANY6, IpAddress } from "../../base/ip-address.js";
 import { monotonicUs } from "../../base/time.js";
-import type { Device } from "../../nic/device.js";
+import type { Interface } from "../../ip/interface.js";
 import { Family } from "../../socket/linux-options.js";
 import type { Stack } from "../../socket/stack.js";
 import type { TcpSocket } from "../../socket/tcp-socket.js";
@@ -13,12 +13,15 @@ import { Readiness } from "../../tcp/readiness.js";
 import type { Endpoint, Listener, SocketOptions, Transport } from "./transport.js";
 
 const BACKLOG = 128;
+/** Frames that may wait for a device that is full: beyond, a datagram is not sent, and so not lost. */
+const MOST_WAITING = 256;
 const NOT_OURS = "is it an address of this host? --address gives it one";
 const NO_WAY = "is it on the network of --address? beyond it, --gateway says through whom";
 
 /** A UDP socket: connected to a peer, bound and answering senders, or of a group. */
 class UdpEndpoint implements Endpoint {
   private readonly socket: UdpSocket;
+  private readonly iface: Interface;
   /** Where `send` goes; null: to the sender of the last datagram. */
   private readonly to: IpAddress | null;
   /** Its port; 0: the last sender's. */
@@ -27,8 +30,15 @@ class UdpEndpoint implements Endpoint {
   private readonly lastFrom = new IpAddress();
   private lastPort = -1;
 
-  constructor(socket: UdpSocket, to: IpAddress | null, port: number, ifIndex: number) {
+  constructor(
+    socket: UdpSocket,
+    iface: Interface,
+    to: IpAddress | null,
+    port: number,
+    ifIndex: number,
+  ) {
     this.socket = socket;
+    this.iface = iface;
     this.to = to;
     this.port = port;
     this.ifIndex = ifIndex;
@@ -36,6 +46,7 @@ class UdpEndpoint implements Endpoint {
 
   send(bytes: Uint8Array, at: number, n: number): number {
     const { socket } = this;
+    if (this.iface.backlogFrames >= MOST_WAITING) return -EAGAIN;
     const port = this.port === 0 ? socket.fromPort : this.port;
     return socket.send(bytes, at, n, this.to ?? socket.from, port, this.ifIndex);
   }
@@ -94,14 +105,14 @@ class TcpEndpoint implements Endpoint {
 export class StackTransport implements Transport {
   readonly name: string;
   readonly stack: Stack;
-  private readonly device: Device;
+  private readonly iface: Interface;
   private readonly wakeFds = new Int32Array(1);
   private readonly onClose: () => void;
 
-  constructor(name: string, stack: Stack, device: Device, onClose: () => void) {
+  constructor(name: string, stack: Stack, iface: Interface, onClose: () => void) {
     this.name = name;
     this.stack = stack;
-    this.device = device;
+    this.iface = iface;
     this.onClose = onClose;
   }
 
@@ -111,7 +122,8 @@ export class StackTransport implements Transport {
 
   /** Devices without a descriptor are polled. */
   wait(timeoutUs: number): void {
-    const { device, stack, wakeFds } = this;
+    const { stack, wakeFds } = this;
+    const { device } = this.iface;
     if (device.wakeFd < 0 || stack.isBusy) return;
     const us = Math.min(timeoutUs, stack.nextDeadlineUs() - monotonicUs());
     if (us <= 0 || device.prepareSleep?.() === false) return;
@@ -125,11 +137,11 @@ export class StackTransport implements Transport {
     const port = o.port;
     if (!o.address.isMulticast) {
       checked(socket.bind(o.address, port), "bind", o, NOT_OURS);
-      return new UdpEndpoint(socket, null, 0, 0);
+      return new UdpEndpoint(socket, this.iface, null, 0, 0);
     }
     checked(socket.bind(o.address, port), "bind", o, NOT_OURS);
     checked(socket.joinGroup(o.address, ifIndex), "join", o, "give --mc-if the interface");
-    return new UdpEndpoint(socket, o.replyToSender ? null : o.address, 0, ifIndex);
+    return new UdpEndpoint(socket, this.iface, o.replyToSender ? null : o.address, 0, ifIndex);
   }
 
   async udpClient(o: SocketOptions): Promise<Endpoint> {
@@ -141,7 +153,7 @@ export class StackTransport implements Transport {
     } else {
       checked(socket.connect(o.address, o.port, ifIndex), "connect", o, NO_WAY);
     }
-    return new UdpEndpoint(socket, o.address, o.port, ifIndex);
+    return new UdpEndpoint(socket, this.iface, o.address, o.port, ifIndex);
   }
 
   async tcpServer(o: SocketOptions): Promise<Listener> {
@@ -170,7 +182,7 @@ export class StackTransport implements Transport {
   }
 
   get isReady(): boolean {
-    return this.device.isUp;
+    return this.iface.device.isUp;
   }
 
   close(): void {
