@@ -23,8 +23,12 @@ import { type MemifCounter, memifCounters } from "./memif-tally.js";
 
 /** How often the control channel is looked at while the host polls. A look takes 0.4 µs. */
 const SERVICE_US = 1_000;
-/** When a peer whose ring was full is offered frames again if nothing else wakes the host. */
+/**
+ * When a peer whose ring was full is offered frames again if nothing else wakes the host: soon, but a
+ * peer that has stopped for good must not keep us awake.
+ */
 const RETRY_US = 100;
+const LONGEST_RETRY_US = 20_000;
 
 export interface PortOptions {
   readonly path: string;
@@ -49,6 +53,7 @@ export class MemifPort implements Device {
   private readonly listener: MemifListener | null = null;
   private serviceAtUs = 0;
   private retryAtUs = NEVER;
+  private retryUs = RETRY_US;
   private isArmed = false;
   private isClosed = false;
   private nextQueue = 0;
@@ -117,9 +122,11 @@ export class MemifPort implements Device {
       queues.length === 1
         ? queues[0]!.transmit(batch, 0, batch.n)
         : this.transmitByFlow(batch, queues);
+    if (n > 0) this.retryUs = RETRY_US;
     if (n < batch.n) {
       this.tally.txFull();
-      this.retryAtUs = nowUs + RETRY_US;
+      this.retryAtUs = nowUs + this.retryUs;
+      if (n === 0) this.retryUs = Math.min(2 * this.retryUs, LONGEST_RETRY_US);
     } else {
       this.retryAtUs = NEVER;
     }

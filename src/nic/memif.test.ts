@@ -1,11 +1,15 @@
 /** Two devices of one process, joined: what each role does with frames, and what it leaves behind. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, test } from "node:test";
 import { Arena } from "../ring/arena.js";
 import { BATCH_FRAMES, Batch } from "../ring/batch.js";
 import { FrameFlags, HEADROOM_BYTES, Pool, PoolMemory } from "../ring/pool.js";
+import { closeFd } from "../sys/fd.js";
+import { listenUnix } from "../sys/unix-socket.js";
 import { type MemifDevice, type MemifOptions, openMemif } from "./memif.js";
 
 const SIZE = { smallSlots: 1024, bigSlots: 128 };
@@ -238,4 +242,70 @@ test("links that come and go leave no descriptor and no mapping behind", () => {
   }
   assert.deepEqual(resources(), before);
   assert.equal(server.linkCounters.get("connects"), 50);
+});
+
+test("a socket file that a dead server left is replaced; any other file is not", () => {
+  const file = join(tmpdir(), `millrace-${process.pid}-${randomBytes(4).toString("hex")}`);
+  closeFd(listenUnix({ path: file })); // as if its process had been killed
+  assert.ok(existsSync(file));
+  const server = openOn(makePool(), { path: file, role: "server" });
+  const client = openOn(makePool(), { path: file });
+  drive(() => client.isUp, client, server);
+  server.close();
+  assert.ok(!existsSync(file), "the server takes its file along");
+  writeFileSync(file, "precious");
+  assert.throws(() => openMemif(makePool(), { path: file, role: "server" }), {
+    code: "EADDRINUSE",
+  });
+  assert.equal(readFileSync(file, "utf8"), "precious");
+  rmSync(file);
+});
+
+test("a second server of a socket is refused while the first one lives", () => {
+  const file = join(tmpdir(), `millrace-${process.pid}-${randomBytes(4).toString("hex")}`);
+  const other = listenUnix({ path: file });
+  assert.throws(() => openMemif(makePool(), { path: file, role: "server" }), {
+    code: "EADDRINUSE",
+    message: /another process listens there/,
+  });
+  closeFd(other);
+  rmSync(file);
+});
+
+test("a client needs a pool that is shared or unused", () => {
+  const pool = makePool();
+  const slot = pool.take();
+  assert.throws(() => openMemif(pool, { path: path() }), {
+    code: "EBUSY",
+    message: /createPool\(\{ shared: true \}\)/,
+  });
+  pool.give(slot);
+  openOn(pool, { path: path() });
+  pool.take();
+  openOn(pool, { path: path() }); // shared by now
+});
+
+test("a client whose memory does not fit is refused, and both ends say why", () => {
+  const name = path();
+  const server = openOn(makePool(1 << 20), { path: name, role: "server" });
+  const client = openOn(makePool(), { path: name });
+  drive(() => client.linkCounters.get("refusals") > 0, client, server);
+  assert.match(server.downReason, /does not fit.*peerBytes/);
+  assert.match(client.downReason, /the peer says: memif ENOMEM/);
+});
+
+test("options that cannot be are mistakes of the caller", () => {
+  const pool = makePool();
+  for (const wrong of [
+    { ringSize: 1000 },
+    { ringSize: 1 },
+    { ringSize: 32_768 },
+    { queuePairs: 0 },
+    { id: -1 },
+    { mtuBytes: 10 },
+    { secret: "x".repeat(25) },
+    { mac: Uint8Array.of(1, 2, 3, 4, 5, 6) },
+  ]) {
+    assert.throws(() => openMemif(pool, { path: path(), ...wrong }), RangeError);
+  }
 });

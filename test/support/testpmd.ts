@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
 export interface MemifPortOfDpdk {
@@ -27,8 +28,10 @@ export class Testpmd {
   private readonly child: ChildProcess;
   /** Everything that it has printed. */
   output = "";
+  private readonly prefix: string;
   private readonly endWithUs = (): void => {
     this.child.kill("SIGKILL");
+    this.removeFiles();
   };
 
   constructor(options: TestpmdOptions) {
@@ -40,7 +43,8 @@ export class Testpmd {
     });
     const queues = `${options.queues ?? 1}`;
     const eal = ["--no-huge", "-m", "192", "--single-file-segments", "--no-pci", "--no-telemetry"];
-    const place = [`--lcores=(0,1)@(0-${last})`, `--file-prefix=mr${process.pid}-${started++}`];
+    this.prefix = `mr${process.pid}-${started++}`;
+    const place = [`--lcores=(0,1)@(0-${last})`, `--file-prefix=${this.prefix}`];
     const application = ["--total-num-mbufs=8192", `--forward-mode=${options.forward}`];
     const start = [
       "--auto-start",
@@ -65,5 +69,11 @@ export class Testpmd {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     this.child.kill("SIGKILL");
     await once(this.child, "exit");
+    this.removeFiles();
+  }
+
+  /** What it keeps while it runs, and leaves behind when it is killed. */
+  private removeFiles(): void {
+    rmSync(`/run/dpdk/${this.prefix}`, { recursive: true, force: true });
   }
 }
