@@ -10,10 +10,12 @@ export type { Device } from "./nic/device.js";
 export { FaultInjector, type FaultInjectorOptions } from "./nic/fault-injector.js";
 export type { FaultOptions } from "./nic/fault-path.js";
 export type { MemifDevice, MemifOptions } from "./nic/memif.js";
+export type { PacketOptions } from "./nic/packet.js";
 export { fileSink, type PcapFiles } from "./nic/pcap-device.js";
 export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
 export type { TapOptions } from "./nic/tap.js";
 export { Tracer, type TraceSink } from "./nic/tracer.js";
+export type { XdpDevice, XdpModes, XdpOptions } from "./nic/xdp.js";
 export type { Pool } from "./ring/pool.js";
 export {
   createHost,
@@ -22,7 +24,15 @@ export {
   type InterfaceOptions,
   type PoolOptions,
 } from "./socket/create-host.js";
-export { openMemif, openPcap, openTap, simLink } from "./socket/devices.js";
+export {
+  openMemif,
+  openPacket,
+  openPcap,
+  openTap,
+  openXdp,
+  openXdpQueues,
+  simLink,
+} from "./socket/devices.js";
 export type { Endpoint } from "./socket/endpoint.js";
 export type { ConnectOptions, Host, ListenOptions, UdpOptions } from "./socket/host.js";
 export { Family, MsgFlags, type OptionName, Shutdown } from "./socket/linux-options.js";

@@ -11,6 +11,7 @@ import { turn } from "./turn.js";
 import { udpRx } from "./udp-rx.js";
 import { udpStream } from "./udp-stream.js";
 import { udpTx } from "./udp-tx.js";
+import { xdpPair, xdpStream, xdpStreamLong, xdpUdp } from "./xdp.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   udpRx,
@@ -27,4 +28,8 @@ export const SCENARIOS: readonly Scenario[] = [
   tapTcp,
   tapLoss1,
   tapLoss5,
+  xdpUdp,
+  xdpPair,
+  xdpStream,
+  xdpStreamLong,
 ];

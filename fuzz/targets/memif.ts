@@ -1,13 +1,20 @@
 /**
  * memif, from a hostile peer: control messages, and the memory of the rings at both ends. The first
- * byte chooses: a message; a server's rings; a client's rings. For rings the input is a program, read
+ * byte chooses: a message; a server's rings; a client's rings; express rings of either. For rings the input is a program, read
  * in steps of 4 bytes: which word of the shared memory gets which value, and when the other end looks.
  * At the end every slot must be free.
  */
 import { decode, encode } from "../../src/nic/memif-message.js";
-import { clientRig, type QueueRig, serverRig } from "../../src/nic/memif-queue-fixture.js";
+import {
+  clientRig,
+  type ExpressRig,
+  expressClientRig,
+  expressServerRig,
+  type QueueRig,
+  serverRig,
+} from "../../src/nic/memif-queue-fixture.js";
 import { Batch } from "../../src/ring/batch.js";
-import { HEADROOM_BYTES, NO_SLOT } from "../../src/ring/pool.js";
+import { HEADROOM_BYTES, NO_SLOT, type Pool } from "../../src/ring/pool.js";
 import { mustEqual, type Target } from "../target.js";
 
 export const target: Target = {
@@ -16,13 +23,17 @@ export const target: Target = {
   maxBytes: 600,
   run(input) {
     const rest = input.subarray(1);
-    switch ((input[0] ?? 0) % 3) {
+    switch ((input[0] ?? 0) % 5) {
       case 0:
         return messageShape(rest);
       case 1:
         return `server ${ringShape(serverRig(), rest)}`;
-      default:
+      case 2:
         return `client ${ringShape(clientRig(), rest)}`;
+      case 3:
+        return `express server ${expressShape(expressServerRig(), rest)}`;
+      default:
+        return `express client ${expressShape(expressClientRig(), rest)}`;
     }
   },
 };
@@ -91,10 +102,60 @@ function ringShape(rig: QueueRig, program: Uint8Array): string {
   return shape;
 }
 
+function expressShape(rig: ExpressRig, program: Uint8Array): string {
+  const { queue, rx, pool } = rig;
+  const places = [...rig.sharedWords()];
+  const batch = new Batch();
+  let n = 0;
+  for (let at = 0; at + 4 <= program.length; at += 4) {
+    const a = program[at + 1]!;
+    const b = program[at + 2]!;
+    const c = program[at + 3]!;
+    const entry = rx.entryOf(n);
+    switch (program[at]! & 7) {
+      case 0: // any word of the rings
+        rx.words[places[(a | (b << 8)) % places.length]!] = (c << 24) >> 24;
+        break;
+      case 1: // kind and length of the next entry
+        rx.words[entry + 1] = (c << 24) | (a << 8) | b;
+        break;
+      case 2: // its metadata
+        rx.words[entry + 2] = (a << 24) | (b << 8) | c;
+        break;
+      case 3: // its offset
+        rx.words[entry + 3] = ((c << 24) >> 8) | (a << 8) | b;
+        break;
+      case 4: // it is there
+        rx.words[entry] = n + 1;
+        n++;
+        break;
+      case 5: // what we are said to have sent
+        rig.tx.storeConsumed(((c << 24) >> 16) | a);
+        break;
+      default:
+        batch.n = 0;
+        for (let i = 0; i < (a & 7); i++) putFrame(rig, batch, 14 + ((b << 8) | c));
+        batch.drop(queue.transmit(batch, 0, batch.n));
+        for (let i = 0; i < batch.n; i++) pool.give(batch.slots[i]!);
+    }
+    batch.n = 0;
+    queue.receive(at, batch);
+    for (let i = 0; i < batch.n; i++) checkFrame(rig, batch.slots[i]!);
+  }
+  const counts = rig.counters.values.map((count) => Math.min(count, 2)).join("");
+  queue.close();
+  mustEqual("a slot is lost", `${pool.freeSmall + pool.freeBig}`, `${pool.memory.slots}`);
+  return `${Math.min(n, 3)} ${queue.isBroken} ${counts}`;
+}
+
 const descriptor = (rig: QueueRig, k: number): number => rig.rx.descriptors + 4 * (k & rig.rx.mask);
 
+interface HasPool {
+  readonly pool: Pool;
+}
+
 /** A frame to send, unless all big slots are in the rings. */
-function putFrame({ pool }: QueueRig, batch: Batch, lengthBytes: number): void {
+function putFrame({ pool }: HasPool, batch: Batch, lengthBytes: number): void {
   const slot = pool.takeBig();
   if (slot === NO_SLOT) return;
   pool.at[slot] = pool.base(slot) + HEADROOM_BYTES;
@@ -104,7 +165,7 @@ function putFrame({ pool }: QueueRig, batch: Batch, lengthBytes: number): void {
 }
 
 /** A frame that is handed out lies in its slot, and so does its checksum. */
-function checkFrame({ pool }: QueueRig, slot: number): void {
+function checkFrame({ pool }: HasPool, slot: number): void {
   const at = pool.at[slot]!;
   const end = pool.end[slot]!;
   if (at < pool.base(slot) || end > pool.limit(slot) || end - at < 14) {

@@ -62,6 +62,7 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 
 /* One for each file: adds its functions to the exports. */
 bool export_bpf(napi_env env, napi_value exports);
+bool export_bpf_map(napi_env env, napi_value exports);
 bool export_fd(napi_env env, napi_value exports);
 bool export_kernel_socket(napi_env env, napi_value exports);
 bool export_futex(napi_env env, napi_value exports);
@@ -73,6 +74,7 @@ bool export_tap(napi_env env, napi_value exports);
 bool export_tap_frames(napi_env env, napi_value exports);
 bool export_unix_socket(napi_env env, napi_value exports);
 bool export_wait(napi_env env, napi_value exports);
+bool export_xdp_query(napi_env env, napi_value exports);
 bool export_socket(napi_env env, napi_value exports);
 bool export_netlink(napi_env env, napi_value exports);
 bool export_xsk(napi_env env, napi_value exports);

@@ -83,6 +83,7 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 /* One for each file, in the order of the alphabet. */
 static bool (*const EXPORTERS[])(napi_env env, napi_value exports) = {
     export_bpf,
+    export_bpf_map,
     export_fd,
     export_futex,
     export_interface,
@@ -96,6 +97,7 @@ static bool (*const EXPORTERS[])(napi_env env, napi_value exports) = {
     export_tap_frames,
     export_unix_socket,
     export_wait,
+    export_xdp_query,
     export_xsk,
 };
 

@@ -1,17 +1,30 @@
 /** What may follow a device's name on the command line: `NAME,key=value,word`. */
 
-/** Reads a value's text; undefined when it makes no sense. A word without a value reads "". */
-export type ReadSetting = (text: string) => string | number | boolean | undefined;
+/** How one setting is written and read. */
+export interface Setting {
+  /** What follows the key, for messages: `=N`. */
+  readonly form: string;
+  /** Reads a value's text, "" for a word alone; undefined when it makes no sense. */
+  readonly read: (text: string) => string | number | boolean | undefined;
+}
 
-export const readNumber: ReadSetting = (text) =>
-  /^\d{1,10}$/.test(text) ? Number(text) : undefined;
-export const readText: ReadSetting = (text) => (text === "" ? undefined : text);
+export const NUMBER: Setting = {
+  form: "=N",
+  read: (text) => (/^\d{1,10}$/.test(text) ? Number(text) : undefined),
+};
+export const TEXT: Setting = {
+  form: "=TEXT",
+  read: (text) => (text === "" ? undefined : text),
+};
 /** A word that stands alone: `shared`. */
-export const readWord: ReadSetting = (text) => (text === "" ? true : undefined);
-export const readOneOf =
-  (...words: string[]): ReadSetting =>
-  (text) =>
-    words.includes(text) ? text : undefined;
+export const WORD: Setting = { form: "", read: (text) => (text === "" ? true : undefined) };
+
+export function oneOf(...words: string[]): Setting {
+  return {
+    form: `=${words.join("|")}`,
+    read: (text) => (words.includes(text) ? text : undefined),
+  };
+}
 
 /**
  * Splits `NAME,key=value,word` and reads its settings by a table of the known ones. Throws
@@ -20,19 +33,18 @@ export const readOneOf =
 export function readDevice<T>(
   kind: string,
   specification: string,
-  settings: Readonly<Record<string, ReadSetting>>,
+  settings: Readonly<Record<string, Setting>>,
 ): { readonly name: string; readonly settings: Partial<T> } {
   const [name = "", ...parts] = specification.split(",");
   const found: Record<string, string | number | boolean> = {};
   for (const part of parts) {
     const [key = "", value = ""] = part.split(/=(.*)/s);
-    const read = Object.hasOwn(settings, key) ? settings[key] : undefined;
-    const result = read?.(value);
+    const setting = Object.hasOwn(settings, key) ? settings[key] : undefined;
+    const result = setting?.read(value);
     if (result === undefined) {
-      const known = Object.keys(settings).map((k) => (settings[k] === readWord ? k : `${k}=…`));
-      const expected = known.length === 0 ? "nothing" : known.join(", ");
+      const known = Object.entries(settings).map(([k, { form }]) => k + form);
       throw new TypeError(
-        `${kind}: expected ${expected} after ${name}, got ${JSON.stringify(part)}`,
+        `${kind}: expected ${known.join(", ")} after ${name}, got ${JSON.stringify(part)}`,
       );
     }
     found[key] = result;

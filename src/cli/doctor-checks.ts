@@ -1,4 +1,5 @@
 /** The checks of `millrace doctor`: each looks at one thing and says how to put it right. */
+import { checkXdp } from "./doctor-xdp.js";
 import type { Machine } from "./machine.js";
 
 export type CheckStatus = "ok" | "warn" | "fail";
@@ -61,6 +62,7 @@ export const CHECKS: readonly Check[] = [
   checkNetAdmin,
   checkNamespaces,
   checkLockedMemory,
+  checkXdp,
   checkTools,
 ];
 

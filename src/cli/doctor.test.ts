@@ -23,6 +23,7 @@ const GOOD: Machine = {
   run: () => 0,
   loadError: () => null,
   validates: () => true,
+  probeXdp: () => ({ error: null, message: "", takesFrags: true }),
 };
 
 /** Status and text of the command on a machine that differs from the good one. */
@@ -40,7 +41,7 @@ test("a machine on which all is well: ok on every line, status 0", async () => {
       .trimEnd()
       .split("\n")
       .map((line) => line.slice(0, 6)),
-    new Array(10).fill("ok    "),
+    new Array(11).fill("ok    "),
   );
 });
 
@@ -102,6 +103,25 @@ test("without privilege: no CAP_NET_ADMIN, no /dev/net/tun, no namespaces, each 
   assert.match(text, /fix: sudo sysctl kernel\.apparmor_restrict_unprivileged_userns=0/);
 });
 
+test("without XDP: a warning with the error, and what puts it right", async () => {
+  const probe = (error: string) => () => ({ error, message: "bpf says no", takesFrags: false });
+  const [status, text] = await on({ probeXdp: probe("EPERM") });
+  assert.equal(status, 0);
+  assert.match(
+    text,
+    /warn {2}XDP: EPERM: no AF_XDP interfaces \(bpf says no\)\n {6}fix: sudo setcap cap_bpf,/,
+  );
+  const inContainer = (path: string): boolean => path === "/.dockerenv" || GOOD.exists(path);
+  const [, boxed] = await on({ probeXdp: probe("EPERM"), exists: inContainer });
+  assert.match(boxed, /fix: docker run --cap-add BPF/);
+  const [, old] = await on({ probeXdp: probe("EINVAL") });
+  assert.match(old, /fix: use a kernel with CONFIG_BPF_SYSCALL=y/);
+  const [, small] = await on({
+    probeXdp: () => ({ error: null, message: "", takesFrags: false }),
+  });
+  assert.match(small, /ok {4}XDP: .*, without jumbo frames/);
+});
+
 test("missing test tools are no warning, but named with their packages", async () => {
   const [status, text] = await on({ hasProgram: (name) => name !== "iperf3" && name !== "nc" });
   assert.equal(status, 0);
@@ -119,7 +139,7 @@ test("--json: one object with the worst status and all checks", async () => {
     checks: { name: string; status: string }[];
   };
   assert.equal(status, "warn");
-  assert.equal(checks.length, 10);
+  assert.equal(checks.length, 11);
   assert.equal(checks.find((check) => check.name === "CPUs")?.status, "warn");
 });
 

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { availableParallelism, release, type as systemName } from "node:os";
 import { fileURLToPath } from "node:url";
+import { probeXdp, type XdpProbe } from "../nic/xdp-probe.js";
 
 export interface Machine {
   readonly nodeVersion: string;
@@ -25,6 +26,8 @@ export interface Machine {
   loadError(path: string): string | null;
   /** Whether this WebAssembly module would compile. */
   validates(module: Uint8Array): boolean;
+  /** Whether XDP programs can be loaded. */
+  probeXdp(): XdpProbe;
 }
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -45,6 +48,7 @@ export function thisMachine(): Machine {
       return status ?? -1;
     },
     loadError,
+    probeXdp,
     validates: (module) => WebAssembly.validate(module.slice()),
   };
 }

@@ -4,11 +4,13 @@
  */
 import type { Device } from "../nic/device.js";
 import { type MemifOptions, openMemif } from "../nic/memif.js";
+import { openPacket } from "../nic/packet.js";
 import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
+import { openXdp, type XdpOptions } from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "../socket/create-host.js";
-import { readDevice, readNumber, readOneOf, readText } from "./device-settings.js";
+import { NUMBER, oneOf, readDevice, TEXT, WORD } from "./device-settings.js";
 
 /** A device with the pool of its own that its frames are in; whoever opens it closes both. */
 export interface OpenDevice {
@@ -44,6 +46,14 @@ const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Op
     takes: "a memif socket's path, then maybe ,role=server ,id=N ,secret=TEXT",
     open: (name, pool, { offload }) => plain(openMemif(pool, memifOptions(name, offload)), pool),
   },
+  xdp: {
+    takes: "an interface, received through AF_XDP instead of by the kernel; ,queue=N ,mode=generic",
+    open: (name, pool) => plain(openXdp(pool, xdpOptions(name)), pool),
+  },
+  packet: {
+    takes: "an interface, through AF_PACKET; the kernel receives its frames, too",
+    open: (name, pool, { offload }) => plain(openPacket(pool, { interface: name, offload }), pool),
+  },
   pcap: {
     takes: "a capture file, replayed at its own pace",
     open: (name, pool) => {
@@ -65,13 +75,13 @@ function plain(device: Device, pool: Pool): OpenDevice {
 
 /** What may be said of a memif device, in the words that users of DPDK know. */
 const MEMIF_SETTINGS = {
-  role: readOneOf("server", "client"),
-  id: readNumber,
-  secret: readText,
-  name: readText,
-  queuePairs: readNumber,
-  ringSize: readNumber,
-  mtuBytes: readNumber,
+  role: oneOf("server", "client"),
+  id: NUMBER,
+  secret: TEXT,
+  name: TEXT,
+  queuePairs: NUMBER,
+  ringSize: NUMBER,
+  mtuBytes: NUMBER,
 } as const;
 
 /** `server:PATH` is short for `PATH,role=server`. */
@@ -83,6 +93,18 @@ function memifOptions(text: string, offload: boolean): MemifOptions {
     MEMIF_SETTINGS,
   );
   return { path: name, offload, ...(isServer ? { role: "server" } : {}), ...settings };
+}
+
+const XDP_SETTINGS = {
+  queue: NUMBER,
+  mode: oneOf("auto", "native", "generic"),
+  shared: WORD,
+} as const;
+
+/** `eth1,queue=2,mode=native`. Throws `TypeError` for other words. */
+export function xdpOptions(text: string): XdpOptions {
+  const { name, settings } = readDevice<XdpOptions>("xdp", text, XDP_SETTINGS);
+  return { interface: name, ...settings };
 }
 
 /**

@@ -17,6 +17,7 @@
  * (RFC 9669 §4.1). Maps are named and get their descriptors when the program is linked, so that one
  * assembled program can be loaded many times. What cannot be encoded is a `RangeError` that says so.
  */
+import type { AssembledProgram, MapReference } from "./assembled-program.js";
 import { helperNumber } from "./helper-names.js";
 import {
   Alu,
@@ -34,31 +35,7 @@ import {
   WideKind,
   writeInstruction,
 } from "./isa.js";
-
-/** r0 to r10: a class, so that no number is taken for a register. */
-export class Register {
-  readonly number: number;
-
-  constructor(number: number) {
-    this.number = number;
-  }
-}
-
-/** Results; the verdict at the end. */
-export const R0 = new Register(0);
-/** Arguments are r1 to r5, which calls destroy; the context is in r1 at the start. */
-export const R1 = new Register(1);
-export const R2 = new Register(2);
-export const R3 = new Register(3);
-export const R4 = new Register(4);
-export const R5 = new Register(5);
-/** Calls keep r6 to r9. */
-export const R6 = new Register(6);
-export const R7 = new Register(7);
-export const R8 = new Register(8);
-export const R9 = new Register(9);
-/** The end of the stack of 512 bytes; read only. */
-export const R10 = new Register(10);
+import type { Register } from "./registers.js";
 
 export type Operand = Register | number;
 
@@ -95,36 +72,6 @@ export type Condition = keyof typeof CONDITIONS;
 
 export type AtomicName = "add" | "or" | "and" | "xor";
 
-/** Where a map's descriptor belongs. */
-export interface MapReference {
-  /** Byte offset of the lddw. */
-  readonly at: number;
-  readonly map: string;
-}
-
-export interface AssembledProgram {
-  /** Map references are still 0. */
-  readonly code: Uint8Array;
-  readonly maps: readonly MapReference[];
-  /** Byte offset of each label. */
-  readonly labels: ReadonlyMap<string, number>;
-}
-
-/** The code with the descriptors of its maps filled in. Throws `RangeError` for a missing one. */
-export function linkMaps(
-  program: AssembledProgram,
-  fds: Readonly<Record<string, number>>,
-): Uint8Array {
-  const code = program.code.slice();
-  const view = new DataView(code.buffer);
-  for (const { at, map } of program.maps) {
-    const fd = fds[map];
-    if (fd === undefined || fd < 0) throw new RangeError(`the map ${map} has no descriptor`);
-    view.setInt32(at + 4, fd, true);
-  }
-  return code;
-}
-
 /** Instructions before their places are known; `target` is a label of a jump or local call. */
 interface Pending {
   readonly instruction: Instruction;
@@ -132,12 +79,9 @@ interface Pending {
 }
 
 const INT32_MIN = -0x8000_0000;
-const INT32_MAX = 0x7fff_ffff;
 const UINT32_MAX = 0xffff_ffff;
 const INT16_MIN = -0x8000;
 const INT16_MAX = 0x7fff;
-/** Stack bytes that {@link Assembler} users may address below r10. */
-export const STACK_BYTES = 512;
 
 export class Assembler {
   private readonly pending: Pending[] = [];
@@ -231,6 +175,16 @@ export class Assembler {
     } else {
       this.emit({ opcode: Class.STX | size, dst: base.number, src: value.number, offset });
     }
+  }
+
+  /**
+   * r0 = bytes of a socket buffer at an offset, in host order; the context must be in r6. Classic BPF's
+   * way to packets (§5.5), not for XDP.
+   */
+  loadPacket(width: "u8" | "u16" | "u32", offset: Operand): void {
+    const size = Class.LD | SIZES[width];
+    if (typeof offset === "number") this.emit({ opcode: size | Mode.ABS, imm: offset });
+    else this.emit({ opcode: size | Mode.IND, src: offset.number });
   }
 
   /** `*(base + offset) op= src`, atomically; with `fetch`, src becomes what was there. */
@@ -422,6 +376,3 @@ function checkRange(what: string, value: number, from: number, to: number): void
 function aluCode(op: AluName): number {
   return Alu[op.toUpperCase() as Uppercase<AluName>];
 }
-
-/** The largest constant that a 64-bit instruction takes as it is. */
-export const MAX_CONSTANT = INT32_MAX;

@@ -4,6 +4,7 @@
  *
  * Sending: frames are put on a batch that goes to the device when it is full and at `flush`. What
  * the device refuses waits in a bounded queue, in order; what exceeds that is DEVICE_QUEUE_FULL.
+ * Datagram sockets are told to wait long before.
  */
 import type { IpAddress } from "../base/ip-address.js";
 import { Capability, type Device } from "../nic/device.js";
@@ -17,6 +18,13 @@ import { REACHABLE_TIME_US, RETRANS_TIMER_US } from "./neighbour.js";
 
 /** Frames that wait for a device that refuses, per interface (Linux's default txqueuelen). */
 export const TX_QUEUE_FRAMES = 1000;
+/**
+ * Frames that wait for the device at which datagram sockets are told to wait too: about what Linux's
+ * default SO_SNDBUF holds of short ones. Above it are TCP, whose windows bound it, and control messages.
+ */
+export const CONGESTED_FRAMES = 256;
+/** Down to this many, sockets may send again. */
+const RELAXED_FRAMES = 128;
 
 /** Where an address comes from. */
 export const AddressOrigin = { USER: 0, LINK_LOCAL: 1, AUTOCONFIGURED: 2, KERNEL: 3 } as const;
@@ -33,6 +41,12 @@ export interface InterfaceAddress {
   isDeprecated: boolean;
   preferredUntilUs: number;
   validUntilUs: number;
+}
+
+/** Who was told to wait for an interface. */
+export interface SenderWaiting {
+  /** The interface takes frames again. */
+  roomAgain(): void;
 }
 
 /** What an interface needs of its stack. */
@@ -84,6 +98,7 @@ export class Interface {
   private waitingFirst = NO_SLOT;
   private waitingLast = NO_SLOT;
   private waitingFrames = 0;
+  private readonly senders = new Set<SenderWaiting>();
 
   constructor(parts: InterfaceParts, host: InterfaceHost) {
     this.index = parts.index;
@@ -122,6 +137,27 @@ export class Interface {
     return this.waitingFrames + this.batch.n;
   }
 
+  /** Hot path. Whether the device is so far behind that datagrams should wait in their programs. */
+  get isCongested(): boolean {
+    return this.waitingFrames >= CONGESTED_FRAMES;
+  }
+
+  /** `sender` hears of it when the interface is no longer congested. */
+  awaitRoom(sender: SenderWaiting): void {
+    this.senders.add(sender);
+  }
+
+  stopAwaiting(sender: SenderWaiting): void {
+    this.senders.delete(sender);
+  }
+
+  private tellSenders(): void {
+    if (this.waitingFrames > RELAXED_FRAMES) return;
+    const senders = [...this.senders];
+    this.senders.clear();
+    for (const sender of senders) sender.roomAgain();
+  }
+
   /** Hot path. Whether frames were queued since the last push to the device. */
   get hasQueued(): boolean {
     return this.batch.n > 0;
@@ -157,6 +193,7 @@ export class Interface {
       this.refill();
     }
     if (batch.n > 0) this.prependBatch();
+    if (this.senders.size > 0) this.tellSenders();
   }
 
   /** Moves the batch behind what waits. */
@@ -213,6 +250,7 @@ export class Interface {
     }
     this.waitingLast = NO_SLOT;
     this.waitingFrames = 0;
+    if (this.senders.size > 0) this.tellSenders();
   }
 
   /** First usable IPv4 address, or null. */

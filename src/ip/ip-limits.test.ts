@@ -11,6 +11,7 @@ import { TX_QUEUE_FRAMES } from "./interface.js";
 import { MAX_PER_SOURCE } from "./reassembly.js";
 import { SendOptions } from "./send-options.js";
 import { ip, Pair, TestHost } from "./stack-fixture.js";
+import { UdpReadiness } from "./udp-endpoint.js";
 import { be16, bytesOf, icmp4, packet4, udp4, Wire } from "./wire-fixture.js";
 
 const bytes = new Uint8Array(66_000).map((_, i) => (i * 31) & 255);
@@ -61,12 +62,73 @@ test("a device that refuses frames for ever costs its queue and nothing more", (
   e.send(bytes, 0, 1, ip("10.0.0.2"), 9);
   p.settle();
   const state = stuck(p);
+  const path = p.a.ip.resolve(ip("10.0.0.2"), null, 0)!;
   for (let i = 0; i < TX_QUEUE_FRAMES + 500; i++) {
-    e.send(bytes, 0, 10, ip("10.0.0.2"), 9);
+    // As TCP and control messages are sent; datagram sockets would have to wait.
+    const slot = e.takeSlot();
+    p.a.pool.end[slot] = p.a.pool.at[slot]! + 10;
+    p.a.pool.flags[slot] = 0;
+    p.a.ip.send(slot, path, 253, new SendOptions());
     if (i % 10 === 0) p.a.ip.flush(p.nowUs);
   }
   assert.ok(p.ifaceA.backlogFrames <= TX_QUEUE_FRAMES + 64);
   assert.ok(p.a.drops("DEVICE_QUEUE_FULL") > 400);
+  state.isStuck = false;
+  p.settle();
+  assert.equal(p.ifaceA.backlogFrames, 0);
+  e.close();
+  other.close();
+  p.assertNothingHeld();
+});
+
+test("datagrams for a device that refuses them wait in their program, and none is lost", () => {
+  const p = new Pair();
+  const e = p.a.bound("10.0.0.1", 4000);
+  const other = p.b.bound("10.0.0.2", 9);
+  other.receiveBufferBytes = 1 << 24;
+  e.send(bytes, 0, 1, ip("10.0.0.2"), 9);
+  p.settle();
+  while (other.receive(buffer, 0, 100) >= 0);
+  const state = stuck(p);
+  const send = (): number => e.send(bytes, 0, 10, ip("10.0.0.2"), 9);
+  let sent = 0;
+  for (let i = 0; i < TX_QUEUE_FRAMES; i++) {
+    const result = send();
+    if (result < 0) assert.equal(result, -EAGAIN);
+    else sent++;
+    p.a.ip.flush(p.nowUs);
+  }
+  assert.ok(sent >= 256 && sent <= 256 + 64, `${sent} sent`);
+  assert.equal(e.sendSlot(e.takeSlot(), ip("10.0.0.2"), 9), -EAGAIN);
+  assert.equal(e.readiness & UdpReadiness.OUT, 0);
+  const waiting = p.a.bound("10.0.0.1", 4001);
+  assert.equal(waiting.send(bytes, 0, 10, ip("10.0.0.2"), 9), -EAGAIN);
+  waiting.close();
+  state.isStuck = false;
+  p.a.ip.flush(p.nowUs);
+  assert.equal(e.readiness & UdpReadiness.OUT, UdpReadiness.OUT);
+  assert.equal(send(), 10);
+  p.settle();
+  let received = 0;
+  while (other.receive(buffer, 0, 100) >= 0) received++;
+  assert.equal(received, sent + 1);
+  assert.equal(p.a.drops("DEVICE_QUEUE_FULL"), 0);
+  e.close();
+  other.close();
+  p.assertNothingHeld();
+});
+
+test("a device that took nothing for a while goes on in order", () => {
+  const p = new Pair();
+  const e = p.a.bound("10.0.0.1", 4000);
+  const other = p.b.bound("10.0.0.2", 9);
+  e.send(bytes, 0, 1, ip("10.0.0.2"), 9);
+  p.settle();
+  const state = stuck(p);
+  for (let i = 0; i < 100; i++) {
+    e.send(bytes, 0, 10, ip("10.0.0.2"), 9);
+    if (i % 10 === 0) p.a.ip.flush(p.nowUs);
+  }
   state.isStuck = false;
   while (other.receive(buffer, 0, 100) >= 0);
   p.settle();

@@ -27,13 +27,8 @@ import { FrameInput } from "./frame-input.js";
 import { Icmpv4 } from "./icmpv4.js";
 import { Icmpv6 } from "./icmpv6.js";
 import { Igmp } from "./igmp.js";
-import {
-  AddressOrigin,
-  Interface,
-  type InterfaceAddress,
-  type InterfaceParts,
-} from "./interface.js";
-import { broadcastOf, solicitedNode } from "./interface-address.js";
+import { AddressOrigin, Interface, type InterfaceParts } from "./interface.js";
+import { type AddressLife, addAddress, removeAddress } from "./interface-address.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
 import { Ipv6Input } from "./ipv6-input.js";
@@ -57,7 +52,7 @@ import { Resolver } from "./resolver.js";
 import { Routers, withEui64 } from "./routers.js";
 import { RouteOrigin, RouteTable } from "./routes.js";
 import type { SendOptions } from "./send-options.js";
-import { ALL_SOURCES, NO_SOURCES, type SourceFilter } from "./source-filter.js";
+import { ALL_SOURCES, type SourceFilter } from "./source-filter.js";
 import type { Transport } from "./transport.js";
 import { UdpPrediction } from "./udp-prediction.js";
 
@@ -97,12 +92,6 @@ export interface RouteOptions {
   readonly src?: string;
 }
 
-/** Lifetimes and origin of an address that is not the user's. */
-export interface AddressLife {
-  readonly origin: number;
-  readonly preferredUntilUs: number;
-  readonly validUntilUs: number;
-}
 const FOR_EVER: AddressLife = {
   origin: AddressOrigin.USER,
   preferredUntilUs: NEVER,
@@ -252,7 +241,7 @@ export class Ip {
     return new Offload(device, this.pool, { coalesce: mayJoin });
   }
 
-  /** A bare interface: for {@link addInterface} and `shareInterface`. */
+  /** A bare interface: for {@link addInterface} and `kernel-side.ts`. */
   add(parts: Omit<InterfaceParts, "index" | "filters">): Interface {
     const index = this.byIndex.length;
     const filters = new MulticastFilters();
@@ -302,70 +291,12 @@ export class Ip {
   }
 
   addInterfaceAddress(iface: Interface, address: IpAddress, bits: number, life: AddressLife): void {
-    if (iface.addresses.some((a) => a.address.equals(address))) return;
     const isTentative = !address.isV4 && this.detectsDuplicates.has(iface);
-    const entry: InterfaceAddress = {
-      address: address.copy(),
-      prefixBits: bits,
-      broadcast: broadcastOf(address, bits, iface),
-      origin: life.origin,
-      isTentative,
-      isDeprecated: false,
-      preferredUntilUs: life.preferredUntilUs,
-      validUntilUs: life.validUntilUs,
-    };
-    iface.addresses.push(entry);
-    if (!iface.isLoopback && life.origin !== AddressOrigin.AUTOCONFIGURED) {
-      this.addConnectedRoute(iface, entry);
-    }
-    this.addressesChanged();
-    if (iface.isLoopback) return;
-    if (address.isV4) this.arp.announce(iface, address);
-    else {
-      iface.filters.set(STACK, solicitedNode(address), ALL_SOURCES);
-      if (isTentative) this.nd.detectDuplicates(iface, entry);
-    }
-  }
-
-  private addConnectedRoute(iface: Interface, entry: InterfaceAddress): void {
-    const bits = fullBits({ address: entry.address, bits: entry.prefixBits });
-    const destination = new Address();
-    maskTo(entry.address, bits, destination);
-    this.routes.add({
-      destination,
-      bits,
-      iface,
-      gateway: null,
-      metric: entry.address.isV4 ? 0 : 256,
-      src: entry.address.isV4 ? entry.address : null,
-      origin: RouteOrigin.CONNECTED,
-      expiresAtUs: NEVER,
-    });
+    addAddress(this, iface, { address, bits, life, isTentative });
   }
 
   removeAddress(iface: Interface, address: IpAddress): void {
-    const i = iface.addresses.findIndex((a) => a.address.equals(address));
-    if (i < 0) return;
-    const gone = iface.addresses[i]!;
-    iface.addresses.splice(i, 1);
-    const bits = fullBits({ address: gone.address, bits: gone.prefixBits });
-    let removed = false; // one of the routes: another address may have made the same
-    this.routes.remove((r) => {
-      const isIts = r.origin === RouteOrigin.CONNECTED && r.iface === iface && r.bits === bits;
-      if (removed || !isIts || (r.src !== null && !r.src.equals(gone.address))) return false;
-      const prefix = new Address();
-      maskTo(gone.address, bits, prefix);
-      removed = r.destination.equals(prefix);
-      return removed;
-    });
-    if (!gone.address.isV4 && !iface.isLoopback) {
-      const group = solicitedNode(gone.address);
-      const isUsed = iface.addresses.some(
-        (a) => !a.address.isV4 && solicitedNode(a.address).equals(group),
-      );
-      if (!isUsed) iface.filters.set(STACK, group, NO_SOURCES);
-    }
-    this.addressesChanged();
+    removeAddress(this, iface, address);
   }
 
   addressesChanged(): void {

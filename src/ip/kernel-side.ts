@@ -15,7 +15,7 @@
  */
 import { EINVAL, ENETUNREACH, ENODEV } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
-import type { IpAddress } from "../base/ip-address.js";
+import { IpAddress } from "../base/ip-address.js";
 import { NEVER } from "../base/time.js";
 import { Capability, type Device } from "../nic/device.js";
 import type { FlowFilter } from "../nic/flow-filter.js";
@@ -34,13 +34,16 @@ import type { KernelHolds } from "../nic/kernel-ports.js";
 import * as ethernet from "../wire/ethernet.js";
 import { Claims, type SharedLink } from "./claims.js";
 import { AddressOrigin, type Interface, type InterfaceAddress } from "./interface.js";
-import { broadcastOf } from "./interface-address.js";
+import { broadcastOf, broadcastWord } from "./interface-address.js";
 import type { Ip } from "./ip.js";
 import type { Neighbour } from "./neighbour.js";
 import { SharedGroups } from "./shared-groups.js";
 import { SharedUdp } from "./shared-udp.js";
 
-/** Measured: a poll that finds nothing takes 1.1 µs, a turn of a spinning host about as long. */
+/**
+ * Measured: a poll that finds nothing takes 1.1 µs; a turn that finds nothing 88 ns without, 90 with a
+ * shared interface (node 20.20, 2 shared cores, 2026-11).
+ */
 const POLL_INTERVAL_US = 200;
 /** Requests to the kernel about one neighbour are no closer than this. */
 const USE_INTERVAL_US = 100_000;
@@ -176,6 +179,20 @@ export class KernelSide implements KernelNetworkSink {
     }
     for (const [iface, list] of wanted) replaceAddresses(iface, list);
     this.ip.addressesChanged();
+    const own = this.ownAddresses();
+    for (const { filter } of this.claims.links) tellFilter(filter, own);
+  }
+
+  /** Everything that the kernel takes as its own. */
+  private ownAddresses(): IpAddress[] {
+    const own = [IpAddress.v4(-1)];
+    for (const a of this.view.addresses()) {
+      own.push(a.address);
+      const word = broadcastWord(a.address, a.prefixBits);
+      if (word !== 0) own.push(IpAddress.v4(word));
+      if (a.broadcast !== null && a.broadcast.w3 !== word) own.push(a.broadcast);
+    }
+    return own;
   }
 
   /** The interface that an address of the kernel's is put on; null: none of ours. */
@@ -241,6 +258,18 @@ export class KernelSide implements KernelNetworkSink {
     else if (mac.length === MAC_BYTES) {
       const isSure = (state & (Nud.REACHABLE | Nud.NOARP | Nud.PERMANENT)) !== 0;
       this.ip.neighbours.kernelKnows(n, ethernet.high(mac, 0), ethernet.low(mac, 0), isSure);
+    }
+  }
+}
+
+/** A filter that cannot take so many addresses takes all. */
+function tellFilter(filter: FlowFilter, own: readonly IpAddress[]): void {
+  for (const addresses of [own, null]) {
+    try {
+      filter.setLocalAddresses?.(addresses);
+      return;
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
     }
   }
 }

@@ -234,7 +234,7 @@ export class NeighbourTable {
     if (isSure) n.state = NeighbourState.REACHABLE;
     // A stale one that was asked about a moment ago is not asked about again.
     else if (n.state !== NeighbourState.DELAY) n.state = NeighbourState.STALE;
-    n.reachableUntilUs = NEVER; // it will tell
+    n.reachableUntilUs = isSure ? NEVER : 0; // it will tell
     if (n.state !== NeighbourState.DELAY) n.timerAtUs = NEVER;
     this.sendQueued(n);
   }

@@ -23,6 +23,7 @@ import * as ipv4 from "../wire/ipv4.js";
 import * as ipv6 from "../wire/ipv6.js";
 import * as wire from "../wire/udp.js";
 import { type ErrorEntry, ErrorQueue } from "./error-queue.js";
+import type { Interface, SenderWaiting } from "./interface.js";
 import type { Ip } from "./ip.js";
 import { Memberships } from "./memberships.js";
 import { type Path, PathKind } from "./path.js";
@@ -46,7 +47,7 @@ export const UdpReadiness = { IN: 1, OUT: 4, ERR: 8, HUP: 16, RDHUP: 0x2000 } as
 
 const PAYLOAD_OFFSET = HEADROOM_BYTES + wire.HEADER_BYTES;
 
-export class UdpEndpoint {
+export class UdpEndpoint implements SenderWaiting {
   readonly family: 4 | 6;
   /** Greater than 0, unique among the open endpoints of a stack. */
   readonly id: number;
@@ -110,6 +111,8 @@ export class UdpEndpoint {
   private readonly pool: Pool;
   private readonly sendOptions = new SendOptions();
   private lastPath: Path | null = null;
+  /** The interface that was too far behind for the last send; null: none. */
+  private blockedBy: Interface | null = null;
   private readonly plainSend: PlainSend;
   private readonly copyIn: WordCopy;
   private readonly copyOut: WordCopy;
@@ -222,6 +225,7 @@ export class UdpEndpoint {
   ): number {
     const path = this.pathTo(dst, port, ifIndex);
     if (path === null) return this.errnoOut;
+    if (path.iface.isCongested) return this.awaitRoom(path.iface);
     if (this.plainSend.may(this, path, n)) {
       const to = dst === null ? this.remotePort : port;
       return this.plainSend.send(this, path, to, this.copyIn, bytes, at, n);
@@ -255,13 +259,27 @@ export class UdpEndpoint {
   /** Hot path. Sends a slot of {@link takeSlot}'s; takes it in every case. */
   sendSlot(slot: number, dst: IpAddress | null, port: number, ifIndex = 0): number {
     const path = this.pathTo(dst, port, ifIndex);
-    if (path === null) {
+    if (path === null || path.iface.isCongested) {
       this.pool.give(slot);
-      return this.errnoOut;
+      return path === null ? this.errnoOut : this.awaitRoom(path.iface);
     }
     const n = this.pool.end[slot]! - this.pool.at[slot]!;
     const result = this.transmit(slot, path, dst === null ? this.remotePort : port);
     return result < 0 ? result : n;
+  }
+
+  /** Nothing can be sent until the interface has sent some of what waits there. */
+  private awaitRoom(iface: Interface): number {
+    this.blockedBy?.stopAwaiting(this);
+    this.blockedBy = iface;
+    iface.awaitRoom(this);
+    return -errno.EAGAIN;
+  }
+
+  /** From the interface that {@link awaitRoom} waits for. */
+  roomAgain(): void {
+    this.blockedBy = null;
+    this.udp.changed(this.cookie);
   }
 
   /** Why {@link pathTo} returned null, negated. */
@@ -466,7 +484,7 @@ export class UdpEndpoint {
 
   /** Hot path. Bits of {@link UdpReadiness}. */
   get readiness(): number {
-    let bits: number = UdpReadiness.OUT;
+    let bits: number = this.blockedBy === null ? UdpReadiness.OUT : 0;
     if (this.queue.n > 0 || this.isReadShut) bits |= UdpReadiness.IN;
     if (this.pendingErrno !== 0 || this.errors.n > 0) bits |= UdpReadiness.ERR;
     if (this.pendingErrno !== 0) bits |= UdpReadiness.IN;
@@ -545,6 +563,8 @@ export class UdpEndpoint {
       this.ip.drop(slot, Drop.SOCKET_CLOSED);
     }
     this.queuedBytes = 0;
+    this.blockedBy?.stopAwaiting(this);
+    this.blockedBy = null;
     this.copyIn.forget();
     this.copyOut.forget();
   }

@@ -28,7 +28,8 @@ export interface FlowFilter {
 
   /**
    * Claims whatever comes to a port: a listener, an unconnected UDP socket. The unspecified address
-   * of a family (`0.0.0.0` as mapped, `::`) claims the port at every address of that family.
+   * of a family (`0.0.0.0` as mapped, `::`) claims the port at every address of the host in that
+   * family, but no multicast: groups are claimed by {@link addGroup}, as they are joined.
    */
   addPort(protocol: number, local: IpAddress, localPort: number): number;
   removePort(protocol: number, local: IpAddress, localPort: number): void;
@@ -36,4 +37,11 @@ export interface FlowFilter {
   /** Claims datagrams to a joined group and port; port 0 claims every UDP port of the group. */
   addGroup(group: IpAddress, localPort: number): number;
   removeGroup(group: IpAddress, localPort: number): void;
+
+  /**
+   * Says which addresses (broadcast ones included) are the host's: a port that is claimed at any
+   * address is claimed at these only, and what the kernel routes for others is left to it. Null:
+   * every address. Throws `NetError`.
+   */
+  setLocalAddresses?(addresses: readonly IpAddress[] | null): void;
 }

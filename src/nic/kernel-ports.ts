@@ -4,8 +4,8 @@
  * A port: a socket of the kernel is bound where the program's is, with the same SO_REUSEADDR and
  * SO_REUSEPORT, so that kernel and Millrace never both own a port, and conflicts are the kernel's
  * own. It is bound to the shared interface, so at other interfaces, loopback included, the port is
- * as closed as before. It drops what reaches it. That of a listener listens: only then does the
- * kernel refuse another program that sets SO_REUSEADDR, as nearly every server does.
+ * as closed as before. That of a listener listens, and drops whatever reaches it: only for one that
+ * listens does the kernel refuse another program that sets SO_REUSEADDR, as nearly every server does.
  *
  * A group: a socket of the kernel joins it, so that the kernel's IGMP and MLD speak for it.
  *
@@ -77,15 +77,21 @@ class BoundPort implements HeldPort {
   private socket: HeldSocket;
 
   constructor(linkIndex: number, request: PortRequest, address: IpAddress, socket: HeldSocket) {
-    this.port = socket.port;
+    this.port = request.port === 0 ? socket.port : request.port;
     this.linkIndex = linkIndex;
     this.request = request;
     this.address = address.copy();
     this.socket = socket;
   }
 
+  /**
+   * What slips past the claim must not be answered by a listener that nobody accepts from.
+   * Measured: dropping at every held port would cost 11 µs of processor time each, where the socket
+   * itself costs 8 (Linux 6.18): the kernel compiles every filter anew.
+   */
   listen(): number {
-    return this.socket.listen();
+    const result = this.socket.dropAll();
+    return result < 0 ? result : this.socket.listen();
   }
 
   /** A socket that listened keeps others out for good: another one takes its place. */
@@ -111,8 +117,8 @@ function bindPort(
   const socket = HeldSocket.open(isV6, type);
   if (typeof socket === "number") return socket;
   const steps = [
-    () => socket.dropAll(),
-    () => socket.set(KernelOption.RECEIVE_BUFFER, 0), // the least there is
+    // The least there is.
+    () => (r.protocol === TCP ? 0 : socket.set(KernelOption.RECEIVE_BUFFER, 0)),
     () => (isV6 ? socket.set(KernelOption.V6_ONLY, r.isV6only ? 1 : 0) : 0),
     // Whether the address is ours was decided before.
     () => socket.set(isV6 ? KernelOption.FREE_BIND6 : KernelOption.FREE_BIND4, 1),
@@ -120,7 +126,6 @@ function bindPort(
     () => (r.reusePort ? socket.set(KernelOption.REUSE_PORT, 1) : 0),
     () => socket.set(KernelOption.BIND_TO_INDEX, linkIndex),
     () => socket.bind(address, port, address.isLinkLocal ? linkIndex : 0),
-    () => socket.port,
   ];
   for (const step of steps) {
     const result = step();

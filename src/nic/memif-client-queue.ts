@@ -5,7 +5,7 @@
  * | slot                    | who may move it       | to                                         |
  * |-------------------------|-----------------------|--------------------------------------------|
  * | in `sent`               | `reclaim`, `close`    | the pool, once the server is done with it  |
- * | in `posted`, `bigPosted`| `receive`             | the caller, with a frame; or posted again  |
+ * | in `posted`             | `receive`             | the caller, with a frame                   |
  * | as above                | `close`               | the pool                                   |
  *
  * What a ring position holds is remembered here and never read back from the ring: the server can
@@ -17,9 +17,9 @@ import { NO_SLOT, type Pool } from "../ring/pool.js";
 import type { DeviceTally } from "./device-tally.js";
 import { setLinkFlags } from "./frame-slots.js";
 import { copyInArena } from "./memif-copy.js";
-import * as offload from "./memif-offload.js";
 import {
   BIG_ROOM_BYTES,
+  FRAMES_WORD,
   MAX_CHAIN,
   MIN_FRAME_BYTES,
   notify,
@@ -28,12 +28,9 @@ import {
   RX_FRAME_OFFSET,
   SMALL_ROOM_BYTES,
 } from "./memif-queue.js";
-import { IN_BIG, type MemifRing, NEXT } from "./memif-ring.js";
+import { type MemifRing, NEXT } from "./memif-ring.js";
 import { Count, type MemifCounter } from "./memif-tally.js";
 
-/** The region that the pool's slots are; the rings are in region 0. */
-export const FRAMES_REGION = 1;
-const FRAMES_WORD = FRAMES_REGION << 16;
 /** Sent slots are looked for once so many are out: the peer's index is a cache line of its own. */
 const RECLAIM_FRAMES = 64;
 /** Buffers are posted in groups of this size, for the same reason. */
@@ -43,13 +40,10 @@ const POST_FRAMES = 32;
 export interface ClientRings {
   readonly tx: MemifRing;
   readonly rx: MemifRing;
-  /** The ring of big slots behind `rx`, or null. */
-  readonly big: MemifRing | null;
   readonly txEventFd: number;
   readonly rxEventFd: number;
   /** Buffers to keep posted in `rx`; at most its size. */
   readonly postedSlots: number;
-  readonly postedBigSlots: number;
 }
 
 export class ClientQueue implements QueuePair {
@@ -58,7 +52,6 @@ export class ClientQueue implements QueuePair {
   private readonly pool: Pool;
   private readonly tally: DeviceTally;
   private readonly counters: Counters<MemifCounter>;
-  private readonly isExtended: boolean;
   private readonly framesAt: number;
 
   private readonly tx: MemifRing;
@@ -73,33 +66,22 @@ export class ClientQueue implements QueuePair {
   private rxHead = 0;
   private rxTail = 0;
 
-  private readonly big: MemifRing | null;
-  private readonly bigPosted: Int32Array;
-  private readonly postedBigSlots: number;
-  private bigHead = 0;
-  private bigTail = 0;
-
   constructor(context: QueueContext, rings: ClientRings) {
     this.pool = context.pool;
     this.tally = context.tally;
     this.counters = context.counters;
-    this.isExtended = context.isExtended;
     this.framesAt = context.pool.memory.framesAt;
     this.tx = rings.tx;
     this.txEventFd = rings.txEventFd;
     this.eventFd = rings.rxEventFd;
     this.rx = rings.rx;
-    this.big = rings.big;
     this.postedSlots = rings.postedSlots;
-    this.postedBigSlots = rings.postedBigSlots;
     this.sent = new Int32Array(rings.tx.size).fill(NO_SLOT);
     this.posted = new Int32Array(rings.rx.size).fill(NO_SLOT);
-    this.bigPosted = new Int32Array(rings.big === null ? 0 : rings.big.size).fill(NO_SLOT);
   }
 
   start(): void {
     this.rx.setMask(true);
-    this.postBig();
     this.post();
   }
 
@@ -116,15 +98,8 @@ export class ClientQueue implements QueuePair {
     const { words, mask, descriptors } = tx;
     let head = this.txHead;
     let bytes = 0;
-    let refused = 0;
     for (let i = 0; i < n; i++) {
       const slot = batch.slots[from + i]!;
-      const metadata = this.isExtended ? offload.write(pool, slot) : 0;
-      if (metadata === offload.UNSAYABLE) {
-        pool.give(slot);
-        refused++;
-        continue;
-      }
       const at = pool.at[slot]!;
       const lengthBytes = (pool.end[slot]! - at) | 0;
       const k = head & mask;
@@ -133,15 +108,14 @@ export class ClientQueue implements QueuePair {
       words[d] = FRAMES_WORD;
       words[d + 1] = lengthBytes;
       words[d + 2] = at - this.framesAt;
-      words[d + 3] = metadata;
+      words[d + 3] = 0;
       head = (head + 1) & 0xffff;
       bytes += lengthBytes;
     }
-    if (refused > 0) for (let i = 0; i < refused; i++) this.tally.txError();
-    if (head === this.txHead) return n;
+    if (n === 0) return 0;
     this.txHead = head;
     tx.storeHead(head);
-    this.tally.sentFrames(n - refused, bytes);
+    this.tally.sentFrames(n, bytes);
     notify(tx, this.txEventFd, this.counters);
     return n;
   }
@@ -206,11 +180,7 @@ export class ClientQueue implements QueuePair {
     const d = descriptors + (k << 2);
     const flags = words[d]! & 0xffff;
     const lengthBytes = words[d + 1]!;
-    const metadata = words[d + 3]!;
-    if (flags !== 0) {
-      if ((flags & NEXT) !== 0) return this.takeChain(left);
-      if ((flags & IN_BIG) !== 0 && this.big !== null) return this.takeBig(k);
-    }
+    if ((flags & NEXT) !== 0) return this.takeChain(left);
     const slot = this.posted[k]!;
     this.posted[k] = NO_SLOT;
     this.rxTail = (this.rxTail + 1) & 0xffff;
@@ -218,21 +188,17 @@ export class ClientQueue implements QueuePair {
       this.refuse(slot, Count.BAD_LENGTH);
       return 1;
     }
-    this.accept(slot, lengthBytes, metadata);
+    this.accept(slot, lengthBytes);
     return 1;
   }
 
   /** Hot path. The frame lies in the slot where it was posted. */
-  private accept(slot: number, lengthBytes: number, metadata: number): void {
+  private accept(slot: number, lengthBytes: number): void {
     const { pool } = this;
     const at = pool.base(slot) + RX_FRAME_OFFSET;
     pool.at[slot] = at;
     pool.end[slot] = at + lengthBytes;
-    if (!this.isExtended) pool.flags[slot] = 0;
-    else if (!offload.read(pool, slot, metadata)) {
-      this.refuse(slot, Count.BAD_OFFLOAD);
-      return;
-    }
+    pool.flags[slot] = 0;
     setLinkFlags(pool, slot);
     this.takenOut = slot;
   }
@@ -242,34 +208,6 @@ export class ClientQueue implements QueuePair {
     this.counters.add(reason, 1);
     this.tally.rxError();
     this.pool.give(slot);
-  }
-
-  /** The frame is in the next big slot; the small one at `k` is posted again. */
-  private takeBig(k: number): number {
-    const big = this.big!;
-    const small = this.posted[k]!;
-    const { words, descriptors } = this.rx;
-    const lengthBytes = words[descriptors + (k << 2) + 1]!;
-    const metadata = words[descriptors + (k << 2) + 3]!;
-    this.posted[k] = NO_SLOT;
-    this.rxTail = (this.rxTail + 1) & 0xffff;
-    this.pool.give(small);
-    if (this.bigHead === this.bigTail) {
-      this.takenOut = NO_SLOT;
-      this.breakLink();
-      return 1;
-    }
-    const b = this.bigTail & big.mask;
-    const slot = this.bigPosted[b]!;
-    this.bigPosted[b] = NO_SLOT;
-    this.bigTail = (this.bigTail + 1) & 0xffff;
-    if (lengthBytes < MIN_FRAME_BYTES || lengthBytes > BIG_ROOM_BYTES) {
-      this.refuse(slot, Count.BAD_LENGTH);
-    } else {
-      this.accept(slot, lengthBytes, metadata);
-    }
-    if (((this.bigHead - this.bigTail) & 0xffff) <= this.postedBigSlots >> 1) this.postBig();
-    return 1;
   }
 
   /** Puts a frame of several buffers together in a big slot; the plain protocol's way of long ones. */
@@ -306,7 +244,7 @@ export class ClientQueue implements QueuePair {
     }
     const lengthBytes = to - pool.base(whole) - RX_FRAME_OFFSET;
     if (!isGood || !isEnded || lengthBytes < MIN_FRAME_BYTES) this.refuse(whole, Count.BAD_CHAIN);
-    else this.accept(whole, lengthBytes, 0);
+    else this.accept(whole, lengthBytes);
     return used;
   }
 
@@ -336,29 +274,6 @@ export class ClientQueue implements QueuePair {
     this.rx.storeHead(head);
   }
 
-  private postBig(): void {
-    const big = this.big;
-    if (big === null) return;
-    const { pool } = this;
-    let head = this.bigHead;
-    let missing = this.postedBigSlots - ((head - this.bigTail) & 0xffff);
-    for (; missing > 0; missing--) {
-      const slot = pool.takeBig();
-      if (slot === NO_SLOT) break;
-      const k = head & big.mask;
-      const d = big.descriptors + (k << 2);
-      this.bigPosted[k] = slot;
-      big.words[d] = FRAMES_WORD;
-      big.words[d + 1] = BIG_ROOM_BYTES;
-      big.words[d + 2] = pool.base(slot) + RX_FRAME_OFFSET - this.framesAt;
-      big.words[d + 3] = 0;
-      head = (head + 1) & 0xffff;
-    }
-    if (head === this.bigHead) return;
-    this.bigHead = head;
-    big.storeHead(head);
-  }
-
   setMask(isMasked: boolean): void {
     this.rx.setMask(isMasked);
   }
@@ -372,7 +287,7 @@ export class ClientQueue implements QueuePair {
     if (!this.isBroken) this.reclaim();
     let lost = 0;
     for (const slot of this.sent) if (slot !== NO_SLOT) lost++;
-    for (const column of [this.sent, this.posted, this.bigPosted]) {
+    for (const column of [this.sent, this.posted]) {
       for (const slot of column) if (slot !== NO_SLOT) this.pool.give(slot);
       column.fill(NO_SLOT);
     }

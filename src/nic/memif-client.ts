@@ -11,9 +11,20 @@ import { PAGE_BYTES } from "../ring/arena.js";
 import { closeFd, createEvent } from "../sys/fd.js";
 import { createMemfd, mapShared, unmapShared } from "../sys/memory.js";
 import { connectUnix } from "../sys/unix-socket.js";
-import { ClientQueue, type ClientRings, FRAMES_REGION } from "./memif-client-queue.js";
+import { ClientQueue } from "./memif-client-queue.js";
+import { ExpressRing, expressBytes, MAX_LOG2_EXPRESS } from "./memif-express.js";
+import { ExpressClientQueue } from "./memif-express-client.js";
 import { type LinkContext, type LinkSettings, MemifLink } from "./memif-link.js";
-import { Feature, type Message, MODE_ETHERNET, RING_C2S, VERSION } from "./memif-message.js";
+import {
+  Feature,
+  type Message,
+  MODE_ETHERNET,
+  RING_BIG,
+  RING_C2S,
+  RING_EXPRESS,
+  VERSION,
+} from "./memif-message.js";
+import { FRAMES_REGION, type QueuePair } from "./memif-queue.js";
 import { MASK_INT, MemifRing, ringBytes } from "./memif-ring.js";
 import { shareFrames } from "./shared-frames.js";
 
@@ -21,7 +32,9 @@ import { shareFrames } from "./shared-frames.js";
 const RETRY_US = 50_000;
 /** Buffers posted at most: a peer that polls seldom must not lose frames; see docs/memif.md. */
 const MAX_POSTED = 512;
-const BIG_RING_SIZE = 64;
+/** Between two Millrace ends nothing is lost when all are used; fewer stay in the cache. */
+const MAX_EXPRESS_POSTED = 128;
+const LOG2_BIG = 6;
 const CACHE_LINE = 64;
 
 type Hello = Extract<Message, { type: "hello" }>;
@@ -42,7 +55,7 @@ export class MemifClient extends MemifLink {
   private ringsAt = -1;
   private ringsBytes = 0;
   private eventFds: number[] = [];
-  private pending: ClientQueue[] = [];
+  private pending: QueuePair[] = [];
 
   /** Throws `NetError` when the pool cannot be shared. */
   constructor(path: string, settings: LinkSettings, context: LinkContext) {
@@ -136,60 +149,75 @@ export class MemifClient extends MemifLink {
 
   /** Makes and maps the rings and their queues; the messages that show them to the server. */
   private makeRings(pairs: number, log2Size: number): Step[] {
-    const size = 1 << log2Size;
-    const perPair = this.isExtended ? 3 : 2;
-    const strideBytes =
-      Math.ceil(ringBytes(Math.max(size, BIG_RING_SIZE)) / CACHE_LINE) * CACHE_LINE;
-    this.mapRings(pairs * perPair * strideBytes);
-    const rings: Step[] = [];
-    const add = (k: number, flags: number, index: number, log2: number): [MemifRing, number] => {
-      const offset = k * strideBytes;
-      const ring = new MemifRing(this.context.pool.memory.arena, this.ringsAt + offset, 1 << log2);
-      ring.initialise(MASK_INT);
-      const eventFd = createEvent();
-      this.eventFds.push(eventFd);
-      rings.push({ message: ringMessage(flags, index, offset, log2), fd: eventFd });
-      return [ring, eventFd];
-    };
-    const tx = range(pairs).map((i) => add(i, RING_C2S, i, log2Size));
-    const rx = range(pairs).map((i) => add(pairs + i, 0, i, log2Size));
-    const log2Big = Math.log2(BIG_RING_SIZE);
-    const big = this.isExtended
-      ? range(pairs).map((i) => add(2 * pairs + i, 0, pairs + i, log2Big))
-      : [];
-    this.pending = range(pairs).map((i) => this.queueOf(tx[i]!, rx[i]!, big[i]?.[0] ?? null));
-    const { interfaceName } = this.settings;
+    const { arena } = this.context.pool.memory;
+    const kinds = ringKinds(log2Size, this.isExtended);
+    this.mapRings(pairs * kinds.reduce((bytes, kind) => bytes + kind.bytes, 0));
+    const steps: Step[] = [];
+    const made = new Map<string, MadeRing[]>();
+    let offset = 0;
+    for (const kind of kinds) {
+      const isExpress = (kind.flags & RING_EXPRESS) !== 0;
+      const rings: MadeRing[] = [];
+      for (let i = 0; i < pairs; i++) {
+        const at = this.ringsAt + offset;
+        const size = 1 << kind.log2Size;
+        const ring = new (isExpress ? ExpressRing : MemifRing)(arena, at, size);
+        ring.initialise(MASK_INT);
+        const eventFd = createEvent();
+        this.eventFds.push(eventFd);
+        steps.push({ message: ringMessage(kind.flags, i, offset, kind.log2Size), fd: eventFd });
+        rings.push({ ring, eventFd });
+        offset += kind.bytes;
+      }
+      made.set(kind.name, rings);
+    }
+    const ringOf = (name: string, i: number): MadeRing => made.get(name)![i]!;
+    this.pending = range(pairs).map((i) => this.queueOf((name) => ringOf(name, i)));
+    return [...this.regionSteps(), ...steps, this.connectStep()];
+  }
+
+  private regionSteps(): Step[] {
+    const framesBytes = this.context.pool.memory.framesBytes;
     return [
       { message: { type: "addRegion", index: 0, sizeBytes: this.ringsBytes }, fd: this.ringsFd },
       {
-        message: {
-          type: "addRegion",
-          index: FRAMES_REGION,
-          sizeBytes: this.context.pool.memory.framesBytes,
-        },
+        message: { type: "addRegion", index: FRAMES_REGION, sizeBytes: framesBytes },
         fd: this.framesFd,
       },
-      ...rings,
-      { message: { type: "connect", interfaceName }, fd: -1 },
     ];
   }
 
-  private queueOf(
-    [tx, txEventFd]: [MemifRing, number],
-    [rx, rxEventFd]: [MemifRing, number],
-    big: MemifRing | null,
-  ): ClientQueue {
+  private connectStep(): Step {
+    const { interfaceName } = this.settings;
+    return { message: { type: "connect", interfaceName }, fd: -1 };
+  }
+
+  private queueOf(ringOf: (name: string) => MadeRing): QueuePair {
     const { pool } = this.context;
-    const rings: ClientRings = {
-      tx,
-      rx,
-      big,
-      txEventFd,
-      rxEventFd,
-      postedSlots: Math.min(rx.size, MAX_POSTED, pool.smallSlots >> 2),
-      postedBigSlots: Math.min(BIG_RING_SIZE, pool.bigSlots >> 2),
-    };
-    return new ClientQueue({ ...this.context, isExtended: this.isExtended }, rings);
+    const tx = ringOf("tx");
+    const rx = ringOf("rx");
+    const postedSlots = Math.min(rx.ring.size, MAX_POSTED, pool.smallSlots >> 2);
+    if (!this.isExtended) {
+      return new ClientQueue(this.context, {
+        tx: tx.ring,
+        rx: rx.ring,
+        txEventFd: tx.eventFd,
+        rxEventFd: rx.eventFd,
+        postedSlots,
+      });
+    }
+    const expressTx = ringOf("expressTx");
+    const expressRx = ringOf("expressRx");
+    return new ExpressClientQueue(this.context, {
+      tx: expressTx.ring as ExpressRing,
+      rx: expressRx.ring as ExpressRing,
+      small: rx.ring,
+      big: ringOf("big").ring,
+      txEventFd: expressTx.eventFd,
+      rxEventFd: expressRx.eventFd,
+      postedSlots: Math.min(postedSlots, MAX_EXPRESS_POSTED),
+      postedBigSlots: Math.min(1 << LOG2_BIG, pool.bigSlots >> 2),
+    });
   }
 
   private mapRings(bytes: number): void {
@@ -221,6 +249,39 @@ export class MemifClient extends MemifLink {
     this.retryAtUs = NEVER;
   }
 }
+
+interface MadeRing {
+  readonly ring: MemifRing;
+  readonly eventFd: number;
+}
+
+interface RingKind {
+  readonly name: string;
+  readonly flags: number;
+  readonly log2Size: number;
+  readonly bytes: number;
+}
+
+/** The rings of each pair, in the order in which they are added. */
+function ringKinds(log2Size: number, isExtended: boolean): RingKind[] {
+  const kind = (name: string, flags: number, log2: number): RingKind => ({
+    name,
+    flags,
+    log2Size: log2,
+    bytes: aligned((flags & RING_EXPRESS) !== 0 ? expressBytes(1 << log2) : ringBytes(1 << log2)),
+  });
+  const plain = [kind("tx", RING_C2S, log2Size), kind("rx", 0, log2Size)];
+  if (!isExtended) return plain;
+  const log2Express = Math.min(log2Size, MAX_LOG2_EXPRESS);
+  return [
+    ...plain,
+    kind("big", RING_BIG, LOG2_BIG),
+    kind("expressTx", RING_C2S | RING_EXPRESS, log2Express),
+    kind("expressRx", RING_EXPRESS, log2Express),
+  ];
+}
+
+const aligned = (bytes: number): number => Math.ceil(bytes / CACHE_LINE) * CACHE_LINE;
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 

@@ -9,7 +9,7 @@ import { Random } from "../base/random.js";
 import { Batch } from "../ring/batch.js";
 import { HEADROOM_BYTES, type Pool } from "../ring/pool.js";
 import { clientRig, type QueueRig, serverRig } from "./memif-queue-fixture.js";
-import { IN_BIG, NEXT } from "./memif-ring.js";
+import { NEXT } from "./memif-ring.js";
 import type { MemifCounter } from "./memif-tally.js";
 
 /** A descriptor's words. */
@@ -76,7 +76,6 @@ const SERVER_CASES: [string, Descriptor[], number, Record<string, number>][] = [
     1,
     { badChain: 1 },
   ],
-  ["an offload request outside the frame", [{ metadata: 0x0000_ff04 }, {}], 1, { badOffload: 1 }],
 ];
 
 for (const [what, descriptors, frames, counters] of SERVER_CASES) {
@@ -96,9 +95,6 @@ const CLIENT_CASES: [string, Descriptor[], number, Record<string, number>][] = [
   ["a chain", [{ flags: NEXT, length: 1982 }, { length: 1982 }, {}], 2, {}],
   ["a chain without end", [{ flags: NEXT }], 0, { badChain: 1 }],
   ["a chain of impossible lengths", [{ flags: NEXT, length: -1 }, {}, {}], 1, { badChain: 1 }],
-  ["a big slot", [{ flags: IN_BIG, length: 60_000 }, {}], 2, {}],
-  ["a big slot overrun", [{ flags: IN_BIG, length: 69_632 }, {}], 1, { badLength: 1 }],
-  ["an offload request outside the frame", [{ metadata: 0x0000_ff04 }, {}], 1, { badOffload: 1 }],
 ];
 
 for (const [what, descriptors, frames, counters] of CLIENT_CASES) {

@@ -24,11 +24,15 @@ export const MODE_ETHERNET = 0;
 /** Bit of `addRing.flags`: the ring carries frames from client to server. */
 export const RING_C2S = 1;
 
+/** Bits of `addRing.flags` between two Millrace ends: a ring of memif-express.ts; one of big slots. */
+export const RING_EXPRESS = 0x100;
+export const RING_BIG = 0x200;
+
 /** What two Millrace ends may agree on. */
 export const Feature = {
   /**
-   * Large segments and unmade checksums pass, described by the metadata word (memif-offload.ts), and
-   * the client adds one ring of big slots for each server-to-client ring, behind those.
+   * Large segments and unmade checksums pass, described by the metadata word (memif-offload.ts). The
+   * client adds, for each pair of plain rings, a pair of express rings and a ring of big slots.
    */
   OFFLOAD: 1,
 } as const;

@@ -7,6 +7,9 @@ import { Arena } from "../ring/arena.js";
 import { Pool, PoolMemory } from "../ring/pool.js";
 import { DeviceTally } from "./device-tally.js";
 import { ClientQueue } from "./memif-client-queue.js";
+import { type ExpressQueue, ExpressRing, expressBytes } from "./memif-express.js";
+import { ExpressClientQueue } from "./memif-express-client.js";
+import { ExpressServerQueue } from "./memif-express-server.js";
 import type { QueuePair } from "./memif-queue.js";
 import { MemifRing, ringBytes } from "./memif-ring.js";
 import { ServerQueue } from "./memif-server-queue.js";
@@ -46,7 +49,7 @@ class Rings {
 
   constructor() {
     const stride = ringBytes(RING_SIZE);
-    const arena = new Arena(PoolMemory.sizeBytes(SIZE) + 4 * stride + REGION_BYTES + 65_536);
+    const arena = new Arena(PoolMemory.sizeBytes(SIZE) + 4 * stride + REGION_BYTES + 131_072);
     this.pool = new Pool(new PoolMemory(arena, SIZE));
     this.bytes = 3 * stride;
     this.from = arena.lend(this.bytes);
@@ -59,7 +62,7 @@ class Rings {
 
   get context() {
     const { pool, counters, tally } = this;
-    return { pool, counters, tally, isExtended: true };
+    return { pool, counters, tally };
   }
 
   *words(): Generator<number> {
@@ -73,11 +76,10 @@ export function serverRig(): QueueRig {
   const regions = { at: new Int32Array(256), bytes: new Int32Array(256) };
   regions.at[1] = rings.regionAt;
   regions.bytes[1] = REGION_BYTES;
-  const { rx, tx, big } = rings;
+  const { rx, tx } = rings;
   const queue = new ServerQueue(rings.context, regions, {
     rx,
     tx,
-    big,
     rxEventFd: -1,
     txEventFd: -1,
   });
@@ -93,15 +95,13 @@ export function serverRig(): QueueRig {
 /** A client's queue. */
 export function clientRig(): QueueRig {
   const rings = new Rings();
-  const { rx, tx, big } = rings;
+  const { rx, tx } = rings;
   const queue = new ClientQueue(rings.context, {
     rx,
     tx,
-    big,
     txEventFd: -1,
     rxEventFd: -1,
     postedSlots: RING_SIZE,
-    postedBigSlots: BIG_SIZE,
   });
   queue.start();
   return rigOf(
@@ -131,4 +131,63 @@ function rigOf(
     publishTx: storeTx,
     sharedWords: () => rings.words(),
   };
+}
+
+/** As {@link QueueRig}, of express rings. */
+export interface ExpressRig {
+  readonly queue: ExpressQueue;
+  readonly pool: Pool;
+  readonly counters: Counters<MemifCounter>;
+  readonly rx: ExpressRing;
+  readonly tx: ExpressRing;
+  /** Free for the test: frames taken so far. */
+  taken: number;
+  sharedWords(): Generator<number>;
+}
+
+const EXPRESS_SIZE = 32;
+
+function expressRings() {
+  const plain = new Rings();
+  const { arena } = plain.pool.memory;
+  const bytes = expressBytes(EXPRESS_SIZE);
+  const from = arena.lend(2 * bytes);
+  const rx = new ExpressRing(arena, from, EXPRESS_SIZE);
+  const tx = new ExpressRing(arena, from + bytes, EXPRESS_SIZE);
+  for (const ring of [rx, tx]) ring.initialise(1);
+  function* sharedWords(): Generator<number> {
+    yield* plain.words();
+    for (let at = from >>> 2; at < (from + 2 * bytes) >>> 2; at++) yield at;
+  }
+  return { plain, rx, tx, sharedWords };
+}
+
+/** A server's express queue; its client has one region, number 1, of 64 KiB. */
+export function expressServerRig(): ExpressRig {
+  const { plain, rx, tx, sharedWords } = expressRings();
+  const regions = { at: new Int32Array(256), bytes: new Int32Array(256) };
+  regions.at[1] = plain.regionAt;
+  regions.bytes[1] = REGION_BYTES;
+  const events = { rxEventFd: -1, txEventFd: -1 };
+  const rings = { rx, tx, small: plain.tx, big: plain.big, ...events };
+  const queue = new ExpressServerQueue(plain.context, regions, rings);
+  queue.start();
+  return { queue, pool: plain.pool, counters: plain.counters, rx, tx, taken: 0, sharedWords };
+}
+
+/** A client's express queue. */
+export function expressClientRig(): ExpressRig {
+  const { plain, rx, tx, sharedWords } = expressRings();
+  const queue = new ExpressClientQueue(plain.context, {
+    rx,
+    tx,
+    small: plain.rx,
+    big: plain.big,
+    txEventFd: -1,
+    rxEventFd: -1,
+    postedSlots: 16,
+    postedBigSlots: BIG_SIZE,
+  });
+  queue.start();
+  return { queue, pool: plain.pool, counters: plain.counters, rx, tx, taken: 0, sharedWords };
 }

@@ -23,13 +23,16 @@ export const MIN_FRAME_BYTES = 14;
 /** Descriptors of one frame at most: 64 KiB in the smallest buffers that make sense. */
 export const MAX_CHAIN = 64;
 
+/** The client's region that the pool's slots are; the rings are in region 0. */
+export const FRAMES_REGION = 1;
+/** First word of a descriptor of a slot. */
+export const FRAMES_WORD: number = FRAMES_REGION << 16;
+
 /** What the queues of a device share. */
 export interface QueueContext {
   readonly pool: Pool;
   readonly tally: DeviceTally;
   readonly counters: Counters<MemifCounter>;
-  /** Both ends are Millrace's, and agreed on `Feature.OFFLOAD`. */
-  readonly isExtended: boolean;
 }
 
 export interface QueuePair {

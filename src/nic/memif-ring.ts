@@ -25,11 +25,6 @@ export const COOKIE = 0x3e31f20;
 export const MASK_INT = 1;
 /** Descriptor flag: the frame goes on in the next descriptor. */
 export const NEXT = 1;
-/**
- * Descriptor flag of Millrace's extension: the frame is in the next buffer of the ring of big slots;
- * this descriptor's own buffer is unused.
- */
-export const IN_BIG = 0x8000;
 
 const HEADER_BYTES = 128;
 export const DESCRIPTOR_BYTES = 16;

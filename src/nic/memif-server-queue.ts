@@ -13,7 +13,6 @@ import { NO_SLOT, type Pool } from "../ring/pool.js";
 import type { DeviceTally } from "./device-tally.js";
 import { setLinkFlags } from "./frame-slots.js";
 import { copyInArena } from "./memif-copy.js";
-import * as offload from "./memif-offload.js";
 import {
   BIG_ROOM_BYTES,
   MAX_CHAIN,
@@ -24,7 +23,7 @@ import {
   SMALL_ROOM_BYTES,
 } from "./memif-queue.js";
 import type { RegionTable } from "./memif-regions.js";
-import { IN_BIG, type MemifRing, NEXT } from "./memif-ring.js";
+import { type MemifRing, NEXT } from "./memif-ring.js";
 import { Count, type MemifCounter } from "./memif-tally.js";
 
 /** Received frames start here in their slot, and up to 3 bytes later: as aligned as they were. */
@@ -34,8 +33,6 @@ const RX_AT = 64;
 export interface ServerRings {
   readonly rx: MemifRing;
   readonly tx: MemifRing;
-  /** The ring of big slots behind `tx`, or null. */
-  readonly big: MemifRing | null;
   readonly rxEventFd: number;
   readonly txEventFd: number;
 }
@@ -47,7 +44,6 @@ export class ServerQueue implements QueuePair {
   private readonly bytes: Uint8Array;
   private readonly tally: DeviceTally;
   private readonly counters: Counters<MemifCounter>;
-  private readonly isExtended: boolean;
   private readonly regionAt: Int32Array;
   private readonly regionBytes: Int32Array;
 
@@ -60,23 +56,17 @@ export class ServerQueue implements QueuePair {
   /** The client's index when it was last read. */
   private txHead = 0;
 
-  private readonly big: MemifRing | null;
-  private bigTail = 0;
-  private bigHead = 0;
-
   constructor(context: QueueContext, regions: RegionTable, rings: ServerRings) {
     this.pool = context.pool;
     this.bytes = context.pool.bytes;
     this.tally = context.tally;
     this.counters = context.counters;
-    this.isExtended = context.isExtended;
     this.regionAt = regions.at;
     this.regionBytes = regions.bytes;
     this.rx = rings.rx;
     this.eventFd = rings.rxEventFd;
     this.tx = rings.tx;
     this.txEventFd = rings.txEventFd;
-    this.big = rings.big;
   }
 
   start(): void {
@@ -117,7 +107,6 @@ export class ServerQueue implements QueuePair {
   /** The words of the descriptor in work, each read once. */
   private word = 0;
   private lengthBytes = 0;
-  private metadata = 0;
 
   /** Hot path. Reads descriptor `k` of a ring; where its buffer lies in the arena, or -1: counted. */
   private place(ring: MemifRing, k: number): number {
@@ -128,7 +117,6 @@ export class ServerQueue implements QueuePair {
     const offset = words[d + 2]!;
     this.word = word;
     this.lengthBytes = lengthBytes;
-    this.metadata = words[d + 3]!;
     const region = word >>> 16;
     const regionBytes = region < 256 ? this.regionBytes[region]! : 0;
     if (regionBytes === 0) {
@@ -148,7 +136,7 @@ export class ServerQueue implements QueuePair {
     const from = this.place(this.rx, this.rxTail & this.rx.mask);
     if ((this.word & NEXT) !== 0) return this.takeChain(left);
     this.takenOut = NO_SLOT;
-    const { lengthBytes, metadata } = this;
+    const { lengthBytes } = this;
     if (from < 0) return this.drop(1);
     if (lengthBytes < MIN_FRAME_BYTES || lengthBytes > BIG_ROOM_BYTES) {
       this.counters.add(Count.BAD_LENGTH, 1);
@@ -163,19 +151,13 @@ export class ServerQueue implements QueuePair {
     copyInArena(this.bytes, this.rx.words, at, from, lengthBytes);
     pool.at[slot] = at;
     pool.end[slot] = at + lengthBytes;
-    return this.accept(slot, metadata, 1);
+    return this.accept(slot, 1);
   }
 
   /** Hot path. Hands out a frame that is in its slot; returns `used`. */
-  private accept(slot: number, metadata: number, used: number): number {
+  private accept(slot: number, used: number): number {
     const { pool } = this;
-    if (!this.isExtended) pool.flags[slot] = 0;
-    else if (!offload.read(pool, slot, metadata)) {
-      this.counters.add(Count.BAD_OFFLOAD, 1);
-      pool.give(slot);
-      this.takenOut = NO_SLOT;
-      return this.drop(used);
-    }
+    pool.flags[slot] = 0;
     setLinkFlags(pool, slot);
     this.takenOut = slot;
     this.rxTail = (this.rxTail + used) & 0xffff;
@@ -215,7 +197,7 @@ export class ServerQueue implements QueuePair {
     }
     pool.at[slot] = start;
     pool.end[slot] = to;
-    if (isGood && isEnded && to - start >= MIN_FRAME_BYTES) return this.accept(slot, 0, used);
+    if (isGood && isEnded && to - start >= MIN_FRAME_BYTES) return this.accept(slot, used);
     this.counters.add(Count.BAD_CHAIN, 1);
     pool.give(slot);
     return this.drop(used);
@@ -274,62 +256,30 @@ export class ServerQueue implements QueuePair {
    */
   private putFrame(slot: number, lengthBytes: number, room: number): number {
     const { pool, tx } = this;
-    const metadata = this.isExtended ? offload.write(pool, slot) : 0;
-    if (metadata === offload.UNSAYABLE) return -1;
     const k = this.txTail & tx.mask;
     const to = this.place(tx, k);
     if (to < 0) return this.skip(k);
-    if (lengthBytes > this.lengthBytes) {
-      return this.big === null
-        ? this.putChain(slot, lengthBytes, room)
-        : this.putBig(slot, lengthBytes, metadata);
-    }
+    if (lengthBytes > this.lengthBytes) return this.putChain(slot, lengthBytes, room);
     copyInArena(this.bytes, tx.words, to, pool.at[slot]!, lengthBytes);
-    this.finish(k, 0, lengthBytes, metadata);
+    this.finish(k, 0, lengthBytes);
     return 1;
   }
 
   /** Hot path. Fills in a descriptor; what says where its buffer is stays. */
-  private finish(k: number, flags: number, lengthBytes: number, metadata: number): void {
+  private finish(k: number, flags: number, lengthBytes: number): void {
     const { words } = this.tx;
     const d = this.tx.descriptors + (k << 2);
     words[d] = (this.word & ~0xffff) | flags;
     words[d + 1] = lengthBytes;
-    words[d + 3] = metadata;
+    words[d + 3] = 0;
     this.txTail = (this.txTail + 1) & 0xffff;
   }
 
   /** The posted buffer is no place to write to: it goes back empty, and the link is of no use. */
   private skip(k: number): number {
-    this.finish(k, 0, 0, 0);
+    this.finish(k, 0, 0);
     this.isBroken = true;
     return 0;
-  }
-
-  /** A large frame goes into the next big slot; the buffer at its turn in `tx` stays unused. */
-  private putBig(slot: number, lengthBytes: number, metadata: number): number {
-    const big = this.big!;
-    const word = this.word;
-    if (this.bigHead === this.bigTail) {
-      const head = big.loadHead();
-      if (((head - this.bigTail) & 0xffff) > big.size) {
-        this.breakLink();
-        return 0;
-      }
-      this.bigHead = head;
-      if (head === this.bigTail) return 0;
-    }
-    const to = this.place(big, this.bigTail & big.mask);
-    if (to < 0) {
-      this.isBroken = true;
-      return 0;
-    }
-    if (lengthBytes > this.lengthBytes) return -1;
-    this.bigTail = (this.bigTail + 1) & 0xffff;
-    copyInArena(this.bytes, big.words, to, this.pool.at[slot]!, lengthBytes);
-    this.word = word;
-    this.finish(this.txTail & this.tx.mask, IN_BIG, lengthBytes, metadata);
-    return 1;
   }
 
   /** The plain protocol's way of a frame longer than a buffer: several of them. */
@@ -349,7 +299,7 @@ export class ServerQueue implements QueuePair {
       from += part;
       left -= part;
       used++;
-      this.finish(k, left > 0 ? NEXT : 0, part, 0);
+      this.finish(k, left > 0 ? NEXT : 0, part);
     }
     return used;
   }

@@ -4,8 +4,19 @@
  */
 import { NetError } from "../base/errors.js";
 import { closeFd, isEvent } from "../sys/fd.js";
+import { ExpressRing, expressBytes } from "./memif-express.js";
+import { ExpressServerQueue } from "./memif-express-server.js";
 import { MemifLink } from "./memif-link.js";
-import { Feature, type Message, MODE_ETHERNET, RING_C2S, VERSION } from "./memif-message.js";
+import {
+  Feature,
+  type Message,
+  MODE_ETHERNET,
+  RING_BIG,
+  RING_C2S,
+  RING_EXPRESS,
+  VERSION,
+} from "./memif-message.js";
+import type { QueuePair } from "./memif-queue.js";
 import { PeerRegions } from "./memif-regions.js";
 import { MAX_LOG2_SIZE, MemifRing, MIN_LOG2_SIZE, ringBytes } from "./memif-ring.js";
 import { ServerQueue } from "./memif-server-queue.js";
@@ -20,8 +31,8 @@ interface AddedRing {
 
 export class MemifServer extends MemifLink {
   private readonly regions = new PeerRegions(this.context.pool.memory.arena);
-  private readonly c2s: AddedRing[] = [];
-  private readonly s2c: AddedRing[] = [];
+  /** By the flags that they were added with. */
+  private readonly rings = new Map<number, AddedRing[]>();
 
   get id(): number {
     return this.settings.id;
@@ -67,66 +78,91 @@ export class MemifServer extends MemifLink {
   }
 
   private onAddRing(message: AddRing, eventFd: number): void {
-    const rings = (message.flags & RING_C2S) !== 0 ? this.c2s : this.s2c;
     const complaint = isEvent(eventFd)
-      ? this.complaintAbout(message, rings)
+      ? this.complaintAbout(message)
       : "the interrupt fd is no eventfd";
     if (complaint !== null) {
       closeFd(eventFd);
       this.refuse(complaint);
       return;
     }
-    const size = 1 << message.log2Size;
-    const at = this.regions.placeOf(message.region, message.offset, ringBytes(size));
-    rings.push({ ring: new MemifRing(this.context.pool.memory.arena, at, size), eventFd });
+    const { flags, log2Size } = message;
+    const kind = (flags & RING_EXPRESS) !== 0 ? ExpressRing : MemifRing;
+    const ring = new kind(this.context.pool.memory.arena, this.placeOf(message), 1 << log2Size);
+    this.ringsOf(flags).push({ ring, eventFd });
     this.send({ type: "ack" });
   }
 
+  private ringsOf(flags: number): AddedRing[] {
+    let rings = this.rings.get(flags);
+    if (rings === undefined) {
+      rings = [];
+      this.rings.set(flags, rings);
+    }
+    return rings;
+  }
+
+  /** Where a ring would lie in the arena, or -1. */
+  private placeOf({ flags, region, offset, log2Size }: AddRing): number {
+    const size = 1 << log2Size;
+    const bytes = (flags & RING_EXPRESS) !== 0 ? expressBytes(size) : ringBytes(size);
+    return this.regions.placeOf(region, offset, bytes);
+  }
+
   /** Why a ring cannot be taken, or null. */
-  private complaintAbout(m: AddRing, rings: readonly AddedRing[]): string | null {
-    const isC2s = rings === this.c2s;
-    const most = this.settings.queuePairs * (this.isExtended && !isC2s ? 2 : 1);
-    if (m.index !== rings.length || m.index >= most) return "invalid ring index";
+  private complaintAbout(m: AddRing): string | null {
+    const known = this.isExtended ? EXTENDED_FLAGS : PLAIN_FLAGS;
+    if (!known.includes(m.flags)) return "unknown ring flags";
+    if (m.index !== this.ringsOf(m.flags).length || m.index >= this.settings.queuePairs) {
+      return "invalid ring index";
+    }
     if (m.log2Size < MIN_LOG2_SIZE || m.log2Size > MAX_LOG2_SIZE) return "invalid ring size";
     if ((m.offset & 15) !== 0) return "invalid ring offset";
     if (m.privateHeaderBytes !== 0) return "private headers are not supported";
-    const at = this.regions.placeOf(m.region, m.offset, ringBytes(1 << m.log2Size));
-    return at < 0 ? "ring outside its region" : null;
+    return this.placeOf(m) < 0 ? "ring outside its region" : null;
   }
 
   private onConnect(interfaceName: string): void {
-    const pairs = this.isExtended ? this.s2c.length >> 1 : this.s2c.length;
-    if (pairs === 0 || this.c2s.length !== pairs) {
+    const pairs = this.ringsOf(0).length;
+    const known = this.isExtended ? EXTENDED_FLAGS : PLAIN_FLAGS;
+    if (pairs === 0 || known.some((flags) => this.ringsOf(flags).length !== pairs)) {
       this.refuse("as many rings are needed one way as the other");
       return;
     }
-    if ([...this.c2s, ...this.s2c].some(({ ring }) => !ring.hasCookie)) {
+    const all = [...this.rings.values()].flat();
+    if (all.some(({ ring }) => !ring.hasCookie)) {
       this.refuse("wrong cookie in a ring");
       return;
     }
     this.peerInterface = interfaceName;
-    const context = { ...this.context, isExtended: this.isExtended };
-    const queues = this.c2s.map((rx, i) => {
-      const tx = this.s2c[i]!;
-      const big = this.isExtended ? this.s2c[pairs + i]!.ring : null;
-      return new ServerQueue(context, this.regions, {
-        rx: rx.ring,
-        tx: tx.ring,
-        big,
-        rxEventFd: rx.eventFd,
-        txEventFd: tx.eventFd,
-      });
-    });
+    const queues = this.ringsOf(0).map((_, i) => this.queueOf(i));
     // Zero before the client looks: it posts buffers only once it is told.
-    for (const { ring } of [...this.c2s, ...this.s2c]) ring.zero();
+    for (const { ring } of all) ring.zero();
     this.comeUp(queues);
     this.send({ type: "connected", interfaceName: this.settings.interfaceName });
   }
 
+  private queueOf(i: number): QueuePair {
+    const ringAt = (flags: number): AddedRing => this.ringsOf(flags)[i]!;
+    const isExtended = this.isExtended;
+    const rx = ringAt(isExtended ? RING_C2S | RING_EXPRESS : RING_C2S);
+    const tx = ringAt(isExtended ? RING_EXPRESS : 0);
+    const events = { rxEventFd: rx.eventFd, txEventFd: tx.eventFd };
+    if (!isExtended) {
+      return new ServerQueue(this.context, this.regions, { rx: rx.ring, tx: tx.ring, ...events });
+    }
+    return new ExpressServerQueue(this.context, this.regions, {
+      rx: rx.ring as ExpressRing,
+      tx: tx.ring as ExpressRing,
+      small: ringAt(0).ring,
+      big: ringAt(RING_BIG).ring,
+      ...events,
+    });
+  }
+
   protected release(): void {
-    for (const { eventFd } of [...this.c2s, ...this.s2c]) closeFd(eventFd);
-    this.c2s.length = 0;
-    this.s2c.length = 0;
+    for (const rings of this.rings.values()) for (const { eventFd } of rings) closeFd(eventFd);
+    this.rings.clear();
     this.regions.close();
   }
 
@@ -136,3 +172,6 @@ export class MemifServer extends MemifLink {
     return !this.hasPeer;
   }
 }
+
+const PLAIN_FLAGS = [RING_C2S, 0];
+const EXTENDED_FLAGS = [...PLAIN_FLAGS, RING_BIG, RING_C2S | RING_EXPRESS, RING_EXPRESS];

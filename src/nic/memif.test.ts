@@ -1,6 +1,7 @@
 /** Two devices of one process, joined: what each role does with frames, and what it leaves behind. */
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, test } from "node:test";
 import { Arena } from "../ring/arena.js";
 import { BATCH_FRAMES, Batch } from "../ring/batch.js";
@@ -215,4 +216,26 @@ test("several queue pairs carry frames both ways", () => {
   const back = receive(client);
   assert.equal(back.length, 60);
   for (const slot of back) clientPool.give(slot);
+});
+
+test("links that come and go leave no descriptor and no mapping behind", () => {
+  const [clientPool, serverPool] = [makePool(), makePool()];
+  const resources = (): number[] => [
+    readdirSync("/proc/self/fd").length,
+    readFileSync("/proc/self/maps", "utf8").split("memfd:millrace").length,
+    serverPool.memory.arena.freeBytes,
+    clientPool.memory.arena.freeBytes,
+  ];
+  const name = path();
+  const server = openOn(serverPool, { path: name, role: "server", queuePairs: 2 });
+  let before: number[] = [];
+  for (let life = 0; life < 50; life++) {
+    const client = openMemif(clientPool, { path: name, queuePairs: 2 });
+    drive(() => client.isUp && server.isUp, client, server);
+    client.close();
+    drive(() => !server.isUp, server);
+    if (life === 0) before = resources();
+  }
+  assert.deepEqual(resources(), before);
+  assert.equal(server.linkCounters.get("connects"), 50);
 });

@@ -11,7 +11,7 @@
  */
 import { release } from "node:os";
 import { Counters } from "../base/counters.js";
-import { EAGAIN, EINVAL, ENETDOWN, ENOBUFS, ENXIO } from "../base/errno.js";
+import { EAGAIN, EINVAL, ENETDOWN, ENOBUFS } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
@@ -387,13 +387,20 @@ export class PacketDevice implements Device {
   /** Hot path. Has the kernel send what is in the ring. */
   flush(nowUs: number): void {
     if (!this.isUnsent || this.isClosed || this.isGone || nowUs < this.retryAtUs) return;
+    const result = this.kick();
+    // What is not sent stays in the ring.
+    this.isUnsent = result === -EAGAIN || result === -ENOBUFS || result === -ENETDOWN;
+    this.retryAtUs = this.isUnsent ? nowUs + (this.isLinkUp ? RETRY_US : CHECK_US) : 0;
+    if (result < 0 && !this.isUnsent) this.tally.txError();
+  }
+
+  /** Hot path. A link that was down before leaves an error to be collected. */
+  private kick(): number {
     this.kernelCounters.add(TX_KICKS, 1);
     const result = this.socket.send();
-    this.isUnsent = result === -EAGAIN || result === -ENOBUFS;
-    this.retryAtUs = this.isUnsent ? nowUs + RETRY_US : 0;
-    if (result >= 0 || this.isUnsent) return;
-    this.tally.txError();
-    if (result === -ENETDOWN || result === -ENXIO) this.isLinkUp = false;
+    if (result !== -ENETDOWN) return result;
+    this.askLink();
+    return this.isLinkUp ? this.socket.send() : result;
   }
 
   nextDeadlineUs(): number {

@@ -45,6 +45,13 @@ export class RecordingFilter implements FlowFilter {
     this.remove(`group ${group}:${port}`);
   }
 
+  /** As last told. */
+  localAddresses: string[] = [];
+
+  setLocalAddresses(addresses: readonly IpAddress[] | null): void {
+    this.localAddresses = (addresses ?? []).map((a) => a.toString()).sort();
+  }
+
   private add(claim: string): number {
     if (this.claims.length >= this.limit) return -EAGAIN; // any number below zero
     this.claims.push(claim);
@@ -77,11 +84,14 @@ export class SharedDevice extends Middleware {
 export class FakeHolds implements KernelHolds {
   readonly held: string[] = [];
   readonly taken = new Set<number>();
+  /** At one interface only: `2 53`. */
+  readonly takenAt = new Set<string>();
   private nextPort = 40_000;
 
-  holdPort(_linkIndex: number, r: PortRequest): HeldPort | number {
+  holdPort(linkIndex: number, r: PortRequest): HeldPort | number {
     const port = r.port === 0 ? this.nextPort++ : r.port;
-    if (this.taken.has(port)) return -EADDRINUSE;
+    const isTaken = this.taken.has(port) || this.takenAt.has(`${linkIndex} ${port}`);
+    if (isTaken) return -EADDRINUSE;
     const name = `${r.protocol} ${r.address}:${port}`;
     let isListening = false;
     this.held.push(name);

@@ -10,6 +10,7 @@ import * as protocols from "../wire/ip-protocol.js";
 import type { FlowFilter } from "./flow-filter.js";
 import { COUNTER_BYTES, STEERING_COUNTERS, steeringCounter } from "./steering-counters.js";
 import * as layout from "./steering-layout.js";
+import { PORT_WORDS, SteeringPorts } from "./steering-ports.js";
 
 export interface SteeringFilterOptions {
   /** Flows that can be claimed. 262,144 if absent; memory is taken as they come. */
@@ -30,6 +31,7 @@ export class SteeringFilter implements FlowFilter {
   readonly counters: BpfMap;
   private readonly flows: Claims;
   private readonly ports: Claims;
+  private readonly portBits: SteeringPorts;
   private readonly addresses: BpfMap;
   private readonly flowKey = new Uint8Array(layout.FLOW_KEY_BYTES);
   private readonly portKey = new Uint8Array(layout.PORT_KEY_BYTES);
@@ -43,7 +45,7 @@ export class SteeringFilter implements FlowFilter {
       made.push(map);
       return map;
     };
-    const { HASH, LRU_HASH, PERCPU_ARRAY } = MapType;
+    const { ARRAY, HASH, LRU_HASH, PERCPU_ARRAY } = MapType;
     try {
       const flows = make(HASH, "mr_flows", layout.FLOW_KEY_BYTES, layout.VALUE_BYTES, maxFlows);
       const ports = make(HASH, "mr_ports", layout.PORT_KEY_BYTES, layout.VALUE_BYTES, maxPorts);
@@ -61,12 +63,15 @@ export class SteeringFilter implements FlowFilter {
         layout.VALUE_BYTES,
         MAX_ADDRESSES,
       );
+      const portBits = make(ARRAY, "mr_port_bits", 4, 8, PORT_WORDS);
       this.counters = make(PERCPU_ARRAY, "mr_counters", 4, COUNTER_BYTES, STEERING_COUNTERS);
       this.flows = new Claims(flows);
       this.ports = new Claims(ports);
+      this.portBits = new SteeringPorts(portBits);
       this.maps = {
         [layout.FLOWS_MAP]: flows,
         [layout.PORTS_MAP]: ports,
+        [layout.PORT_BITS_MAP]: portBits,
         [layout.FRAGMENTS_MAP]: fragments,
         [layout.ADDRESSES_MAP]: this.addresses,
         [layout.COUNTERS_MAP]: this.counters,
@@ -86,7 +91,8 @@ export class SteeringFilter implements FlowFilter {
     remotePort: number,
   ): number {
     layout.writeFlowKey(this.flowKey, protocol, local, localPort, remote, remotePort);
-    return this.flows.add(this.flowKey, FLOWS);
+    const marked = this.portBits.mark(protocol, localPort);
+    return marked < 0 ? marked : this.flows.add(this.flowKey, FLOWS);
   }
 
   removeFlow(
@@ -102,7 +108,8 @@ export class SteeringFilter implements FlowFilter {
 
   addPort(protocol: number, local: IpAddress, localPort: number): number {
     layout.writePortKey(this.portKey, protocol, local, localPort);
-    return this.ports.add(this.portKey, local.isMulticast ? GROUPS : PORTS);
+    const marked = this.portBits.mark(protocol, localPort);
+    return marked < 0 ? marked : this.ports.add(this.portKey, local.isMulticast ? GROUPS : PORTS);
   }
 
   removePort(protocol: number, local: IpAddress, localPort: number): void {
@@ -112,7 +119,8 @@ export class SteeringFilter implements FlowFilter {
 
   addGroup(group: IpAddress, localPort: number): number {
     layout.writePortKey(this.portKey, protocols.UDP, group, localPort);
-    return this.ports.add(this.portKey, GROUPS);
+    const marked = this.portBits.mark(protocols.UDP, localPort);
+    return marked < 0 ? marked : this.ports.add(this.portKey, GROUPS);
   }
 
   removeGroup(group: IpAddress, localPort: number): void {
@@ -179,9 +187,9 @@ class Claims {
 
   /** 0 or a negative error number. */
   add(key: Uint8Array, counter: number): number {
-    if (this.map.fd < 0) return -EBADF;
     const text = latin1(key);
     const count = this.counts.get(text) ?? 0;
+    if (count > 0 && this.map.fd < 0) return -EBADF;
     if (count === 0) {
       this.value[0] = counter;
       const result = this.map.update(key, this.valueBytes);

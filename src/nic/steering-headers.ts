@@ -2,7 +2,8 @@
  * The IP and ICMP part of the steering program. Every part starts at its label with r7 at the offset of a header and
  * leaves the addresses in the flow key, r9 the upper protocol and r7 at its header's offset.
  */
-import { type Assembler, R1, R2, R3, R5, R7, R9, R10 } from "../ebpf/asm.js";
+import type { Assembler } from "../ebpf/asm.js";
+import { R1, R2, R3, R5, R7, R9, R10 } from "../ebpf/registers.js";
 import * as protocols from "../wire/ip-protocol.js";
 import { MAX_EXTENSIONS } from "../wire/ipv6-extensions.js";
 import { REMOTE_AT } from "./steering-layout.js";

@@ -24,6 +24,7 @@ export const TIME_BYTES = 8;
 /** Names that the program knows its maps by. */
 export const FLOWS_MAP = "flows";
 export const PORTS_MAP = "ports";
+export const PORT_BITS_MAP = "port_bits";
 export const FRAGMENTS_MAP = "fragments";
 export const ADDRESSES_MAP = "addresses";
 export const COUNTERS_MAP = "counters";

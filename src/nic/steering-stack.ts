@@ -1,5 +1,6 @@
 /** What the parts of the steering program share: its stack, its labels, and reading network order. */
-import { type Assembler, R1, R4, R5, R6, R7, R8 } from "../ebpf/asm.js";
+import type { Assembler } from "../ebpf/asm.js";
+import { R1, R4, R5, R6, R7, R8 } from "../ebpf/registers.js";
 import type { SteeringCounterName } from "./steering-counters.js";
 import { FLOW_KEY_BYTES, PORT_KEY_BYTES } from "./steering-layout.js";
 import { RX_QUEUE_INDEX_AT } from "./xdp-context.js";

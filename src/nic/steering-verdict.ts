@@ -2,20 +2,8 @@
  * The deciding part of the steering program: from a flow key to a verdict. It starts at `lookup`; the
  * frame is not read any more, so r7 to r9 are free for what the calls must keep.
  */
-import {
-  type Assembler,
-  R0,
-  R1,
-  R2,
-  R3,
-  R4,
-  R6,
-  R7,
-  R8,
-  R9,
-  R10,
-  type Register,
-} from "../ebpf/asm.js";
+import type { Assembler } from "../ebpf/asm.js";
+import { R0, R1, R2, R3, R4, R6, R7, R8, R9, R10, type Register } from "../ebpf/registers.js";
 import * as protocols from "../wire/ip-protocol.js";
 import { steeringCounter } from "./steering-counters.js";
 import {
@@ -27,9 +15,11 @@ import {
   IDENTIFICATION_AT,
   LOCAL_PORT_AT,
   PORT_AT,
+  PORT_BITS_MAP,
   PORTS_MAP,
   PROTOCOL_AT,
 } from "./steering-layout.js";
+import { PORTS_PER_WORD, WORDS_PER_PROTOCOL } from "./steering-ports.js";
 import { FLOW, IDENTIFICATION, KIND, Kind, PASS_LABEL, PORT, SCRATCH } from "./steering-stack.js";
 import { RX_QUEUE_INDEX_AT, SOCKETS_MAP, XdpVerdict } from "./xdp-context.js";
 
@@ -77,6 +67,8 @@ function emitKey(a: Assembler, map: string, key: number): void {
 
 function emitLookups(a: Assembler): void {
   a.label("lookup");
+  emitPortBit(a);
+  a.label("search");
   a.mov(R9, steeringCounter("flows"));
   emitFind(a, FLOWS_MAP, FLOW);
   a.jumpIf(R0, "!=", 0, "claimed");
@@ -95,6 +87,33 @@ function emitLookups(a: Assembler): void {
   emitAnyAddress(a);
 }
 
+/**
+ * Goes on where the port has no claim: to `multicast` with the port key, as groups claim every port, or
+ * to `unclaimed`. Measured: 12 to 19 ns for frames that are the kernel's instead of 86 to 96, and up to 8 more
+ * for claimed ones (as in `steering-program.ts`).
+ */
+function emitPortBit(a: Assembler): void {
+  a.load("u8", R7, R10, FLOW + LOCAL_PORT_AT);
+  a.load("u8", R1, R10, FLOW + LOCAL_PORT_AT + 1);
+  a.lsh(R7, 8);
+  a.or(R7, R1);
+  a.mov(R8, R7);
+  a.rsh(R8, Math.log2(PORTS_PER_WORD));
+  a.load("u32", R1, R10, FLOW + PROTOCOL_AT);
+  a.jumpIf(R1, "==", protocols.TCP, "portBit");
+  a.add(R8, WORDS_PER_PROTOCOL);
+  a.label("portBit");
+  a.store("u32", R10, SCRATCH, R8);
+  emitFind(a, PORT_BITS_MAP, SCRATCH);
+  a.jumpIf(R0, "==", 0, "unclaimed");
+  a.load("u64", R1, R0, 0);
+  a.and(R7, PORTS_PER_WORD - 1);
+  a.rsh(R1, R7);
+  a.jumpIf(R1, "&", 1, "search");
+  emitPortKey(a);
+  emitMulticastJump(a, "multicast", "unclaimed");
+}
+
 /** The port key from the flow key: this address, this port. */
 function emitPortKey(a: Assembler): void {
   for (const at of [0, 8]) {
@@ -110,22 +129,37 @@ function emitPortKey(a: Assembler): void {
 
 /** To `multicast`, or to `anyAddress` with the unspecified address of the family in the port key. */
 function emitFamilies(a: Assembler): void {
+  emitMulticastJump(a, "multicast", "unicast");
+  a.label("unicast");
   a.load("u64", R1, R10, FLOW);
-  a.jumpIf(R1, "!=", 0, "family6");
+  a.jumpIf(R1, "!=", 0, "unicast6");
   a.load("u32", R1, R10, FLOW + 8);
   a.alu32("mov", R2, MAPPED_WORD);
-  a.jumpIf(R1, "!=", R2, "family6");
-  a.load("u8", R1, R10, FLOW + 12);
-  a.and(R1, 0xf0);
-  a.jumpIf(R1, "==", 0xe0, "multicast");
+  a.jumpIf(R1, "!=", R2, "unicast6");
   a.store("u32", R10, PORT + 12, 0);
   a.jump("anyAddress");
-  a.label("family6");
-  a.load("u8", R1, R10, FLOW);
-  a.jumpIf(R1, "==", 0xff, "multicast");
+  a.label("unicast6");
   a.store("u64", R10, PORT, 0);
   a.store("u64", R10, PORT + 8, 0);
   a.jump("anyAddress");
+}
+
+/** Whether the flow key's local address is a group. */
+function emitMulticastJump(a: Assembler, isGroup: string, isOther: string): void {
+  const family6 = a.freshLabel("family6");
+  a.load("u64", R1, R10, FLOW);
+  a.jumpIf(R1, "!=", 0, family6);
+  a.load("u32", R1, R10, FLOW + 8);
+  a.alu32("mov", R2, MAPPED_WORD);
+  a.jumpIf(R1, "!=", R2, family6);
+  a.load("u8", R1, R10, FLOW + 12);
+  a.and(R1, 0xf0);
+  a.jumpIf(R1, "==", 0xe0, isGroup);
+  a.jump(isOther);
+  a.label(family6);
+  a.load("u8", R1, R10, FLOW);
+  a.jumpIf(R1, "==", 0xff, isGroup);
+  a.jump(isOther);
 }
 
 /** A port at any address counts at the host's addresses: a router's frames are not its own. */

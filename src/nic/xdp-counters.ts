@@ -5,7 +5,7 @@ import type { DeviceTally } from "./device-tally.js";
 
 /** The first six in the order of XDP_STATISTICS. */
 export const XDP_COUNTERS = {
-  rxDropped: "Kernel: frames lost for want of room in a slot, or for other reasons.",
+  rxDropped: "Kernel: frames lost for want of a slot or of room in it, or for other reasons.",
   rxInvalidDescs: "Kernel: entries of the fill ring that it refused.",
   txInvalidDescs: "Kernel: descriptors of the tx ring that it refused; the frames are lost.",
   rxRingFull: "Kernel: frames lost because received ones had not been taken.",
@@ -37,18 +37,23 @@ export const XdpCount = {
 export class KernelStatistics {
   private readonly now = new Int32Array(STATISTICS);
   private readonly before = new Int32Array(STATISTICS);
+  private readonly more = new Float64Array(STATISTICS);
 
   /** Brings the counters up to date; those that every device has, too. */
   read(socket: XskSocket, counters: Counters<XdpCounter>, tally: DeviceTally): void {
     if (!socket.readStatistics(this.now)) return;
     for (let i = 0; i < STATISTICS; i++) {
-      const more = (this.now[i]! - this.before[i]!) >>> 0;
-      if (more === 0) continue;
-      counters.add(i, more);
-      if (i === XdpCount.RX_FILL_EMPTY) tally.rxNoSlot(more);
-      else if (i === XdpCount.TX_INVALID) tally.txError(more);
-      else if (i <= XdpCount.RX_RING_FULL) tally.rxError(more);
+      this.more[i] = (this.now[i]! - this.before[i]!) >>> 0;
+      counters.add(i, this.more[i]!);
     }
     this.before.set(this.now);
+    const noSlot = this.more[XdpCount.RX_FILL_EMPTY]!;
+    const dropped = this.more[XdpCount.RX_DROPPED]!;
+    // A frame that found no slot is counted as dropped, too.
+    const otherwise = Math.max(0, dropped - noSlot);
+    const invalid = this.more[XdpCount.RX_INVALID]!;
+    tally.rxNoSlot(noSlot);
+    tally.rxError(otherwise + invalid + this.more[XdpCount.RX_RING_FULL]!);
+    tally.txError(this.more[XdpCount.TX_INVALID]!);
   }
 }

@@ -3,7 +3,7 @@
  * each receive queue, and leave with this process, whatever ends it (bpf_link).
  */
 import type { IpAddress } from "../base/ip-address.js";
-import { type AssembledProgram, linkMaps } from "../ebpf/asm.js";
+import { type AssembledProgram, linkMaps } from "../ebpf/assembled-program.js";
 import type { BpfMap } from "../sys/bpf-map.js";
 import type { XdpLink, XdpMode } from "../sys/xdp-link.js";
 import type { FlowFilter } from "./flow-filter.js";

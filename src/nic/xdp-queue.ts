@@ -19,6 +19,7 @@ import type { Counters } from "../base/counters.js";
 import { EAGAIN, EBUSY, ENETDOWN, ENXIO } from "../base/errno.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
 import { BIG_SLOT_BYTES, FrameFlags, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
+import { pollFds } from "../sys/fd.js";
 import {
   CHUNK_BYTES,
   DescOption,
@@ -26,6 +27,9 @@ import {
   TX_METADATA_BYTES,
   type XskSocket,
 } from "../sys/xsk.js";
+import * as ethernet from "../wire/ethernet.js";
+import * as ipv4 from "../wire/ipv4.js";
+import * as ipv6 from "../wire/ipv6.js";
 import type { DeviceTally } from "./device-tally.js";
 import { setLinkFlags } from "./frame-slots.js";
 import { markUnfinished } from "./unfinished-checksum.js";
@@ -33,6 +37,9 @@ import { KernelStatistics, XdpCount, type XdpCounter } from "./xdp-counters.js";
 import { ConsumerRing, ProducerRing } from "./xsk-ring.js";
 
 const ETHERNET_BYTES = 14;
+/** Ethernet header and two VLAN tags. */
+const LINK_BYTES = 22;
+const TCP = 6;
 const SLOT_SHIFT = 11;
 const SLOT_MASK = SMALL_SLOT_BYTES - 1;
 /** 32-bit words of an rx or tx descriptor: address (two), length, options. */
@@ -40,10 +47,14 @@ const LENGTH_WORD = 2;
 const OPTIONS_WORD = 3;
 /** Where a frame of several descriptors starts in its big slot, as far as in a small one. */
 const JOINED_AT = 256;
-/** Slots that are posted at a time. Measured: see {@link XdpQueue.refill}. */
+/** Slots that are posted at a time, so that a lone frame costs no publication. */
 const REFILL_SLOTS = 16;
 /** How long to wait before asking the kernel again to send what it has not. */
 const RETRY_US = 50;
+const LINK_DOWN_RETRY_US = 100_000;
+/** How long a NIC may take to forget the slots of a closed socket. */
+const NIC_RESET_US = 50_000;
+const NO_FDS = new Int32Array(0);
 /** Descriptors of the longest frame, and more than the kernel takes (MAX_SKB_FRAGS is 17). */
 const MAX_PIECES = 18;
 
@@ -62,10 +73,19 @@ export interface XdpQueueOptions {
   readonly hasMetadata: boolean;
   /** Transmitted frames may be of several descriptors. */
   readonly isMultiBuffer: boolean;
+  readonly mtuBytes: number;
   /** Received frames may carry checksums that their sender left to a device. */
   readonly expectsUnfinished: boolean;
   /** Every look into an empty ring drives the NIC. */
   readonly busyPolls: boolean;
+}
+
+/** Whether the frame at `at`, longer than a chunk, carries TCP behind its IP header. */
+function isTcp(pool: Pool, at: number): boolean {
+  const b = pool.bytes;
+  const l3 = at + ethernet.HEADER_BYTES;
+  if (ethernet.type(b, at) === ethernet.TYPE_IPV4) return ipv4.protocol(b, l3) === TCP;
+  return ethernet.type(b, at) === ethernet.TYPE_IPV6 && b[l3 + ipv6.NEXT_HEADER] === TCP;
 }
 
 export class XdpQueue {
@@ -99,6 +119,8 @@ export class XdpQueue {
   private joinedEnd = 0;
   /** The rest of a frame is to be thrown away. */
   private isSkipping = false;
+  /** The longest frame of the link; longer ones are segments that were not split. */
+  private readonly longestBytes: number;
   private readonly metadataBytes: number;
   private readonly isMultiBuffer: boolean;
   private readonly expectsUnfinished: boolean;
@@ -128,6 +150,7 @@ export class XdpQueue {
     this.state = new Uint8Array(pool.smallSlots);
     this.smallBase = pool.memory.smallBase;
     this.postedWanted = options.postedSlots;
+    this.longestBytes = options.mtuBytes + LINK_BYTES;
     this.metadataBytes = options.hasMetadata ? TX_METADATA_BYTES : 0;
     this.isMultiBuffer = options.isMultiBuffer;
     this.expectsUnfinished = options.expectsUnfinished;
@@ -243,7 +266,14 @@ export class XdpQueue {
     if (slot === NO_SLOT) return;
     this.joining = NO_SLOT;
     this.counters.add(XdpCount.RX_JOINED, 1);
-    this.deliver(nowUs, batch, slot, this.pool.base(slot) + JOINED_AT, this.joinedEnd);
+    const at = this.pool.base(slot) + JOINED_AT;
+    if (this.joinedEnd - at > this.longestBytes && !isTcp(this.pool, at)) {
+      // Several datagrams that their sender left to a device to split: nobody knows where.
+      this.tally.rxError();
+      this.pool.give(slot);
+      return;
+    }
+    this.deliver(nowUs, batch, slot, at, this.joinedEnd);
   }
 
   private dropJoining(): void {
@@ -391,7 +421,7 @@ export class XdpQueue {
       if (result < 0 && result !== -EAGAIN) this.sendFailed(result);
       if (left === waiting) {
         this.isUnsent = true;
-        this.retryAtUs = nowUs + RETRY_US;
+        this.retryAtUs = nowUs + (this.sawLinkDown ? LINK_DOWN_RETRY_US : RETRY_US);
         break;
       }
       waiting = left;
@@ -430,6 +460,8 @@ export class XdpQueue {
   close(): void {
     this.readStatistics();
     this.socket.close();
+    // With zero copy the NIC writes to posted slots until its queue has been set up anew.
+    if (this.isZeroCopy) pollFds(NO_FDS, 0, NIC_RESET_US);
     for (let slot = 0; slot < this.state.length; slot++) {
       if (this.state[slot] === FREE) continue;
       this.state[slot] = FREE;

@@ -2,7 +2,9 @@
  * The program for an interface that Millrace owns: every frame goes to the AF_XDP socket of its
  * receive queue, and to the kernel where there is none.
  */
-import { type AssembledProgram, Assembler, R1, R2, R3 } from "../ebpf/asm.js";
+import { Assembler } from "../ebpf/asm.js";
+import type { AssembledProgram } from "../ebpf/assembled-program.js";
+import { R1, R2, R3 } from "../ebpf/registers.js";
 import { RX_QUEUE_INDEX_AT, SOCKETS_MAP, XdpVerdict } from "./xdp-context.js";
 
 export function redirectAllProgram(): AssembledProgram {

@@ -165,6 +165,7 @@ function openQueues(pool: Pool, options: XdpOptions): Opened {
           entries,
           postedSlots: Math.max(1, Math.min(entries, share)),
           hasMetadata: bound.hasMetadata,
+          mtuBytes,
           isMultiBuffer: bound.isMultiBuffer,
           expectsUnfinished: options.unfinishedChecksums ?? driver === "veth",
           busyPolls: (options.busyPollUs ?? 0) > 0,

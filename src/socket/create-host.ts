@@ -140,6 +140,7 @@ export function createHost(options: HostOptions = {}): Host {
     configure(stack, interfaces, options);
   } catch (error) {
     stack.close();
+    for (const { device } of interfaces) device.close();
     throw error;
   }
   const devices = interfaces.map((i) => i.device);

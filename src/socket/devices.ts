@@ -1,8 +1,19 @@
 /** Devices on the pool that hosts of this thread share, so that users need not know of pools. */
 import { type MemifDevice, type MemifOptions, openMemif as openMemifOn } from "../nic/memif.js";
+import {
+  openPacket as openPacketOn,
+  type PacketDevice,
+  type PacketOptions,
+} from "../nic/packet.js";
 import { openPcap as openPcapOn, type PcapDevice, type PcapFiles } from "../nic/pcap-device.js";
 import { simLink as joinPools, type SimDevice, type SimLinkOptions } from "../nic/sim-link.js";
 import { openTap as openTapOn, type TapDevice, type TapOptions } from "../nic/tap.js";
+import {
+  openXdp as openXdpOn,
+  openXdpQueues as openXdpQueuesOn,
+  type XdpDevice,
+  type XdpOptions,
+} from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
 import { sharedPool } from "./create-host.js";
 
@@ -35,6 +46,30 @@ export function openTap(options: TapOptions & { readonly pool?: Pool } = {}): Ta
 export function openMemif(options: MemifOptions & { readonly pool?: Pool }): MemifDevice {
   const { pool = sharedPool(), ...rest } = options;
   return openMemifOn(pool, rest);
+}
+
+/**
+ * An interface of Linux through AF_XDP: owned, or shared with the kernel (docs/xdp.md). All of the
+ * pool's small slots are locked in memory. Throws `NetError`: EPERM, EBUSY, ENODEV, EOPNOTSUPP.
+ */
+export function openXdp(options: XdpOptions & { readonly pool?: Pool }): XdpDevice {
+  const { pool = sharedPool(), ...rest } = options;
+  return openXdpOn(pool, rest);
+}
+
+/** As {@link openXdp}, one device for each receive queue. */
+export function openXdpQueues(options: XdpOptions & { readonly pool?: Pool }): XdpDevice[] {
+  const { pool = sharedPool(), ...rest } = options;
+  return openXdpQueuesOn(pool, rest);
+}
+
+/**
+ * An interface of Linux through AF_PACKET, for where XDP is not to be had (docs/xdp.md). Throws
+ * `NetError`: EPERM, ENODEV, ENOMEM.
+ */
+export function openPacket(options: PacketOptions & { readonly pool?: Pool }): PacketDevice {
+  const { pool = sharedPool(), ...rest } = options;
+  return openPacketOn(pool, rest);
 }
 
 /**

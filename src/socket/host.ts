@@ -292,6 +292,7 @@ export class Host implements Driven {
 
   // For the runner.
 
+  /** Tells the devices that nobody will poll them for a while; false when one has frames after all. */
   prepareSleep(): boolean {
     let isIdle = true;
     for (const device of this.devices) if (device.prepareSleep?.() === false) isIdle = false;

@@ -15,7 +15,7 @@ import { simLink } from "../nic/sim-link.js";
 import { Tracer } from "../nic/tracer.js";
 import { State } from "../tcp/state.js";
 import * as ethernet from "../wire/ethernet.js";
-import { createPool } from "./create-host.js";
+import { createHost, createPool } from "./create-host.js";
 import { Family } from "./linux-options.js";
 import { attachKernel } from "./shared-tcp.js";
 import { Stack } from "./stack.js";
@@ -121,6 +121,7 @@ test("sharing starts in silence, with the kernel's address, MTU and link state",
   );
   assert.equal(iface.mtuBytes, 1500);
   assert.equal(iface.isUp, true);
+  assert.deepEqual(w.filter.localAddresses, ["10.0.0.1", "10.0.0.255", "255.255.255.255"]);
   w.run(3_000_000);
   assert.deepEqual(w.sent, [], "no ARP, no IGMP, no router solicitation");
   assert.deepEqual(w.filter.list, []);
@@ -264,6 +265,21 @@ test("UDP: a port while unconnected, the peer's datagrams once connected, groups
   assert.deepEqual(w.holds.held, []);
 });
 
+test("groups and broadcasts leave by the interface that the kernel says", () => {
+  const w = new Shared();
+  const s = w.udp(5000);
+  s.set("SO_BROADCAST", 1);
+  assert.equal(s.send(BYTES, 0, 100, GROUP, 5000), 100);
+  assert.equal(s.send(BYTES, 0, 100, IpAddress.parse("10.0.0.255"), 5000), 100);
+  w.run(1_000);
+  assert.deepEqual(
+    w.sent.map((frame) => frame.to),
+    ["01:00:5e:01:01:01", "ff:ff:ff:ff:ff:ff"],
+  );
+  assert.deepEqual(w.kernel.asked, []);
+  w.a.close();
+});
+
 test("loopback and what stays there is nobody's business", () => {
   const w = new Shared();
   const s = w.a.udpSocket(Family.INET);
@@ -318,6 +334,22 @@ test("a stale neighbour is used, and the kernel asked to confirm it, not at ever
   w.run(60_000_000);
   s.send(BYTES, 0, 100, B, 7);
   assert.equal(w.kernel.asked.length, 1, "it would say when it is stale again");
+  w.a.close();
+});
+
+test("neighbours that are stale and not in use make room for others", () => {
+  const w = new Shared();
+  const s = w.udp(5000);
+  const send = (i: number): number => {
+    const address = `10.0.${i >> 8}.${i & 255}`;
+    w.kernel.setNeighbour(address, OTHER_MAC, Nud.STALE);
+    return s.send(BYTES, 0, 100, IpAddress.parse(address), 7);
+  };
+  for (let i = 1_000; i < 2_024; i++) assert.ok(send(i) === 100 || i > 2_000, `${i}`);
+  w.run(1_000);
+  assert.equal(send(3_000), -errno.ENOBUFS);
+  for (let s = 0; s < 70; s++) w.run(1_000_000);
+  assert.equal(send(3_000), 100);
   w.a.close();
 });
 
@@ -409,6 +441,42 @@ test("a link that is down loses frames and says so; when it is up, everything go
   w.run(3_000_000);
   assert.equal(received(server), 100);
   w.a.close();
+});
+
+test("what is the kernel's to answer is not answered: echo, ARP", () => {
+  const w = new Shared();
+  const echo = w.b.pingSocket();
+  assert.equal(echo.send(A, 1, BYTES), 0);
+  w.b.ip.arp.announce(w.b.interfaceByName("eth0")!, B);
+  w.run(10_000);
+  assert.deepEqual(w.sent, []);
+  assert.equal(w.a.ip.drops.get("ICMP4_IGNORED"), 1);
+  assert.equal(w.a.ip.drops.get("ARP_NOT_FOR_US"), 2, "this one, and b's at its start");
+  assert.equal(w.a.pingSocket().send(B, 1, BYTES), -errno.EOPNOTSUPP);
+  w.a.close();
+});
+
+test("an address of the kernel's other interfaces is ours too", () => {
+  const w = new Shared();
+  const elsewhere = { ...addressOf("10.99.0.1", 32), linkIndex: 1 };
+  w.kernel.setAddresses(...w.kernel.own, elsewhere);
+  w.run(1_000);
+  const s = w.a.udpSocket(Family.INET);
+  assert.equal(s.bind(IpAddress.parse("10.99.0.1"), 53), 0);
+  assert.deepEqual(w.filter.list, ["port 17 10.99.0.1:53"]);
+  w.a.close();
+});
+
+test("a device that takes every frame, or settings that are the kernel's, make no shared host", () => {
+  const pool = createPool({ smallSlots: 64, bigSlots: 64 });
+  const { a, b } = simLink(pool, pool);
+  const without = { code: "EINVAL", message: /sim device .* cannot share its interface/ };
+  assert.throws(() => createHost({ device: a, pool, shared: true }), without);
+  const device = new SharedDevice(b, new RecordingFilter());
+  const given = { code: "EINVAL", message: /is shared with the kernel: .*ip address add/ };
+  assert.throws(() => createHost({ device, pool, addresses: ["10.0.0.1/24"] }), given);
+  const absent = { code: "ENODEV", message: /no interface sim.b to share/ };
+  assert.throws(() => createHost({ device, pool }), absent);
 });
 
 test("no slot stays behind", () => {

@@ -26,6 +26,11 @@ export interface MappingHandle {
   readonly mapping: unique symbol;
 }
 
+/** What a map of bpf(2) is to JavaScript: opaque. */
+export interface BpfMapHandle {
+  readonly bpfMap: unique symbol;
+}
+
 /** The functions of native/addon/, where each is described. */
 export interface Addon {
   fdClose(fd: number): number;
@@ -43,11 +48,14 @@ export interface Addon {
     maxEntries: number,
     flags: number,
     name: string,
-  ): number;
-  bpfMapLookup(fd: number, key: Uint8Array, value: Uint8Array, cpus: number): number;
-  bpfMapUpdate(fd: number, key: Uint8Array, value: Uint8Array, flags: number, cpus: number): number;
-  bpfMapDelete(fd: number, key: Uint8Array): number;
-  bpfMapNextKey(fd: number, key: Uint8Array | null, next: Uint8Array): number;
+    cpus: number,
+  ): BpfMapHandle | number;
+  bpfMapFd(map: BpfMapHandle): number;
+  bpfMapClose(map: BpfMapHandle): number;
+  bpfMapLookup(map: BpfMapHandle, key: Uint8Array, value: Uint8Array): number;
+  bpfMapUpdate(map: BpfMapHandle, key: Uint8Array, value: Uint8Array, flags: number): number;
+  bpfMapDelete(map: BpfMapHandle, key: Uint8Array): number;
+  bpfMapNextKey(map: BpfMapHandle, next: Uint8Array, key: Uint8Array | null): number;
   bpfProgLoad(
     type: number,
     code: Uint8Array,

@@ -7,9 +7,8 @@
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import * as errno from "../base/errno.js";
-import { addon } from "./addon.js";
+import { addon, type BpfMapHandle } from "./addon.js";
 import { check, failure, type Hints } from "./check.js";
-import { closeFd } from "./fd.js";
 
 /** `enum bpf_map_type` of linux/bpf.h: those that are used here. */
 export const MapType = {
@@ -54,27 +53,29 @@ export class BpfMap {
   /** Of one CPU's value in a per-CPU map. */
   readonly valueBytes: number;
   readonly maxEntries: number;
-  private openFd: number;
+  private readonly handle: BpfMapHandle;
 
-  private constructor(options: BpfMapOptions, fd: number) {
+  private constructor(options: BpfMapOptions, handle: BpfMapHandle) {
     this.name = options.name;
     this.type = options.type;
     this.keyBytes = options.keyBytes;
     this.valueBytes = options.valueBytes;
     this.maxEntries = options.maxEntries;
-    this.openFd = fd;
+    this.handle = handle;
   }
 
   /** A new map. Throws `NetError`: EPERM without privilege. */
   static create(options: BpfMapOptions): BpfMap {
     const { type, keyBytes, valueBytes, maxEntries, flags = 0, name } = options;
-    const fd = addon().bpfMapCreate(type, keyBytes, valueBytes, maxEntries, flags, name);
-    return new BpfMap(options, check(fd, `bpf BPF_MAP_CREATE ${name}`, createHints(options)));
+    const cpus = possibleCpus();
+    const handle = addon().bpfMapCreate(type, keyBytes, valueBytes, maxEntries, flags, name, cpus);
+    if (typeof handle !== "number") return new BpfMap(options, handle);
+    throw failure(handle, `bpf BPF_MAP_CREATE ${name}`, createHints(options));
   }
 
-  /** For programs and other calls; -1 when closed. */
+  /** For programs and other calls; below 0 when closed. */
   get fd(): number {
-    return this.openFd;
+    return addon().bpfMapFd(this.handle);
   }
 
   /** Bytes that {@link lookup} and {@link update} take for a value: of all CPUs in a per-CPU map. */
@@ -85,22 +86,22 @@ export class BpfMap {
 
   /** Copies the value of `key`; -ENOENT when there is none. */
   lookup(key: Uint8Array, value: Uint8Array): number {
-    return addon().bpfMapLookup(this.openFd, key, value, possibleCpus());
+    return addon().bpfMapLookup(this.handle, key, value);
   }
 
   /** Adds or replaces; -E2BIG when full, -EEXIST or -ENOENT as {@link UpdateFlag} asks. */
   update(key: Uint8Array, value: Uint8Array, flags: number = UpdateFlag.ANY): number {
-    return addon().bpfMapUpdate(this.openFd, key, value, flags, possibleCpus());
+    return addon().bpfMapUpdate(this.handle, key, value, flags);
   }
 
   /** -ENOENT when there is no such key. */
   delete(key: Uint8Array): number {
-    return addon().bpfMapDelete(this.openFd, key);
+    return addon().bpfMapDelete(this.handle, key);
   }
 
   /** Copies the key after `key` (null: the first) to `next`; -ENOENT after the last. */
   nextKey(key: Uint8Array | null, next: Uint8Array): number {
-    return addon().bpfMapNextKey(this.openFd, key, next);
+    return addon().bpfMapNextKey(this.handle, next, key);
   }
 
   /** Every key, each a copy. Throws `NetError` when the map cannot be walked. */
@@ -119,10 +120,8 @@ export class BpfMap {
 
   /** Idempotent. Programs that use the map keep it. */
   close(): void {
-    if (this.openFd < 0) return;
-    const fd = this.openFd;
-    this.openFd = -1;
-    closeFd(fd);
+    const result = addon().bpfMapClose(this.handle);
+    if (result !== -errno.EBADF) check(result, "close");
   }
 }
 

@@ -11,10 +11,10 @@ import { closeFd } from "./fd.js";
 const options = { skip: hasPrivilege() ? false : "needs to be root" };
 
 function hasPrivilege(): boolean {
-  const fd = addon().bpfMapCreate(MapType.ARRAY, 4, 4, 1, 0, "probe");
-  if (fd >= 0) closeFd(fd);
-  if (fd < 0 && process.env.CI !== undefined) throw new Error(`bpf(2) is refused: ${fd}`);
-  return fd >= 0;
+  const map = addon().bpfMapCreate(MapType.ARRAY, 4, 4, 1, 0, "probe", 1);
+  if (typeof map !== "number") return addon().bpfMapClose(map) === 0;
+  if (process.env.CI !== undefined) throw new Error(`bpf(2) is refused: ${map}`);
+  return false;
 }
 
 const word = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);

@@ -69,7 +69,7 @@ export class NetlinkSocket {
       if (got < 0) return got === -EAGAIN ? -EPROTO : got;
       const message = new MessageReader(this.buffer, got);
       if (!message.step() || message.seq !== this.seq) continue;
-      if (message.type === Control.ERROR) return -message.errno;
+      if (message.type === Control.ERROR) return 0 - message.errno;
       return message;
     }
     return -EPROTO;
@@ -106,7 +106,7 @@ export class NetlinkSocket {
       while (message.step()) {
         if (message.seq !== this.seq) continue;
         if ((message.flags & MessageFlags.DUMP_INTERRUPTED) !== 0) isWhole = false;
-        if (message.type === Control.ERROR) return -message.errno;
+        if (message.type === Control.ERROR) return 0 - message.errno;
         if (message.type === Control.DONE) return isWhole ? 0 : -EINTR;
         visit(message);
       }

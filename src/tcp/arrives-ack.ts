@@ -17,7 +17,7 @@ import { tellWriter } from "./ready.js";
 import { AckResult } from "./recovery.js";
 import { replyReset } from "./reply.js";
 import { Retry } from "./retries.js";
-import { nextDeadlineUs } from "./row-timers.js";
+import { hasEarlierDeadline } from "./row-timers.js";
 import { releaseSent } from "./send-queue.js";
 import { advance, after, before, diff, notAfter, seqOf } from "./seq.js";
 import { Event, State } from "./state.js";
@@ -138,7 +138,7 @@ function hasOutput(t: TcpCore): boolean {
   const c = t.c;
   if ((c.flags & (TcbFlags.FIN_QUEUED | TcbFlags.FIN_SENT)) !== 0) return true;
   if (c.sndQueuedBytes !== diff(c.sndNxt, c.sndUna)) return true;
-  return nextDeadlineUs(t) < c.armedAtUs;
+  return hasEarlierDeadline(t);
 }
 
 /** Hot path. SND.UNA moves to SEG.ACK. */

@@ -16,8 +16,23 @@ import { sendReset } from "./segment-writer.js";
 import { State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
 
-/** Hot path. The selected row's next deadline, NEVER when there is none. */
-export function nextDeadlineUs(t: TcpCore): number {
+/**
+ * Hot path. Whether the selected row has a deadline before the host's timer. It compares the times
+ * where they lie: as a result, or an argument, of a call that V8 does not inline a time is boxed.
+ */
+export function hasEarlierDeadline(t: TcpCore): boolean {
+  const c = t.c;
+  const armed = c.armedAtUs;
+  return (
+    c.delackAtUs < armed ||
+    c.persistAtUs < armed ||
+    c.stateAtUs < armed ||
+    (c.has(TcbFlags.RECOVERING) && c.timerAtUs < armed)
+  );
+}
+
+/** The selected row's next deadline, NEVER when there is none. */
+function nextDeadlineUs(t: TcpCore): number {
   const c = t.c;
   let at = c.has(TcbFlags.RECOVERING) ? t.recovery.deadlineUs(c) : NEVER;
   const delack = c.delackAtUs;
@@ -32,8 +47,8 @@ export function nextDeadlineUs(t: TcpCore): number {
 export function armTimer(t: TcpCore): void {
   const c = t.c;
   if (c.state === State.FREE || c.state === State.CLOSED) return;
+  if (!hasEarlierDeadline(t)) return;
   const at = nextDeadlineUs(t);
-  if (at >= c.armedAtUs) return;
   c.armedAtUs = at;
   t.host.armTimer(c.row, at);
 }

@@ -3,6 +3,7 @@
  * changes is followed while connections run, and a Millrace that is killed leaves nothing behind.
  */
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { IpAddress } from "../../src/base/ip-address.js";
@@ -13,7 +14,14 @@ import type { TcpConnection } from "../../src/socket/tcp-connection.js";
 import { attachedXdp } from "../../src/sys/xdp-link.js";
 import { serveEcho } from "../support/echo-services.js";
 import { KernelProgram } from "../support/kernel-program.js";
-import { background, enterNamespace, ip, Namespace, NEEDS_ROOT } from "../support/namespace.js";
+import {
+  background,
+  enterNamespace,
+  ip,
+  Namespace,
+  NEEDS_ROOT,
+  sysctl,
+} from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
 import { until } from "../support/until.js";
 
@@ -62,6 +70,7 @@ before(async () => {
   assert.equal(await peer.call("serve tcp 7"), "ok");
 });
 after(() => {
+  if (NEEDS_ROOT !== false) return;
   host?.close();
   assert.equal(attachedXdp("eth0"), null);
 });
@@ -221,6 +230,23 @@ test("a neighbour that changes its hardware address is followed", options, async
   connection.destroy();
 });
 
+test("a stale neighbour that is in use is confirmed by the kernel", options, async () => {
+  sysctl("net.ipv4.neigh.eth0.delay_first_probe_time", 1);
+  const channel = await host.udp();
+  ip("neighbour", "change", PEER, "dev", "eth0", "nud", "stale");
+  const isReachable = (): boolean => /REACHABLE/.test(ip("neighbour", "show", PEER, "dev", "eth0"));
+  assert.equal(isReachable(), false);
+  await until(
+    () => {
+      void channel.send("to nobody", { address: PEER, port: 9 });
+      return isReachable();
+    },
+    "the kernel's confirmation",
+    PATIENCE_MS,
+  );
+  channel.close();
+});
+
 test(
   "an address that is taken away: the connection waits, and goes on when it is back",
   options,
@@ -277,8 +303,29 @@ test("groups are joined by the kernel and claimed by port", options, async () =>
   assert.doesNotMatch(ip("maddress", "show", "dev", "eth0"), /239\.7\.7\.7/);
 });
 
-test("killed, it leaves nothing: the kernel answers at once", options, async () => {
+test("closed, a host leaves no descriptor, claim or program", options, async () => {
   host.close();
+  const openFds = (): number => readdirSync("/proc/self/fd").length;
+  const round = async (): Promise<void> => {
+    const device = openXdp(sharedPool(), { interface: "eth0", shared: true });
+    const another = createHost({ device });
+    await serveEcho(another, 80);
+    const channel = await another.udp({ port: 5008, address: "0.0.0.0" });
+    channel.join("239.7.7.8");
+    const connection = await another.connect({ address: PEER, port: 7 });
+    await echo(connection, "hello");
+    another.close();
+  };
+  await round(); // what is made once
+  const before = openFds();
+  await round();
+  assert.equal(openFds(), before);
+  assert.equal(attachedXdp("eth0"), null);
+  assert.doesNotMatch(ip("maddress", "show", "dev", "eth0"), /239\.7\.7\.8/);
+  assert.equal(await beside.call("serve tcp 81"), "ok");
+});
+
+test("killed, it leaves nothing: the kernel answers at once", options, async () => {
   assert.equal(attachedXdp("eth0"), null);
   const script = fileURLToPath(new URL("../support/shared-server.js", import.meta.url));
   const victim = background(process.execPath, script, "eth0", "80");

@@ -22,6 +22,8 @@ export const ADDRESSES_6 = ["fd00::1", "fd00::2", "2001:db8::9", "ff02::fb", "::
   parse,
 );
 export const PORTS = [53, 80, 443, 5353, 40_000] as const;
+/** What nobody claims, but for groups that claim every port. */
+const OTHER_PORTS = [22, 443 + 64, 5060] as const;
 export const PROTOCOLS = [TCP, UDP] as const;
 
 const EXTENSIONS = [0, 43, 44, 51, 60] as const;
@@ -139,8 +141,9 @@ export class FrameMaker {
 
   private writePorts(): void {
     const { random } = this;
-    this.put(pick(random, PORTS));
-    this.put(pick(random, PORTS));
+    for (let n = 0; n < 2; n++) {
+      this.put(random.chance(0.85) ? pick(random, PORTS) : pick(random, OTHER_PORTS));
+    }
     this.at += 16;
   }
 

@@ -27,7 +27,7 @@ export class SteeringRun {
   readonly model: SteeringModel;
   private readonly programFd: number;
   private readonly targets: BpfMap;
-  private readonly out = new Uint8Array(8192);
+  private readonly out = new Uint8Array(16_384);
 
   constructor(vlan: readonly number[] = [], isServed = true) {
     this.model = new SteeringModel(vlan);

@@ -42,7 +42,13 @@ export class Testpmd {
     const eal = ["--no-huge", "-m", "192", "--single-file-segments", "--no-pci", "--no-telemetry"];
     const place = [`--lcores=(0,1)@(0-${last})`, `--file-prefix=mr${process.pid}-${started++}`];
     const application = ["--total-num-mbufs=8192", `--forward-mode=${options.forward}`];
-    const start = ["--auto-start", `--rxq=${queues}`, `--txq=${queues}`, ...(options.more ?? [])];
+    const start = [
+      "--auto-start",
+      "--no-flush-rx",
+      `--rxq=${queues}`,
+      `--txq=${queues}`,
+      ...(options.more ?? []),
+    ];
     const args = [...eal, ...place, ...ports, "--", ...application, ...start];
     this.child = spawn("dpdk-testpmd", args, { stdio: ["pipe", "pipe", "pipe"] });
     for (const stream of [this.child.stdout, this.child.stderr]) {

@@ -1,0 +1,161 @@
+/** Express rings against a hostile peer, who writes any bytes into the memory that both ends see. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Random } from "../base/random.js";
+import { Batch } from "../ring/batch.js";
+import { HEADROOM_BYTES } from "../ring/pool.js";
+import { INLINE_BYTES, Kind } from "./memif-express.js";
+import { type ExpressRig, expressClientRig, expressServerRig } from "./memif-queue-fixture.js";
+
+interface Entry {
+  readonly kind?: number;
+  readonly length?: number;
+  readonly metadata?: number;
+  readonly offset?: number;
+}
+
+function put(r: ExpressRig, n: number, e: Entry): void {
+  const { words } = r.rx;
+  const at = r.rx.entryOf(n);
+  words[at + 1] = ((e.kind ?? Kind.INLINE) << 24) | (e.length ?? 60);
+  words[at + 2] = e.metadata ?? 0;
+  words[at + 3] = e.offset ?? 0;
+  words[at] = n + 1;
+}
+
+/** How many frames come of these entries, and which counters of bad input count. */
+function received(r: ExpressRig, ...entries: Entry[]): [number, Record<string, number>] {
+  for (const [n, e] of entries.entries()) put(r, n, e);
+  const batch = new Batch();
+  r.queue.receive(1, batch);
+  for (let i = 0; i < batch.n; i++) {
+    const slot = batch.slots[i]!;
+    assert.ok(r.pool.at[slot]! >= r.pool.base(slot) && r.pool.end[slot]! <= r.pool.limit(slot));
+    r.pool.give(slot);
+  }
+  const counted = Object.entries(r.counters.snapshot()).filter(([, n]) => n > 0);
+  return [batch.n, Object.fromEntries(counted)];
+}
+
+function close(r: ExpressRig): void {
+  r.queue.close();
+  assert.equal(r.pool.freeSmall + r.pool.freeBig, r.pool.smallSlots + r.pool.bigSlots);
+}
+
+type Case = [string, Entry[], number, Record<string, number>];
+
+const BOTH: Case[] = [
+  ["good frames", [{}, { length: INLINE_BYTES }, { length: 14 }], 3, {}],
+  ["longer than an entry", [{ length: INLINE_BYTES + 1 }, {}], 1, { badLength: 1 }],
+  ["no Ethernet header", [{ length: 13 }, {}], 1, { badLength: 1 }],
+  ["a kind that there is none of", [{ kind: 200 }, {}], 1, { badRegion: 1 }],
+  ["an offload request outside the frame", [{ metadata: 0xff04 }, {}], 1, { badOffload: 1 }],
+];
+
+const SERVER: Case[] = [
+  ["a frame in the region", [{ kind: Kind.REGION, length: 60_000, offset: 5536 }], 1, {}],
+  ["behind its end", [{ kind: Kind.REGION, length: 60_000, offset: 5537 }, {}], 1, { badRange: 1 }],
+  ["an offset above 2^31", [{ kind: Kind.REGION, offset: -1 }, {}], 1, { badRange: 1 }],
+  ["longer than any slot", [{ kind: Kind.REGION, length: 0xffffff }, {}], 1, { badLength: 1 }],
+  ["a posted buffer, which a server has not", [{ kind: Kind.SMALL }, {}], 1, { badRegion: 1 }],
+];
+
+const CLIENT: Case[] = [
+  [
+    "posted slots",
+    [
+      { kind: Kind.SMALL, length: 1982 },
+      { kind: Kind.BIG, length: 69_566 },
+    ],
+    2,
+    {},
+  ],
+  ["longer than a small one", [{ kind: Kind.SMALL, length: 1983 }, {}], 1, { badLength: 1 }],
+  ["longer than a big one", [{ kind: Kind.BIG, length: 69_567 }, {}], 1, { badLength: 1 }],
+  [
+    "a place in the region, which a client does not look at",
+    [{ kind: Kind.REGION }, {}],
+    1,
+    { badRegion: 1 },
+  ],
+];
+
+for (const [role, make, own] of [
+  ["server", expressServerRig, SERVER],
+  ["client", expressClientRig, CLIENT],
+] as const) {
+  for (const [what, entries, frames, counters] of [...BOTH, ...own]) {
+    test(`${role}: ${what}`, () => {
+      const r = make();
+      assert.deepEqual(received(r, ...entries), [frames, counters]);
+      assert.equal(r.queue.isBroken, false);
+      close(r);
+    });
+  }
+
+  test(`${role}: an entry of another round is not there`, () => {
+    const r = make();
+    put(r, 0, {});
+    r.rx.words[r.rx.entryOf(0)] = 1 + r.rx.size;
+    const batch = new Batch();
+    r.queue.receive(1, batch);
+    assert.equal(batch.n, 0);
+    assert.equal(r.queue.hasFrames, false);
+    close(r);
+  });
+
+  test(`${role}: a count of frames that were never sent ends the link`, () => {
+    for (const count of [1, -1, 0x7fffffff]) {
+      const r = make();
+      r.tx.storeConsumed(count);
+      const batch = new Batch();
+      for (let i = 0; i < 64; i++) batch.put(frameOf(r, 60));
+      batch.drop(r.queue.transmit(batch, 0, batch.n));
+      assert.equal(r.queue.isBroken, true);
+      assert.equal(r.counters.get("badIndex"), 1);
+      for (let i = 0; i < batch.n; i++) r.pool.give(batch.slots[i]!);
+      close(r);
+    }
+  });
+
+  test(`${role}: random bytes, over and over: no slot is lost, nothing is thrown`, () => {
+    const random = new Random(11);
+    for (let round = 0; round < 200; round++) {
+      const r = make();
+      const places = [...r.sharedWords()];
+      for (let step = 0; step < 30; step++) {
+        for (let i = 0; i < 400; i++) {
+          r.rx.words[places[random.below(places.length)]!] = sometimesSane(random);
+        }
+        put(r, r.taken, {
+          kind: random.below(5),
+          length: random.below(70_000),
+          offset: random.below(70_000),
+        });
+        const batch = new Batch();
+        r.queue.receive(step, batch);
+        r.taken += batch.n;
+        for (let i = 0; i < batch.n; i++) r.pool.give(batch.slots[i]!);
+        batch.n = 0;
+        batch.put(frameOf(r, 14 + random.below(1800)));
+        if (batch.slots[0]! >= 0 && r.queue.transmit(batch, 0, 1) === 0)
+          r.pool.give(batch.slots[0]!);
+      }
+      close(r);
+    }
+  });
+}
+
+function sometimesSane(random: Random): number {
+  const word = random.int32();
+  return (word & 1) === 0 ? word : (word >>> 4) & 0xffff;
+}
+
+function frameOf({ pool }: ExpressRig, lengthBytes: number): number {
+  const slot = pool.take();
+  assert.ok(slot >= 0, "slots are left");
+  pool.at[slot] = pool.base(slot) + HEADROOM_BYTES;
+  pool.end[slot] = pool.at[slot]! + lengthBytes;
+  pool.flags[slot] = 0;
+  return slot;
+}
