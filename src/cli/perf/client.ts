@@ -10,6 +10,7 @@
  */
 import { EAGAIN, ECONNREFUSED } from "../../base/errno.js";
 import { NetError } from "../../base/errors.js";
+import { clock, readClock } from "./clock.js";
 import type { FullLog } from "./full-log.js";
 import { Histogram } from "./histogram.js";
 import * as message from "./message.js";
@@ -60,6 +61,8 @@ export class PerfClient {
   isDone = false;
   /** When something is due without a reply: Infinity while one is awaited. */
   nextDueMs = 0;
+  /** The time of the last look. A field: passed between functions it might have to be boxed. */
+  nowMs = 0;
   /** Messages sent while measuring, for progress. */
   sent = 0;
   received = 0;
@@ -104,16 +107,16 @@ export class PerfClient {
     this.endMs = 0;
   }
 
-  /** Hot path. One look at everything; returns the time. Throws `NetError` when the peer is gone. */
-  step(): number {
+  /** Hot path. One look at everything. Throws `NetError` when the peer is gone. */
+  step(): void {
     this.transport.turn();
     if (this.startMs < 0) this.begin(performance.now());
     this.takeReplies();
-    const nowMs = performance.now();
-    if (this.drainUntilMs !== Number.POSITIVE_INFINITY) this.drain(nowMs);
-    else if (nowMs >= this.endMs) this.endMeasuring(nowMs);
-    else this.sendDue(nowMs);
-    return nowMs;
+    readClock();
+    this.nowMs = clock[0]!;
+    if (this.drainUntilMs !== Number.POSITIVE_INFINITY) this.drain();
+    else if (this.nowMs >= this.endMs) this.endMeasuring();
+    else this.sendDue();
   }
 
   get result(): ClientResult {
@@ -135,60 +138,64 @@ export class PerfClient {
     this.endMs = this.measureFromMs + this.options.timeMs;
   }
 
-  private endMeasuring(nowMs: number): void {
+  private endMeasuring(): void {
+    const { nowMs } = this;
     this.measuredEndMs = Math.max(nowMs, this.measureFromMs);
     this.drainUntilMs = nowMs + DRAIN_MS;
     this.nextDueMs = this.drainUntilMs;
   }
 
   /** The rest of a cut message is sent too: the peer cannot take half of one. */
-  private drain(nowMs: number): void {
+  private drain(): void {
     const isFlushed = this.restAt === this.restEnd || this.sendRest();
     const isAnswered = this.received >= this.repliesWanted;
-    this.isDone = (isFlushed && isAnswered) || nowMs >= this.drainUntilMs;
+    this.isDone = (isFlushed && isAnswered) || this.nowMs >= this.drainUntilMs;
   }
 
-  private sendDue(nowMs: number): void {
+  private sendDue(): void {
     const { schedule, waitForReplies, replyTimeoutMs } = this.options;
     if (this.restAt !== this.restEnd && !this.sendRest()) return;
     if (waitForReplies > 0 && this.leftOfBurst === 0) {
       this.nextDueMs = this.lastSentMs + replyTimeoutMs;
-      if (this.outstanding > 0 && (nowMs < this.nextDueMs || this.options.isTcp)) return;
+      if (this.outstanding > 0 && (this.nowMs < this.nextDueMs || this.options.isTcp)) return;
       this.outstanding = 0; // lost
       this.leftOfBurst = waitForReplies;
     }
     const most = waitForReplies > 0 ? this.leftOfBurst : SEND_BATCH;
     for (let i = 0; i < most; i++) {
       const dueMs = this.startMs + schedule.dueMs;
-      if (nowMs < dueMs) {
+      if (this.nowMs < dueMs) {
         this.nextDueMs = dueMs;
         if (dueMs === Number.POSITIVE_INFINITY) this.endMs = 0;
         return;
       }
-      if (!this.sendOne(nowMs) || this.endMs === 0) return;
+      if (!this.sendOne() || this.endMs === 0) return;
     }
-    this.nextDueMs = nowMs;
+    this.nextDueMs = this.nowMs;
   }
 
-  /** Hot path. False when there was no room. `stepMs` is near enough for what nobody answers. */
-  private sendOne(stepMs: number): boolean {
+  /** Hot path. False when there was no room. The look's time is near enough for what nobody answers. */
+  private sendOne(): boolean {
     const { schedule, replyEvery } = this.options;
     const length = schedule.lengthBytes;
     const sequence = this.sequence + 1;
     const wantsReply = replyEvery > 0 && sequence % replyEvery === 0;
     const flags = wantsReply ? message.Flag.CLIENT | message.Flag.PONG : message.Flag.CLIENT;
     message.write(this.bytes, 0, sequence, flags, length);
-    const nowMs = wantsReply ? performance.now() : stepMs;
+    if (wantsReply) {
+      readClock();
+      this.nowMs = clock[0]!;
+    }
     const n = this.endpoint.send(this.bytes, 0, length);
     if (n < 0) {
       this.checkSent(n);
       return false;
     }
     this.sequence = sequence;
-    this.lastSentMs = nowMs;
+    this.lastSentMs = this.nowMs;
     if (this.leftOfBurst > 0) this.leftOfBurst--;
-    if (wantsReply) this.await(sequence, nowMs);
-    this.count(sequence, nowMs, length, wantsReply);
+    if (wantsReply) this.await(sequence);
+    this.count(sequence, length, wantsReply);
     schedule.advance();
     if (n === length) return true;
     this.restAt = n;
@@ -197,24 +204,24 @@ export class PerfClient {
   }
 
   /** Hot path. */
-  private count(sequence: number, nowMs: number, length: number, wantsReply: boolean): void {
+  private count(sequence: number, length: number, wantsReply: boolean): void {
     if (sequence < this.firstMeasured) {
-      if (nowMs < this.measureFromMs) return;
+      if (this.nowMs < this.measureFromMs) return;
       this.firstMeasured = sequence;
-      this.measureFromMs = nowMs;
+      this.measureFromMs = this.nowMs;
     }
     this.sent++;
     this.sentBytes += length;
     if (this.sent >= this.options.mostMessages) this.endMs = 0;
     if (!wantsReply) return;
     this.repliesWanted++;
-    this.options.log?.sent(nowMs);
+    this.options.log?.sent(this.nowMs);
   }
 
-  private await(sequence: number, nowMs: number): void {
+  private await(sequence: number): void {
     const place = this.placeOf(sequence);
     this.awaited[place] = sequence;
-    this.sentAtMs[place] = nowMs;
+    this.sentAtMs[place] = this.nowMs;
     this.outstanding++;
   }
 
@@ -277,7 +284,8 @@ export class PerfClient {
       if (isMeasured && this.awaited[place] === -sequence) this.duplicated++;
       return;
     }
-    const nowMs = performance.now();
+    readClock();
+    const nowMs = clock[0]!;
     this.awaited[place] = -sequence;
     if (this.outstanding > 0) this.outstanding--;
     if (!isMeasured) return;

@@ -8,8 +8,9 @@ export interface Work {
   readonly isDone: boolean;
   /** When `step` has something to do though nothing arrives; milliseconds of `performance.now()`. */
   readonly nextDueMs: number;
-  /** Returns the time. */
-  step(): number;
+  /** The time of the last `step`. */
+  readonly nowMs: number;
+  step(): void;
   /** Ends it early. */
   stop(): void;
 }
@@ -44,24 +45,24 @@ export async function drive(work: Work, transport: Transport, o: DriveOptions): 
 }
 
 async function spin(work: Work, transport: Transport, o: DriveOptions): Promise<void> {
-  let nowMs = work.step();
-  let secondMs = nowMs + 1_000;
+  work.step();
+  let secondMs = work.nowMs + 1_000;
   while (!isFinished(work, o)) {
-    const sliceMs = nowMs + SLICE_MS;
-    while (nowMs < sliceMs && !work.isDone) {
-      if (o.blocks) sleep(work, transport, nowMs);
-      nowMs = work.step();
+    const sliceMs = work.nowMs + SLICE_MS;
+    while (work.nowMs < sliceMs && !work.isDone) {
+      if (o.blocks) sleep(work, transport);
+      work.step();
     }
-    if (nowMs >= secondMs) {
-      secondMs = nowMs + 1_000;
+    if (work.nowMs >= secondMs) {
+      secondMs = work.nowMs + 1_000;
       o.onSecond();
     }
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
-function sleep(work: Work, transport: Transport, nowMs: number): void {
-  const us = Math.min((work.nextDueMs - nowMs) * 1e3, LONGEST_SLEEP_US);
+function sleep(work: Work, transport: Transport): void {
+  const us = Math.min((work.nextDueMs - work.nowMs) * 1e3, LONGEST_SLEEP_US);
   if (us > 0) transport.wait(us);
 }
 
@@ -79,11 +80,11 @@ function byEvents(work: Work, transport: Transport, o: DriveOptions): Promise<vo
     };
     const step = (): void => {
       try {
-        const nowMs = work.step();
+        work.step();
         if (isFinished(work, o)) {
           end();
           resolve();
-        } else if (work.nextDueMs - nowMs < 2) immediate ??= setImmediate(again);
+        } else if (work.nextDueMs - work.nowMs < 2) immediate ??= setImmediate(again);
       } catch (error) {
         end();
         reject(error);
