@@ -9,6 +9,7 @@ import { FrameFlags, type Pool } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
 import * as vlan from "../wire/vlan.js";
+import { type FramePrediction, NO_PREDICTION } from "./frame-prediction.js";
 import type { Interface } from "./interface.js";
 import type { Ip } from "./ip.js";
 import type { UdpPrediction } from "./udp-prediction.js";
@@ -22,6 +23,8 @@ export class FrameInput {
   private readonly view: DataView;
   private readonly prediction: UdpPrediction;
   private readonly framesIn: number;
+  /** Asked for a frame that comes alone; set once, before any comes. */
+  alone: FramePrediction = NO_PREDICTION;
 
   constructor(ip: Ip) {
     this.ip = ip;
@@ -40,6 +43,7 @@ export class FrameInput {
       const slot = slots[i]!;
       const at = pool.at[slot]!;
       if (prediction.take(iface, slot, at)) continue;
+      if (n === 1 && this.alone.take(iface, slot, at, this.ip.nowUs)) return;
       const reason = this.check(iface, slot, at);
       if (reason !== Drop.NONE) this.ip.drop(slot, reason);
       else this.dispatch(iface, slot, at);

@@ -148,7 +148,7 @@ export class Ip {
   /** What is known of the packet in work. */
   readonly info: PacketInfo = new PacketInfo();
   readiness: ReadinessSink;
-  private readonly frames: FrameInput;
+  readonly frames: FrameInput;
   private readonly batch = new Batch();
   private readonly refusesRouters = new Set<Interface>();
   private readonly detectsDuplicates = new Set<Interface>();
@@ -302,6 +302,7 @@ export class Ip {
   addressesChanged(): void {
     this.addresses.rebuild();
     this.prediction.forget();
+    this.frames.alone.forget();
     this.paths.invalidate();
   }
 

@@ -29,6 +29,7 @@ import { TcpBind } from "./tcp-bind.js";
 import { TcpHostSide } from "./tcp-host.js";
 import { TCP_PROTOCOL, TcpInput } from "./tcp-input.js";
 import { TcpPorts } from "./tcp-ports.js";
+import { TcpPrediction } from "./tcp-prediction.js";
 import { RowFlags, TcpRows } from "./tcp-rows.js";
 import { TcpSocket } from "./tcp-socket.js";
 import { UdpSocket } from "./udp-socket.js";
@@ -116,6 +117,14 @@ export class Stack {
     this.tcpPorts = new TcpPorts(this.tcpRows, this.tcp.tcb);
     this.tcpHost.ports = this.tcpPorts;
     this.tcpBind = new TcpBind(this.tcpPorts, this.flows, random);
+    const prediction = new TcpPrediction({
+      pool,
+      view: this.ip.view,
+      tcp: this.tcp,
+      rows: this.tcpRows,
+      host: this.tcpHost,
+      checksum: this.ip.checksum,
+    });
     this.tcpInput = new TcpInput({
       pool,
       view: this.ip.view,
@@ -128,7 +137,9 @@ export class Stack {
       checksum: this.ip.checksum,
       drop: (slot, reason) => this.ip.drop(slot, reason),
       host: this.tcpHost,
+      prediction,
     });
+    this.ip.frames.alone = prediction;
     this.ip.register(TCP_PROTOCOL, this.tcpInput);
     this.ip.register(UDP_PROTOCOL, this.udp);
   }

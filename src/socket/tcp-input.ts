@@ -31,6 +31,7 @@ import * as pseudo from "../wire/pseudo-header.js";
 import * as wire from "../wire/tcp.js";
 import type { TcpHostSide } from "./tcp-host.js";
 import type { TcpPorts } from "./tcp-ports.js";
+import type { TcpPrediction } from "./tcp-prediction.js";
 import { MIN_TTL_SHIFT, type TcpRows } from "./tcp-rows.js";
 
 export const TCP_PROTOCOL = 6;
@@ -58,6 +59,7 @@ export interface TcpInputParts {
   /** For the number of flows that have ended. */
   readonly host: TcpHostSide;
   readonly wheel: TimingWheel;
+  readonly prediction: TcpPrediction;
   /** Loads what is read of sockets when their readiness changes; `ids` has `n`. */
   touchSockets(ids: Int32Array, n: number): number;
 }
@@ -187,9 +189,18 @@ export class TcpInput implements Transport {
     this.findRows(n);
     const host = this.p.host;
     const ended = host.endedFlows;
+    if (n === 1) this.predict();
     for (let i = 0; i < n; i++) this.process(i, host.endedFlows === ended, nowUs);
     this.n = 0;
     return n;
+  }
+
+  /** Hot path. The next segment of a connection whose segments come one at a time will be known. */
+  private predict(): void {
+    const row = this.rows[0]!;
+    const mark = this.marks[0]!;
+    if (row === NO_ROW || (mark & IS_V4) === 0) return;
+    this.p.prediction.remember(this.slots[0]!, row, mark >>> IF_SHIFT);
   }
 
   /** Hot path. Loads what the segments of the batch will need, before any of it is needed. */

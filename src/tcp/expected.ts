@@ -1,6 +1,7 @@
 /**
- * Header prediction (Jacobson) for a receiver of bulk data: the next in-order segment, with data, in
- * ESTABLISHED, which tells the sending side nothing new. Every check of RFC 9293 §3.10.7.4 that such
+ * Header prediction (Jacobson) for a receiver of data: the next in-order segment, with data, in
+ * ESTABLISHED, which tells the sending side nothing new (bulk), or that all it had sent has arrived
+ * (an answer, or the next request: `expected-ack.ts`). Every check of RFC 9293 §3.10.7.4 that such
  * a segment could fail is made here, on words read once; whatever else comes goes through
  * `arrives.ts`, which decides anew.
  *
@@ -12,6 +13,7 @@ import * as tcp from "../wire/tcp.js";
 import { ALIGNED_TIMESTAMPS } from "../wire/tcp-options.js";
 import type { TcpCore } from "./core.js";
 import { noteData, scheduleAck } from "./delayed-ack.js";
+import { takeExpectedAck } from "./expected-ack.js";
 import { isPressed } from "./memory.js";
 import { appendReceived } from "./receive-queue.js";
 import { SegmentFlags } from "./segment-flags.js";
@@ -51,8 +53,6 @@ export function takeExpected(t: TcpCore, slot: number, tos: number): boolean {
     control >>> 28 !== headerWords ||
     c.state !== State.ESTABLISHED ||
     seq !== c.rcvNxt ||
-    view.getInt32(at + 8) !== c.sndUna ||
-    (control & 0xffff) << (c.scales & 0xff) !== c.sndWnd ||
     n <= 0 ||
     n > ((c.rcvAdv - seq) | 0) ||
     ((c.flags & UNUSUAL) | c.retries) !== 0 ||
@@ -63,8 +63,11 @@ export function takeExpected(t: TcpCore, slot: number, tos: number): boolean {
   ) {
     return false;
   }
+  const ack = view.getInt32(at + 8) as Seq;
+  const window = (control & 0xffff) << (c.scales & 0xff);
+  if ((ack !== c.sndUna || window !== c.sndWnd) && !takeExpectedAck(t, ack, window)) return false;
   if (hasTimestamps) takeTimestamps(t, at, seq as Seq);
-  c.sndWl1 = seq as Seq; // it must not fall half the sequence space behind
+  c.sndWl1 = seq as Seq; // the window came with it; and it must not fall half the sequence space behind
   c.lastRcvUs = t.nowUs;
   noteSegment(t, slot, n);
   c.rcvNxt = ((seq + n) | 0) as Seq;

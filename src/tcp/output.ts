@@ -12,6 +12,7 @@ import type { TcpCore } from "./core.js";
 import { ackSent, dataSent } from "./delayed-ack.js";
 import { Pressure } from "./memory.js";
 import { armPersist } from "./persist.js";
+import { sendPlain } from "./plain-output.js";
 import { sendRetransmissions } from "./retransmit.js";
 import { armTimer } from "./row-timers.js";
 import {
@@ -35,7 +36,9 @@ export function outputPass(t: TcpCore): void {
   const c = t.c;
   const pending = c.pending;
   c.pending = pending & ~(Pending.OUTPUT | Pending.RETRANSMIT | Pending.TIMER);
-  if (maySend(c.state) && (pending & (Pending.OUTPUT | Pending.RETRANSMIT)) !== 0) {
+  const wanted = pending & (Pending.OUTPUT | Pending.RETRANSMIT);
+  const isDone = wanted === Pending.OUTPUT && sendPlain(t);
+  if (wanted !== 0 && !isDone && maySend(c.state)) {
     sendRetransmissions(t);
     sendNewData(t);
   }

@@ -182,6 +182,22 @@ export class SentQueue {
     this.free(r);
   }
 
+  /** Hot path. Whether there is one record, sent once and neither SACKed nor lost. */
+  isSingle(c: RecoveryRow): boolean {
+    const r = c.headRecord;
+    if (r === NO_RECORD || r !== c.tailRecord) return false;
+    return this.i[(r << SHIFT) + FLAGS] === ON_TIME_LIST;
+  }
+
+  /** Hot path. As {@link dropHead}, of the record that {@link isSingle}. */
+  dropSingle(c: RecoveryRow): void {
+    const r = c.headRecord;
+    c.headRecord = c.tailRecord = NO_RECORD;
+    c.timeHead = c.timeTail = NO_RECORD;
+    c.recordCount = 0;
+    this.free(r);
+  }
+
   /** Cuts the head record's beginning off: its part before `seq` was acknowledged. */
   trimHead(c: RecoveryRow, seq: Seq): void {
     const r = c.headRecord;
