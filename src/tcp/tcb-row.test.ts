@@ -5,7 +5,7 @@ import { LOSS_INT32S } from "./loss-rows.js";
 import { Tcb } from "./tcb.js";
 import { ROW_INT32S } from "./tcb-row.js";
 
-/** Fields that a row has in LISTEN only, and whose place they have; `lastAnswerMs` the other way. */
+/** Fields that a row has in LISTEN only, and whose place they have. */
 const ALIASES: Record<string, string> = {
   acceptHead: "sndHead",
   acceptTail: "sndTail",
@@ -13,7 +13,6 @@ const ALIASES: Record<string, string> = {
   synHead: "oooHead",
   synCount: "oooSlots",
   backlog: "rtxCursor",
-  lastAnswerMs: "deferSeconds",
 };
 const VALUE = 0x12345678;
 
