@@ -50,3 +50,22 @@ test("an array that was detached since takes nothing and does not throw", () => 
   copyOut(array, 0, view, bytes, 0, 32);
   assert.equal(array.length, 0);
 });
+
+test("a buffer that is resized between copies is copied to and from as any other", () => {
+  const Resizable = ArrayBuffer as unknown as new (
+    bytes: number,
+    options: { maxByteLength: number },
+  ) => ArrayBuffer & { resize(bytes: number): void };
+  const arena = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const view = new DataView(arena.buffer);
+  const buffer = new Resizable(32, { maxByteLength: 128 });
+  const program = new Uint8Array(buffer);
+  for (const bytes of [32, 32, 32, 128, 128, 48, 48]) {
+    buffer.resize(bytes);
+    program.fill(0);
+    copyOut(program, 0, view, arena, 5, bytes);
+    assert.deepEqual(program, arena.slice(5, 5 + bytes));
+    copyIn(view, arena, 100, program, 0, bytes);
+    assert.deepEqual(arena.slice(100, 100 + bytes), program);
+  }
+});

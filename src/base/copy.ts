@@ -32,9 +32,17 @@ class Recent {
       this.view = null;
       return null;
     }
-    this.view ??= new DataView(b.buffer, b.byteOffset, b.byteLength);
+    if (this.view === null && hasFixedSize(b.buffer)) {
+      this.view = new DataView(b.buffer, b.byteOffset, b.byteLength);
+    }
     return this.view;
   }
+}
+
+/** A view does not follow the array when the buffer is resized. */
+function hasFixedSize(buffer: ArrayBufferLike): boolean {
+  const { resizable, growable } = buffer as { resizable?: boolean; growable?: boolean };
+  return resizable !== true && growable !== true;
 }
 
 const targets = new Recent();

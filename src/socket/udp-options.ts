@@ -95,6 +95,7 @@ function setSocketLevel(s: UdpSocket, option: number, value: number): number {
       return 0;
     case So.SO_BROADCAST:
       e.broadcast = value !== 0;
+      e.optionsChanged();
       return 0;
     case So.SO_NO_CHECK:
       e.checksumOff = value !== 0;

@@ -141,6 +141,8 @@ test("broadcast takes permission, and reaches the subnet", () => {
   net.settle();
   assert.equal(read(socket), "x");
   assert.equal(socket.to.toString(), "10.0.0.255");
+  sender.set("SO_BROADCAST", 0);
+  assert.equal(sender.send(text("x"), 0, 1, everyone, 7), -EACCES, "a path known from before");
 });
 
 test("a group reaches members, on this host and others, and not those who left", () => {

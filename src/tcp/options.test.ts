@@ -221,3 +221,10 @@ test("SO_RCVLOWAT beyond what the window takes does not keep the reader waiting"
   one.app.set(TcpOption.RCVLOWAT, 1_000_000);
   assert.equal(one.world.tcp.info(one.row, 0).rcvSpaceBytes > 0, true);
 });
+
+test("TCP_DEFER_ACCEPT of a connection is what was set, also after an invalid segment was answered", () => {
+  const s = TcpScript.accepted();
+  assert.equal(s.app.set(TcpOption.DEFER_ACCEPT, 5), 0);
+  s.at(20_000).send("A 900000:900000 ack 1").expect("A 1:1 ack 1");
+  assert.equal(s.world.tcp.getOption(s.row, TcpOption.DEFER_ACCEPT), 5);
+});

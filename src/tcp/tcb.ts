@@ -175,6 +175,7 @@ const LINGER_SECONDS = 152;
 const LINGER2_SECONDS = 153;
 const DEFER_SECONDS = 154;
 const DSACKS_SENT = 155;
+const LAST_ANSWER_MS = 156;
 
 export class Tcb extends RecoveryRow {
   /** First slot of in-order data that the user has not read, or -1. */
@@ -723,15 +724,12 @@ export class Tcb extends RecoveryRow {
     return (this.flags & mask) !== 0;
   }
 
-  /**
-   * Low 31 bits of the time when an invalid segment was answered, in milliseconds. A connection's
-   * use of a listener's field.
-   */
+  /** Low 31 bits of the time when an invalid segment was answered, in milliseconds. */
   get lastAnswerMs(): number {
-    return this.i[this.at + DEFER_SECONDS]!;
+    return this.i[this.at + LAST_ANSWER_MS]!;
   }
   set lastAnswerMs(v: number) {
-    this.i[this.at + DEFER_SECONDS] = v;
+    this.i[this.at + LAST_ANSWER_MS] = v;
   }
 
   // A listener's row: lists of rows linked by `listNext` and `listPrev`.

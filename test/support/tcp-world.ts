@@ -80,6 +80,7 @@ export class TcpWorld implements TcpHost {
     assert.equal(this.tcp.rows, 0, "rows left");
     assert.equal(this.freeSlots, this.slots0, "slots left");
     assert.equal(this.flows.size, 0, "flows left");
+    assert.equal(this.tcp.tcb.loss.rows, 0, "loss rows left");
   }
 
   // What the engine asks of its host.
