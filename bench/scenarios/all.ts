@@ -2,6 +2,7 @@
 import type { Scenario } from "../scenario.js";
 import { connectRate } from "./connect-rate.js";
 import { flowsScale } from "./flows-scale.js";
+import { memifRaw } from "./memif-raw.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
@@ -24,6 +25,7 @@ export const SCENARIOS: readonly Scenario[] = [
   udpStream,
   tcpStream,
   connectRate,
+  memifRaw,
   tapUdp,
   tapTcp,
   tapLoss1,
