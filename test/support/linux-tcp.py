@@ -13,9 +13,10 @@ BLOCK = 1 << 18
 SIOCATMARK = 0x8905
 
 
-def server():
+def server(*options):
     listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for option in (socket.SO_REUSEADDR, *options):  # a connection inherits them when it comes
+        listener.setsockopt(socket.SOL_SOCKET, option, 1)
     listener.bind((host, port))
     listener.listen(512)
     print("ready", flush=True)
@@ -142,8 +143,7 @@ elif mode == "urgent-receive":
         rest += data
     print(byte.decode(), rest.decode(), flush=True)
 elif mode == "urgent-inline":
-    listener = server()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+    listener = server(socket.SO_OOBINLINE)
     conn, _ = listener.accept()
     select.select([], [], [conn], 5)
     heard = b""
