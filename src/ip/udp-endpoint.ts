@@ -370,7 +370,8 @@ export class UdpEndpoint implements SenderWaiting {
     const payload = lengthBytes - wire.HEADER_BYTES;
     if (payload > this.gsoBytes * MAX_SEGMENTS || this.checksumOff) return false;
     const headers = (path.isV4 ? ipv4.HEADER_BYTES : ipv6.HEADER_BYTES) + wire.HEADER_BYTES;
-    return this.gsoBytes + headers <= path.mtuBytes;
+    // As newer Linux: what is no longer than a piece goes, whatever the MTU has become.
+    return Math.min(payload, this.gsoBytes) + headers <= path.mtuBytes;
   }
 
   private setGroupOptions(o: SendOptions): void {

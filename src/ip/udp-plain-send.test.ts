@@ -1,7 +1,7 @@
 /** Datagrams that are sent in one pass are the same, byte by byte, as those sent step by step. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ENOBUFS } from "../base/errno.js";
+import { EINVAL, ENOBUFS } from "../base/errno.js";
 import { NO_SLOT } from "../ring/pool.js";
 import { DontFragment } from "./send-options.js";
 import { ip, Pair } from "./stack-fixture.js";
@@ -63,6 +63,19 @@ for (const [name, set] of Object.entries(CASES)) {
     slow.wire.assertNothingHeld();
   });
 }
+
+test("with UDP_SEGMENT beyond the path's MTU, a short datagram is sent both ways", () => {
+  const { wire, e } = connected((endpoint) => {
+    endpoint.gsoBytes = 1_000;
+  });
+  wire.iface.setMtu(500);
+  wire.host.ip.invalidatePaths();
+  assert.equal(e.send(new Uint8Array(100), 0, 100, null, 0), 100);
+  assert.equal(sendSlowly(wire, e, new Uint8Array(100)), 100);
+  assert.equal(sendSlowly(wire, e, new Uint8Array(600)), -EINVAL);
+  assert.equal(wire.sent().length, 2);
+  wire.assertNothingHeld();
+});
 
 for (const capabilities of [undefined, 0]) {
   const how = capabilities === undefined ? "left unmade" : "made in software";
