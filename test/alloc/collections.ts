@@ -2,13 +2,19 @@
 import { PerformanceObserver } from "node:perf_hooks";
 import { setImmediate } from "node:timers/promises";
 
-/** How often the work is tried. Until V8 has compiled it, which another busy core delays, it allocates. */
+/**
+ * For how long the work is tried, and how often at least. Until V8 has compiled it, which other work on
+ * the machine delays, it allocates.
+ */
+const PATIENCE_MS = 30_000;
 const GOES = 4;
 
 /** Collections while `work` runs: the fewest of some goes, the first that is at most `enough`. */
 export async function fewestCollections(work: () => void, enough: number): Promise<number> {
   let fewest = Number.POSITIVE_INFINITY;
-  for (let go = 0; go < GOES && fewest > enough; go++) {
+  const endMs = Date.now() + PATIENCE_MS;
+  const mayGo = (go: number): boolean => go < GOES || Date.now() < endMs;
+  for (let go = 0; fewest > enough && mayGo(go); go++) {
     fewest = Math.min(fewest, await collections(work));
   }
   return fewest;
