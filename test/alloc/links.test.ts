@@ -35,7 +35,7 @@ for (const [kind, open] of Object.entries(OPENERS)) {
     });
     ip("address", "add", "10.77.0.1/24", "dev", "far");
     const mac = [...device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-    ip("neigh", "add", "10.77.0.2", "lladdr", mac, "dev", "far");
+    ip("neigh", "replace", "10.77.0.2", "lladdr", mac, "dev", "far");
     const echo = icmpEcho(8, 1, bytesOf(1, 2, 3, 4));
     const request = ipv4(interfaceMac("far"), device.mac, 1, [10, 77, 0, 2], [10, 77, 0, 1], echo);
     const batch = new Batch();

@@ -21,7 +21,7 @@ test("160,000 frames out and in cause at most two collections", async (t) => {
   t.after(() => device.close());
   ip("addr", "add", "10.77.0.1/24", "dev", device.name);
   const mac = [...device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neigh", "add", "10.77.0.2", "lladdr", mac, "dev", device.name);
+  ip("neigh", "replace", "10.77.0.2", "lladdr", mac, "dev", device.name);
   const echo = icmpEcho(8, 1, bytesOf(1, 2, 3, 4));
   const kernelMac = interfaceMac(device.name);
   const request = ipv4(kernelMac, device.mac, 1, [10, 77, 0, 2], [10, 77, 0, 1], echo);

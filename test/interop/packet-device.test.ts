@@ -219,7 +219,7 @@ test("devices of one fanout group share the flows", async (t) => {
   const second = openPacket(pool, { interface: first.device.name, fanoutGroup: 7 });
   t.after(() => second.close());
   const mac = [...first.device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neighbour", "add", "10.77.0.2", "lladdr", mac, "dev", first.far);
+  ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", first.far);
   const hosts = [first.host, new RawHost(pool, second)];
   const sender = background("perl", "-e", MANY_FLOWS);
   const counts = () => hosts.map((h) => h.frames.filter((f) => isIpv4(f.bytes, 17)).length);
@@ -256,7 +256,7 @@ test("the device warns when the kernel has addresses there", (t) => {
 test("frames that found the ring full are counted", async (t) => {
   const { host, device, far } = openLink(t);
   const mac = [...device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neighbour", "add", "10.77.0.2", "lladdr", mac, "dev", far);
+  ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", far);
   for (let i = 0; i < 3; i++) assert.equal(await background("perl", "-e", MANY_FLOWS).ended, 0);
   device.check(0);
   assert.ok(device.kernelCounters.get("rxRingFull") > 0);

@@ -302,7 +302,7 @@ const MANY_FLOWS = `
 test("a device has every queue of its interface", async (t) => {
   const { host, far } = openLink(t, { queues: 2 });
   const mac = [...host.device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neighbour", "add", "10.77.0.2", "lladdr", mac, "dev", far);
+  ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", far);
   const isFlow = (f: { bytes: Uint8Array }) => isIpv4(f.bytes, 17);
   const sender = background("perl", "-e", MANY_FLOWS);
   await host.expect("64 flows", () => host.frames.filter(isFlow).length === 64);
@@ -318,7 +318,7 @@ test("each queue can be a device of its own; they share the flows", async (t) =>
   t.after(() => ip("link", "delete", "qf"));
   const hosts = devices.map((device) => new RawHost(pool, device));
   const mac = [...devices[0]!.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neighbour", "add", "10.77.0.2", "lladdr", mac, "dev", "qf");
+  ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", "qf");
   const sender = background("perl", "-e", MANY_FLOWS);
   const counts = () =>
     hosts.map((host) => host.frames.filter((f) => isIpv4(f.bytes, 17)).length) as [number, number];
@@ -392,7 +392,7 @@ test("a deleted interface is down, and does not keep its host awake", () => {
 test("frames that find no slot are the kernel's to count, and are in the device's counters", async (t) => {
   const { host, device, far } = openLink(t, { ringEntries: 64 });
   const mac = [...device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neighbour", "add", "10.77.0.2", "lladdr", mac, "dev", far);
+  ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", far);
   for (let i = 0; i < 3; i++) assert.equal(await background("perl", "-e", MANY_FLOWS).ended, 0);
   await until(
     () => {
