@@ -2,7 +2,7 @@
  * What the kernel knows of the network, for interfaces that are shared with it (design.md D5): its
  * links, addresses and neighbours are mirrored and followed; routes are asked for, one destination
  * at a time, so that policy rules, multipath, next-hop objects and metrics mean what they mean to
- * the kernel (docs/decisions/0016-the-kernel-routes-shared-interfaces.md).
+ * the kernel (docs/decisions/0002-the-kernel-routes-shared-interfaces.md).
  *
  * Nothing happens by itself: `poll` takes the notifications that have come, updates the mirror and
  * tells the sink. When the kernel had to drop notifications, everything is read anew, and the sink
