@@ -23,11 +23,17 @@ const OPAQUE = ["tcp", "udp"].flatMap((name) => ["-d", `${name}.port==1-65535,da
  */
 const QUOTES = "icmp.type in {3, 4, 5, 11, 12} || icmpv6.type in {1, 2, 3, 4}";
 
+/**
+ * A TCP checksum of 0xffff where 0 was meant: the same number in ones' complement (RFC 1624 §3). Linux
+ * writes it so (`CSUM_MANGLED_0`), one segment in 65,536, when it makes a checksum in software.
+ */
+const OTHER_ZERO = "tcp.checksum.ffff";
+
 /** What tshark marks: dissectors that failed, and checksums that are bad (status 0). */
 const BAD = [
   "_ws.malformed",
   "ip.checksum.status == 0",
-  `((tcp.checksum.status == 0 || udp.checksum.status == 0) && !(${QUOTES}))`,
+  `((tcp.checksum.status == 0 || udp.checksum.status == 0) && !(${QUOTES}) && !(${OTHER_ZERO}))`,
   "icmp.checksum.status == 0",
   "icmpv6.checksum.status == 0",
   "igmp.checksum.status == 0",

@@ -14,6 +14,13 @@ const LARGE_SHIFT = 16;
 const LARGEST = 2 ** 46;
 const BUCKETS = (30 - SUB_BITS + LARGE_SHIFT + 2) * SUB_BUCKETS;
 
+/** Places of the exact figures. */
+const MIN = 0;
+const MAX = 1;
+const SUM = 2;
+const SUM_OF_SQUARES = 3;
+const TOTALS = 4;
+
 /** A bucket that is not empty: from (inclusive), to (exclusive), how many. */
 export interface Bucket {
   readonly fromNs: number;
@@ -24,35 +31,43 @@ export interface Bucket {
 export class Histogram {
   count = 0;
   private readonly counts = new Float64Array(BUCKETS);
-  private min = Number.POSITIVE_INFINITY;
-  private max = 0;
-  private sum = 0;
-  private sumOfSquares = 0;
+  /**
+   * Doubles from the start. As fields that begin with 0 they would be small integers first, and the
+   * change to doubles, in the middle of the work, undoes what V8 has compiled, on Node.js 20 at times
+   * for good (8 µs a message instead of 0.7).
+   */
+  private readonly totals = new Float64Array(TOTALS);
+
+  constructor() {
+    this.totals[MIN] = Number.POSITIVE_INFINITY;
+  }
 
   /** Hot path. Below 0 counts as 0: a clock that was set is nobody's latency. */
   record(ns: number): void {
     const v = ns > 0 ? ns : 0;
+    const { totals } = this;
     this.count++;
-    this.sum += v;
-    this.sumOfSquares += v * v;
-    if (v < this.min) this.min = v;
-    if (v > this.max) this.max = v;
+    totals[SUM]! += v;
+    totals[SUM_OF_SQUARES]! += v * v;
+    if (v < totals[MIN]!) totals[MIN] = v;
+    if (v > totals[MAX]!) totals[MAX] = v;
     this.counts[indexOf(v)]! += 1;
   }
 
   // Zero while there are no observations.
   get minNs(): number {
-    return this.count === 0 ? 0 : this.min;
+    return this.count === 0 ? 0 : this.totals[MIN]!;
   }
   get maxNs(): number {
-    return this.max;
+    return this.totals[MAX]!;
   }
   get meanNs(): number {
-    return this.count === 0 ? 0 : this.sum / this.count;
+    return this.count === 0 ? 0 : this.totals[SUM]! / this.count;
   }
   get deviationNs(): number {
     if (this.count === 0) return 0;
-    return Math.sqrt(Math.max(0, this.sumOfSquares / this.count - this.meanNs ** 2));
+    const meanOfSquares = this.totals[SUM_OF_SQUARES]! / this.count;
+    return Math.sqrt(Math.max(0, meanOfSquares - this.meanNs ** 2));
   }
 
   /** The smallest value that `percent` of the observations do not exceed; 0 when there are none. */
@@ -69,7 +84,7 @@ export class Histogram {
   }
 
   private clamp(ns: number): number {
-    return Math.min(this.max, Math.max(this.min, ns));
+    return Math.min(this.totals[MAX]!, Math.max(this.totals[MIN]!, ns));
   }
 
   /** What is not empty, from small to large. */
