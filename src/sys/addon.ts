@@ -64,6 +64,7 @@ export interface Addon {
     flags: number,
     attachType: number,
     log: Uint8Array | null,
+    interfaceIndex: number,
   ): number;
   bpfTestRun(
     fd: number,
