@@ -101,6 +101,9 @@ struct mr_link {
 struct mr_link *mr_link_get(void);
 bool mr_engine_died(void);    /* looks, cheaply; true for good once it has */
 void mr_submit(struct mr_link *link, uint32_t value);
+/* Around fork: nothing of the core is half done in the child. In the child the link is a new one. */
+void mr_core_before_fork(void);
+void mr_core_after_fork(bool in_child);
 
 /* ---- socket.c: an accelerated socket as this process has it -------------------------------------- */
 
@@ -115,7 +118,10 @@ struct mr_sock {
   int companion;              /* hidden kernel socket, or -1 */
   atomic_flag epolls_lock;
   struct mr_epoll_item *epolls; /* memberships, epoll.c's */
-  uint32_t rx_events_seen;    /* for whoever wants changes only; epoll.c's items have their own */
+  atomic_uint looks;          /* at the ring since the companion was looked at */
+  atomic_int companion_ready; /* poll and epoll: the companion had something, so look there first */
+  atomic_int companion_peer;  /* connected to an address of the kernel: datagrams go that way */
+  struct mr_corked *corked;   /* a datagram that MSG_MORE or UDP_CORK keeps back */
 };
 struct mr_sock *mr_sock_hold(struct mr_sock *sock);
 void mr_sock_drop(struct mr_sock *sock);
@@ -124,7 +130,8 @@ int mr_sock_attach(struct mr_sock *sock, int fd);
 /* A descriptor that came from elsewhere (exec, SCM_RIGHTS): asks the engine if it looks like ours,
  * and fills the table. `fd` stays what it is. */
 void mr_sock_adopt(int fd);
-/* Readiness as poll(2) would report it now, companion not included. Never blocks. */
+/* Readiness as poll(2) would report it now, companion not included: poll `companion` for POLLIN beside
+ * it where it is not -1, and when it has something set companion_ready. Never blocks. */
 short mr_sock_ready(struct mr_sock *sock);
 /* rx_events and tx_events in one number, for edge triggering. */
 uint64_t mr_sock_events(struct mr_sock *sock);
@@ -164,14 +171,21 @@ void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns); /* negative: none 
 bool mr_wait_spin(struct mr_wait *wait);
 /* 0 go on, -EINTR a handler without SA_RESTART has run (or any, with `any`), -ETIMEDOUT. */
 int mr_wait_check(struct mr_wait *wait, bool any);
-/* This thread's waiter, with its eventfd, made when needed. */
+/* This thread's waiter, with its eventfd in mr_thread.waiter_fd, made when needed; -1 when all are
+ * taken: then sleep for a millisecond at most. */
 int mr_waiter_get(struct mr_link *link);
+/* A waiter that is no thread's (an epoll instance); -1 when all are taken. The eventfd is the waiter's
+ * for good: it is neither closed nor hidden by the caller. */
+int mr_waiter_alloc(struct mr_link *link, int *eventfd);
+void mr_waiter_free(struct mr_link *link, int waiter);
 /* Sleeping: mark the sockets (mr_waiter_mark with each), then arm, look at the sockets again, then
  * sleep on the eventfd beside `fds`, then disarm. */
 void mr_waiter_mark(struct mr_link *link, struct mr_sock *sock, int waiter, bool on);
 void mr_waiter_arm(struct mr_link *link, int waiter);
 void mr_waiter_disarm(struct mr_link *link, int waiter, int eventfd);
 struct pollfd;
+/* As ppoll: how many of `fds` are ready, 0 when the waiter rang, time is over or the engine died, -EINTR
+ * as mr_wait_check says (any handler, with `mask`). `fds` has room for n + 2 entries. waiter_fd -1: none. */
 int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsigned n, const sigset_t *mask);
 
 /* ---- Calls of libc on accelerated sockets (stream.c, datagram.c, accept.c, options.c, names.c …) --- */
