@@ -55,6 +55,7 @@ void mr_fd_put(struct mr_fd entry);
 /* Replaces what the table says; drops the reference of what was there. Takes over the caller's. */
 void mr_fd_set(int fd, struct mr_fd entry);
 void mr_fd_clear(int fd);
+/* The table's references count by thousands in `references`: give back with the drop functions only. */
 /* Moves a descriptor of the shim to a number that programs do not expect (high, close-on-exec). */
 int mr_fd_hide(int fd);
 /* Each number that is not PLAIN; for fork, exec, close_range. */
@@ -69,7 +70,8 @@ int mr_copy_to(void *user, const void *from, size_t n);
 
 struct mr_thread {
   int depth;               /* of mr_enter */
-  int deferred;            /* a signal came meanwhile */
+  int deferred;            /* a signal came meanwhile; all are blocked until mr_leave */
+  uint64_t mask;           /* the thread's signal mask before that, as the kernel has it */
   uint32_t handled;        /* handlers that have run in this thread */
   uint32_t interrupting;   /* ... of those without SA_RESTART */
   int tid;
@@ -80,6 +82,8 @@ struct mr_thread {
 extern __thread struct mr_thread mr_thread __attribute__((tls_model("initial-exec")));
 void mr_enter(void);
 void mr_leave(void);
+/* From now on a fault inside mr_copy_* is an error, not the program's end. */
+void mr_guard_faults(void);
 int mr_tid(void);
 
 /* ---- session.c, region.c, control.c: the engine ------------------------------------------------ */
@@ -107,6 +111,7 @@ struct mr_sock {
   atomic_int references;
   struct mr_socket *shared;
   uint8_t *region;            /* start of the mapped region */
+  atomic_int descriptors;     /* numbers in this process's table, fd-table.c's */
   uint32_t generation;
   uint32_t local;             /* entry in this process's session */
   uint32_t link_id;           /* the session that `local` belongs to; another one: attach first */
@@ -140,6 +145,18 @@ struct mr_pending {
   uint8_t *options;
   uint32_t options_bytes;
 };
+void mr_pending_drop(struct mr_pending *pending);
+
+/* ---- epoll.c ---------------------------------------------------------------------------------- */
+
+void mr_epoll_drop(struct mr_epoll *epoll);
+/* Takes a socket out of all instances: its last descriptor in this process is gone, or it became a
+ * kernel socket again. */
+void mr_epoll_forget(struct mr_sock *sock);
+/* A PENDING number is about to become an accelerated socket (dup2 over it), and has become one: what
+ * epoll instances watched in the kernel they watch in the shim from then on. */
+void mr_epoll_before_replace(int fd);
+void mr_epoll_after_replace(int fd, struct mr_sock *sock);
 
 /* ---- wait.c ----------------------------------------------------------------------------------- */
 
