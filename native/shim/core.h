@@ -56,6 +56,31 @@ static inline void mr_unlock(uint32_t *lock) {
   mr_leave();
 }
 
+static inline void mr_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* ---- pool.c: objects of one size; no malloc, which signal handlers may have interrupted ---------------- */
+
+struct mr_mutex {
+  atomic_uint word; /* 0 free, 1 held, 2 held and wanted */
+};
+/* Locks of this process: signals wait while they are held. */
+void mr_mutex_lock(struct mr_mutex *mutex);
+void mr_mutex_unlock(struct mr_mutex *mutex);
+
+struct mr_pool {
+  size_t object_bytes; /* a multiple of 16 */
+  struct mr_mutex mutex;
+  void *free;
+};
+void *mr_pool_take(struct mr_pool *pool); /* zeroed; NULL: no memory */
+void mr_pool_give(struct mr_pool *pool, void *object);
+
 /* ---- ring.c: bytes of a ring, with wrapping ------------------------------------------------------- */
 
 /* Where a vector of user memory has been read or written up to. Its elements are read one at a time, so
@@ -115,13 +140,6 @@ int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]);
 /* The region, mapped; `fd` is one of it, or -1: then it is asked for. NULL: no memory, or no engine. */
 uint8_t *mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd);
 
-/* Locks of this process: signals wait while they are held. */
-struct mr_mutex {
-  atomic_uint word; /* 0 free, 1 held, 2 held and wanted */
-};
-void mr_mutex_lock(struct mr_mutex *mutex);
-void mr_mutex_unlock(struct mr_mutex *mutex);
-
 /* ---- socket.c --------------------------------------------------------------------------------------- */
 
 /* A socket that the engine has opened, from its answer. Takes over `companion`. NULL: no memory. */
@@ -146,11 +164,13 @@ static inline bool mr_sock_is_stream(const struct mr_sock *sock) {
 
 /* ---- wait.c ------------------------------------------------------------------------------------------ */
 
-enum mr_wait_for { MR_WAIT_RX, MR_WAIT_TX };
-/* Waits until the socket's rx_events or tx_events are no longer `seen`, or `companion` (-1: none) has
- * something to read, or the engine has died: 0. -EINTR or -ETIMEDOUT. One wait may need many calls. */
-int mr_wait_change(struct mr_wait *wait, struct mr_sock *sock, enum mr_wait_for what, uint32_t seen,
-                   int companion);
+/* What has happened to the socket so far; to be read before one looks. */
+static inline uint32_t mr_sock_seen(const struct mr_sock *sock) {
+  return mr_load(&sock->shared->rx_events) + mr_load(&sock->shared->tx_events);
+}
+/* Waits until more has happened than `seen`, or `companion` (-1: none) has something to read, or the
+ * engine has died: 0. -EINTR (any handler when there is a deadline, as the kernel) or -ETIMEDOUT. */
+int mr_wait_change(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, int companion);
 void mr_waiters_reset(struct mr_link *link, bool in_child);
 int64_t mr_now_ns(void);
 

@@ -17,17 +17,17 @@
 #define CHECK_NS 20000000 /* how often a waiter looks whether the holder lives */
 
 static long futex(uint32_t *word, int op, uint32_t value, const struct timespec *timeout) {
-  return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
+  return real.syscall(SYS_futex, (long)word, op, value, (long)timeout, 0, 0);
 }
 
 /* In clock ticks since boot, field 22 of /proc/TID/stat; 0 when there is no such thread. */
 static uint64_t start_of(uint32_t tid) {
   char text[512];
   snprintf(text, sizeof text, "/proc/%u/stat", tid);
-  int fd = (int)syscall(SYS_openat, AT_FDCWD, text, O_RDONLY | O_CLOEXEC);
+  int fd = real.openat(AT_FDCWD, text, O_RDONLY | O_CLOEXEC, 0);
   if (fd < 0) return 0;
-  long n = syscall(SYS_read, fd, text, sizeof text - 1);
-  syscall(SYS_close, fd);
+  ssize_t n = real.read(fd, text, sizeof text - 1);
+  real.close(fd);
   if (n <= 0) return 0;
   text[n] = '\0';
   const char *at = strrchr(text, ')'); /* the name may hold anything */
@@ -40,7 +40,7 @@ static uint64_t start_of(uint32_t tid) {
 
 /* A zombie holds no lock: its thread will not run again. */
 static bool is_dead(uint32_t tid) {
-  if (syscall(SYS_tkill, tid, 0) == 0) return false;
+  if (real.syscall(SYS_tkill, tid, 0, 0, 0, 0, 0) == 0) return false;
   return errno == ESRCH;
 }
 
@@ -50,7 +50,7 @@ void mr_lock_slow(uint32_t *lock, uint32_t tid) {
   uint64_t started = 0;
   for (int spin = 0; spin < SPINS; spin++) {
     if (mr_load(lock) == 0 && mr_swap_if(lock, 0, tid)) goto held;
-    __builtin_ia32_pause();
+    mr_pause();
   }
   /* From here on with WAITED: who else waits is not known. */
   uint32_t mine = tid | MR_LOCK_WAITED;
