@@ -12,27 +12,12 @@
  */
 import { readFileSync } from "node:fs";
 import { IpAddress } from "../base/ip-address.js";
+import { PlacedError, type Problem } from "../base/placed-error.js";
 import { clearHostBits, type EndpointMatch, ROLES, type Role, type Rule } from "./rules.js";
 
-export interface RulesProblem {
-  /** Both from 1; columns count UTF-16 units. */
-  readonly line: number;
-  readonly column: number;
-  /** `expected a port …, got "90000"`. */
-  readonly text: string;
-}
-
-/** A file of rules that makes no sense; the message has a line `file:line:column: …` for each mistake. */
-export class RulesError extends Error {
+/** A file of rules that makes no sense. */
+export class RulesError extends PlacedError {
   override readonly name = "RulesError";
-  readonly file: string;
-  readonly problems: readonly RulesProblem[];
-
-  constructor(file: string, problems: readonly RulesProblem[]) {
-    super(problems.map((p) => `${file}:${p.line}:${p.column}: ${p.text}`).join("\n"));
-    this.file = file;
-    this.problems = problems;
-  }
 }
 
 const ACCELERATING: readonly string[] = ["millrace", "vma", "xlio", "*"];
@@ -65,7 +50,7 @@ class Mistake extends Error {
 
 class Parser {
   readonly rules: Rule[] = [];
-  readonly problems: RulesProblem[] = [];
+  readonly problems: Problem[] = [];
   private readonly file: string;
   private program = "*";
   private applicationId = "*";
