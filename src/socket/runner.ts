@@ -41,6 +41,12 @@ export interface RunnerOptions {
   readonly clock?: Clock;
   /** Longest time between two iterations of the event loop while there is work. */
   readonly yieldUs?: number;
+  /**
+   * Those who are told run what follows themselves, ticks and microtasks included (src/node/scope.ts),
+   * and are told only where Node tells of I/O: never from a tick or a microtask. False by default:
+   * then the event loop gets an iteration after each round of news.
+   */
+  readonly tellsAsIo?: boolean;
 }
 
 const DEFAULT_YIELD_US = 200;
@@ -66,6 +72,7 @@ const State = { IDLE: 0, RUNNING: 1, SCHEDULED: 2, SLEEPING: 3 } as const;
 export class Runner {
   readonly clock: Clock;
   private readonly yieldUs: number;
+  private readonly tellsAsIo: boolean;
   private readonly driven: Driven[] = [];
   private state: number = State.IDLE;
   private wasKicked = false;
@@ -81,6 +88,12 @@ export class Runner {
   private readonly runSoon = (): void => {
     if (this.state === State.SCHEDULED) this.run();
   };
+  /** Sends what was queued, at the end of the callback or tick that is running. */
+  private readonly sendSoon = (): void => {
+    if (this.state !== State.SCHEDULED) return;
+    const nowUs = this.clock();
+    for (let i = 0; i < this.driven.length; i++) this.driven[i]!.poll(nowUs);
+  };
   private readonly wake = (): void => {
     if (this.state === State.SLEEPING) this.run();
   };
@@ -88,6 +101,7 @@ export class Runner {
   constructor(options: RunnerOptions = {}) {
     this.clock = options.clock ?? monotonicUs;
     this.yieldUs = options.yieldUs ?? DEFAULT_YIELD_US;
+    this.tellsAsIo = options.tellsAsIo ?? false;
     if (!(this.yieldUs >= 0))
       throw new RangeError(`runner: expected yieldUs of 0 or more, got ${this.yieldUs}`);
   }
@@ -120,6 +134,11 @@ export class Runner {
     this.wasKicked = true;
     if (this.state !== State.IDLE && this.state !== State.SLEEPING) return;
     this.endSleep();
+    if (this.tellsAsIo) {
+      this.schedule();
+      process.nextTick(this.sendSoon);
+      return;
+    }
     this.state = State.SCHEDULED;
     process.nextTick(this.runSoon);
   }
@@ -165,7 +184,8 @@ export class Runner {
         return;
       }
       // Whoever was told goes on in a microtask or an event: let them.
-      if (this.told || nowUs - startUs >= this.yieldUs || this.idlePasses > 0) break;
+      if ((this.told && !this.tellsAsIo) || nowUs - startUs >= this.yieldUs || this.idlePasses > 0)
+        break;
     }
     this.schedule();
   }
