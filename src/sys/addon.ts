@@ -41,6 +41,8 @@ export interface Addon {
   pipeCreate(out: Int32Array): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
+  clockOpen(place: Float64Array): (() => void) | number;
+
   bpfMapCreate(
     type: number,
     keyBytes: number,
