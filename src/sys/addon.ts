@@ -43,6 +43,8 @@ export interface Addon {
   loopFd(): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
+  clockOpen(place: Float64Array): (() => void) | number;
+
   bpfMapCreate(
     type: number,
     keyBytes: number,
