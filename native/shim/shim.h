@@ -126,7 +126,9 @@ struct mr_sock {
   atomic_uint looks;          /* at the ring since the companion was looked at */
   atomic_int companion_ready; /* poll and epoll: the companion had something, so look there first */
   atomic_int companion_peer;  /* connected to an address of the kernel: datagrams go that way */
+  atomic_int error_told;      /* the engine's death was told to the program as an error */
   struct mr_corked *corked;   /* a datagram that MSG_MORE or UDP_CORK keeps back */
+  struct mr_sock *next;       /* of this process's sockets, socket.c's */
 };
 struct mr_sock *mr_sock_hold(struct mr_sock *sock);
 void mr_sock_drop(struct mr_sock *sock);
@@ -151,6 +153,7 @@ struct mr_pending {
   /* options set so far, kept in order for the engine; see open.c */
   uint8_t *options;
   uint32_t options_bytes;
+  struct mr_open_state *state; /* open.c's */
 };
 void mr_pending_drop(struct mr_pending *pending);
 
@@ -173,6 +176,8 @@ struct mr_wait {
   struct mr_link *link;
   int64_t deadline_ns;        /* CLOCK_MONOTONIC; INT64_MAX: none */
   uint32_t handled, interrupting; /* of the thread when the wait began */
+  int64_t spin_until_ns;      /* 0: not known yet */
+  uint32_t looks;
 };
 void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns); /* negative: none */
 /* One step of polling: spins or yields. false when it is time to sleep. Looks for signals. */
