@@ -123,7 +123,6 @@ struct mr_sock {
   uint32_t local;             /* entry in this process's session */
   uint32_t link_id;           /* the session that `local` belongs to; another one: attach first */
   int companion;              /* hidden kernel socket, or -1 */
-  atomic_flag epolls_lock;
   struct mr_epoll_item *epolls; /* memberships, epoll.c's */
   atomic_uint looks;          /* at the ring since the companion was looked at */
   atomic_int companion_ready; /* poll and epoll: the companion had something, so look there first */
