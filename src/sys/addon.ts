@@ -43,6 +43,8 @@ export interface Addon {
   loopFd(): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
+  programExec(path: string, words: Uint8Array, n: number): number;
+
   bpfMapCreate(
     type: number,
     keyBytes: number,
