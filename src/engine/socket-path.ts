@@ -21,7 +21,7 @@ const PRIVATE_MODE = 0o700;
 /** `$XDG_RUNTIME_DIR/millrace`, or `/tmp/millrace-UID`. */
 export function engineFolder(env: NodeJS.ProcessEnv = process.env): string {
   const runtime = env.XDG_RUNTIME_DIR;
-  if (runtime !== undefined && runtime.startsWith("/")) return join(runtime, "millrace");
+  if (runtime?.startsWith("/")) return join(runtime, "millrace");
   return `/tmp/millrace-${process.getuid!()}`;
 }
 

@@ -93,6 +93,8 @@ export class Host implements Driven {
   readonly name: string;
   readonly stack: Stack;
   readonly spinUs: number;
+  /** Until then the process lives for what closed connections have sent and nobody acknowledged. */
+  lingerUntilUs = 0;
   private readonly runner: Runner;
   private readonly devices: readonly Device[];
   private readonly ready = new ReadySet();
@@ -280,6 +282,14 @@ export class Host implements Driven {
     this.close();
   }
 
+  /** Closes every socket as its user would; connections go on until both sides have closed them. */
+  releaseSockets(): void {
+    for (const socket of [...this.users.keys()]) {
+      this.detach(socket);
+      socket.close();
+    }
+  }
+
   /** Runs a turn soon: call it after using polled sockets of {@link stack}. */
   kick(): void {
     if (!this.isClosed) this.runner.kick();
@@ -305,7 +315,8 @@ export class Host implements Driven {
   }
 
   get keepsAlive(): boolean {
-    return this.referenced.size > 0;
+    if (this.referenced.size > 0) return true;
+    return this.stack.nowUs < this.lingerUntilUs && this.stack.hasUndelivered;
   }
 
   poll(nowUs: number): boolean {
@@ -332,6 +343,7 @@ export class Host implements Driven {
       if (user !== undefined) tellUser(user, events.bits[i]!);
     }
     this.isTelling = wasTelling;
+    if (n > 0) this.stack.flush(); // answers that were given at once leave at once
     return n > 0;
   }
 
@@ -343,6 +355,11 @@ export class Host implements Driven {
     this.referenced.add(socket);
     this.ready.add(socket, ALL, WatchMode.EDGE);
     this.runner.kick();
+  }
+
+  /** The socket's user is told again of what is ready now, with the next round of news. */
+  tellAgain(socket: PolledSocket): void {
+    if (this.ready.modify(socket, ALL, WatchMode.EDGE) >= 0) this.runner.kick();
   }
 
   /** Nobody waits for the socket any more. */

@@ -44,6 +44,7 @@ export interface Addon {
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
   programExec(path: string, words: Uint8Array, n: number): number;
+  clockOpen(place: Float64Array): (() => void) | number;
 
   bpfMapCreate(
     type: number,
@@ -68,6 +69,7 @@ export interface Addon {
     flags: number,
     attachType: number,
     log: Uint8Array | null,
+    interfaceIndex: number,
   ): number;
   bpfTestRun(
     fd: number,
