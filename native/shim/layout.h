@@ -309,6 +309,7 @@ struct mr_open {
   struct mr_address own;   /* bound address, family 0: none yet */
   struct mr_address peer;  /* of connect and sendto; the group of a join */
   uint64_t inode;          /* of the kernel socket that is replaced or stays */
+  uint64_t end_inode;      /* of the program's end of the pair, as fstat gives it; MR_MSG_KERNEL: 0 */
   uint32_t options_bytes;  /* mr_option records follow the message: setsockopts so far, in order */
   uint32_t reserved;
   char reason[112];        /* MR_MSG_KERNEL: why */
@@ -330,7 +331,7 @@ struct mr_opened {
   char reason[112];        /* why the kernel keeps it, or what went wrong; accelerated: the NIC's name */
 };
 
-struct mr_accepted_as { uint32_t type, local, connection; int32_t fd; };
+struct mr_accepted_as { uint32_t type, local, connection; int32_t fd; uint64_t end_inode; };
 struct mr_attach { uint32_t type, local; int32_t fd; uint32_t reserved; };
 struct mr_waiter_fd { uint32_t type, waiter; };
 struct mr_region_wanted { uint32_t type, region_id; };

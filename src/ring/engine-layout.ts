@@ -266,10 +266,11 @@ export const OpenAt = {
   own: 24,
   peer: 48,
   inode: 72,
-  optionsBytes: 80,
-  reason: 88,
+  endInode: 80,
+  optionsBytes: 88,
+  reason: 96,
 } as const;
-export const OPEN_BYTES = 200;
+export const OPEN_BYTES = 208;
 
 /** `mr_option`. */
 export const OptionAt = { level: 0, option: 4, bytes: 8 } as const;
@@ -291,8 +292,8 @@ export const OpenedAt = {
 export const OPENED_BYTES = 152;
 
 /** `mr_accepted_as`, `mr_attach`, `mr_waiter_fd`, `mr_region_wanted`. */
-export const AcceptedAsAt = { type: 0, local: 4, connection: 8, fd: 12 } as const;
-export const ACCEPTED_AS_BYTES = 16;
+export const AcceptedAsAt = { type: 0, local: 4, connection: 8, fd: 12, endInode: 16 } as const;
+export const ACCEPTED_AS_BYTES = 24;
 export const AttachAt = { type: 0, local: 4, fd: 8 } as const;
 export const ATTACH_BYTES = 16;
 export const WaiterFdAt = { type: 0, waiter: 4 } as const;
