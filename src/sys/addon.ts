@@ -43,6 +43,7 @@ export interface Addon {
   loopFd(): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
+  programExec(path: string, words: Uint8Array, n: number): number;
   clockOpen(place: Float64Array): (() => void) | number;
 
   bpfMapCreate(
