@@ -338,13 +338,37 @@ export class Host implements Driven {
     const wasTelling = this.isTelling;
     this.isTelling = true;
     const n = this.ready.take(events);
+    if (this.runner.tellsAsIo) this.tellAsIo(events, n);
+    else this.tellEach(events, n);
+    this.isTelling = wasTelling;
+    if (n > 0) this.stack.flush(); // answers that were given at once leave at once
+    return n > 0;
+  }
+
+  private tellEach(events: ReadyEvents, n: number): void {
     for (let i = 0; i < n; i++) {
       const user = this.users.get(events.sockets[i] as PolledSocket);
       if (user !== undefined) tellUser(user, events.bits[i]!);
     }
-    this.isTelling = wasTelling;
-    if (n > 0) this.stack.flush(); // answers that were given at once leave at once
-    return n > 0;
+  }
+
+  /** An exception goes on to the event loop; those who were not told yet are told later. */
+  private tellAsIo(events: ReadyEvents, n: number): void {
+    let told = 0;
+    try {
+      while (told < n) {
+        const i = told++;
+        this.users.get(events.sockets[i] as PolledSocket)?.onReady(events.bits[i]!);
+      }
+      told = -1;
+    } finally {
+      if (told >= 0) this.goOnLater(events, told - 1, n);
+    }
+  }
+
+  private goOnLater(events: ReadyEvents, from: number, n: number): void {
+    this.isTelling = false;
+    for (let i = from; i < n; i++) this.tellAgain(events.sockets[i] as PolledSocket);
   }
 
   // For the users of sockets.
