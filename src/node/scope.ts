@@ -7,7 +7,7 @@
  * makes an uncaught one of it. Nothing here or below may catch it: Node's record of asynchronous
  * contexts is put in order there. Loops that it leaves go on later (`Host.tell`, `Runner.run`).
  */
-import type { AsyncResource } from "node:async_hooks";
+import { AsyncResource } from "node:async_hooks";
 import { runTicks } from "./natives.js";
 
 /** Hot path. Runs `f` in the scope's context, then what it has put off. */
@@ -19,4 +19,12 @@ export function tell<A extends unknown[]>(
 ): void {
   scope.runInAsyncScope(f as (...args: unknown[]) => unknown, self, ...args);
   runTicks();
+}
+
+/** Made when the program starts: outside of everything that the program does. */
+const root = new AsyncResource("MILLRACE");
+
+/** Makes what no code of the user's has asked for, such as a connection that came: in no context. */
+export function outside<T>(make: () => T): T {
+  return root.runInAsyncScope(make);
 }
