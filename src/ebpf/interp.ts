@@ -687,6 +687,11 @@ export class Interpreter {
             pc = this.leave();
             c = this.running.code;
             break;
+          case 0x115: // poison
+            throw new EbpfError(
+              "ENOTSUP",
+              "it needs a member that the types here do not have (CO-RE)",
+            );
           default:
             throw new EbpfError("EFAULT", "the program ran over its end");
         }
