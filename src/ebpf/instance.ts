@@ -9,7 +9,7 @@
  */
 import { ArrayMap } from "./array-map.js";
 import { type DecodedProgram, decode } from "./decode.js";
-import { EbpfError } from "./ebpf-error.js";
+import { badObject, EbpfError } from "./ebpf-error.js";
 import { Guard } from "./guard.js";
 import { Interpreter, type TailTarget } from "./interp.js";
 import type { LinearMap } from "./linear-map.js";
@@ -197,6 +197,10 @@ export class XdpInstance {
       const map = this.maps.get(name)!;
       for (const [index, entry] of entries.entries()) {
         if (entry === null) continue;
+        const isKnown =
+          type === MapType.PROG_ARRAY ? this.decoded.has(entry) : this.maps.has(entry);
+        if (!isKnown)
+          throw badObject(`the map ${name}: its entry ${index} is ${entry}, which cannot be used`);
         if (type === MapType.PROG_ARRAY) this.setProgram(name, index, entry);
         else map.set(word(index), word(this.map(entry).index + 1));
       }

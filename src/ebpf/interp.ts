@@ -155,7 +155,11 @@ export class Interpreter {
     if (error instanceof EbpfError && error.message.includes(": instruction ")) throw error;
     const code = error instanceof EbpfError ? error.code : "EFAULT";
     const message =
-      error instanceof RangeError ? "an address outside of the memory" : (error as Error).message;
+      error instanceof RangeError
+        ? "an address outside of the memory"
+        : error instanceof TypeError
+          ? "a helper was given what is no map"
+          : (error as Error).message;
     throw new EbpfError(code, `${name}: instruction ${word}: ${message}${place}`);
   }
 
