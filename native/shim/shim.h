@@ -114,9 +114,9 @@ void mr_core_after_fork(bool in_child);
 
 struct mr_sock {
   atomic_int references;
+  atomic_int descriptors;     /* numbers in this process's table, fd-table.c's */
   struct mr_socket *shared;
   uint8_t *region;            /* start of the mapped region */
-  atomic_int descriptors;     /* numbers in this process's table, fd-table.c's */
   uint8_t *rx, *tx;           /* its rings */
   uint32_t rx_bytes, tx_bytes;
   uint32_t generation;
