@@ -37,7 +37,8 @@ struct mr_session {
   uint32_t engine_sleeps;  /* not 0: write 8 bytes to the wake descriptor after submitting */
   uint32_t hint_tail;
   uint32_t submit_head;
-  uint32_t reserved1[13];
+  uint32_t routes;         /* grows when routes, rules or addresses change: answers of MR_OP_ROUTE are old */
+  uint32_t reserved1[12];
   /* Line 2, program. */
   uint32_t hint_head;
   uint32_t reserved2[15];
@@ -158,7 +159,8 @@ struct mr_socket {
   int32_t peek_off;    /* SO_PEEK_OFF; -1: off */
   uint32_t linger;     /* seconds + 1 for SO_LINGER; 0: off */
   uint32_t oob_inline;
-  uint32_t reserved6[3];
+  uint32_t connect_state; /* MR_CONNECT_*: what connect(2) says next */
+  uint32_t reserved6[2];
   /* Line 7. Engine: getsockname and getpeername. `names` is odd while they change. */
   uint32_t names;
   uint32_t reserved7;
@@ -179,6 +181,11 @@ struct mr_socket {
 #define MR_STATUS_ERRQUEUE 64u /* the error queue has an entry (UDP with RECVERR): ERR */
 #define MR_STATUS_GONE 128u    /* the engine has closed the socket for good */
 #define MR_STATUS_ERROR 256u   /* `error` was set and not yet taken; ERR */
+
+/* As SS_* of the kernel: a second connect after the first one's success is told 0 once, then EISCONN. */
+#define MR_CONNECT_NONE 0u
+#define MR_CONNECT_STARTED 1u
+#define MR_CONNECT_DONE 2u
 
 #define MR_LOCK_WAITED 0x80000000u
 
@@ -221,6 +228,8 @@ struct mr_accepted {
 #define MR_REPORT_ORIGDST 256u
 #define MR_REPORT_RXQ_OVFL 512u
 #define MR_REPORT_INQ 1024u
+#define MR_REPORT_MAY_BROADCAST 0x40000000u /* SO_BROADCAST; here as the shim alone looks at it */
+#define MR_REPORT_CORKED 0x80000000u        /* UDP_CORK; likewise */
 
 /* ---- Calls ------------------------------------------------------------------------------------ */
 
@@ -321,7 +330,7 @@ struct mr_opened {
   uint32_t has_region;     /* descriptors that come along, in this order: companion, region */
   uint32_t has_companion;
   uint32_t reserved;
-  char reason[112];        /* why the kernel keeps it, or what went wrong */
+  char reason[112];        /* why the kernel keeps it, or what went wrong; accelerated: the NIC's name */
 };
 
 struct mr_accepted_as { uint32_t type, local, connection; int32_t fd; uint64_t end_inode; };

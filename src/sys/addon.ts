@@ -43,6 +43,9 @@ export interface Addon {
   loopFd(): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
+  programExec(path: string, words: Uint8Array, n: number): number;
+  clockOpen(place: Float64Array): (() => void) | number;
+
   bpfMapCreate(
     type: number,
     keyBytes: number,
@@ -66,6 +69,7 @@ export interface Addon {
     flags: number,
     attachType: number,
     log: Uint8Array | null,
+    interfaceIndex: number,
   ): number;
   bpfTestRun(
     fd: number,

@@ -45,6 +45,8 @@ test("every function refuses odd arguments with a number below zero", () => {
       if (typeof value === "number" && value !== -1) continue;
       // A function is what waiterOpen takes.
       if (typeof value === "function") continue;
+      // Doubles are a place for a clock.
+      if (name === "clockOpen" && value instanceof Float64Array) continue;
       const result = call(value, value, value, value, value, value);
       assert.ok(typeof result === "number" && result < 0, `${name}(${String(value)}): ${result}`);
     }
