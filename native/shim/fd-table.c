@@ -55,9 +55,11 @@ static enum mr_fd_kind kind_of(uint64_t value) { return (enum mr_fd_kind)(value 
 static void *object_of(uint64_t value) { return (void *)(value & ADDRESS_MASK); }
 static int readers_of(uint64_t value) { return (int)(value >> COUNT_SHIFT); }
 
-/* Every object that the table points to begins with its counter. */
+/* Every object that the table points to begins with its counters. */
 _Static_assert(offsetof(struct mr_sock, references) == 0, "mr_sock");
 _Static_assert(offsetof(struct mr_pending, references) == 0, "mr_pending");
+_Static_assert(offsetof(struct mr_sock, descriptors) == sizeof(atomic_int), "mr_sock");
+_Static_assert(offsetof(struct mr_pending, descriptors) == sizeof(atomic_int), "mr_pending");
 static void count(void *object, int change) {
   atomic_fetch_add((atomic_int *)object, change);
 }
@@ -100,9 +102,11 @@ void mr_fd_put(struct mr_fd entry) { drop(entry.kind, entry.sock); }
 
 /* The process's descriptors of a socket: the last that goes takes it out of its epoll instances. */
 static void count_descriptor(enum mr_fd_kind kind, void *object, int change) {
-  if (kind != MR_FD_SOCKET) return;
-  struct mr_sock *sock = object;
-  if (atomic_fetch_add(&sock->descriptors, change) + change == 0) mr_epoll_forget(sock);
+  if (kind != MR_FD_SOCKET && kind != MR_FD_PENDING) return;
+  atomic_int *descriptors = (atomic_int *)object + 1;
+  if (atomic_fetch_add(descriptors, change) + change > 0) return;
+  if (kind == MR_FD_SOCKET) mr_epoll_forget(object);
+  else mr_epoll_forget_pending(object);
 }
 
 void mr_fd_set(int fd, struct mr_fd entry) {

@@ -9,6 +9,7 @@
 #ifndef MILLRACE_SHIM_H
 #define MILLRACE_SHIM_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,6 +72,7 @@ int mr_copy_to(void *user, const void *from, size_t n);
 struct mr_thread {
   int depth;               /* of mr_enter */
   int deferred;            /* a signal came meanwhile; all are blocked until mr_leave */
+  int deferring;           /* nested handlers that defer */
   uint64_t mask;           /* the thread's signal mask before that, as the kernel has it */
   uint32_t handled;        /* handlers that have run in this thread */
   uint32_t interrupting;   /* ... of those without SA_RESTART */
@@ -84,6 +86,9 @@ void mr_enter(void);
 void mr_leave(void);
 /* From now on a fault inside mr_copy_* is an error, not the program's end. */
 void mr_guard_faults(void);
+/* The mask that the thread has outside the shim: what to give ppoll and its like between mr_enter and
+ * mr_leave, so that a signal which came meanwhile ends them with EINTR. */
+void mr_signal_mask(sigset_t *mask);
 int mr_tid(void);
 
 /* ---- session.c, region.c, control.c: the engine ------------------------------------------------ */
@@ -109,16 +114,15 @@ void mr_core_after_fork(bool in_child);
 
 struct mr_sock {
   atomic_int references;
+  atomic_int descriptors;     /* numbers in this process's table, fd-table.c's */
   struct mr_socket *shared;
   uint8_t *region;            /* start of the mapped region */
-  atomic_int descriptors;     /* numbers in this process's table, fd-table.c's */
   uint8_t *rx, *tx;           /* its rings */
   uint32_t rx_bytes, tx_bytes;
   uint32_t generation;
   uint32_t local;             /* entry in this process's session */
   uint32_t link_id;           /* the session that `local` belongs to; another one: attach first */
   int companion;              /* hidden kernel socket, or -1 */
-  atomic_flag epolls_lock;
   struct mr_epoll_item *epolls; /* memberships, epoll.c's */
   atomic_uint looks;          /* at the ring since the companion was looked at */
   atomic_int companion_ready; /* poll and epoll: the companion had something, so look there first */
@@ -143,6 +147,8 @@ uint64_t mr_sock_events(struct mr_sock *sock);
 
 struct mr_pending {
   atomic_int references;
+  atomic_int descriptors;     /* as in mr_sock */
+  struct mr_epoll_item *epolls; /* memberships, epoll.c's */
   int family, type;           /* SOCK_STREAM or SOCK_DGRAM */
   /* options set so far, kept in order for the engine; see open.c */
   uint8_t *options;
@@ -157,10 +163,11 @@ void mr_epoll_drop(struct mr_epoll *epoll);
 /* Takes a socket out of all instances: its last descriptor in this process is gone, or it became a
  * kernel socket again. */
 void mr_epoll_forget(struct mr_sock *sock);
-/* A PENDING number is about to become an accelerated socket (dup2 over it), and has become one: what
- * epoll instances watched in the kernel they watch in the shim from then on. */
-void mr_epoll_before_replace(int fd);
-void mr_epoll_after_replace(int fd, struct mr_sock *sock);
+void mr_epoll_forget_pending(struct mr_pending *pending);
+/* A PENDING socket is about to become an accelerated one (under all its numbers), and has become one:
+ * what epoll instances watched in the kernel they watch in the shim from then on. */
+void mr_epoll_before_replace(struct mr_pending *pending);
+void mr_epoll_after_replace(struct mr_pending *pending, struct mr_sock *sock);
 
 /* ---- wait.c ----------------------------------------------------------------------------------- */
 

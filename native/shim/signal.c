@@ -75,6 +75,14 @@ void mr_leave(void) {
   errno = saved;
 }
 
+void mr_signal_mask(sigset_t *mask) {
+  memset(mask, 0, sizeof *mask);
+  real.syscall(SYS_rt_sigprocmask, SIG_SETMASK, 0, (long)mask, KERNEL_SET_BYTES, 0, 0);
+  /* Looked at after the kernel was asked: a signal between the two is seen. */
+  atomic_signal_fence(memory_order_seq_cst);
+  if (*(volatile int *)&mr_thread.deferred) memcpy(mask, &mr_thread.mask, KERNEL_SET_BYTES);
+}
+
 /* ---- Delivery ------------------------------------------------------------------------------------ */
 
 /* Whether the thread's own instruction caused it, and would again. */
@@ -99,16 +107,21 @@ static void install(int signum, const sigset_t *mask, int flags) {
 
 static void defer(int signum, siginfo_t *info, ucontext_t *context) {
   int saved = errno;
-  uint64_t blocked = all_but_faults();
+  uint64_t blocked = all_but_faults(), before;
+  mr_thread.deferring++;
   set_mask(SIG_BLOCK, &blocked);
   int flags = atomic_load(&users[signum].flags);
   if (flags & SA_RESETHAND) install(signum, &users[signum].mask, flags);
   queue_again(signum, info);
-  /* Of nested ones the outermost comes here last, and its context has the mask of the thread. */
-  memcpy(&mr_thread.mask, &context->uc_sigmask, KERNEL_SET_BYTES);
-  blocked |= mr_thread.mask;
+  memcpy(&before, &context->uc_sigmask, KERNEL_SET_BYTES);
+  blocked |= before;
   memcpy(&context->uc_sigmask, &blocked, KERNEL_SET_BYTES);
-  mr_thread.deferred = 1;
+  /* The thread's own mask is in the outermost context of the first time. */
+  if (mr_thread.deferring == 1 && !mr_thread.deferred) {
+    mr_thread.mask = before;
+    mr_thread.deferred = 1;
+  }
+  mr_thread.deferring--;
   errno = saved;
 }
 
