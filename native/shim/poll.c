@@ -221,6 +221,11 @@ int mr_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *ma
   return result < 0 ? mr_fail(-result) : result;
 }
 
+/* glibc declares the argument as written only. clang does not know the warning. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wunknown-warning-option"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms) {
   if (LIKELY(!is_ours(fds, n))) return real.poll(fds, n, timeout_ms);
   return mr_poll(fds, n, timeout_ms < 0 ? -1 : timeout_ms * 1000000ll, NULL);
@@ -235,6 +240,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
   int64_t ns = mr_timespec_ns(&limit);
   return ns < 0 ? mr_fail(EINVAL) : mr_poll(fds, n, ns, mask);
 }
+#pragma GCC diagnostic pop
 
 extern void __chk_fail(void) __attribute__((noreturn));
 
