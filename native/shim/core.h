@@ -207,6 +207,7 @@ int mr_sockaddr_write(const struct sockaddr_storage *from, socklen_t bytes, stru
                       socklen_t *room);
 bool mr_address_is_loopback(const struct mr_address *address);
 bool mr_address_is_wildcard(const struct mr_address *address);
+bool mr_address_is_multicast(const struct mr_address *address);
 void mr_address_text(char *text, size_t room, const struct mr_address *address);
 
 /* ---- stream.c, datagram.c, oob.c ------------------------------------------------------------------------ */
@@ -269,6 +270,8 @@ ssize_t mr_error_recv(struct mr_sock *sock, int fd, struct msghdr *message, stru
 
 /* Applies those that the shim itself keeps; used when a socket is opened with options set before. */
 void mr_options_replay(struct mr_sock *sock, const uint8_t *records, uint32_t bytes);
+/* Whether the option joins a group, and which. */
+bool mr_option_joins(int level, int option, const void *value, size_t bytes, struct mr_address *group);
 void mr_options_inherit(struct mr_sock *child, const struct mr_sock *listener);
 
 #endif

@@ -84,6 +84,11 @@ bool mr_address_is_wildcard(const struct mr_address *address) {
   return memcmp(address->address, zero, address->family == AF_INET6 ? 16 : 4) == 0;
 }
 
+bool mr_address_is_multicast(const struct mr_address *address) {
+  if (address->family == AF_INET) return address->address[0] >> 4 == 14;
+  return address->family == AF_INET6 && address->address[0] == 0xff;
+}
+
 void mr_address_text(char *text, size_t room, const struct mr_address *address) {
   char host[INET6_ADDRSTRLEN] = "*";
   if (address->family != 0) inet_ntop(address->family, address->address, host, sizeof host);

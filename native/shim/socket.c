@@ -113,10 +113,32 @@ static int ask_to_attach(struct mr_link *link, int fd, struct mr_opened *opened,
   return failed;
 }
 
+struct number {
+  struct mr_sock *sock;
+  int fd;
+};
+
+static void compare_number(int fd, struct mr_fd entry, void *context) {
+  struct number *wanted = context;
+  if (entry.kind == MR_FD_SOCKET && entry.sock == wanted->sock) wanted->fd = fd;
+}
+
+/* A descriptor of the socket: `fd`, unless it is not known or was closed meanwhile. */
+static int number_of(struct mr_sock *sock, int fd) {
+  struct mr_fd entry = mr_fd_get(fd);
+  bool is_it = entry.kind == MR_FD_SOCKET && entry.sock == sock;
+  mr_fd_put(entry);
+  if (is_it) return fd;
+  struct number found = {sock, -1};
+  mr_fd_each(compare_number, &found);
+  return found.fd;
+}
+
 int mr_sock_attach(struct mr_sock *sock, int fd) {
   struct mr_link *link = mr_link_get();
   if (link == NULL) return -ENETDOWN;
   int saved = errno;
+  fd = number_of(sock, fd);
   struct mr_opened opened;
   int got[2] = {-1, -1};
   int failed = 0;

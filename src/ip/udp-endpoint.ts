@@ -16,7 +16,7 @@ import {
   type Pool,
   SMALL_SLOT_BYTES,
 } from "../ring/pool.js";
-import { WordCopy } from "../ring/word-copy.js";
+import { WORD_COPY_BYTES, WordCopy } from "../ring/word-copy.js";
 import { Drop } from "../wire/drop.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv4 from "../wire/ipv4.js";
@@ -226,7 +226,7 @@ export class UdpEndpoint implements SenderWaiting {
     const path = this.pathTo(dst, port, ifIndex);
     if (path === null) return this.errnoOut;
     if (path.iface.isCongested) return this.awaitRoom(path.iface);
-    if (this.plainSend.may(this, path, n)) {
+    if (n <= WORD_COPY_BYTES && this.plainSend.may(this, path, n)) {
       const to = dst === null ? this.remotePort : port;
       return this.plainSend.send(this, path, to, this.copyIn, bytes, at, n);
     }
@@ -263,8 +263,10 @@ export class UdpEndpoint implements SenderWaiting {
       this.pool.give(slot);
       return path === null ? this.errnoOut : this.awaitRoom(path.iface);
     }
-    const n = this.pool.end[slot]! - this.pool.at[slot]!;
-    const result = this.transmit(slot, path, dst === null ? this.remotePort : port);
+    const n = (this.pool.end[slot]! - this.pool.at[slot]!) | 0;
+    const to = dst === null ? this.remotePort : port;
+    if (this.plainSend.may(this, path, n)) return this.plainSend.sendSlot(this, path, to, slot, n);
+    const result = this.transmit(slot, path, to);
     return result < 0 ? result : n;
   }
 

@@ -86,6 +86,10 @@ export class TcpSocket extends PolledSocket {
     return this.row === NONE ? State.CLOSED : this.view().state;
   }
 
+  override get isListening(): boolean {
+    return this.row !== NONE && this.stack.tcpRows.has(this.row, RowFlags.LISTENS);
+  }
+
   /** The engine's view of the row: borrowed until the next call into the stack. */
   view(): Tcb {
     return this.stack.tcp.tcb.select(this.row);
