@@ -84,10 +84,8 @@ static void numbers_of(int fd, struct mr_pending *pending, struct numbers *to) {
 
 static void put_in_place(int fd, int pair_end, struct mr_sock *sock) {
   int flags = real.fcntl(fd, F_GETFD, NULL);
-  mr_epoll_before_replace(fd);
   real.dup3(pair_end, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
   mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = mr_sock_hold(sock)});
-  mr_epoll_after_replace(fd, sock);
 }
 
 static void replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock) {
@@ -98,7 +96,9 @@ static void replace(int fd, struct mr_pending *pending, int pair_end, struct mr_
   mr_options_replay(sock, pending->options, pending->options_bytes);
   struct numbers numbers;
   numbers_of(fd, pending, &numbers);
+  mr_epoll_before_replace(pending);
   for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
+  mr_epoll_after_replace(pending, sock);
 }
 
 static void leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {
