@@ -1,70 +1,43 @@
 /** Whether a socket is accelerated, and why: rules, then what Millrace can reach. */
-import type { IpAddress } from "../base/ip-address.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
+import { ProgramRules, type Role } from "../socket/rules.js";
+import { readRules } from "../socket/rules-parser.js";
 import type { MessageAddress, OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
 import type { Program } from "./session.js";
-
-/** What rules are asked about. The names are those of the rules' language. */
-export interface RuleQuery {
-  readonly role: "tcp_server" | "tcp_client" | "udp_sender" | "udp_receiver" | "udp_connect";
-  readonly program: string;
-  readonly applicationId: string;
-  /** The session's rules file, or "". */
-  readonly rulesFile: string;
-  /** Null: none yet, or the wildcard's port alone in `ownPort`. */
-  readonly own: IpAddress | null;
-  readonly ownPort: number;
-  readonly peer: IpAddress | null;
-  readonly peerPort: number;
-}
 
 export interface Decision {
   readonly accelerate: boolean;
   readonly reason: string;
 }
 
-/** Rules: the first that matches decides. */
-export type Rules = (query: RuleQuery) => Decision;
+/** Gives the rules of a program. Throws what reading the session's own file throws. */
+export type RulesOf = (program: Program) => ProgramRules;
 
-const DNS_PORT = 53;
-
-/** The rules when nobody gave any: everything but DNS. */
-export const defaultRules: Rules = (query) => {
-  const isUdp = query.role.startsWith("udp");
-  if (isUdp && query.peerPort === DNS_PORT) {
-    return { accelerate: false, reason: "rule: DNS (*:53) stays with the kernel by default" };
-  }
-  return { accelerate: true, reason: "rule: everything by default" };
-};
+/** Rules from the engine's file (null: none), or from the one that a session names. */
+export function rulesOf(file: string | null): RulesOf {
+  const own = file === null ? [] : readRules(file);
+  return ({ rules, name, applicationId }) =>
+    new ProgramRules(rules === "" ? own : readRules(rules), name, applicationId);
+}
 
 const stays = (reason: string): Decision => ({ accelerate: false, reason });
 
 export interface DecisionParts {
   readonly network: Network;
-  readonly rules: Rules;
+  readonly rules: ProgramRules;
   readonly loopback: boolean;
-  readonly program: Program;
 }
 
 /** Decides about a socket that is to be opened. */
 export function decide(request: OpenRequest, parts: DecisionParts): Decision {
-  const { network, rules, loopback, program } = parts;
+  const { network, rules, loopback } = parts;
   const { own, peer } = request;
   if (!loopback) {
     const local = loopbackOf(own, false) ?? loopbackOf(peer, needsPeer(request));
     if (local !== null) return stays(`loopback address ${local} (see --loopback)`);
   }
-  const rule = rules({
-    role: roleOf(request),
-    program: program.name,
-    applicationId: program.applicationId,
-    rulesFile: program.rules,
-    own: own?.address ?? null,
-    ownPort: own?.port ?? 0,
-    peer: peer?.address ?? null,
-    peerPort: peer?.port ?? 0,
-  });
+  const rule = rules.decide(roleOf(request), ownOf(request), peer);
   if (!rule.accelerate) return rule;
   if (own !== null && !own.address.isUnspecified && !network.mayBind(own.address)) {
     return stays(`${own.address} is no address of Millrace's`);
@@ -88,7 +61,13 @@ function loopbackOf(a: MessageAddress | null, isPeer: boolean): string | null {
   return isLocal ? a.address.toString() : null;
 }
 
-function roleOf(request: OpenRequest): RuleQuery["role"] {
+/** What receivers are asked about: the group that is joined, or the address. */
+const ownOf = (request: OpenRequest): MessageAddress | null =>
+  request.at === OpenedFor.JOIN && request.peer !== null
+    ? { ...request.peer, port: request.own?.port ?? 0 }
+    : request.own;
+
+function roleOf(request: OpenRequest): Role {
   if (request.kind === Kind.TCP) {
     return request.at === OpenedFor.CONNECT ? "tcp_client" : "tcp_server";
   }

@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { monotonicUs } from "../base/time.js";
 import { createPool } from "../socket/create-host.js";
-import { defaultRules } from "./decision.js";
+import { nowUs } from "./clock.js";
+import { DEFAULT_CONFIG } from "./config.js";
+import { rulesOf } from "./decision.js";
 import { Engine, type EngineOptions } from "./engine.js";
 import { DEFAULT_RINGS } from "./opening.js";
 import { pathsBeside } from "./socket-path.js";
@@ -15,7 +16,7 @@ export class EngineRig {
   private readonly folder: string;
   private readonly clients: TestClient[] = [];
   readonly run = (): void => {
-    this.engine.turn(monotonicUs());
+    this.engine.turn(nowUs());
     this.engine.control.service();
   };
 
@@ -23,13 +24,13 @@ export class EngineRig {
     this.folder = mkdtempSync(join(tmpdir(), "millrace-engine-"));
     this.engine = new Engine({
       pool: createPool({ smallSlots: 8_192, bigSlots: 256, peerBytes: 1 << 29 }),
-      nowUs: monotonicUs(),
-      device: null,
-      addresses: [],
-      gateways: [],
+      nowUs: nowUs(),
+      nics: [],
+      network: DEFAULT_CONFIG.network,
       paths: pathsBeside(join(this.folder, "engine.sock")),
       profile: "balanced",
-      rules: defaultRules,
+      spinUs: null,
+      rules: rulesOf(null),
       loopback: false,
       rings: DEFAULT_RINGS,
       watchLoop: false,
@@ -45,10 +46,10 @@ export class EngineRig {
 
   /** Runs the engine until `isSo`; throws when it does not come to be. */
   until(isSo: () => boolean, what = "what was expected"): void {
-    const endUs = monotonicUs() + 20_000_000;
+    const endUs = nowUs() + 20_000_000;
     while (!isSo()) {
       this.run();
-      if (monotonicUs() > endUs) throw new Error(`${what} has not come to be`);
+      if (nowUs() > endUs) throw new Error(`${what} has not come to be`);
     }
   }
 

@@ -316,6 +316,17 @@ export abstract class EngineSocket {
     return this.txUsed() > 0;
   }
 
+  /** Bytes in the ring to the engine, for people. */
+  get unsentBytes(): number {
+    return Math.max(0, this.txUsed());
+  }
+
+  /** Bytes in the ring to the program, for people. */
+  get ringBytes(): number {
+    const room = this.rxRoom();
+    return room < 0 ? 0 : this.block.rxBytes - room;
+  }
+
   /** Closes for good: the stack's side, the descriptors, the block. */
   close(): void {
     if (this.isClosed) return;

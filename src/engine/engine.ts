@@ -7,30 +7,31 @@
  */
 import { unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import { EAGAIN, EBUSY } from "../base/errno.js";
+import { EAGAIN, EBUSY, EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
-import type { Device } from "../nic/device.js";
 import { Kind, SESSION_BYTES, SessionFlag, SPIN_FOR_EVER, Submit } from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
+import type { ProgramRules } from "../socket/rules.js";
 import type { Stack } from "../socket/stack.js";
 import { TcpSocket } from "../socket/tcp-socket.js";
 import { closeFd, createEvent, eventLoopFd, lockFile } from "../sys/fd.js";
 import { listenUnix } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { Calls } from "./calls.js";
+import type { Profile } from "./config.js";
 import { Control } from "./control.js";
-import type { Rules } from "./decision.js";
+import type { RulesOf } from "./decision.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { type Hello, isEntry, readOpen } from "./message.js";
-import { Network } from "./network.js";
+import { Network, type NetworkNic } from "./network.js";
 import { type OpenResult, openSocket, type RingSettings, ringSizes } from "./opening.js";
-import { type Profile, spinOf } from "./profile.js";
+import { spinOf } from "./profile.js";
 import { Regions } from "./region.js";
-import { Session } from "./session.js";
+import { type Program, Session } from "./session.js";
 import { SharedMemory } from "./shared-memory.js";
 import { type EnginePaths, makePrivateFolder } from "./socket-path.js";
 import { TcpServed } from "./tcp-served.js";
@@ -39,13 +40,15 @@ export interface EngineOptions {
   /** Where frames and the programs' memory lie; taken. */
   readonly pool: Pool;
   readonly nowUs: number;
-  /** Null: the host-local network. Taken. */
-  readonly device: Device | null;
-  readonly addresses: readonly string[];
-  readonly gateways: readonly string[];
+  /** None: the host-local network. Their devices are taken. */
+  readonly nics: readonly NetworkNic[];
+  /** The machine's address on the host-local network. */
+  readonly network: string;
   readonly paths: EnginePaths;
   readonly profile: Profile;
-  readonly rules: Rules;
+  /** How long to poll before sleeping, instead of what the profile says; null: that. */
+  readonly spinUs: number | null;
+  readonly rules: RulesOf;
   /** Loopback addresses go through Millrace. */
   readonly loopback: boolean;
   readonly rings: RingSettings;
@@ -97,14 +100,14 @@ export class Engine implements SocketHost {
 
   /** Opens the control socket. Throws `NetError`: EBUSY when an engine runs already. */
   constructor(options: EngineOptions) {
-    const { pool, nowUs, device, addresses, gateways, paths } = options;
+    const { pool, nowUs, nics, network, paths } = options;
     this.options = options;
     this.paths = paths;
     this.profile = options.profile;
     this.startUs = nowUs;
     makePrivateFolder(dirname(paths.control));
     this.lockFd = lock(paths.lock);
-    this.network = new Network({ pool, nowUs, device, addresses, gateways });
+    this.network = new Network({ pool, nowUs, nics, network });
     this.stack = this.network.stack;
     this.memory = new SharedMemory(pool.memory.arena);
     this.regions = new Regions(this.memory);
@@ -279,8 +282,8 @@ export class Engine implements SocketHost {
   // For the control socket
 
   begin(hello: Hello, pid: number, controlFd: number): Session {
-    const home = this.network.enterHome(hello.address);
     const { options } = this;
+    const home = this.network.enterHome(hello.address);
     const flags = options.loopback ? SessionFlag.LOOPBACK : 0;
     const program = {
       pid,
@@ -292,7 +295,7 @@ export class Engine implements SocketHost {
       profile: hello.profile === "" ? options.profile : hello.profile,
     };
     const settings = {
-      spinUs: spinOf(hello.profile, hello.spinUs, options.profile),
+      spinUs: spinOf(hello.profile, hello.spinUs, options.profile, options.spinUs),
       yields: true,
       flags,
     };
@@ -305,7 +308,7 @@ export class Engine implements SocketHost {
         this.regions,
         home,
         settings,
-        options.loopback,
+        rulesFor(options.rules, program),
       );
       this.sessions.push(session);
       return session;
@@ -331,7 +334,6 @@ export class Engine implements SocketHost {
     const result = openSocket(
       {
         network: this.network,
-        rules: this.options.rules,
         host: this,
         rings: this.options.rings,
         nextId: () => this.nextSocketId++,
@@ -436,6 +438,15 @@ export class Engine implements SocketHost {
 export const PROGRAM_BYTES: number = 1 << 30;
 /** What one session takes of it before it has a socket. */
 export const PER_SESSION_BYTES: number = SESSION_BYTES;
+
+/** Throws `NetError` with what is wrong with the file of rules. */
+function rulesFor(rules: RulesOf, program: Program): ProgramRules {
+  try {
+    return rules(program);
+  } catch (error) {
+    throw new NetError(EINVAL, { syscall: "rules", hint: (error as Error).message, cause: error });
+  }
+}
 
 function lock(path: string): number {
   const fd = lockFile(path);

@@ -14,21 +14,31 @@ import type { Device } from "../nic/device.js";
 import type { Pool } from "../ring/pool.js";
 import { attachKernel } from "../socket/shared-tcp.js";
 import { Stack } from "../socket/stack.js";
+import type { RouteConfig } from "./config.js";
 import { InternalDevice } from "./internal-device.js";
 
-/** The machine's address on the host-local network. */
-export const LOCAL_ADDRESSES: readonly string[] = ["10.77.0.1/16", "fd77::1/64"];
+/** An interface of the network. */
+export interface NetworkNic {
+  readonly device: Device;
+  /** With prefix lengths; none for interfaces that are shared with the kernel. */
+  readonly addresses: readonly string[];
+  readonly gateway: string | null;
+  readonly routes: readonly RouteConfig[];
+  readonly mtuBytes: number | null;
+}
 
 export interface NetworkOptions {
   readonly pool: Pool;
   readonly nowUs: number;
-  /** Null: the host-local network. */
-  readonly device: Device | null;
-  /** With prefix lengths. */
-  readonly addresses: readonly string[];
-  readonly gateways: readonly string[];
+  /** None: the host-local network. Their devices are taken. */
+  readonly nics: readonly NetworkNic[];
+  /** The machine's address on the host-local network: `10.77.0.1/16`. */
+  readonly network: string;
   readonly maxConnections?: number;
 }
+
+/** The machine's IPv6 address on the host-local network, unless that is IPv6 itself. */
+const LOCAL_ADDRESS6 = "fd77::1/64";
 
 interface OwnAddress {
   readonly home: Home;
@@ -46,38 +56,47 @@ export class Network {
   readonly sharedHome: Home | null;
   private readonly own = new Map<string, OwnAddress>();
 
-  /** Takes the device. Throws `NetError` EINVAL for addresses and routes that make no sense. */
+  /** Takes the devices. Throws `NetError` EINVAL for addresses and routes that make no sense. */
   constructor(options: NetworkOptions) {
-    const { pool, nowUs, device, addresses, gateways, maxConnections } = options;
+    const { pool, nowUs, nics, network, maxConnections } = options;
     this.stack = new Stack({
       pool,
       nowUs,
       ...(maxConnections === undefined ? {} : { maxConnections }),
     });
     try {
-      this.iface = this.addDevice(device, addresses);
-      for (const gateway of gateways) this.addGateway(gateway);
+      const added = nics.map((nic) => this.addNic(nic));
+      this.iface = added[0] ?? this.addInternal(network);
+      for (const nic of nics) this.addRoutes(nic);
     } catch (error) {
       this.stack.close();
+      for (const { device } of nics) device.close();
       throw error;
     }
-    this.sharedHome = device === null ? this.homeOfInterface() : null;
+    this.sharedHome = nics.length === 0 ? this.homeOfInterface() : null;
   }
 
-  private addDevice(device: Device | null, addresses: readonly string[]): Interface {
+  private addInternal(network: string): Interface {
+    const internal = new InternalDevice(this.stack.pool);
+    const iface = this.stack.ip.addInterface(internal, { linkLocal: false });
+    const second = network.includes(":") ? [] : [LOCAL_ADDRESS6];
+    return this.withAddresses(iface, [network, ...second]);
+  }
+
+  private addNic(nic: NetworkNic): Interface {
+    const { device, addresses, mtuBytes } = nic;
     const { ip } = this.stack;
-    if (device === null) {
-      const internal = new InternalDevice(this.stack.pool);
-      const wanted = addresses.length > 0 ? addresses : LOCAL_ADDRESSES;
-      return this.withAddresses(ip.addInterface(internal, { linkLocal: false }), wanted);
+    if (device.filter === undefined) {
+      const iface = ip.addInterface(device, mtuBytes === null ? {} : { mtuBytes });
+      return this.withAddresses(iface, addresses);
     }
-    if (device.filter === undefined) return this.withAddresses(ip.addInterface(device), addresses);
     if (addresses.length > 0) {
       throw invalid(
-        `${device.name} is shared with the kernel: its addresses are the kernel's (ip address add … dev ${device.name}); expected no --address`,
+        `${device.name} is shared with the kernel: its addresses are the kernel's (ip address add … dev ${device.name}); expected no addresses here`,
       );
     }
-    return attachKernel(this.stack).addInterface(device, {});
+    const kernel = ip.kernel ?? attachKernel(this.stack);
+    return kernel.addInterface(device, {});
   }
 
   private withAddresses(iface: Interface, addresses: readonly string[]): Interface {
@@ -96,8 +115,13 @@ export class Network {
     return iface;
   }
 
-  private addGateway(gateway: string): void {
-    const destination = gateway.includes(":") ? "::/0" : "0.0.0.0/0";
+  private addRoutes(nic: NetworkNic): void {
+    const { gateway, routes } = nic;
+    if (gateway !== null) this.addRoute(gateway.includes(":") ? "::/0" : "0.0.0.0/0", gateway);
+    for (const { to, via } of routes) this.addRoute(to, via);
+  }
+
+  private addRoute(destination: string, gateway: string): void {
     let result: number;
     try {
       result = this.stack.ip.addRoute({ destination, gateway });

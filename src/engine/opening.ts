@@ -5,7 +5,7 @@ import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { Family, optionName } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
-import { decide, type Rules } from "./decision.js";
+import { decide } from "./decision.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
 import type { OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
@@ -64,7 +64,6 @@ export function ringSizes(rings: RingSettings, kind: number, fullness: number): 
 
 export interface OpeningParts {
   readonly network: Network;
-  readonly rules: Rules;
   readonly host: SocketHost;
   readonly rings: RingSettings;
   readonly nextId: () => number;
@@ -77,9 +76,9 @@ export function openSocket(
   request: OpenRequest,
   values: DataView,
 ): OpenResult {
-  const { network, rules } = parts;
-  const { loopback, program } = session;
-  const decision = decide(request, { network, rules, loopback, program });
+  const { network } = parts;
+  const { loopback, rules, program } = session;
+  const decision = decide(request, { network, rules, loopback });
   if (!decision.accelerate) return kernelKeeps(request, decision.reason);
   let served: TcpServed | UdpServed;
   try {

@@ -1,8 +1,6 @@
 /** How the engine and programs wait: poll for a time, then sleep. */
 import { SPIN_FOR_EVER, SPIN_NOT_GIVEN } from "../ring/engine-layout.js";
-
-export const PROFILES = ["latency", "balanced", "idle"] as const;
-export type Profile = (typeof PROFILES)[number];
+import type { Profile } from "./config.js";
 
 /**
  * Microseconds of polling without work before sleeping. `balanced`: about twice what falling asleep
@@ -14,11 +12,19 @@ export const SPIN_US: Readonly<Record<Profile, number>> = {
   idle: 0,
 };
 
-export const isProfile = (text: string): text is Profile =>
-  (PROFILES as readonly string[]).includes(text);
+export const isProfile = (text: string): text is Profile => Object.hasOwn(SPIN_US, text);
 
-/** What a session asks for, or the engine's own: `spinUs` as mr_hello has it. */
-export function spinOf(profile: string, spinUs: number, own: Profile): number {
+/**
+ * What a session polls: what it asks for itself, else its profile's, else the engine's. `spinUs` as
+ * mr_hello has it.
+ */
+export function spinOf(
+  profile: string,
+  spinUs: number,
+  own: Profile,
+  ownSpinUs: number | null,
+): number {
   if (spinUs !== SPIN_NOT_GIVEN) return spinUs;
-  return SPIN_US[isProfile(profile) ? profile : own];
+  if (isProfile(profile)) return SPIN_US[profile];
+  return ownSpinUs ?? SPIN_US[own];
 }

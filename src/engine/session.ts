@@ -23,6 +23,7 @@ import {
   LAYOUT_VERSION,
   SESSION_BYTES,
   SessionAt,
+  SessionFlag,
   SOCKETS,
   SUBMITS,
   SUBMITS_AT,
@@ -33,6 +34,7 @@ import {
   WaiterAt,
   WaiterState,
 } from "../ring/engine-layout.js";
+import type { ProgramRules } from "../socket/rules.js";
 import { closeFd, wakeByEvent } from "../sys/fd.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { RegionPool, type Regions } from "./region.js";
@@ -72,6 +74,7 @@ export class Session {
   /** `SPIN_FOR_EVER` or microseconds: how long the engine polls for this session. */
   readonly spinUs: number;
   readonly loopback: boolean;
+  readonly rules: ProgramRules;
   /** The sockets that it knows, by entry. */
   readonly sockets: (EngineSocket | null)[] = [];
   /** Those that listen. */
@@ -100,14 +103,15 @@ export class Session {
     regions: Regions,
     home: Home | null,
     settings: SessionSettings,
-    loopback: boolean,
+    rules: ProgramRules,
   ) {
     this.id = id;
     this.program = program;
     this.controlFd = controlFd;
     this.memory = regions.memory;
     this.home = home;
-    this.loopback = loopback;
+    this.loopback = (settings.flags & SessionFlag.LOOPBACK) !== 0;
+    this.rules = rules;
     this.spinUs = settings.spinUs;
     this.part = this.memory.create("millrace-session", SESSION_BYTES);
     this.regionPool = new RegionPool(regions);
