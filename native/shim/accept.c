@@ -50,6 +50,7 @@ static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr
   mr_store(&sock->shared->nonblock, (flags & SOCK_NONBLOCK) != 0);
   mr_store(&sock->shared->connect_state, MR_CONNECT_DONE);
   as.local = (uint32_t)local;
+  as.end_inode = mr_inode_of(pair[0]);
   int failed = mr_control_ask(link, &as, sizeof as, &pair[1], 1, NULL, 0, NULL);
   if (failed != 0) {
     mr_sock_drop(sock);

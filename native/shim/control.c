@@ -1,5 +1,6 @@
 /* Messages over the control socket, and the descriptors that pass with them. */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "core.h"
@@ -19,6 +20,11 @@ int mr_control_connect(const char *path) {
   int failed = -errno;
   real.close(fd);
   return failed;
+}
+
+uint64_t mr_inode_of(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
 static int send_all(int control_fd, const void *message, size_t bytes, const int *fds,

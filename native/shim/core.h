@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
 
 #include "real.h"
 #include "shim.h"
@@ -138,6 +139,7 @@ int mr_control_connect(const char *path);
  * two descriptors with it (-1 where there is none). Takes its turn among the threads. 0 or negated. */
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
                    unsigned fds_count, void *answer, size_t answer_bytes, int *got);
+uint64_t mr_inode_of(int fd); /* 0: none */
 int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]);
 /* The region, mapped; `fd` is one of it, or -1: then it is asked for. NULL: no memory, or no engine. */
 uint32_t mr_region_bytes(const uint8_t *region);

@@ -39,25 +39,25 @@ EXPORT int socketpair(int domain, int type, int protocol, int pair[2]) {
   return result
 
 /* What changes a socket's readiness without the engine's telling is told to its epoll instances. */
-static int touched(struct mr_sock *sock, int result) {
+static int touched(struct mr_sock *sock, bool is_edge, int result) {
   int saved = errno;
-  mr_epoll_touch(sock);
+  mr_epoll_touch(sock, is_edge);
   errno = saved;
   return result;
 }
 
 EXPORT int bind(int fd, const struct sockaddr *address, socklen_t bytes) {
-  DISPATCH(fd, touched(entry.sock, mr_sock_bind(entry.sock, address, bytes)),
+  DISPATCH(fd, touched(entry.sock, false, mr_sock_bind(entry.sock, address, bytes)),
            mr_open_bind(fd, entry.pending, address, bytes), real.bind(fd, address, bytes));
 }
 
 EXPORT int listen(int fd, int backlog) {
-  DISPATCH(fd, touched(entry.sock, mr_sock_listen(entry.sock, fd, backlog)),
+  DISPATCH(fd, touched(entry.sock, false, mr_sock_listen(entry.sock, fd, backlog)),
            mr_open_listen(fd, entry.pending, backlog), real.listen(fd, backlog));
 }
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t bytes) {
-  DISPATCH(fd, touched(entry.sock, mr_sock_connect(entry.sock, fd, address, bytes)),
+  DISPATCH(fd, touched(entry.sock, false, mr_sock_connect(entry.sock, fd, address, bytes)),
            mr_open_connect(fd, entry.pending, address, bytes), real.connect(fd, address, bytes));
 }
 
@@ -66,7 +66,7 @@ EXPORT int __connect(int fd, const struct sockaddr *address, socklen_t bytes) {
 }
 
 EXPORT int shutdown(int fd, int how) {
-  DISPATCH(fd, touched(entry.sock, mr_sock_shutdown(entry.sock, how)), real.shutdown(fd, how),
+  DISPATCH(fd, touched(entry.sock, true, mr_sock_shutdown(entry.sock, how)), real.shutdown(fd, how),
            real.shutdown(fd, how));
 }
 
@@ -104,7 +104,7 @@ EXPORT int getsockopt(int fd, int level, int option, void *value, socklen_t *byt
 }
 
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t bytes) {
-  DISPATCH(fd, touched(entry.sock, mr_sock_setsockopt(entry.sock, fd, level, option, value, bytes)),
+  DISPATCH(fd, touched(entry.sock, false, mr_sock_setsockopt(entry.sock, fd, level, option, value, bytes)),
            mr_open_setsockopt(fd, entry.pending, level, option, value, bytes),
            real.setsockopt(fd, level, option, value, bytes));
 }

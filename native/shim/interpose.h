@@ -15,8 +15,8 @@ extern __thread int mr_unaccelerated __attribute__((tls_model("initial-exec")));
 
 /* poll.c. `timeout_ns` below 0 waits for ever; `mask` may be NULL. As ppoll. */
 int mr_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask);
-/* Whether one of the numbers is accelerated or an epoll instance, so that mr_poll is needed. */
-bool mr_poll_is_ours(const struct pollfd *fds, nfds_t n);
+/* Whether it is accelerated, or an epoll instance with accelerated members: then mr_poll is needed. */
+bool mr_poll_needs(int fd);
 /* Nanoseconds of a timespec, -2 when it is not valid; longer ones than 292 years are those. */
 int64_t mr_timespec_ns(const struct timespec *time);
 
@@ -25,11 +25,13 @@ int mr_epoll_open(int epfd);
 int mr_epoll_control(int epfd, int op, int fd, struct epoll_event *event);
 int mr_epoll_wait_ns(int epfd, struct epoll_event *events, int max, int64_t timeout_ns,
                      const sigset_t *mask);
+bool mr_epoll_has_sockets(struct mr_epoll *epoll);
 /* Whether epoll_wait on it would find something in the shim; from now on the kernel's instance is
- * readable when something comes. */
-bool mr_epoll_ready(struct mr_epoll *epoll);
-/* Its readiness may have changed by what this process did (connect, listen, shutdown …). */
-void mr_epoll_touch(struct mr_sock *sock);
+ * readable when something comes, and with `rings` it is at once. */
+bool mr_epoll_ready(struct mr_epoll *epoll, bool rings);
+/* Its readiness may have changed by what this process did (connect, listen …); `is_edge`: in a way that
+ * EPOLLET tells of (shutdown). */
+void mr_epoll_touch(struct mr_sock *sock, bool is_edge);
 void mr_epoll_before_fork(void);
 void mr_epoll_after_fork(bool in_child);
 

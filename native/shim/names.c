@@ -101,8 +101,10 @@ static struct mr_address read_name(struct mr_sock *sock, bool of_peer) {
   struct mr_address name;
   for (int tries = 0;; tries++) {
     uint32_t before = mr_load(&shared->names);
-    memcpy(&name, of_peer ? &shared->remote : &shared->local, sizeof name);
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    const uint32_t *words = (const uint32_t *)(const void *)(of_peer ? &shared->remote : &shared->local);
+    uint32_t copy[sizeof name / sizeof(uint32_t)];
+    for (size_t i = 0; i < sizeof name / sizeof(uint32_t); i++) copy[i] = mr_load(&words[i]);
+    memcpy(&name, copy, sizeof name);
     if ((before & 1) == 0 && mr_load(&shared->names) == before) return name;
     if (tries > 1000 && mr_engine_died()) return name; /* it died in between */
     mr_pause();

@@ -5,12 +5,8 @@
  */
 #include <fcntl.h>
 #include <stddef.h>
-#include <sys/stat.h>
 
 #include "open.h"
-
-/* Words of the descriptor table count 65,536 each in `references`, less readers that came back. */
-#define MORE_THAN_ONE_NUMBER 81920
 
 /* ---- Life --------------------------------------------------------------------------------------------- */
 
@@ -77,7 +73,7 @@ static void collect_number(int fd, struct mr_fd entry, void *context) {
 /* All numbers of the socket in this process: dup leaves several. */
 static void numbers_of(int fd, struct mr_pending *pending, struct numbers *to) {
   *to = (struct numbers){.pending = pending, .fds = {fd}, .count = 1};
-  if (atomic_load(&pending->references) < MORE_THAN_ONE_NUMBER) return;
+  if (atomic_load(&pending->descriptors) <= 1) return;
   to->count = 0;
   mr_fd_each(collect_number, to);
 }
@@ -125,9 +121,8 @@ static void say_enabled(int fd, struct mr_sock *sock, const struct mr_opened *op
 }
 
 /* The message, with the options behind it. */
-static size_t write_message(uint8_t *buffer, int fd, struct mr_pending *pending, uint32_t local,
-                            const struct mr_asking *asking) {
-  struct stat status;
+static size_t write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pending *pending,
+                            uint32_t local, const struct mr_asking *asking) {
   struct mr_open *message = (struct mr_open *)(void *)buffer;
   *message = (struct mr_open){.type = MR_MSG_OPEN, .local = local, .at = asking->at, .fd = fd};
   message->kind = pending->type == SOCK_STREAM ? MR_KIND_TCP : MR_KIND_UDP;
@@ -136,7 +131,8 @@ static size_t write_message(uint8_t *buffer, int fd, struct mr_pending *pending,
   message->own = pending->state->own;
   if (asking->own != NULL) message->own = *asking->own;
   if (asking->peer != NULL) message->peer = *asking->peer;
-  if (fstat(fd, &status) == 0) message->inode = status.st_ino;
+  message->inode = mr_inode_of(fd);
+  message->end_inode = mr_inode_of(pair_end);
   message->options_bytes = pending->options_bytes;
   memcpy(buffer + sizeof *message, pending->options, pending->options_bytes);
   return sizeof *message + pending->options_bytes;
@@ -166,7 +162,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   int result = 0;
   if (local >= 0 && real.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) result = -errno;
   if (local >= 0 && result == 0) {
-    size_t bytes = write_message(buffer, fd, pending, (uint32_t)local, asking);
+    size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
     result = mr_control_ask(link, buffer, bytes, &fds[1], asking->with_companion ? 2 : 1, &opened,
                             sizeof opened, got);
     if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);

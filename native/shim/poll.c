@@ -22,13 +22,24 @@ struct set {
   unsigned looks;           /* at the sockets since the kernel was asked */
 };
 
-static bool is_ours(enum mr_fd_kind kind) {
-  return kind == MR_FD_SOCKET || kind == MR_FD_EPOLL || kind == MR_FD_PRIVATE;
+bool mr_poll_needs(int fd) {
+  enum mr_fd_kind kind = mr_fd_kind_of(fd);
+  if (kind != MR_FD_EPOLL) return kind == MR_FD_SOCKET || kind == MR_FD_PRIVATE;
+  struct mr_fd entry = mr_fd_get(fd);
+  bool has_sockets = entry.kind == MR_FD_EPOLL && mr_epoll_has_sockets(entry.epoll);
+  mr_fd_put(entry);
+  return has_sockets;
 }
 
-bool mr_poll_is_ours(const struct pollfd *fds, nfds_t n) {
+/* Whether one of the descriptors makes mr_poll necessary. A bad pointer is the kernel's to refuse. */
+static bool is_ours(const struct pollfd *fds, nfds_t n) {
+  struct pollfd part[16];
   for (nfds_t i = 0; i < n; i++) {
-    if (is_ours(mr_fd_kind_of(fds[i].fd))) return true;
+    if (i % 16 == 0) {
+      nfds_t left = n - i < 16 ? n - i : 16;
+      if (mr_copy_from(part, &fds[i], left * sizeof *fds) < 0) return false;
+    }
+    if (mr_poll_needs(part[i % 16].fd)) return true;
   }
   return false;
 }
@@ -76,7 +87,8 @@ static int look_at_kernel(struct set *set) {
   for (nfds_t i = 0; i < set->n; i++) {
     struct mr_fd entry = set->entries[i];
     if (entry.kind != MR_FD_SOCKET) set->fds[i].revents = 0;
-    if (entry.kind == MR_FD_EPOLL && mr_epoll_ready(entry.epoll)) {
+    if (entry.kind == MR_FD_EPOLL && mr_epoll_has_sockets(entry.epoll) &&
+        mr_epoll_ready(entry.epoll, false)) {
       set->fds[i].revents = reported(POLLIN | POLLRDNORM, set->fds[i].events);
     }
   }
@@ -111,7 +123,12 @@ static int sleep_once(struct set *set, struct mr_wait *wait, const sigset_t *mas
     mark(set, wait->link, waiter, true);
     mr_waiter_arm(wait->link, waiter);
   }
-  if (look(set, true) == 0) result = mr_wait_sleep(wait, eventfd, set->kernel, set->kernel_n, mask);
+  if (look(set, true) == 0) {
+    /* With a mask, so that any handler counts: poll is not restarted. */
+    sigset_t own;
+    if (mask == NULL) mr_signal_mask(&own);
+    result = mr_wait_sleep(wait, eventfd, set->kernel, set->kernel_n, mask == NULL ? &own : mask);
+  }
   if (waiter >= 0) {
     mr_waiter_disarm(wait->link, waiter, eventfd);
     mark(set, wait->link, waiter, false);
@@ -119,9 +136,8 @@ static int sleep_once(struct set *set, struct mr_wait *wait, const sigset_t *mas
   return result < 0 ? result : 0;
 }
 
-static int wait_for(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
-  int ready = look(set, true);
-  if (ready > 0 || timeout_ns == 0) return ready;
+static int wait_on(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
+  int ready;
   struct mr_wait wait;
   mr_wait_begin(&wait, timeout_ns);
   for (;;) {
@@ -136,6 +152,17 @@ static int wait_for(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
     if (stop == 0) stop = mr_wait_check(&wait, true);
     if (stop < 0) return stop == -ETIMEDOUT ? 0 : stop;
   }
+}
+
+static int wait_for(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
+  int ready = look(set, true);
+  if (ready > 0 || timeout_ns == 0) return ready;
+  /* While it polls, too: the mask is the wait's. */
+  sigset_t old;
+  if (mask != NULL) sigprocmask(SIG_SETMASK, mask, &old);
+  int result = wait_on(set, timeout_ns, mask);
+  if (mask != NULL) sigprocmask(SIG_SETMASK, &old, NULL);
+  return result;
 }
 
 /* The kernel's own descriptors go into the second array; a negative one takes the place of none. */
@@ -194,20 +221,26 @@ int mr_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *ma
   return result < 0 ? mr_fail(-result) : result;
 }
 
+/* glibc declares the argument as written only. clang does not know the warning. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Wunknown-warning-option"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout_ms) {
-  if (LIKELY(!mr_poll_is_ours(fds, n))) return real.poll(fds, n, timeout_ms);
+  if (LIKELY(!is_ours(fds, n))) return real.poll(fds, n, timeout_ms);
   return mr_poll(fds, n, timeout_ms < 0 ? -1 : timeout_ms * 1000000ll, NULL);
 }
 EXPORT int __poll(struct pollfd *fds, nfds_t n, int timeout_ms) { return poll(fds, n, timeout_ms); }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask) {
-  if (LIKELY(!mr_poll_is_ours(fds, n))) return real.ppoll(fds, n, timeout, mask);
+  if (LIKELY(!is_ours(fds, n))) return real.ppoll(fds, n, timeout, mask);
   struct timespec limit;
   if (timeout == NULL) return mr_poll(fds, n, -1, mask);
   if (mr_copy_from(&limit, timeout, sizeof limit) < 0) return mr_fail(EFAULT);
   int64_t ns = mr_timespec_ns(&limit);
   return ns < 0 ? mr_fail(EINVAL) : mr_poll(fds, n, ns, mask);
 }
+#pragma GCC diagnostic pop
 
 extern void __chk_fail(void) __attribute__((noreturn));
 
