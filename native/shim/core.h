@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
 
 #include "real.h"
 #include "shim.h"
@@ -127,6 +128,8 @@ void mr_call_reset(void);
 
 /* ---- session.c, control.c, region.c ----------------------------------------------------------------- */
 
+extern struct mr_link *_Atomic mr_link_now; /* NULL until it is made */
+extern atomic_bool mr_engine_is_dead;
 /* An entry of the session's table, or -1. */
 int mr_local_alloc(void);
 void mr_local_free(uint32_t local);
@@ -136,24 +139,42 @@ int mr_control_connect(const char *path);
  * two descriptors with it (-1 where there is none). Takes its turn among the threads. 0 or negated. */
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
                    unsigned fds_count, void *answer, size_t answer_bytes, int *got);
+uint64_t mr_inode_of(int fd); /* 0: none */
 int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]);
 /* The region, mapped; `fd` is one of it, or -1: then it is asked for. NULL: no memory, or no engine. */
+uint32_t mr_region_bytes(const uint8_t *region);
 uint8_t *mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd);
 
 /* ---- socket.c --------------------------------------------------------------------------------------- */
 
-/* A socket that the engine has opened, from its answer. Takes over `companion`. NULL: no memory. */
+/* A socket that the engine has opened. Takes over `companion` (hidden, or -1) if it succeeds. NULL: no
+ * memory, or what the engine said makes no sense. */
 struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t header_at,
                              uint32_t generation, uint32_t local, int companion);
+/* From the answer to MR_MSG_OPEN or ATTACH and its descriptors, all of which are taken over. */
+struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opened, int got[2],
+                             int companion);
 /* The status word, with what the engine's death makes of it. */
 uint32_t mr_sock_status(struct mr_sock *sock);
 /* Takes the pending error, a positive number; 0: none. */
 int mr_sock_take_error(struct mr_sock *sock);
 /* Tells the engine to look at the socket's rings. */
 void mr_sock_submit(struct mr_sock *sock);
-/* The socket is of this process's session, or it is made so now. 0 or a negated error number. */
-static inline bool mr_sock_is_attached(const struct mr_sock *sock, const struct mr_link *link) {
-  return link != NULL && sock->link_id == link->id;
+/* The link, of which the socket is made a part if it is not yet; NULL: there is no engine for it. */
+static inline struct mr_link *mr_sock_link(struct mr_sock *sock, int fd) {
+  struct mr_link *link = mr_link_get();
+  if (MR_UNLIKELY(link == NULL)) return NULL;
+  if (MR_LIKELY(sock->link_id == link->id)) return link;
+  return mr_sock_attach(sock, fd) == 0 ? link : NULL;
+}
+/* After reading, when `left` bytes remain in the ring and its lock is free (its exchange orders the new
+ * position before this look): if the engine found no room before, it is told when there is half a ring
+ * of it, or all. */
+static inline void mr_sock_made_room(struct mr_sock *sock, uint32_t left) {
+  struct mr_socket *shared = sock->shared;
+  if (MR_LIKELY(mr_load(&shared->rx_blocked) == 0) || left > sock->rx_bytes / 2) return;
+  mr_store(&shared->rx_blocked, 0);
+  mr_sock_submit(sock);
 }
 /* Reads looked for something in vain: the engine's death has to be noticed now and then. */
 void mr_sock_missed(struct mr_sock *sock);
@@ -188,6 +209,7 @@ int mr_sockaddr_write(const struct sockaddr_storage *from, socklen_t bytes, stru
                       socklen_t *room);
 bool mr_address_is_loopback(const struct mr_address *address);
 bool mr_address_is_wildcard(const struct mr_address *address);
+bool mr_address_is_multicast(const struct mr_address *address);
 void mr_address_text(char *text, size_t room, const struct mr_address *address);
 
 /* ---- stream.c, datagram.c, oob.c ------------------------------------------------------------------------ */
@@ -214,8 +236,9 @@ struct mr_ancillary {
 };
 ssize_t mr_datagram_send(struct mr_sock *sock, int fd, struct mr_cursor *from, size_t n, int flags,
                          const struct mr_address *to, const struct mr_ancillary *ancillary);
-/* The whole length with MSG_TRUNC in `flags`. -EAGAIN only when it must not wait. */
-ssize_t mr_datagram_recv(struct mr_sock *sock, int fd, struct mr_cursor *to, size_t n, int flags,
+/* One datagram if there is one, without waiting: its bytes as recvmsg returns them, -EAGAIN or another
+ * error. */
+ssize_t mr_datagram_take(struct mr_sock *sock, struct mr_cursor *to, size_t n, int flags,
                          struct mr_received *received);
 /* The next datagram's payload bytes, or -1. */
 int mr_datagram_next_bytes(struct mr_sock *sock);
@@ -224,25 +247,33 @@ int mr_datagram_uncork(struct mr_sock *sock, int fd);
 
 /* ---- companion.c: the kernel socket beside a wildcard-bound one -------------------------------------------- */
 
-/* Whether this look at the ring should be followed (or, `first`, preceded) by one at the companion. */
-bool mr_companion_turn(struct mr_sock *sock, bool ring_had_some);
-/* true: datagrams to `to` (NULL: the peer) go by the companion. */
-bool mr_companion_carries(struct mr_sock *sock, int fd, const struct mr_address *to);
-/* connect: the companion hears its peer alone, or nobody. */
-void mr_companion_connect(struct mr_sock *sock, int fd, const struct mr_address *peer);
+/* Whether the companion's turn is before the ring's; and when the ring had nothing for a call that does
+ * not wait. */
+bool mr_companion_first(struct mr_sock *sock);
+bool mr_companion_after_miss(struct mr_sock *sock);
+/* Who carries datagrams to `to` (NULL: the peer): 0 Millrace, 1 the companion, or -ENETUNREACH etc. */
+int mr_companion_carries(struct mr_sock *sock, int fd, const struct mr_address *to);
+/* While the socket is connected to a peer of Millrace the companion takes nothing in. */
+void mr_companion_mute(struct mr_sock *sock, bool on);
 
-/* ---- message.c ----------------------------------------------------------------------------------------------- */
+/* ---- ancillary.c: control data ---------------------------------------------------------------------------- */
 
-/* A read-only view of a msghdr that lies in our memory; its control data is parsed. */
-int mr_ancillary_read(struct mr_sock *sock, const struct msghdr *message, struct mr_ancillary *to);
-/* Writes control data of a datagram; msg_controllen and MSG_CTRUNC. */
-void mr_ancillary_write(struct mr_sock *sock, struct msghdr *message, struct mr_received *received);
-ssize_t mr_recv_error(struct mr_sock *sock, int fd, struct msghdr *message, int flags);
+/* Of a msghdr that lies in our memory; its control data is user memory. `segment_bytes`: UDP_SEGMENT, or
+ * 0. 0 or a negated error number. */
+int mr_ancillary_read(struct mr_sock *sock, const struct msghdr *message, struct mr_ancillary *to,
+                      uint16_t *segment_bytes);
+/* Control data of what was received; sets msg_controllen, and MSG_CTRUNC in received->flags. */
+int mr_ancillary_write(struct mr_sock *sock, struct msghdr *message, struct mr_received *received);
+/* recvmsg with MSG_ERRQUEUE. */
+ssize_t mr_error_recv(struct mr_sock *sock, int fd, struct msghdr *message, struct mr_cursor *to, size_t n,
+                      struct mr_received *received);
 
 /* ---- options.c ------------------------------------------------------------------------------------------------- */
 
 /* Applies those that the shim itself keeps; used when a socket is opened with options set before. */
 void mr_options_replay(struct mr_sock *sock, const uint8_t *records, uint32_t bytes);
+/* Whether the option joins a group, and which. */
+bool mr_option_joins(int level, int option, const void *value, size_t bytes, struct mr_address *group);
 void mr_options_inherit(struct mr_sock *child, const struct mr_sock *listener);
 
 #endif

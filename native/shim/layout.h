@@ -228,6 +228,8 @@ struct mr_accepted {
 #define MR_REPORT_ORIGDST 256u
 #define MR_REPORT_RXQ_OVFL 512u
 #define MR_REPORT_INQ 1024u
+#define MR_REPORT_MAY_BROADCAST 0x40000000u /* SO_BROADCAST; here as the shim alone looks at it */
+#define MR_REPORT_CORKED 0x80000000u        /* UDP_CORK; likewise */
 
 /* ---- Calls ------------------------------------------------------------------------------------ */
 

@@ -39,10 +39,6 @@
   X(int, setsockopt, (int a, int b, int c, const void *d, socklen_t e), (a, b, c, d, e), -1)       \
   X(ssize_t, read, (int a, void *b, size_t c), (a, b, c), -1)                                      \
   X(ssize_t, readv, (int a, const struct iovec *b, int c), (a, b, c), -1)                          \
-  X(ssize_t, pread, (int a, void *b, size_t c, off_t d), (a, b, c, d), -1)                         \
-  X(ssize_t, pread64, (int a, void *b, size_t c, off64_t d), (a, b, c, d), -1)                     \
-  X(ssize_t, preadv, (int a, const struct iovec *b, int c, off_t d), (a, b, c, d), -1)             \
-  X(ssize_t, preadv64, (int a, const struct iovec *b, int c, off64_t d), (a, b, c, d), -1)         \
   X(ssize_t, preadv2, (int a, const struct iovec *b, int c, off_t d, int e), (a, b, c, d, e), -1)  \
   X(ssize_t, preadv64v2, (int a, const struct iovec *b, int c, off64_t d, int e),                  \
     (a, b, c, d, e), -1)                                                                           \
@@ -54,10 +50,6 @@
     (a, b, c, d, e), -1)                                                                           \
   X(ssize_t, write, (int a, const void *b, size_t c), (a, b, c), -1)                               \
   X(ssize_t, writev, (int a, const struct iovec *b, int c), (a, b, c), -1)                         \
-  X(ssize_t, pwrite, (int a, const void *b, size_t c, off_t d), (a, b, c, d), -1)                  \
-  X(ssize_t, pwrite64, (int a, const void *b, size_t c, off64_t d), (a, b, c, d), -1)              \
-  X(ssize_t, pwritev, (int a, const struct iovec *b, int c, off_t d), (a, b, c, d), -1)            \
-  X(ssize_t, pwritev64, (int a, const struct iovec *b, int c, off64_t d), (a, b, c, d), -1)        \
   X(ssize_t, pwritev2, (int a, const struct iovec *b, int c, off_t d, int e), (a, b, c, d, e), -1) \
   X(ssize_t, pwritev64v2, (int a, const struct iovec *b, int c, off64_t d, int e),                 \
     (a, b, c, d, e), -1)                                                                           \
@@ -70,8 +62,6 @@
   X(ssize_t, sendfile64, (int a, int b, off64_t *c, size_t d), (a, b, c, d), -1)                   \
   X(ssize_t, splice, (int a, off64_t *b, int c, off64_t *d, size_t e, unsigned f),                 \
     (a, b, c, d, e, f), -1)                                                                        \
-  X(ssize_t, tee, (int a, int b, size_t c, unsigned d), (a, b, c, d), -1)                          \
-  X(ssize_t, vmsplice, (int a, const struct iovec *b, size_t c, unsigned d), (a, b, c, d), -1)     \
   X(int, select, (int a, fd_set *b, fd_set *c, fd_set *d, struct timeval *e), (a, b, c, d, e), -1) \
   X(int, pselect, (int a, fd_set *b, fd_set *c, fd_set *d, const struct timespec *e,               \
     const sigset_t *f), (a, b, c, d, e, f), -1)                                                    \
@@ -108,10 +98,8 @@
   X(int, inotify_init, (void), (), -1)                                                             \
   X(int, inotify_init1, (int a), (a), -1)                                                          \
   X(int, memfd_create, (const char *a, unsigned b), (a, b), -1)                                    \
-  X(int, mkostemps, (char *a, int b, int c), (a, b, c), -1)                                        \
-  X(int, sockatmark, (int a), (a), -1)                                                             \
-  X(int, isfdtype, (int a, int b), (a, b), -1)                                                     \
   X(pid_t, fork, (void), (), -1)                                                                   \
+  X(int, daemon, (int a, int b), (a, b), -1)                                                       \
   X(int, execve, (const char *a, char *const b[], char *const c[]), (a, b, c), -1)                 \
   X(int, execvpe, (const char *a, char *const b[], char *const c[]), (a, b, c), -1)                \
   X(int, fexecve, (int a, char *const b[], char *const c[]), (a, b, c), -1)                        \
@@ -128,10 +116,6 @@
   X(FILE *, freopen64, (const char *a, const char *b, FILE *c), (a, b, c), NULL)                   \
   X(int, fclose, (FILE *a), (a), EOF)                                                              \
   X(int, fileno, (FILE *a), (a), -1)                                                               \
-  X(int, getaddrinfo, (const char *a, const char *b, const struct addrinfo *c,                     \
-    struct addrinfo **d), (a, b, c, d), EAI_SYSTEM)                                                \
-  X(int, getnameinfo, (const struct sockaddr *a, socklen_t b, char *c, socklen_t d, char *e,       \
-    socklen_t f, int g), (a, b, c, d, e, f, g), EAI_SYSTEM)                                        \
   X(long, syscall, (long a, long b, long c, long d, long e, long f, long g),                       \
     (a, b, c, d, e, f, g), -1)
 

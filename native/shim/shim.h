@@ -117,18 +117,18 @@ struct mr_sock {
   atomic_int descriptors;     /* numbers in this process's table, fd-table.c's */
   struct mr_socket *shared;
   uint8_t *region;            /* start of the mapped region */
+  uint8_t *rx, *tx;           /* its rings */
+  uint32_t rx_bytes, tx_bytes;
   uint32_t generation;
   uint32_t local;             /* entry in this process's session */
   uint32_t link_id;           /* the session that `local` belongs to; another one: attach first */
   int companion;              /* hidden kernel socket, or -1 */
-  atomic_flag epolls_lock;
   struct mr_epoll_item *epolls; /* memberships, epoll.c's */
   atomic_uint looks;          /* at the ring since the companion was looked at */
   atomic_int companion_ready; /* poll and epoll: the companion had something, so look there first */
   atomic_int companion_peer;  /* connected to an address of the kernel: datagrams go that way */
   atomic_int error_told;      /* the engine's death was told to the program as an error */
   struct mr_corked *corked;   /* a datagram that MSG_MORE or UDP_CORK keeps back */
-  struct mr_sock *next;       /* of this process's sockets, socket.c's */
 };
 struct mr_sock *mr_sock_hold(struct mr_sock *sock);
 void mr_sock_drop(struct mr_sock *sock);

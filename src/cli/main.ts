@@ -8,6 +8,7 @@ import { FAILED, processWorld, USAGE, type World } from "./world.js";
 const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   capture: async () => (await import("./capture.js")).addCapture,
   doctor: async () => (await import("./doctor.js")).addDoctor,
+  engine: async () => (await import("./engine.js")).addEngine,
   perf: async () => (await import("./perf.js")).addPerf,
   run: async () => (await import("./run.js")).addRun,
   stat: async () => (await import("./stat.js")).addStat,

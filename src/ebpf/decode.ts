@@ -59,6 +59,7 @@ export const Op = {
   CALL_LOCAL: 0x112,
   TAIL_CALL: 0x113,
   END: 0x114,
+  POISON: 0x115,
 } as const;
 
 export interface DecodedProgram {
@@ -221,9 +222,7 @@ class Decoder {
     if (i.src === CallKind.LOCAL) return [Op.CALL_LOCAL, 0, 0, place(i.imm), 0];
     if (i.src === CallKind.BTF)
       throw this.lacks(i.word, "calls of kernel functions (kfuncs) are not supported");
-    if (i.imm === POISON) {
-      throw this.lacks(i.word, "it needs a member that the kernel's types do not have (CO-RE)");
-    }
+    if (i.imm === POISON) return [Op.POISON, 0, 0, 0, 0]; // where it is never reached, it may stand
     if (!HELPERS.has(i.imm)) throw this.lacks(i.word, `${helperName(i.imm)} is not supported`);
     if (i.imm === TAIL_CALL) return [Op.TAIL_CALL, 0, 0, 0, 0];
     return [i.imm === MAP_LOOKUP ? Op.LOOKUP : i.opcode, 0, 0, 0, i.imm];

@@ -9,7 +9,7 @@
  */
 import { ArrayMap } from "./array-map.js";
 import { type DecodedProgram, decode } from "./decode.js";
-import { EbpfError } from "./ebpf-error.js";
+import { badObject, EbpfError } from "./ebpf-error.js";
 import { Guard } from "./guard.js";
 import { Interpreter, type TailTarget } from "./interp.js";
 import type { LinearMap } from "./linear-map.js";
@@ -19,10 +19,15 @@ import type { MapDefinition } from "./map-definition.js";
 import { MapType } from "./map-type.js";
 import type { BpfObject, ObjectProgram } from "./object.js";
 import { Ctx, HEADROOM_BYTES, Runtime, type RuntimeHooks } from "./runtime.js";
+import { WasmProgram } from "./wasm-program.js";
+
+export type EngineName = "interp" | "wasm";
 
 export interface XdpOptions extends RuntimeHooks {
   /** The program to run; needed when the object has several. */
   readonly program?: string;
+  /** Interpreted by default. */
+  readonly engine?: EngineName;
   /** Every access is checked against what the program may touch: slower, for programs not verified. */
   readonly isStrict?: boolean;
   /** Sizes of maps that the object leaves open, or other ones than it has. */
@@ -48,6 +53,8 @@ export interface XdpResult {
   readonly verdict: number;
   /** A copy of the packet as the program left it. */
   readonly packet: Uint8Array;
+  /** What the program put in front of it (`bpf_xdp_adjust_meta`), usually nothing. */
+  readonly metadata: Uint8Array;
   /** After XDP_REDIRECT: the map (null: none) and the key or the interface's index. */
   readonly redirect: { readonly map: string | null; readonly key: number } | null;
 }
@@ -66,6 +73,8 @@ export class XdpInstance {
   private readonly maps = new Map<string, LinearMap>();
   private readonly decoded = new Map<string, DecodedProgram>();
   private readonly interpreter: Interpreter;
+  private readonly compiled = new Map<DecodedProgram, WasmProgram>();
+  private readonly wasm: WasmProgram | null;
   private readonly frameAt: number;
 
   private constructor(object: BpfObject, options: XdpOptions) {
@@ -93,6 +102,7 @@ export class XdpInstance {
       ...(options.isStrict === true ? { guard: new Guard(this.runtime) } : {}),
       ...(options.budget === undefined ? {} : { budget: options.budget }),
     });
+    this.wasm = options.engine === "wasm" ? this.compile(this.program) : null;
     this.setContext({});
   }
 
@@ -108,7 +118,7 @@ export class XdpInstance {
     throw new RangeError(`there is no map ${name}; there are: ${[...this.maps.keys()].join(", ")}`);
   }
 
-  /** Instructions that the last packet took. */
+  /** Instructions that the last packet took in the interpreter. */
   get executed(): number {
     return this.interpreter.executed;
   }
@@ -129,6 +139,7 @@ export class XdpInstance {
     return {
       verdict,
       packet: runtime.bytes.slice(runtime.dataAt, runtime.dataEnd),
+      metadata: runtime.bytes.slice(runtime.dataMeta, runtime.dataAt),
       redirect: verdict === REDIRECT ? { map: map?.name ?? null, key } : null,
     };
   }
@@ -139,8 +150,17 @@ export class XdpInstance {
    */
   runAt(at: number, end: number, hardStart: number, hardEnd: number): number {
     this.runtime.begin(at, end, hardStart, hardEnd);
-    return this.interpreter.run();
+    return this.wasm === null ? this.interpreter.run() : this.wasm.run();
   }
+
+  private readonly compile = (program: DecodedProgram): WasmProgram => {
+    let compiled = this.compiled.get(program);
+    if (compiled === undefined) {
+      compiled = new WasmProgram(program, this.runtime, this.tailTarget, this.compile);
+      this.compiled.set(program, compiled);
+    }
+    return compiled;
+  };
 
   private setContext(context: PacketContext): void {
     const { words, contextAt } = this.runtime;
@@ -177,6 +197,10 @@ export class XdpInstance {
       const map = this.maps.get(name)!;
       for (const [index, entry] of entries.entries()) {
         if (entry === null) continue;
+        const isKnown =
+          type === MapType.PROG_ARRAY ? this.decoded.has(entry) : this.maps.has(entry);
+        if (!isKnown)
+          throw badObject(`the map ${name}: its entry ${index} is ${entry}, which cannot be used`);
         if (type === MapType.PROG_ARRAY) this.setProgram(name, index, entry);
         else map.set(word(index), word(this.map(entry).index + 1));
       }

@@ -155,7 +155,11 @@ export class Interpreter {
     if (error instanceof EbpfError && error.message.includes(": instruction ")) throw error;
     const code = error instanceof EbpfError ? error.code : "EFAULT";
     const message =
-      error instanceof RangeError ? "an address outside of the memory" : (error as Error).message;
+      error instanceof RangeError
+        ? "an address outside of the memory"
+        : error instanceof TypeError
+          ? "a helper was given what is no map"
+          : (error as Error).message;
     throw new EbpfError(code, `${name}: instruction ${word}: ${message}${place}`);
   }
 
@@ -687,6 +691,11 @@ export class Interpreter {
             pc = this.leave();
             c = this.running.code;
             break;
+          case 0x115: // poison
+            throw new EbpfError(
+              "ENOTSUP",
+              "it needs a member that the types here do not have (CO-RE)",
+            );
           default:
             throw new EbpfError("EFAULT", "the program ran over its end");
         }

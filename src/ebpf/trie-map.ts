@@ -77,6 +77,8 @@ export class TrieMap extends LinearMap {
       this.count++;
       this.touch();
     }
+    // The kernel replaces the node: bits behind the prefix are those of the last key that was given.
+    this.bytes.copyWithin(to + KEY_AT, keyAt, keyAt + this.keyBytes);
     const value = to + this.valueOffset;
     this.bytes.copyWithin(value, valueAt, valueAt + this.valueBytes);
     return 0;

@@ -108,10 +108,11 @@ export const CONFIG_SCHEMA: Schema = {
     },
     ringBytes: {
       type: "object",
-      description: "Bytes of the rings that a new socket shares with the engine; powers of two.",
+      description:
+        "Bytes of the rings that a new UDP socket shares with the engine, powers of two; TCP sockets have half.",
       properties: {
-        receive: { ...RING_BYTES, default: 262_144 },
-        send: { ...RING_BYTES, default: 262_144 },
+        receive: { ...RING_BYTES, default: 131_072 },
+        send: { ...RING_BYTES, default: 131_072 },
       },
       additionalProperties: false,
     },

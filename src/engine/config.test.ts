@@ -65,7 +65,7 @@ test("everything can be said, with comments; a rules file is looked for beside t
     profile: "latency",
     spinUs: 50,
     rules: "/etc/millrace/web.rules",
-    ringBytes: { receive: 65_536, send: 262_144 },
+    ringBytes: { receive: 65_536, send: 131_072 },
     loopback: true,
     keep: true,
     idleSeconds: 0,

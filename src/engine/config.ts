@@ -50,7 +50,7 @@ export const DEFAULT_CONFIG: EngineConfig = {
   profile: "balanced",
   spinUs: null,
   rules: null,
-  ringBytes: { receive: 262_144, send: 262_144 },
+  ringBytes: { receive: 131_072, send: 131_072 },
   loopback: false,
   keep: false,
   idleSeconds: 10,

@@ -20,10 +20,13 @@ export interface KernelObjectOptions {
 export class KernelObject {
   readonly maps: ReadonlyMap<string, BpfMap>;
   readonly fd: number;
+  /** Programs that maps refer to. */
+  private readonly others: readonly number[];
 
-  private constructor(maps: ReadonlyMap<string, BpfMap>, fd: number) {
+  private constructor(maps: ReadonlyMap<string, BpfMap>, fd: number, others: readonly number[]) {
     this.maps = maps;
     this.fd = fd;
+    this.others = others;
   }
 
   /** Throws `VerifierError`, `NetError`, or `EbpfError` for what cannot be loaded this way. */
@@ -33,10 +36,13 @@ export class KernelObject {
       throw new EbpfError("EINVAL", `there is no program ${options.program}`);
     if (program.problem !== null) throw program.problem;
     const maps = new Map<string, BpfMap>();
+    const others: number[] = [];
     try {
       for (const map of object.maps) maps.set(map.name, createMap(map, options));
-      return new KernelObject(maps, load(object, program, maps));
+      fillPrograms(object, maps, others);
+      return new KernelObject(maps, load(object, program, maps), others);
     } catch (error) {
+      for (const fd of others) closeFd(fd);
       for (const map of maps.values()) map.close();
       throw error;
     }
@@ -55,6 +61,7 @@ export class KernelObject {
 
   close(): void {
     closeFd(this.fd);
+    for (const fd of this.others) closeFd(fd);
     for (const map of this.maps.values()) map.close();
   }
 }
@@ -78,6 +85,21 @@ function createMap(map: MapDefinition, options: KernelObjectOptions): BpfMap {
   }
   return created;
 }
+
+/** Entries that the object gives its maps of programs. */
+function fillPrograms(object: BpfObject, maps: ReadonlyMap<string, BpfMap>, fds: number[]): void {
+  for (const { name, type, entries } of object.maps) {
+    if (type !== MapType.PROG_ARRAY) continue;
+    for (const [index, entry] of entries.entries()) {
+      const program = object.programs.find((one) => one.name === entry);
+      if (program === undefined) continue;
+      fds.push(load(object, program, maps));
+      maps.get(name)!.update(word(index), word(fds.at(-1)!));
+    }
+  }
+}
+
+const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
 
 function load(
   object: BpfObject,

@@ -2,19 +2,13 @@
  * Calls of the user's code as Node makes them for I/O: in the handle's asynchronous context (so
  * that `AsyncLocalStorage` finds what it should), with ticks and microtasks run after each, so that
  * the order of events is Node's.
+ *
+ * An exception of the user's, or of a tick's, leaves by the way that it came, to the event loop, which
+ * makes an uncaught one of it. Nothing here or below may catch it: Node's record of asynchronous
+ * contexts is put in order there. Loops that it leaves go on later (`Host.tell`, `Runner.run`).
  */
-import type { AsyncResource } from "node:async_hooks";
+import { AsyncResource } from "node:async_hooks";
 import { runTicks } from "./natives.js";
-
-/**
- * An exception of the user's is an uncaught one, as in Node, but must not end the loop that told of
- * the event: programs may survive it.
- */
-function throwLater(error: unknown): void {
-  setImmediate(() => {
-    throw error;
-  });
-}
 
 /** Hot path. Runs `f` in the scope's context, then what it has put off. */
 export function tell<A extends unknown[]>(
@@ -23,29 +17,14 @@ export function tell<A extends unknown[]>(
   self: unknown,
   ...args: A
 ): void {
-  try {
-    scope.runInAsyncScope(f as (...args: unknown[]) => unknown, self, ...args);
-  } catch (error) {
-    throwLater(error);
-  }
-  settle();
+  scope.runInAsyncScope(f as (...args: unknown[]) => unknown, self, ...args);
+  runTicks();
 }
 
-/** Hot path. Runs ticks and microtasks, for those who called the user by native code. */
-export function settle(): void {
-  try {
-    runTicks();
-  } catch (error) {
-    throwLater(error);
-  }
-}
+/** Made when the program starts: outside of everything that the program does. */
+const root = new AsyncResource("MILLRACE");
 
-/** As {@link tell} for native code that enters the context by itself. */
-export function attempt(call: () => void): void {
-  try {
-    call();
-  } catch (error) {
-    throwLater(error);
-  }
-  settle();
+/** Makes what no code of the user's has asked for, such as a connection that came: in no context. */
+export function outside<T>(make: () => T): T {
+  return root.runInAsyncScope(make);
 }

@@ -4,12 +4,12 @@
  *
  * Loaded by `accelerator.ts` alone, and late: nothing of `millrace/register` may import it.
  */
+import { createRequire } from "node:module";
 import { isMainThread, threadId } from "node:worker_threads";
 import type { IpAddress } from "../base/ip-address.js";
 import type { Device } from "../nic/device.js";
 import { createHost, type HostOptions } from "../socket/create-host.js";
 import type { Host } from "../socket/host.js";
-import { openDevice, TO_TALK } from "../socket/open-device.js";
 import { Runner } from "../socket/runner.js";
 import type { Stack } from "../socket/stack.js";
 import { type NodeSettings, spinUsOf } from "./settings.js";
@@ -18,8 +18,15 @@ import { type NodeSettings, spinUsOf } from "./settings.js";
 const LOOPBACK_INDEX = 1;
 /** What closed connections have sent keeps an ending process alive for so long at most. */
 const LINGER_US = 3_000_000;
+/** A peer's process that is there already answers within this; what is sent before that is lost. */
+const LINK_MS = 1_000;
 /** As {@link LINGER_US}, for a process that is made to end. */
 const EXIT_MS = 100;
+
+/** The drivers are as much as the stack: they are loaded where there is a device. */
+const require = createRequire(import.meta.url);
+const loadDevices = (): typeof import("../socket/open-device.js") =>
+  require("../socket/open-device.js");
 
 export class StackSide {
   readonly host: Host;
@@ -44,6 +51,7 @@ export class StackSide {
     };
     const { nic } = settings;
     if (nic === undefined) return new StackSide(createHost(common), runner, null);
+    const { openDevice, TO_TALK } = loadDevices();
     const { device, pool } = openDevice(ownName(nic), TO_TALK);
     const host = createHost({
       ...common,
@@ -52,6 +60,7 @@ export class StackSide {
       ...(settings.addresses === undefined ? {} : { addresses: settings.addresses }),
       ...(settings.gateways === undefined ? {} : { gateway: settings.gateways }),
     });
+    if (device.kind === "memif") host.runUntil(() => device.isUp, LINK_MS);
     return new StackSide(host, runner, device);
   }
 

@@ -9,8 +9,15 @@
  */
 import { AsyncResource } from "node:async_hooks";
 import { ENOTCONN } from "../base/errno.js";
-import { binding, type NameOut, type NativeRequest, type NativeStream, UV_EOF } from "./natives.js";
-import { attempt, tell } from "./scope.js";
+import {
+  binding,
+  type NameOut,
+  type NativeRequest,
+  type NativeStream,
+  runTicks,
+  UV_EOF,
+} from "./natives.js";
+import { tell } from "./scope.js";
 
 const {
   kReadBytesOrError,
@@ -175,13 +182,19 @@ export abstract class StreamHandle extends JSStream {
     // Native code is still in its call: it is told when that is over.
     if (result) process.nextTick(() => this.finishWrite(request, 0));
     else {
-      this.backend?.whenWritten((status) => attempt(() => this.finishWrite(request, status)));
+      this.backend?.whenWritten((status) => {
+        this.finishWrite(request, status);
+        runTicks();
+      });
     }
     return 0;
   }
 
   onshutdown(request: NativeRequest): number {
-    const finish = (status: number): void => attempt(() => this.finishShutdown(request, status));
+    const finish = (status: number): void => {
+      this.finishShutdown(request, status);
+      runTicks();
+    };
     return this.backend?.shutdown(finish) ?? -ENOTCONN;
   }
 
@@ -190,7 +203,8 @@ export abstract class StreamHandle extends JSStream {
   /** Hot path. Hands over bytes that nobody will write to again. */
   give(buffer: ArrayBuffer, at: number, n: number): void {
     if (this.isTakenNatively) {
-      attempt(() => super.readBuffer(new Uint8Array(buffer, at, n)));
+      super.readBuffer(new Uint8Array(buffer, at, n));
+      runTicks();
       return;
     }
     streamBaseState[kReadBytesOrError] = n;
@@ -200,8 +214,12 @@ export abstract class StreamHandle extends JSStream {
 
   /** The peer has ended its side. */
   giveEnd(): void {
-    if (this.isTakenNatively) attempt(() => super.emitEOF());
-    else this.giveStatus(this, UV_EOF);
+    if (!this.isTakenNatively) {
+      this.giveStatus(this, UV_EOF);
+      return;
+    }
+    super.emitEOF();
+    runTicks();
   }
 
   /** Reading has failed, with a negated error number. Native listeners pass that on to this. */

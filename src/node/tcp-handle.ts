@@ -277,7 +277,7 @@ export class TcpHandle extends StreamHandle {
 
   override useUserBuffer(buffer: Uint8Array): void {
     this.userBuffer = buffer;
-    this.isTakenNatively = this.backend instanceof StackStream;
+    this.isTakenNatively = true; // native code fills it
     super.useUserBuffer(buffer);
   }
 

@@ -9,7 +9,7 @@ import type { TcpSocket } from "../socket/tcp-socket.js";
 import { stackSide } from "./accelerator.js";
 import { fillName } from "./names.js";
 import { binding, type NameOut, type NativeTcp } from "./natives.js";
-import { tell } from "./scope.js";
+import { outside, tell } from "./scope.js";
 import type { TcpHandle } from "./tcp-handle.js";
 import { type Carrier, kernel, note } from "./verdict.js";
 
@@ -121,7 +121,7 @@ export class TcpListener {
         tell(scope, onconnection, this.handle, errno);
         return;
       }
-      const client = this.handle.acceptedBy(socket);
+      const client = outside(() => this.handle.acceptedBy(socket));
       tell(scope, onconnection, this.handle, 0, client as unknown as NativeTcp);
     }
   }

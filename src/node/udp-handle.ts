@@ -58,6 +58,8 @@ export class UdpHandle {
   /** Which of both a connected socket uses. */
   private isKernelPeer = false;
   private isConnected = false;
+  /** Of a socket that is connected by the stack: the kernel's one does not receive. */
+  private isKernelDeaf = false;
   private is6 = false;
   private isReceiving = false;
   private isReferenced = true;
@@ -167,13 +169,27 @@ export class UdpHandle {
     const result = socket.connect(to.address, port, to.ifIndex);
     this.isKernelPeer = false;
     this.isConnected = result >= 0;
+    // Strangers must not get through by the kernel's socket. It may have no route to the peer.
+    if (result >= 0 && this.by === Carrier.BOTH) {
+      const filtered = is6 ? this.real.connect6(text, port) : this.real.connect(text, port);
+      this.isKernelDeaf = filtered !== 0;
+      if (this.isKernelDeaf && this.isReceiving) this.real.recvStop();
+    }
     return Math.min(result, 0);
   }
 
   disconnect(): number {
     if (!this.isConnected) return -ENOTCONN;
     this.isConnected = false;
-    return this.isKernelPeer ? this.real.disconnect() : Math.min(0, this.socket!.disconnect());
+    if (this.isKernelPeer) {
+      this.isKernelPeer = false;
+      return this.real.disconnect();
+    }
+    if (this.isKernelDeaf) {
+      this.isKernelDeaf = false;
+      if (this.isReceiving) this.real.recvStart();
+    } else if (this.by === Carrier.BOTH) this.real.disconnect();
+    return Math.min(0, this.socket!.disconnect());
   }
 
   private resolve(text: string): Resolved | null {
@@ -274,7 +290,7 @@ export class UdpHandle {
     if (this.by === Carrier.MILLRACE) return 0;
     this.real.onmessage = (n, _handle, data, from) => this.onmessage?.(n, this, data, from);
     this.real.onerror = (n, _handle, error) => this.onerror?.(n, this, error);
-    return this.real.recvStart();
+    return this.isKernelDeaf ? 0 : this.real.recvStart();
   }
 
   recvStop(): number {
@@ -305,7 +321,7 @@ export class UdpHandle {
       const n = socket.receive(into, at, into.length - at);
       if (n === -EAGAIN || n === -EBADF) return;
       const { onmessage } = this;
-      if (onmessage === null) continue;
+      if (onmessage === null || this.isKernelPeer) continue; // not from the peer
       if (n < 0) {
         tell(this.scope, onmessage, this, n, this);
         continue;

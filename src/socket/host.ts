@@ -87,6 +87,8 @@ export interface UdpOptions {
 }
 
 const DEFAULT_BACKLOG = 511;
+/** Handshake, data and end of a short connection. */
+const LOOPBACK_TURNS = 16;
 const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
 
 export class Host implements Driven {
@@ -320,7 +322,18 @@ export class Host implements Driven {
   }
 
   poll(nowUs: number): boolean {
-    return this.stack.poll(nowUs);
+    const worked = this.stack.poll(nowUs);
+    if (this.runner.tellsAsIo) this.finishLoopback(nowUs);
+    return worked;
+  }
+
+  /**
+   * Hot path. What goes on between sockets of this host is over before anybody is told of it, as in a
+   * kernel: a server has a connection as soon as its client has.
+   */
+  private finishLoopback(nowUs: number): void {
+    const { loopback } = this.stack.ip;
+    for (let i = 0; i < LOOPBACK_TURNS && loopback.waiting > 0; i++) this.stack.poll(nowUs);
   }
 
   nextDeadlineUs(): number {
@@ -338,13 +351,41 @@ export class Host implements Driven {
     const wasTelling = this.isTelling;
     this.isTelling = true;
     const n = this.ready.take(events);
+    if (this.runner.tellsAsIo) this.tellAsIo(events, n);
+    else this.tellEach(events, n);
+    this.isTelling = wasTelling;
+    if (n > 0) this.stack.flush(); // answers that were given at once leave at once
+    return n > 0;
+  }
+
+  private tellEach(events: ReadyEvents, n: number): void {
     for (let i = 0; i < n; i++) {
       const user = this.users.get(events.sockets[i] as PolledSocket);
       if (user !== undefined) tellUser(user, events.bits[i]!);
     }
-    this.isTelling = wasTelling;
-    if (n > 0) this.stack.flush(); // answers that were given at once leave at once
-    return n > 0;
+  }
+
+  /**
+   * Listeners come first, as they nearly always do in Node: they were there before the connections.
+   * An exception goes on to the event loop; those who were not told yet are told later.
+   */
+  private tellAsIo(events: ReadyEvents, n: number): void {
+    if (n > 1) listenersFirst(events, n);
+    let told = 0;
+    try {
+      while (told < n) {
+        const i = told++;
+        this.users.get(events.sockets[i] as PolledSocket)?.onReady(events.bits[i]!);
+      }
+      told = -1;
+    } finally {
+      if (told >= 0) this.goOnLater(events, told - 1, n);
+    }
+  }
+
+  private goOnLater(events: ReadyEvents, from: number, n: number): void {
+    this.isTelling = false;
+    for (let i = from; i < n; i++) this.tellAgain(events.sockets[i] as PolledSocket);
   }
 
   // For the users of sockets.
@@ -404,6 +445,23 @@ function tellUser(user: SocketUser, bits: number): void {
     process.nextTick(() => {
       throw error;
     });
+  }
+}
+
+/** Keeps the order of the rest. */
+function listenersFirst({ sockets, bits }: ReadyEvents, n: number): void {
+  let front = 0;
+  for (let i = 0; i < n; i++) {
+    const socket = sockets[i]!;
+    if (!(socket as PolledSocket).isListening) continue;
+    const own = bits[i]!;
+    for (let k = i; k > front; k--) {
+      sockets[k] = sockets[k - 1]!;
+      bits[k] = bits[k - 1]!;
+    }
+    sockets[front] = socket;
+    bits[front] = own;
+    front++;
   }
 }
 

@@ -72,7 +72,8 @@ const State = { IDLE: 0, RUNNING: 1, SCHEDULED: 2, SLEEPING: 3 } as const;
 export class Runner {
   readonly clock: Clock;
   private readonly yieldUs: number;
-  private readonly tellsAsIo: boolean;
+  /** See `RunnerOptions`. */
+  readonly tellsAsIo: boolean;
   private readonly driven: Driven[] = [];
   private state: number = State.IDLE;
   private wasKicked = false;
@@ -95,7 +96,11 @@ export class Runner {
     for (let i = 0; i < this.driven.length; i++) this.driven[i]!.poll(nowUs);
   };
   private readonly wake = (): void => {
-    if (this.state === State.SLEEPING) this.run();
+    if (this.state !== State.SLEEPING) return;
+    if (this.tellsAsIo) {
+      this.endSleep();
+      this.schedule();
+    } else this.run();
   };
 
   constructor(options: RunnerOptions = {}) {
@@ -166,6 +171,15 @@ export class Runner {
   private run(): void {
     this.endSleep();
     this.state = State.RUNNING;
+    try {
+      this.runTurns();
+    } finally {
+      // An exception of somebody who was told (`tellsAsIo`): the rest goes on later.
+      if (this.state === State.RUNNING) this.schedule();
+    }
+  }
+
+  private runTurns(): void {
     const startUs = this.clock();
     let nowUs = startUs;
     for (;;) {

@@ -78,6 +78,8 @@ export class TcpCore {
   /** Time of the current call, in microseconds and, as an int32, in milliseconds. */
   nowUs = 0;
   nowMs = 0;
+  private confirmedRow = -1;
+  private confirmedMs = 0;
   readonly segment = new Segment();
   readonly ackInfo = new AckInfo();
 
@@ -130,6 +132,18 @@ export class TcpCore {
     const s = this.segment;
     if (s.slot !== -1) this.slots.give(s.slot);
     s.slot = -1;
+  }
+
+  /**
+   * Hot path. The selected row's peer has answered: says so to the host, for each row once a millisecond
+   * unless other rows come between.
+   */
+  confirmReachable(): void {
+    const { row } = this.c;
+    if (row === this.confirmedRow && this.nowMs === this.confirmedMs) return;
+    this.confirmedRow = row;
+    this.confirmedMs = this.nowMs;
+    this.host.confirmReachable(this.c);
   }
 
   /** Hot path. Puts the selected row on the output pass's list, with these `Pending` bits. */

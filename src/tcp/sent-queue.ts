@@ -168,6 +168,29 @@ export class SentQueue {
     this.appendTime(c, r);
   }
 
+  /** Hot path. As {@link push}, when the row has no records. */
+  pushSingle(c: RecoveryRow, seq: Seq, end: Seq, nowUs: number): void {
+    if (this.firstFree === NO_RECORD) this.grow();
+    const r = this.firstFree;
+    const i = this.i;
+    const b = r << SHIFT;
+    this.firstFree = i[b + NEXT]!;
+    this.inUse++;
+    i[b + SEQ] = seq;
+    i[b + END] = end;
+    i[b + FLAGS] = ON_TIME_LIST;
+    i[b + NEXT] = NO_RECORD;
+    i[b + PREV] = NO_RECORD;
+    i[b + LIST_NEXT] = NO_RECORD;
+    i[b + LIST_PREV] = NO_RECORD;
+    this.f[(r << (SHIFT - 1)) + XMIT_DOUBLE] = nowUs;
+    c.headRecord = r;
+    c.tailRecord = r;
+    c.timeHead = r;
+    c.timeTail = r;
+    c.recordCount = 1;
+  }
+
   /** Hot path. Frees the head record. Its bytes leave every count. */
   dropHead(c: RecoveryRow): void {
     const r = c.headRecord;
