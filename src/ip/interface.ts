@@ -53,6 +53,8 @@ export interface SenderWaiting {
 /** What an interface needs of its stack. */
 export interface InterfaceHost {
   readonly pool: Pool;
+  /** The time of the turn. */
+  readonly nowUs: number;
   drop(slot: number, reason: Drop): void;
 }
 
@@ -170,10 +172,13 @@ export class Interface {
     return this.device.lane ?? null;
   }
 
-  /** Hot path. Queues a whole Ethernet frame for the device; takes the slot. */
-  put(slot: number, nowUs: number): void {
+  /**
+   * Hot path. Queues a whole Ethernet frame for the device; takes the slot. The time is no argument,
+   * because it would be made an object for every frame.
+   */
+  put(slot: number): void {
     this.batch.put(slot);
-    if (this.batch.n === BATCH_FRAMES) this.push(nowUs);
+    if (this.batch.n === BATCH_FRAMES) this.push(this.host.nowUs);
   }
 
   /** Hot path. Hands the device what it takes, and flushes it. */

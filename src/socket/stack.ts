@@ -290,6 +290,19 @@ export class Stack {
     return false;
   }
 
+  /** Whether a connection that its socket has closed still waits for its data or FIN to be acknowledged. */
+  get hasUndelivered(): boolean {
+    const c = this.tcp.tcb;
+    for (let row = c.i.length / ROW_INT32S - 1; row >= 0; row--) {
+      const { state, socket } = c.select(row);
+      if (socket !== 0) continue;
+      if (state === State.FIN_WAIT_1 || state === State.CLOSING || state === State.LAST_ACK) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /** Resets every connection, closes every socket, and gives back what the stack holds. */
   close(): void {
     for (const socket of [...this.sockets]) {

@@ -1,5 +1,5 @@
 /**
- * Opens a device by its specification on the command line, `KIND:NAME[,setting…]`. To add a kind: a
+ * Opens a device by its specification on a command line or in the environment, `KIND:NAME[,setting…]`. To add a kind: a
  * function and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
@@ -9,7 +9,7 @@ import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
 import { openXdp, type XdpOptions } from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
-import { createPool } from "../socket/create-host.js";
+import { createPool } from "./create-host.js";
 import { NUMBER, oneOf, readDevice, TEXT, WORD } from "./device-settings.js";
 
 /** A device with the pool of its own that its frames are in; whoever opens it closes both. */

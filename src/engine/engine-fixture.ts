@@ -1,0 +1,86 @@
+/** An engine on the host-local network in a folder of its own, driven by hand: for tests. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { monotonicUs } from "../base/time.js";
+import { createPool } from "../socket/create-host.js";
+import { defaultRules } from "./decision.js";
+import { Engine, type EngineOptions } from "./engine.js";
+import { DEFAULT_RINGS } from "./opening.js";
+import { pathsBeside } from "./socket-path.js";
+import { type ClientOptions, TestClient, type TestSocket } from "./test-client-fixture.js";
+
+export class EngineRig {
+  readonly engine: Engine;
+  private readonly folder: string;
+  private readonly clients: TestClient[] = [];
+  readonly run = (): void => {
+    this.engine.turn(monotonicUs());
+    this.engine.control.service();
+  };
+
+  constructor(options: Partial<EngineOptions> = {}) {
+    this.folder = mkdtempSync(join(tmpdir(), "millrace-engine-"));
+    this.engine = new Engine({
+      pool: createPool({ smallSlots: 8_192, bigSlots: 256, peerBytes: 1 << 29 }),
+      nowUs: monotonicUs(),
+      device: null,
+      addresses: [],
+      gateways: [],
+      paths: pathsBeside(join(this.folder, "engine.sock")),
+      profile: "balanced",
+      rules: defaultRules,
+      loopback: false,
+      rings: DEFAULT_RINGS,
+      watchLoop: false,
+      ...options,
+    });
+  }
+
+  client(options: Partial<ClientOptions> = {}): TestClient {
+    const client = new TestClient(this.engine.paths.control, { run: this.run, ...options });
+    this.clients.push(client);
+    return client;
+  }
+
+  /** Runs the engine until `isSo`; throws when it does not come to be. */
+  until(isSo: () => boolean, what = "what was expected"): void {
+    const endUs = monotonicUs() + 20_000_000;
+    while (!isSo()) {
+      this.run();
+      if (monotonicUs() > endUs) throw new Error(`${what} has not come to be`);
+    }
+  }
+
+  /** What comes in on a stream until `n` bytes are there. */
+  read(socket: TestSocket, n: number): Uint8Array {
+    const data = new Uint8Array(n);
+    let got = 0;
+    this.until(() => {
+      const part = socket.receive(n - got);
+      data.set(part, got);
+      got += part.length;
+      return got === n;
+    }, `${n} bytes`);
+    return data;
+  }
+
+  close(): void {
+    for (const client of this.clients) client.close();
+    this.engine.close();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs a test with an engine. */
+export function withEngine(
+  test: (rig: EngineRig) => void,
+  options: Partial<EngineOptions> = {},
+): void {
+  const rig = new EngineRig(options);
+  try {
+    test(rig);
+  } finally {
+    rig.close();
+  }
+}
