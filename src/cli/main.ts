@@ -78,14 +78,15 @@ export async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const wasLaunched = process.env.MILLRACE_LAUNCHED === "1";
   delete process.env.MILLRACE_LAUNCHED;
+  // Before the streams are touched: they would make the program's descriptors non-blocking.
+  if (!wasLaunched && isProgram(args)) {
+    const { becomeLauncher } = await import("./run.js");
+    console.error(`millrace: ${becomeLauncher(args)}`);
+    process.exitCode = FAILED;
+    return;
+  }
   const world = processWorld();
   try {
-    if (!wasLaunched && isProgram(args)) {
-      const { becomeLauncher } = await import("./run.js");
-      await world.err.write(`millrace: ${becomeLauncher(args)}\n`);
-      process.exitCode = FAILED;
-      return;
-    }
     process.exitCode = await run(args, world);
   } catch (error) {
     await world.err.write(`millrace: ${(error as Error).stack ?? String(error)}\n`);
