@@ -94,9 +94,10 @@ static void replace(int fd, struct mr_pending *pending, int pair_end, struct mr_
   mr_options_replay(sock, pending->options, pending->options_bytes);
   struct numbers numbers;
   numbers_of(fd, pending, &numbers);
+  /* Before the table's last reference to `pending` goes, and what instances watch with it. */
   mr_epoll_before_replace(pending);
-  for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
   mr_epoll_after_replace(pending, sock);
+  for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
 }
 
 static void leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {
