@@ -113,7 +113,7 @@ static int start_connect(struct mr_sock *sock, int fd, const struct mr_address *
   int result = mr_call(sock, fd, MR_OP_CONNECT, 0, peer);
   if (result < 0 && result != -EINPROGRESS) return result == -ENETDOWN ? -ENETUNREACH : result;
   mr_store(&sock->shared->connect_state, MR_CONNECT_STARTED);
-  /* Even if it is over already: Linux looks before the answer can have come. */
+  /* However fast it was, the outcome is for poll and SO_ERROR to tell. */
   if (mr_load(&sock->shared->nonblock)) return -EINPROGRESS;
   return await_connection(sock, -EINPROGRESS);
 }

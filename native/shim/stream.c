@@ -178,8 +178,8 @@ static int on_empty(struct mr_sock *sock, uint32_t status) {
   int error = mr_sock_take_error(sock);
   if (error != 0) return -error;
   if (has_ended || (mr_load(&shared->shut) & 1)) return 0;
-  if (!(status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING))) return -ENOTCONN;
-  return 1;
+  if (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) return 1;
+  return mr_load(&shared->connect_state) == MR_CONNECT_STARTED ? 0 : -ENOTCONN;
 }
 
 static ssize_t recv_urgent(struct mr_sock *sock, int fd, struct mr_cursor *to, size_t n, int flags) {
