@@ -28,6 +28,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .showHelpAfterError("(see millrace --help)")
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => {
         data += text;
