@@ -46,9 +46,11 @@ function stateHandle(socket: object): object | null {
 function tooEarly(): string {
   const why =
     process.channel === undefined ? "" : " (Node loads it first in a process with an IPC channel)";
-  return `${early.join(" and ")} was loaded before millrace/register${why}; preload it with node --import millrace/register`;
+  return `${early.join(" and ")} ${early.length > 1 ? "were" : "was"} loaded before millrace/register${why}; preload it with node --import millrace/register`;
 }
 
 const settings = environmentSettings();
 if (early.length === 0) configure(settings);
-else if (accelerates(settings)) printLine(`millrace: ${tooEarly()}; sockets stay with the kernel`);
+else if (accelerates(settings) && (process.channel === undefined || settings.debug === true)) {
+  printLine(`millrace: ${tooEarly()}; sockets stay with the kernel`);
+}

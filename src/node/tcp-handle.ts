@@ -73,8 +73,9 @@ export class TcpHandle extends StreamHandle {
     return handle;
   }
 
-  /** The kernel's handle that another process could be given, or null. */
-  get passable(): NativeTcp | null {
+  /** The kernel's handle for another process, which serves from now on; null: there is none. */
+  passOn(): NativeTcp | null {
+    if (this.real !== null) this.listener?.leaveToKernel(PASSED);
     return this.real;
   }
 
@@ -86,7 +87,7 @@ export class TcpHandle extends StreamHandle {
   set onconnection(next: NativeTcp["onconnection"]) {
     // The cluster module takes a server over, to pass its connections to other processes.
     if (this.whenConnected !== null && next !== null && this.real !== null) {
-      this.listener?.leaveToKernel("its connections are passed to other processes");
+      this.listener?.leaveToKernel(PASSED);
     }
     this.whenConnected = next;
   }
@@ -384,6 +385,7 @@ export class TcpHandle extends StreamHandle {
 }
 
 const SOCKET = 0;
+const PASSED = "its connections are passed to other processes";
 const noRequests = (): void => {};
 
 const isOurs = (value: unknown): boolean =>

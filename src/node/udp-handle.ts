@@ -78,9 +78,15 @@ export class UdpHandle {
     return this.real.fd;
   }
 
-  /** The kernel's handle that another process could be given, or null. */
-  get passable(): NativeUdp | null {
-    return this.by === Carrier.MILLRACE ? null : this.real;
+  /** The kernel's handle for another process, which receives from now on; null: there is none. */
+  passOn(): NativeUdp | null {
+    if (this.by === Carrier.MILLRACE) return null;
+    if (this.by === Carrier.BOTH) {
+      this.closeStack();
+      this.by = Carrier.KERNEL;
+      note(this, "udp bind", "", kernel("it is passed to other processes"));
+    }
+    return this.real;
   }
 
   // Deciding
@@ -503,18 +509,21 @@ export class UdpHandle {
     this.side!.host.setRef(this.socket, isActive);
   }
 
+  private closeStack(): void {
+    const { socket, side } = this;
+    this.socket = null;
+    if (socket === null || side === null) return;
+    side.host.enter();
+    side.host.detach(socket);
+    socket.close();
+    side.host.kick();
+  }
+
   close(done?: () => void): void {
     if (this.isClosed) return;
     this.isClosed = true;
     this.isReceiving = false;
-    const { socket, side } = this;
-    this.socket = null;
-    if (socket !== null && side !== null) {
-      side.host.enter();
-      side.host.detach(socket);
-      socket.close();
-      side.host.kick();
-    }
+    this.closeStack();
     this.real.close(() => {
       for (const w of this.waiting.splice(0)) tellSent(w, -ECANCELED, 0);
       if (done !== undefined) this.scope.runInAsyncScope(done);
