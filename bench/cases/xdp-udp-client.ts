@@ -5,7 +5,7 @@
  *     xdp-udp-client.js INTERFACE generic|native ADDRESS/BITS PEER COUNT BYTES
  */
 import { IpAddress } from "../../src/base/ip-address.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { openXdpRig } from "../xdp-rig.js";
 
 const [name, mode, address, peer, countText, bytesText] = process.argv.slice(2) as [

@@ -5,7 +5,7 @@
  *     xdp-udp-echo.js INTERFACE generic|native|packet ADDRESS/BITS
  */
 import { IpAddress } from "../../src/base/ip-address.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { openXdpRig } from "../xdp-rig.js";
 
 const [name, mode, address] = process.argv.slice(2) as [string, string, string];

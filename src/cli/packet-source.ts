@@ -1,7 +1,7 @@
 /** Where `capture` gets packets from: a file, a pipe, or a device. */
 import { createReadStream } from "node:fs";
 import { NetError } from "../base/errors.js";
-import { monotonicUs } from "../base/time.js";
+import { monotonicUs } from "../nic/clock.js";
 import type { Waiter } from "../nic/waiter.js";
 import { openWaiter } from "../nic/waiter.js";
 import { Batch } from "../ring/batch.js";

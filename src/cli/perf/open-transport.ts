@@ -1,7 +1,7 @@
 /** Opens what `--nic` names: kernel sockets, Node.js's, a simulated link, or a device with a stack on it. */
 import { IpAddress } from "../../base/ip-address.js";
-import { monotonicUs } from "../../base/time.js";
 import type { Interface } from "../../ip/interface.js";
+import { monotonicUs } from "../../nic/clock.js";
 import type { Device } from "../../nic/device.js";
 import { simLink } from "../../nic/sim-link.js";
 import { createPool } from "../../socket/create-host.js";
