@@ -5,7 +5,7 @@
  *
  * Must be loaded before `net` and `dgram`: they take the classes under them once.
  */
-import { configure, setRules } from "./accelerator.js";
+import { configure } from "./accelerator.js";
 import { install, loadedTooEarly } from "./install.js";
 import { printLine } from "./natives.js";
 import { accelerates, checkSettings, environmentSettings, type NodeSettings } from "./settings.js";
@@ -13,7 +13,7 @@ import { decisions, type Verdict, verdictOf } from "./verdict.js";
 
 export type { NodeSettings, Profile } from "./settings.js";
 export type { Carrier, Decision, Verdict } from "./verdict.js";
-export { decisions, setRules };
+export { decisions };
 
 const early = loadedTooEarly();
 if (early.length === 0) install();

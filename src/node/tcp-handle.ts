@@ -16,7 +16,7 @@ import { AsyncResource } from "node:async_hooks";
 import { ECANCELED, EINVAL, ENOTCONN } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
-import { addressOf, forBind, forConnect, indexOfZone, Role, stackSide } from "./accelerator.js";
+import { addressOf, forBind, forConnect, indexOfZone, stackSide } from "./accelerator.js";
 import { KernelStream } from "./kernel-stream.js";
 import { fillName } from "./names.js";
 import {
@@ -113,8 +113,7 @@ export class TcpHandle extends StreamHandle {
     if (parsed === null) return -EINVAL;
     this.local = end;
     if (this.real !== null) return bindKernel(this.real, end); // it was the kernel's before
-    const role = this.mayConnect ? Role.TCP_CLIENT : Role.TCP_SERVER;
-    const verdict = forBind(role, parsed.address, end.port);
+    const verdict = forBind("tcp_server", parsed.address, end.port);
     if (this.mayConnect) {
       // Where it will connect to decides; but errors of the kernel's are told now.
       if (verdict.by === Carrier.MILLRACE) return 0;
@@ -171,10 +170,12 @@ export class TcpHandle extends StreamHandle {
   }
 
   private verdictForConnect(to: IpAddress, port: number): Verdict {
-    const verdict = forConnect(to, port);
-    if (verdict.by === Carrier.KERNEL || this.local === null) return verdict;
-    const from = addressOf(this.local.address)?.address;
-    if (from === undefined || from.isUnspecified || from.isLoopback) return verdict;
+    const from = this.local === null ? undefined : addressOf(this.local.address)?.address;
+    const end = from === undefined ? null : { address: from, port: this.local!.port };
+    const verdict = forConnect(to, port, end);
+    if (verdict.by === Carrier.KERNEL || from === undefined || from.isUnspecified || from.isLoopback) {
+      return verdict;
+    }
     return stackSide()!.stack.ip.mayBind(from)
       ? verdict
       : kernel("the local address is the kernel's");
