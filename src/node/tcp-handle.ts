@@ -173,7 +173,12 @@ export class TcpHandle extends StreamHandle {
     const from = this.local === null ? undefined : addressOf(this.local.address)?.address;
     const end = from === undefined ? null : { address: from, port: this.local!.port };
     const verdict = forConnect(to, port, end);
-    if (verdict.by === Carrier.KERNEL || from === undefined || from.isUnspecified || from.isLoopback) {
+    if (
+      verdict.by === Carrier.KERNEL ||
+      from === undefined ||
+      from.isUnspecified ||
+      from.isLoopback
+    ) {
       return verdict;
     }
     return stackSide()!.stack.ip.mayBind(from)

@@ -256,7 +256,9 @@ export class UdpHandle {
     const to = hasAddress ? this.resolve(rest[1] as string) : null;
     const byStack =
       socket !== null &&
-      (to === null ? this.isConnected && !this.isKernelPeer : this.goesByStack("udp_sender", to.address, port));
+      (to === null
+        ? this.isConnected && !this.isKernelPeer
+        : this.goesByStack("udp_sender", to.address, port));
     if (!byStack) {
       return is6
         ? this.real.send6(request, list, n, ...rest)
