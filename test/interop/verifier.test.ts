@@ -86,18 +86,8 @@ test("what it accepts of damaged programs stays inside of what it may touch, and
       all++;
       if (isAccepted === isTaken) same++;
       if (!isAccepted) continue;
-      const options = { isStrict: true, seed: 1, budget: BUDGET };
-      for (const packet of packets) {
-        runs++;
-        try {
-          XdpInstance.open(changed, options).run(packet);
-        } catch (error) {
-          assert.ok(
-            error instanceof EbpfError && error.code === "ENOTSUP",
-            `${name}, seed ${seed}: ${error}`,
-          );
-        }
-      }
+      runs += packets.length;
+      runAll(changed, packets, `${name}, seed ${seed}`);
     }
   }
   t.diagnostic(
@@ -105,6 +95,16 @@ test("what it accepts of damaged programs stays inside of what it may touch, and
   );
   assert.ok(same > 0.97 * all, `${same} of ${all}`);
 });
+
+/** In strict mode nothing goes wrong but what this engine does not have. */
+function runAll(object: BpfObject, packets: readonly Uint8Array[], what: string): void {
+  try {
+    const instance = XdpInstance.open(object, { isStrict: true, seed: 1, budget: BUDGET });
+    for (const packet of packets) instance.run(packet);
+  } catch (error) {
+    assert.ok(error instanceof EbpfError && error.code === "ENOTSUP", `${what}: ${error}`);
+  }
+}
 
 function accepts(run: () => void): boolean {
   try {
