@@ -6,8 +6,9 @@ import { type AddCommand, examples } from "./command.js";
 import { addDoctor } from "./doctor.js";
 import { addPerf } from "./perf.js";
 import { FAILED, processWorld, USAGE, type World } from "./world.js";
+import { addXdp } from "./xdp.js";
 
-const COMMANDS: readonly AddCommand[] = [addCapture, addDoctor, addPerf];
+const COMMANDS: readonly AddCommand[] = [addCapture, addDoctor, addPerf, addXdp];
 
 /** Runs one command line, without the program's name, in a world; returns the exit status. */
 export async function run(args: readonly string[], world: World): Promise<number> {
@@ -35,6 +36,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     ["millrace doctor", "what this machine can do and what is missing"],
     ["millrace capture -r FILE", "print the packets of a capture file"],
     ["millrace perf ping-pong --nic sim", "how fast the stack is here"],
+    ["millrace xdp run FILTER.o --in FILE", "what an XDP program does to packets"],
     ["millrace help capture", "all about one command"],
   ]);
   for (const add of COMMANDS) {
