@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { monotonicUs } from "../base/time.js";
+import { monotonicUs } from "../nic/clock.js";
 import { createPool } from "../socket/create-host.js";
 import { defaultRules } from "./decision.js";
 import { Engine, type EngineOptions } from "./engine.js";

@@ -9,7 +9,8 @@
  * | yielding | Node's event loop runs                           | the next iteration                      |
  * | stopped  |                                                 |                                         |
  */
-import { type Clock, monotonicUs, NEVER } from "../base/time.js";
+import { type Clock, NEVER } from "../base/time.js";
+import { monotonicUs } from "../nic/clock.js";
 import { drainEvent, pollFds } from "../sys/fd.js";
 import type { Engine } from "./engine.js";
 

@@ -97,7 +97,7 @@ test("what waits goes first, and what is not plain goes the usual way", () => {
   pool.at[slot] = pool.base(slot) + HEADROOM_BYTES;
   pool.end[slot] = pool.at[slot]! + 60;
   pool.flags[slot] = 0;
-  wire.iface.put(slot, wire.nowUs);
+  wire.iface.put(slot);
   assert.equal(layer.placed.place(path, TCP, 100), -1, "a frame waits for the turn's end");
   layer.flush(wire.nowUs);
   assert.ok(layer.placed.place(path, TCP, 100) >= 0);
