@@ -69,6 +69,7 @@ function launch(started: Started, program: string, ...args: string[]): Promise<E
   child.stderr.on("data", (data: Buffer) => {
     err += data.toString();
   });
+  child.stdin.on("error", () => {}); // it may have ended already
   child.stdin.end(started.input ?? "");
   return new Promise((resolve) => {
     child.on("close", (status, signal) => resolve({ status, signal, out, err }));

@@ -215,7 +215,7 @@ static void a_full_buffer(void) {
   long sent = 0, got = 0;
   for (int idle = 0; idle < 5;) {
     ssize_t n = send(a, buffer, sizeof buffer, 0);
-    if (n > 0) sent += n;
+    if (n > 0) sent += n, idle = 0;
     else if (errno == EAGAIN) idle++, usleep(20000);
     else break;
   }
