@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { type AddCommand, examples } from "./command.js";
 import { FAILED, processWorld, USAGE, type World } from "./world.js";
+import { addXdp } from "./xdp.js";
 
 /** Loaded when they are needed: `run` and `stat` should start quickly. */
 const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
@@ -16,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
 
 /** The first words that are not programs to run. The launcher has the same list. */
 export const COMMAND_NAMES: readonly string[] = [...Object.keys(COMMANDS), "help"];
+const COMMANDS: readonly AddCommand[] = [addCapture, addDoctor, addPerf, addXdp];
 
 /** Runs one command line, without the program's name, in a world; returns the exit status. */
 export async function run(args: readonly string[], world: World): Promise<number> {
@@ -28,6 +30,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .showHelpAfterError("(see millrace --help)")
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => {
         data += text;
@@ -48,6 +51,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     ["millrace doctor", "what this machine can do and what is missing"],
     ["millrace capture -r FILE", "print the packets of a capture file"],
     ["millrace perf ping-pong --nic sim", "how fast the stack is here"],
+    ["millrace xdp run FILTER.o --in FILE", "what an XDP program does to packets"],
     ["millrace help capture", "all about one command"],
   ]);
   const first = args[0] ?? "";
@@ -78,14 +82,15 @@ export async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const wasLaunched = process.env.MILLRACE_LAUNCHED === "1";
   delete process.env.MILLRACE_LAUNCHED;
+  // Before the streams are touched: they would make the program's descriptors non-blocking.
+  if (!wasLaunched && isProgram(args)) {
+    const { becomeLauncher } = await import("./run.js");
+    console.error(`millrace: ${becomeLauncher(args)}`);
+    process.exitCode = FAILED;
+    return;
+  }
   const world = processWorld();
   try {
-    if (!wasLaunched && isProgram(args)) {
-      const { becomeLauncher } = await import("./run.js");
-      await world.err.write(`millrace: ${becomeLauncher(args)}\n`);
-      process.exitCode = FAILED;
-      return;
-    }
     process.exitCode = await run(args, world);
   } catch (error) {
     await world.err.write(`millrace: ${(error as Error).stack ?? String(error)}\n`);
