@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { type AddCommand, examples } from "./command.js";
 import { FAILED, processWorld, USAGE, type World } from "./world.js";
-import { addXdp } from "./xdp.js";
 
 /** Loaded when they are needed: `run` and `stat` should start quickly. */
 const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
@@ -13,11 +12,11 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   perf: async () => (await import("./perf.js")).addPerf,
   run: async () => (await import("./run.js")).addRun,
   stat: async () => (await import("./stat.js")).addStat,
+  xdp: async () => (await import("./xdp.js")).addXdp,
 };
 
 /** The first words that are not programs to run. The launcher has the same list. */
 export const COMMAND_NAMES: readonly string[] = [...Object.keys(COMMANDS), "help"];
-const COMMANDS: readonly AddCommand[] = [addCapture, addDoctor, addPerf, addXdp];
 
 /** Runs one command line, without the program's name, in a world; returns the exit status. */
 export async function run(args: readonly string[], world: World): Promise<number> {
