@@ -114,7 +114,10 @@ export class PlainSend {
   ): void {
     const { pool, view } = this;
     view.setInt32(at, (e.localPort << 16) | port);
-    view.setInt32(at + 4, (lengthBytes << 16) | foldSmall(path.pseudoSum + protocols.UDP + lengthBytes));
+    view.setInt32(
+      at + 4,
+      (lengthBytes << 16) | foldSmall(path.pseudoSum + protocols.UDP + lengthBytes),
+    );
     pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL;
     pool.csumStart[slot] = at;
     pool.csumOffset[slot] = udp.CHECKSUM_AT;
