@@ -24,9 +24,9 @@ static int take(struct mr_sock *listener, struct mr_accepted *taken) {
   return result;
 }
 
-/* The program's end and the engine's. */
+/* The program's end and the engine's. The kernel keeps O_NONBLOCK for fcntl to tell. */
 static int make_pair(int pair[2], int flags) {
-  int type = SOCK_SEQPACKET | SOCK_CLOEXEC;
+  int type = SOCK_SEQPACKET | SOCK_CLOEXEC | (flags & SOCK_NONBLOCK);
   if (real.socketpair(AF_UNIX, type, 0, pair) < 0) return -errno;
   if (!(flags & SOCK_CLOEXEC)) real.fcntl(pair[0], F_SETFD, (void *)0);
   return 0;

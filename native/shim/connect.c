@@ -113,6 +113,8 @@ static int start_connect(struct mr_sock *sock, int fd, const struct mr_address *
   int result = mr_call(sock, fd, MR_OP_CONNECT, 0, peer);
   if (result < 0 && result != -EINPROGRESS) return result == -ENETDOWN ? -ENETUNREACH : result;
   mr_store(&sock->shared->connect_state, MR_CONNECT_STARTED);
+  /* However fast it was, the outcome is for poll and SO_ERROR to tell. */
+  if (mr_load(&sock->shared->nonblock)) return -EINPROGRESS;
   return await_connection(sock, -EINPROGRESS);
 }
 

@@ -178,6 +178,8 @@ static inline void mr_sock_made_room(struct mr_sock *sock, uint32_t left) {
 }
 /* Reads looked for something in vain: the engine's death has to be noticed now and then. */
 void mr_sock_missed(struct mr_sock *sock);
+/* A connection that failed or was reset: shut both ways until the next connect. */
+bool mr_sock_is_over(const struct mr_sock *sock, uint32_t status);
 uint32_t mr_sock_type(const struct mr_sock *sock); /* SOCK_STREAM or SOCK_DGRAM */
 static inline bool mr_sock_is_stream(const struct mr_sock *sock) {
   return sock->shared->kind != MR_KIND_UDP;

@@ -218,6 +218,13 @@ struct mr_epoll *mr_inner_get(uint32_t index, uint64_t *data, int *fd) {
   return inners[index].inner;
 }
 
+struct mr_epoll *mr_inner_of(const struct mr_epoll *outer, uint32_t *index) {
+  while (*index < INNERS && (inners[*index].outer != outer || inners[*index].inner == NULL)) ++*index;
+  if (*index >= INNERS) return NULL;
+  atomic_fetch_add(&inners[*index].inner->references, 1);
+  return inners[*index].inner;
+}
+
 static int control_known(struct mr_epoll *epoll, int epfd, int op, int fd, struct mr_fd target,
                          const struct epoll_event *event) {
   int result = 0;
@@ -239,6 +246,7 @@ static int control_known(struct mr_epoll *epoll, int epfd, int op, int fd, struc
   if (target.kind != MR_FD_SOCKET) atomic_store(&epoll->has_kernel, true);
   if (target.kind == MR_FD_EPOLL) {
     atomic_store(&epoll->has_marks, true);
+    atomic_store(&epoll->has_inners, true);
     /* Arms it, and makes it readable if it is ready. */
     if (result == 0 && op != EPOLL_CTL_DEL) mr_epoll_ready(target.epoll, true);
   }

@@ -120,10 +120,19 @@ static bool peek(struct mr_epoll *epoll) {
   return found;
 }
 
-bool mr_epoll_has_sockets(struct mr_epoll *epoll) { return atomic_load(&epoll->sockets) > 0; }
+bool mr_epoll_is_ours(struct mr_epoll *epoll) { return atomic_load(&epoll->has_marks); }
 
 bool mr_epoll_ready(struct mr_epoll *epoll, bool rings) {
   epoll->is_nested = true;
+  for (uint32_t index = 0; atomic_load(&epoll->has_inners); index++) {
+    mr_mutex_lock(&mr_epoll_lock);
+    struct mr_epoll *inner = mr_inner_of(epoll, &index);
+    mr_mutex_unlock(&mr_epoll_lock);
+    if (inner == NULL) break;
+    bool is_ready = mr_epoll_ready(inner, rings);
+    mr_epoll_drop(inner);
+    if (is_ready) return true;
+  }
   bool found = peek(epoll);
   if (!found) {
     /* What rang is over: from now on the kernel's instance is as ready as its members of the kernel. */
@@ -164,7 +173,7 @@ static bool keep_inner(uint32_t index, struct epoll_event *event) {
   mr_mutex_unlock(&mr_epoll_lock);
   if (inner == NULL) return false;
   event->data.u64 = data;
-  bool is_ready = !mr_epoll_has_sockets(inner) || mr_epoll_ready(inner, false);
+  bool is_ready = mr_epoll_ready(inner, false);
   if (!is_ready) {
     struct pollfd kernel = {.fd = fd, .events = POLLIN};
     is_ready = real.poll(&kernel, 1, 0) != 0;
@@ -312,13 +321,11 @@ static int sleep_once(struct mr_epoll *epoll, int epfd, struct epoll_event *even
 }
 
 static int wait_for(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,
-                    int64_t timeout_ns) {
-  struct mr_wait wait;
-  mr_wait_begin(&wait, timeout_ns);
+                    struct mr_wait *wait) {
   for (;;) {
-    int n = spin(epoll, epfd, events, max, &wait);
-    if (n == 0) n = sleep_once(epoll, epfd, events, max, &wait);
-    if (n == 0) n = mr_wait_check(&wait, true);
+    int n = spin(epoll, epfd, events, max, wait);
+    if (n == 0) n = sleep_once(epoll, epfd, events, max, wait);
+    if (n == 0) n = mr_wait_check(wait, true);
     if (n != 0) return n == -ETIMEDOUT ? 0 : n;
   }
 }
@@ -346,9 +353,12 @@ static int wait_ours(struct mr_epoll *epoll, int epfd, struct epoll_event *event
   if (failed < 0) return failed;
   int n = look(epoll, epfd, events, max);
   if (n != 0 || timeout_ns == 0) return n;
+  struct mr_wait wait;
+  mr_wait_begin(&wait, timeout_ns);
+  /* A signal that the mask lets in comes at once, and ends the wait. */
   sigset_t old;
   if (mask != NULL) sigprocmask(SIG_SETMASK, mask, &old);
-  n = wait_for(epoll, epfd, events, max, timeout_ns);
+  n = wait_for(epoll, epfd, events, max, &wait);
   if (mask != NULL) sigprocmask(SIG_SETMASK, &old, NULL);
   return n;
 }
@@ -370,7 +380,7 @@ int mr_epoll_wait_ns(int epfd, struct epoll_event *events, int max, int64_t time
   }
   struct mr_epoll *epoll = entry.epoll;
   int result = -EAGAIN;
-  if (!mr_epoll_has_sockets(epoll)) {
+  if (atomic_load(&epoll->sockets) == 0) {
     int64_t began = timeout_ns > 0 ? mr_now_ns() : 0;
     result = wait_plainly(epoll, epfd, events, max, timeout_ns, mask);
     if (result == -EAGAIN && timeout_ns > 0) {

@@ -29,6 +29,7 @@ struct mr_epoll {
   atomic_int ready;           /* length of the ready list */
   atomic_bool has_kernel;     /* the kernel's instance has had members of the program, or companions */
   atomic_bool has_marks;      /* ... or members of the shim's own */
+  atomic_bool has_inners;     /* ... or instances inside it */
   int fd;                     /* a number of it */
   uint32_t link_id;           /* the session of its waiter; 0: none yet */
   int waiter, eventfd;        /* -1: all waiters were taken */
@@ -69,5 +70,7 @@ void mr_epoll_watch(struct mr_epoll *epoll, struct mr_sock *sock);
 void mr_epoll_unwatch(struct mr_epoll *epoll, struct mr_sock *sock);
 /* The instance behind an index of MR_MARK_INNER, and what the program calls it; held, or NULL. */
 struct mr_epoll *mr_inner_get(uint32_t index, uint64_t *data, int *fd);
+/* The next instance inside `outer` from *index on, held, and where it is; or NULL. */
+struct mr_epoll *mr_inner_of(const struct mr_epoll *outer, uint32_t *index);
 
 #endif

@@ -29,7 +29,8 @@ extern void __chk_fail(void) __attribute__((noreturn));
 
 EXPORT ssize_t read(int fd, void *bytes, size_t n) {
   ELSE_REAL(fd, real.read(fd, bytes, n))
-  RETURN_PUT(ssize_t, mr_recv(entry.sock, fd, bytes, n, 0, NULL, NULL));
+  /* The kernel looks at no socket for no bytes; recv does. */
+  RETURN_PUT(ssize_t, n == 0 ? 0 : mr_recv(entry.sock, fd, bytes, n, 0, NULL, NULL));
 }
 
 EXPORT ssize_t __read(int fd, void *bytes, size_t n) { return read(fd, bytes, n); }
@@ -65,6 +66,7 @@ static ssize_t receive_vector(struct mr_sock *sock, int fd, const struct iovec *
                               int flags) {
   if (n < 0 || n > IOV_MAX) return mr_fail(EINVAL);
   struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)n};
+  if (n == 0) return 0;
   return mr_recvmsg(sock, fd, &message, flags);
 }
 
@@ -137,6 +139,7 @@ static int receive_many(struct mr_sock *sock, int fd, struct mmsghdr *messages, 
   }
   if (n > IOV_MAX) n = IOV_MAX;
   unsigned done = 0;
+  int saved = errno;
   while (done < n) {
     ssize_t got = mr_recvmsg(sock, fd, &messages[done].msg_hdr, flags & ~MSG_WAITFORONE);
     if (got < 0) break;
@@ -153,7 +156,9 @@ static int receive_many(struct mr_sock *sock, int fd, struct mmsghdr *messages, 
     struct timespec rest = {.tv_sec = left / 1000000000, .tv_nsec = left % 1000000000};
     mr_copy_to(timeout, &rest, sizeof rest);
   }
-  return done > 0 || n == 0 ? (int)done : -1;
+  if (done == 0 && n > 0) return -1;
+  errno = saved;
+  return (int)done;
 }
 
 EXPORT int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags,

@@ -25,7 +25,8 @@ int mr_epoll_open(int epfd);
 int mr_epoll_control(int epfd, int op, int fd, struct epoll_event *event);
 int mr_epoll_wait_ns(int epfd, struct epoll_event *events, int max, int64_t timeout_ns,
                      const sigset_t *mask);
-bool mr_epoll_has_sockets(struct mr_epoll *epoll);
+/* Whether it has accelerated members, itself or in instances inside. */
+bool mr_epoll_is_ours(struct mr_epoll *epoll);
 /* Whether epoll_wait on it would find something in the shim; from now on the kernel's instance is
  * readable when something comes, and with `rings` it is at once. */
 bool mr_epoll_ready(struct mr_epoll *epoll, bool rings);

@@ -103,7 +103,7 @@ int mr_sock_ioctl(struct mr_sock *sock, int fd, unsigned long request, void *use
       result = at_mark(sock, user);
       break;
     case FIONBIO:
-      result = set_flag(&sock->shared->nonblock, user);
+      result = real.ioctl(fd, request, user) < 0 ? -errno : set_flag(&sock->shared->nonblock, user);
       break;
     case FIOASYNC:
     case FIOCLEX:

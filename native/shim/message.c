@@ -147,7 +147,6 @@ static ssize_t recv_datagram(struct mr_sock *sock, int fd, struct receiving *wan
   struct mr_wait wait;
   bool waits = false;
   mr_sock_link(sock, fd);
-  if (flags & MSG_OOB) return -EOPNOTSUPP;
   for (;;) {
     uint32_t seen = mr_sock_seen(sock);
     int error = pending_error(sock);

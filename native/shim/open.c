@@ -87,14 +87,17 @@ static void put_in_place(int fd, int pair_end, struct mr_sock *sock) {
 static void replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock) {
   struct mr_socket *shared = sock->shared;
   int flags = real.fcntl(fd, F_GETFL, NULL);
-  mr_store(&shared->nonblock, flags >= 0 && (flags & O_NONBLOCK) != 0);
+  bool is_nonblocking = flags >= 0 && (flags & O_NONBLOCK) != 0;
+  mr_store(&shared->nonblock, is_nonblocking);
+  if (is_nonblocking) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
   __atomic_store_n(&shared->peek_off, -1, __ATOMIC_SEQ_CST);
   mr_options_replay(sock, pending->options, pending->options_bytes);
   struct numbers numbers;
   numbers_of(fd, pending, &numbers);
+  /* Before the table's last reference to `pending` goes, and what instances watch with it. */
   mr_epoll_before_replace(pending);
-  for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
   mr_epoll_after_replace(pending, sock);
+  for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
 }
 
 static void leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {

@@ -95,8 +95,10 @@ static int set_own(struct mr_sock *sock, int level, int option, const uint8_t *v
       return set_timeout(&shared->rcvtimeo_ns, value, bytes);
     case SO_SNDTIMEO:
       return set_timeout(&shared->sndtimeo_ns, value, bytes);
-    case SO_LINGER:
-      return set_linger(shared, value, bytes);
+    case SO_LINGER: {
+      int failed = set_linger(shared, value, bytes);
+      return failed == 0 ? 2 : failed; /* a hang-up without it would not reset */
+    }
     case SO_RCVLOWAT:
       if (number < 0) number = INT_MAX;
       mr_store(&shared->rcvlowat, number == 0 ? 1 : (uint32_t)number);

@@ -26,9 +26,9 @@ bool mr_poll_needs(int fd) {
   enum mr_fd_kind kind = mr_fd_kind_of(fd);
   if (kind != MR_FD_EPOLL) return kind == MR_FD_SOCKET || kind == MR_FD_PRIVATE;
   struct mr_fd entry = mr_fd_get(fd);
-  bool has_sockets = entry.kind == MR_FD_EPOLL && mr_epoll_has_sockets(entry.epoll);
+  bool is_ours = entry.kind == MR_FD_EPOLL && mr_epoll_is_ours(entry.epoll);
   mr_fd_put(entry);
-  return has_sockets;
+  return is_ours;
 }
 
 /* Whether one of the descriptors makes mr_poll necessary. A bad pointer is the kernel's to refuse. */
@@ -87,7 +87,7 @@ static int look_at_kernel(struct set *set) {
   for (nfds_t i = 0; i < set->n; i++) {
     struct mr_fd entry = set->entries[i];
     if (entry.kind != MR_FD_SOCKET) set->fds[i].revents = 0;
-    if (entry.kind == MR_FD_EPOLL && mr_epoll_has_sockets(entry.epoll) &&
+    if (entry.kind == MR_FD_EPOLL && mr_epoll_is_ours(entry.epoll) &&
         mr_epoll_ready(entry.epoll, false)) {
       set->fds[i].revents = reported(POLLIN | POLLRDNORM, set->fds[i].events);
     }
@@ -136,20 +136,18 @@ static int sleep_once(struct set *set, struct mr_wait *wait, const sigset_t *mas
   return result < 0 ? result : 0;
 }
 
-static int wait_on(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
+static int wait_on(struct set *set, struct mr_wait *wait, const sigset_t *mask) {
   int ready;
-  struct mr_wait wait;
-  mr_wait_begin(&wait, timeout_ns);
   for (;;) {
-    while (mr_wait_spin(&wait)) {
+    while (mr_wait_spin(wait)) {
       if ((ready = look(set, false)) > 0) return ready;
-      int stop = mr_wait_check(&wait, true);
+      int stop = mr_wait_check(wait, true);
       if (stop < 0) return stop == -ETIMEDOUT ? look(set, true) : stop;
     }
-    int stop = mr_wait_check(&wait, true);
-    if (stop == 0) stop = sleep_once(set, &wait, mask);
+    int stop = mr_wait_check(wait, true);
+    if (stop == 0) stop = sleep_once(set, wait, mask);
     if ((ready = look(set, true)) > 0) return ready;
-    if (stop == 0) stop = mr_wait_check(&wait, true);
+    if (stop == 0) stop = mr_wait_check(wait, true);
     if (stop < 0) return stop == -ETIMEDOUT ? 0 : stop;
   }
 }
@@ -157,10 +155,12 @@ static int wait_on(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
 static int wait_for(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
   int ready = look(set, true);
   if (ready > 0 || timeout_ns == 0) return ready;
-  /* While it polls, too: the mask is the wait's. */
+  struct mr_wait wait;
+  mr_wait_begin(&wait, timeout_ns);
+  /* While it polls, too: the mask is the wait's, and a signal that it lets in ends the wait. */
   sigset_t old;
   if (mask != NULL) sigprocmask(SIG_SETMASK, mask, &old);
-  int result = wait_on(set, timeout_ns, mask);
+  int result = wait_on(set, &wait, mask);
   if (mask != NULL) sigprocmask(SIG_SETMASK, &old, NULL);
   return result;
 }

@@ -72,7 +72,6 @@ int mr_copy_to(void *user, const void *from, size_t n);
 struct mr_thread {
   int depth;               /* of mr_enter */
   int deferred;            /* a signal came meanwhile; all are blocked until mr_leave */
-  int deferring;           /* nested handlers that defer */
   uint64_t mask;           /* the thread's signal mask before that, as the kernel has it */
   uint32_t handled;        /* handlers that have run in this thread */
   uint32_t interrupting;   /* ... of those without SA_RESTART */

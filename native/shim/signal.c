@@ -52,10 +52,11 @@ static void set_mask(int how, const uint64_t *mask) {
   real.syscall(SYS_rt_sigprocmask, how, (long)mask, 0, KERNEL_SET_BYTES, 0, 0);
 }
 
-/* Faults must come through, or the kernel ends the program; 32 and 33 are libc's own. */
+/* Faults must come through, or the kernel ends the program; 32 and 33 are libc's own; SIGKILL and SIGSTOP
+ * the kernel takes out itself. */
 static uint64_t all_but_faults(void) {
   return ~(bit_of(SIGSEGV) | bit_of(SIGBUS) | bit_of(SIGILL) | bit_of(SIGFPE) | bit_of(SIGTRAP) |
-           bit_of(SIGSYS) | bit_of(32) | bit_of(33));
+           bit_of(SIGSYS) | bit_of(32) | bit_of(33) | bit_of(SIGKILL) | bit_of(SIGSTOP));
 }
 
 void mr_enter(void) {
@@ -108,20 +109,17 @@ static void install(int signum, const sigset_t *mask, int flags) {
 static void defer(int signum, siginfo_t *info, ucontext_t *context) {
   int saved = errno;
   uint64_t blocked = all_but_faults(), before;
-  mr_thread.deferring++;
   set_mask(SIG_BLOCK, &blocked);
   int flags = atomic_load(&users[signum].flags);
   if (flags & SA_RESETHAND) install(signum, &users[signum].mask, flags);
   queue_again(signum, info);
   memcpy(&before, &context->uc_sigmask, KERNEL_SET_BYTES);
+  /* The thread's own mask is in the outermost of nested contexts, which comes here last; a context that
+   * has ours already was interrupted later, in a wait that let signals in. */
+  if ((before & blocked) != blocked || !mr_thread.deferred) mr_thread.mask = before;
+  mr_thread.deferred = 1;
   blocked |= before;
   memcpy(&context->uc_sigmask, &blocked, KERNEL_SET_BYTES);
-  /* The thread's own mask is in the outermost context of the first time. */
-  if (mr_thread.deferring == 1 && !mr_thread.deferred) {
-    mr_thread.mask = before;
-    mr_thread.deferred = 1;
-  }
-  mr_thread.deferring--;
   errno = saved;
 }
 

@@ -273,12 +273,18 @@ static bool is_writable(struct mr_sock *sock) {
   }
 }
 
+bool mr_sock_is_over(const struct mr_sock *sock, uint32_t status) {
+  return !(status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) &&
+         mr_load(&sock->shared->connect_state) != MR_CONNECT_NONE;
+}
+
 static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) {
   struct mr_socket *shared = sock->shared;
   uint32_t tcp = mr_load(&shared->tcp_state), shut = mr_load(&shared->shut);
   bool is_connecting = (status & MR_STATUS_CONNECTING) != 0;
   bool peer_ended = (status & MR_STATUS_EOF) != 0 ||
                     (tcp >= 8 && tcp != 10) || tcp == 6; /* CLOSE_WAIT, LAST_ACK, CLOSING, TIME_WAIT */
+  if (mr_sock_is_over(sock, status)) peer_ended = true, status |= MR_STATUS_NO_SEND;
   bool no_read = peer_ended || (shut & 1), no_write = (status & MR_STATUS_NO_SEND) || (shut & 2);
   bool is_closed = !(status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) ||
                    (status & MR_STATUS_GONE) || tcp == 7;

@@ -178,8 +178,8 @@ static int on_empty(struct mr_sock *sock, uint32_t status) {
   int error = mr_sock_take_error(sock);
   if (error != 0) return -error;
   if (has_ended || (mr_load(&shared->shut) & 1)) return 0;
-  if (!(status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING))) return -ENOTCONN;
-  return 1;
+  if (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) return 1;
+  return mr_sock_is_over(sock, status) ? 0 : -ENOTCONN;
 }
 
 static ssize_t recv_urgent(struct mr_sock *sock, int fd, struct mr_cursor *to, size_t n, int flags) {
@@ -236,7 +236,7 @@ static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, in
     if (look.had_some && n == 0) return 0;
     if (part > 0) continue; /* the ring's end, or more came */
     if (done > 0) {
-      bool is_over = (look.status & MR_STATUS_EOF) || (mr_load(&shared->shut) & 1) ||
+      bool is_over = (look.status & MR_STATUS_EOF) || mr_sock_is_over(sock, look.status) || (mr_load(&shared->shut) & 1) ||
                      __atomic_load_n(&shared->error, __ATOMIC_SEQ_CST) != 0;
       if (is_over || (peeks && look.is_full)) return done;
     } else {

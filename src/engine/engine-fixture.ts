@@ -9,7 +9,12 @@ import { rulesOf } from "./decision.js";
 import { Engine, type EngineOptions } from "./engine.js";
 import { DEFAULT_RINGS } from "./opening.js";
 import { pathsBeside } from "./socket-path.js";
-import { type ClientOptions, TestClient, type TestSocket } from "./test-client-fixture.js";
+import {
+  type ClientDatagram,
+  type ClientOptions,
+  TestClient,
+  type TestSocket,
+} from "./test-client-fixture.js";
 
 export class EngineRig {
   readonly engine: Engine;
@@ -64,6 +69,16 @@ export class EngineRig {
       return got === n;
     }, `${n} bytes`);
     return data;
+  }
+
+  /** The next datagram. */
+  datagram(socket: TestSocket): ClientDatagram {
+    let got: ClientDatagram | null = null;
+    this.until(() => {
+      got = socket.receiveFrom();
+      return got !== null;
+    }, "the datagram");
+    return got!;
   }
 
   close(): void {

@@ -198,11 +198,13 @@ export class Session {
     wakeByEvent(fd);
   }
 
-  /** The process gave a waiter's descriptor. */
+  /** The process gave a waiter's descriptor, which may sleep and have been rung by now. */
   setWaiter(w: number, fd: number): void {
     const old = this.waiterFds[w]!;
     if (old >= 0) closeFd(old);
     this.waiterFds[w] = fd;
+    const i = this.base + (WAITERS_AT >> 2) + w * WAITER_WORDS + (WaiterAt.state >> 2);
+    if (Atomics.load(this.words, i) === WaiterState.RANG) wakeByEvent(fd);
   }
 
   /** Arena offset of a call's slot, or -1 when the number is out of range or the slot is not busy. */

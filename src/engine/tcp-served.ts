@@ -110,6 +110,8 @@ export class TcpServed extends EngineSocket {
       if ((bits & (Readiness.ERR | Readiness.HUP)) !== 0) this.close();
       return;
     }
+    // While the ring was full nobody looked: the peer's end may have come meanwhile.
+    if (this.isInBlocked) bits |= this.socket.readiness();
     this.isInBlocked = false;
     if ((bits & Readiness.PRI) !== 0) this.takeUrgent();
     const moved = this.move(bits);
