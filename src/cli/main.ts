@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   perf: async () => (await import("./perf.js")).addPerf,
   run: async () => (await import("./run.js")).addRun,
   stat: async () => (await import("./stat.js")).addStat,
+  xdp: async () => (await import("./xdp.js")).addXdp,
 };
 
 /** The first words that are not programs to run. The launcher has the same list. */
@@ -49,6 +50,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     ["millrace doctor", "what this machine can do and what is missing"],
     ["millrace capture -r FILE", "print the packets of a capture file"],
     ["millrace perf ping-pong --nic sim", "how fast the stack is here"],
+    ["millrace xdp run FILTER.o --in FILE", "what an XDP program does to packets"],
     ["millrace help capture", "all about one command"],
   ]);
   const first = args[0] ?? "";

@@ -193,7 +193,6 @@ class Call {
       if (size.max > 0) this.refuse(n, "is 0, and its length is not");
       return;
     }
-    if (size.max === 0) return;
     this.checkMemory(n, value, size.max, wanted === "memory to fill");
   }
 
@@ -237,7 +236,8 @@ class Call {
   /** Pointers to the packet are worthless once it may have moved. */
   private forgetPacket(): void {
     const reason = `pointed into the packet, which bpf_${this.helper.name} may have moved`;
-    const worthless = new Value(Kind.NOTHING, { reason });
+    const [min, max] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+    const worthless = new Value(Kind.NUMBER, { reason, min, max });
     this.state.replace((value) => {
       const isPacket =
         value.kind === Kind.PACKET ||

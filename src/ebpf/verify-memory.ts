@@ -57,7 +57,7 @@ export function checkAccess(
       checkContext(access, refuse, mayEgress);
       break;
     case Kind.NUMBER:
-      refuse(`${name} is a number, not a pointer`);
+      refuse(`${name} ${pointer.reason || "is a number, not a pointer"}`);
       break;
     default:
       refuse(`${name} is ${describeKind(pointer)}, which cannot be ${verb(access)}`);

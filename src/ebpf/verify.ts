@@ -448,6 +448,8 @@ export class Verifier {
       return pointer.with({ offset });
     }
     const [min, max] = isSubtraction ? [-amount.max, -amount.min] : [amount.min, amount.max];
+    if (!Number.isFinite(min))
+      this.refuse(`${what}, and what is added to it may be any negative number`);
     const isPacket = pointer.kind === Kind.PACKET || pointer.kind === Kind.PACKET_META;
     const moved = pointer.with({
       min: pointer.min + min,
@@ -471,8 +473,13 @@ export class Verifier {
       if (extra < 0) this.refuse("no function starts there");
       return new Value(Kind.FUNCTION, { extra });
     }
+    if (i.src !== WideKind.MAP_FD && i.src !== WideKind.MAP_FD_VALUE) {
+      return this.refuse(`lddw of kind ${i.src} is not supported`);
+    }
     const map = this.maps.get(this.references.get(i.word) ?? "");
     if (map === undefined) return this.refuse("its map is not known");
+    if (i.src === WideKind.MAP_FD && i.immHigh !== 0)
+      this.refuse("a map's lddw has no second constant");
     if (i.src === WideKind.MAP_FD) return new Value(Kind.MAP, { map });
     if (i.immHigh < 0 || i.immHigh >= map.valueBytes)
       this.refuse(`${map.name} has no byte ${i.immHigh}`);
@@ -516,7 +523,12 @@ export class Verifier {
       this.stepAtomic(state, i, value);
       return;
     }
-    stored(state, this.access(state, i.dst, i, true), value);
+    const access = this.access(state, i.dst, i, true);
+    const isCut = access.lengthBytes < 8 && value.kind !== Kind.NUMBER;
+    if (isCut && access.pointer.kind === Kind.STACK) {
+      this.refuse(`r${i.src} is ${describeKind(value)}, and only a part of it is stored`);
+    }
+    stored(state, access, value);
   }
 
   private stepAtomic(state: State, i: PlacedInstruction, value: Value): void {
@@ -528,6 +540,12 @@ export class Verifier {
     if (value.kind !== Kind.NUMBER)
       this.refuse(`r${i.src} is ${describeKind(value)}, not a number`);
     const access = this.access(state, i.dst, i, true);
+    const place = pointer.offset + pointer.min + i.offset;
+    if (pointer.min !== pointer.max || place % access.lengthBytes !== 0) {
+      this.refuse(
+        `r${i.dst} ${i.offset < 0 ? i.offset : `+${i.offset}`} is not aligned, which atomic instructions want`,
+      );
+    }
     stored(state, access, null);
     if (i.imm === Atomic.CMPXCHG) {
       if (this.read(state, 0).kind !== Kind.NUMBER) this.refuse("r0 is not a number");
@@ -654,8 +672,6 @@ export class Verifier {
     const { frame } = state;
     const result = this.read(state, 0);
     if (frame.returnTo < 0) {
-      if (result.kind !== Kind.NUMBER)
-        this.refuse(`r0 is ${describeKind(result)}, and a program returns a number`);
       if (state.held.length > 0)
         this.refuse("a record of a ring was reserved and never submitted or discarded");
       return -1;
