@@ -1,4 +1,5 @@
 /* Becoming another program: what Node.js has no call for. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +9,20 @@
 
 #define MOST_WORDS 100000
 
-/* What Node.js changed for itself is put back: the mask, and SIGPIPE, which it ignores. */
-static void restore_signals(void) {
+/*
+ * What Node.js changed for itself is put back: the mask, the signals that it ignores, and the standard
+ * descriptors, which it marks close-on-exec as all that it inherits.
+ */
+static void restore(void) {
+  for (int fd = 0; fd <= 2; fd++) {
+    int flags = fcntl(fd, F_GETFD);
+    if (flags >= 0) fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
+  }
   sigset_t none;
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, NULL);
   signal(SIGPIPE, SIG_DFL);
+  signal(SIGXFSZ, SIG_DFL);
 }
 
 /*
@@ -41,7 +50,7 @@ static napi_value program_exec(napi_env env, napi_callback_info info) {
     argv[i] = at;
     at = zero + 1;
   }
-  restore_signals();
+  restore();
   int result = execv(path, argv);
   int error = errno;
   free(argv);

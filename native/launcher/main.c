@@ -138,7 +138,9 @@ static int run(const struct place *place, char **args, bool is_short) {
   bool may_preload = warn_of(&program, options.no_warn || getenv("MILLRACE_NO_WARN") != NULL);
   set_environment(&options, engine, rules);
   if (may_preload) preload(place->library);
-  execvp(command, options.command);
+  /* execvp would give a file that the kernel does not know to a shell. */
+  if (program.obstacle == IS_OTHER_MACHINE) execv(program.path, options.command);
+  else execvp(command, options.command);
   refuse_program(command, errno, is_short);
 }
 

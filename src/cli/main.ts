@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   perf: async () => (await import("./perf.js")).addPerf,
   run: async () => (await import("./run.js")).addRun,
   stat: async () => (await import("./stat.js")).addStat,
+  xdp: async () => (await import("./xdp.js")).addXdp,
 };
 
 /** The first words that are not programs to run. The launcher has the same list. */
@@ -28,6 +29,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .showHelpAfterError("(see millrace --help)")
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => {
         data += text;
@@ -48,6 +50,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     ["millrace doctor", "what this machine can do and what is missing"],
     ["millrace capture -r FILE", "print the packets of a capture file"],
     ["millrace perf ping-pong --nic sim", "how fast the stack is here"],
+    ["millrace xdp run FILTER.o --in FILE", "what an XDP program does to packets"],
     ["millrace help capture", "all about one command"],
   ]);
   const first = args[0] ?? "";
@@ -78,14 +81,15 @@ export async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const wasLaunched = process.env.MILLRACE_LAUNCHED === "1";
   delete process.env.MILLRACE_LAUNCHED;
+  // Before the streams are touched: they would make the program's descriptors non-blocking.
+  if (!wasLaunched && isProgram(args)) {
+    const { becomeLauncher } = await import("./run.js");
+    console.error(`millrace: ${becomeLauncher(args)}`);
+    process.exitCode = FAILED;
+    return;
+  }
   const world = processWorld();
   try {
-    if (!wasLaunched && isProgram(args)) {
-      const { becomeLauncher } = await import("./run.js");
-      await world.err.write(`millrace: ${becomeLauncher(args)}\n`);
-      process.exitCode = FAILED;
-      return;
-    }
     process.exitCode = await run(args, world);
   } catch (error) {
     await world.err.write(`millrace: ${(error as Error).stack ?? String(error)}\n`);

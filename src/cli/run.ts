@@ -33,27 +33,27 @@ export const addRun: AddCommand = (program, world, finish) => {
         "before the program started, 2 wrong usage.",
     )
     .option(
-      "--nic NIC",
+      "--nic <NIC>",
       "the engine's interface: eth1, tap:tap0, memif:PATH, xdp:…; several allowed",
       collect,
     )
     .option(
-      "--address ADDRESS",
+      "--address <ADDRESS>",
       "this program's own address; with --nic the interface's, with /prefix",
     )
-    .option("--gateway ADDRESS", "default route of the interface")
-    .option("--network PREFIX", "the network among programs of this machine (10.77.0.1/16)")
-    .option("--config FILE", "the engine's configuration (docs/engine.md)")
-    .option("--profile NAME", "how to wait: latency, balanced (default), idle")
-    .option("--spin US", "how long to spin before sleeping, or forever; overrides the profile")
-    .option("--rules FILE", "which sockets to accelerate (docs/rules.md)")
-    .option("--application-id ID", "for rules that name one")
+    .option("--gateway <ADDRESS>", "default route of the interface")
+    .option("--network <PREFIX>", "the network among programs of this machine (10.77.0.1/16)")
+    .option("--config <FILE>", "the engine's configuration (docs/engine.md)")
+    .option("--profile <NAME>", "how to wait: latency, balanced (default), idle")
+    .option("--spin <US>", "how long to spin before sleeping, or forever; overrides the profile")
+    .option("--rules <FILE>", "which sockets to accelerate (docs/rules.md)")
+    .option("--application-id <ID>", "for rules that name one")
     .option("--loopback", "127.0.0.0/8 and ::1 go through Millrace, too")
     .option("--no-auto", "accelerate only sockets that ask for it (docs/opt-out.md)")
     .option("--debug", "tell of each socket whether it is accelerated, and why not")
     .option("--trace", "print every socket call")
     .option("--no-warn", "no warnings")
-    .option("--check-rules FILE", "say what is wrong with a file of rules, run nothing")
+    .option("--check-rules <FILE>", "say what is wrong with a file of rules, run nothing")
     .option("--start-only", "start the engine, run nothing")
     .action(async (_words: string[], options: RunOptions) => {
       finish(await runHere(options, world));
@@ -90,5 +90,9 @@ export function becomeLauncher(args: readonly string[]): string {
   const path = places.map((place) => `${ROOT}${place}/millrace-run`).find((one) => existsSync(one));
   if (path === undefined) return `the launcher is not built; run: node ${ROOT}scripts/install.js`;
   process.env.MILLRACE_NODE ??= process.execPath;
-  becomeProgram(path, [path, ...args]);
+  try {
+    return becomeProgram(path, [path, ...args]);
+  } catch (error) {
+    return (error as Error).message;
+  }
 }

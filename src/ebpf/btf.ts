@@ -135,6 +135,11 @@ export class Btf {
     return new Btf(readTypes(types, strings), strings);
   }
 
+  /** The same with other types in the places of some. */
+  with(change: (type: BtfType) => BtfType): Btf {
+    return new Btf(this.types.map(change), this.strings);
+  }
+
   /** A type by its number; ENOEXEC when there is none. */
   at(id: number): BtfType {
     const type = this.types[id];

@@ -13,9 +13,9 @@
  */
 import { ArrayMap } from "./array-map.js";
 import { POISON } from "./core.js";
-import { describeInstruction } from "./disasm.js";
 import { EbpfError } from "./ebpf-error.js";
 import { HELPERS, helperName, MAP_LOOKUP, TAIL_CALL } from "./helpers.js";
+import { type PlacedInstruction, placeInstructions, refuse } from "./instructions.js";
 import {
   Alu,
   CallKind,
@@ -25,7 +25,6 @@ import {
   Jmp,
   LDDW,
   Mode,
-  readInstruction,
   Size,
   SOURCE_REGISTER,
   WideKind,
@@ -72,11 +71,6 @@ export interface DecodedProgram {
   readonly program: LinkedProgram;
 }
 
-/** An instruction, and the word where it is, as disassembler and verifier count. */
-export interface PlacedInstruction extends Instruction {
-  readonly word: number;
-}
-
 /** Throws `EbpfError`: EINVAL for what is no instruction, ENOTSUP names a helper that is not there. */
 export function decode(name: string, program: LinkedProgram, runtime: Runtime): DecodedProgram {
   return new Decoder(name, program, runtime).run();
@@ -86,7 +80,7 @@ class Decoder {
   private readonly name: string;
   private readonly program: LinkedProgram;
   private readonly runtime: Runtime;
-  private readonly instructions: PlacedInstruction[] = [];
+  private readonly instructions: readonly PlacedInstruction[];
   /** By word: the instruction's number, -1 inside a lddw. */
   private readonly numbers: Int32Array;
   private readonly references: ReadonlyMap<number, string>;
@@ -97,12 +91,13 @@ class Decoder {
     this.name = name;
     this.program = program;
     this.runtime = runtime;
+    this.instructions = placeInstructions(name, program.code);
     this.numbers = new Int32Array(program.code.length / INSTRUCTION_BYTES).fill(-1);
     this.references = new Map(program.maps.map(({ at, map }) => [at / INSTRUCTION_BYTES, map]));
   }
 
   run(): DecodedProgram {
-    this.split();
+    for (const [number, { word }] of this.instructions.entries()) this.numbers[word] = number;
     const code = new Int32Array((this.instructions.length + 1) * STRIDE);
     const instructions = this.instructions.map((i) => (i.opcode === LDDW ? this.resolve(i) : i));
     for (const [n, i] of instructions.entries()) code.set(this.translate(i), n * STRIDE);
@@ -113,29 +108,8 @@ class Decoder {
     return { name: this.name, code, functions, instructions, program: this.program };
   }
 
-  private split(): void {
-    const { code } = this.program;
-    const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
-    for (let at = 0; at < code.length; ) {
-      const word = at / INSTRUCTION_BYTES;
-      let i: Instruction;
-      try {
-        i = readInstruction(view, at);
-      } catch (error) {
-        throw this.refuse(word, (error as Error).message);
-      }
-      if (describeInstruction(i) === null) {
-        const bytes = Buffer.from(code.subarray(at, at + INSTRUCTION_BYTES)).toString("hex");
-        throw this.refuse(word, `${bytes} is no instruction of RFC 9669`);
-      }
-      this.numbers[word] = this.instructions.length;
-      this.instructions.push({ ...i, word });
-      at += i.opcode === LDDW ? 2 * INSTRUCTION_BYTES : INSTRUCTION_BYTES;
-    }
-  }
-
   private refuse(word: number, message: string): EbpfError {
-    return new EbpfError("EINVAL", `${this.name}: instruction ${word}: ${message}`);
+    return refuse(this.name, word, message);
   }
 
   private lacks(word: number, message: string): EbpfError {

@@ -2,7 +2,7 @@
  * The control flow of one function: basic blocks, their order and who dominates whom, as compilers and
  * the verifier's messages need it. Blocks that are never reached are left out.
  */
-import type { PlacedInstruction } from "./decode.js";
+import type { PlacedInstruction } from "./instructions.js";
 import { Class, Jmp } from "./isa.js";
 
 export interface BasicBlock {

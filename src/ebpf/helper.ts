@@ -8,6 +8,8 @@ import type { Runtime } from "./runtime.js";
 /** What an argument must be. */
 export type Argument =
   | "anything"
+  /** Whatever it is, written or not. */
+  | "ignored"
   | "context"
   /** A map's pointer. */
   | "map"
@@ -26,6 +28,8 @@ export type Argument =
   | "record"
   | "function"
   | "stack or null"
+  /** Text that ends with a zero byte, in variables that are only read. */
+  | "text"
   | "lock";
 
 export type Result = "number" | "nothing" | "value or null" | "record or null";
@@ -38,6 +42,8 @@ export type Effect =
   | "writes maps"
   /** Moves the packet: pointers to it are worthless afterwards. */
   | "moves packet"
+  /** Changes bytes of the packet where it lies. */
+  | "writes packet"
   /** Depends on time, chance or place. */
   | "input"
   /** Speaks to the outside. */
@@ -50,6 +56,8 @@ export interface Helper {
   readonly arguments: readonly Argument[];
   readonly result: Result;
   readonly effect: Effect;
+  /** For programs under the GPL only, as in the kernel. */
+  readonly isGpl?: boolean;
   run(runtime: Runtime): void;
 }
 

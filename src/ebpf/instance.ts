@@ -19,6 +19,7 @@ import type { MapDefinition } from "./map-definition.js";
 import { MapType } from "./map-type.js";
 import type { BpfObject, ObjectProgram } from "./object.js";
 import { Ctx, HEADROOM_BYTES, Runtime, type RuntimeHooks } from "./runtime.js";
+import { verifyProgram } from "./verify-program.js";
 import { WasmProgram } from "./wasm-program.js";
 
 export type EngineName = "interp" | "wasm";
@@ -28,8 +29,10 @@ export interface XdpOptions extends RuntimeHooks {
   readonly program?: string;
   /** Interpreted by default. */
   readonly engine?: EngineName;
-  /** Every access is checked against what the program may touch: slower, for programs not verified. */
+  /** Every access is checked while it is made: slower, for programs that are not verified. */
   readonly isStrict?: boolean;
+  /** Programs are verified first unless they run in strict mode; false: they have been already. */
+  readonly verifies?: boolean;
   /** Sizes of maps that the object leaves open, or other ones than it has. */
   readonly maxEntries?: Readonly<Record<string, number>>;
   /** CPUs that per-CPU maps have values for; 1 by default. */
@@ -76,6 +79,7 @@ export class XdpInstance {
   private readonly compiled = new Map<DecodedProgram, WasmProgram>();
   private readonly wasm: WasmProgram | null;
   private readonly frameAt: number;
+  private readonly verifies: boolean;
 
   private constructor(object: BpfObject, options: XdpOptions) {
     this.object = object;
@@ -94,7 +98,9 @@ export class XdpInstance {
         if (program.name === options.program || object.programs.length === 1) throw error;
       }
     }
-    this.program = this.choose(options.program);
+    this.verifies = options.verifies ?? options.isStrict !== true;
+    this.program = this.decoded.get(this.chosen(options.program).name)!;
+    if (this.verifies) verifyProgram(object, this.chosen(options.program));
     this.fillMaps(object);
     this.frameAt = memory.take(HEADROOM_BYTES + MAX_PACKET_BYTES + PAGE_BYTES, "a frame");
     this.interpreter = new Interpreter(this.program, this.runtime, {
@@ -177,7 +183,7 @@ export class XdpInstance {
     return map;
   }
 
-  private choose(name: string | undefined): DecodedProgram {
+  private chosen(name: string | undefined): ObjectProgram {
     const { programs } = this.object;
     const usable = programs.filter((program) => program.section.startsWith("xdp"));
     const wanted =
@@ -188,7 +194,7 @@ export class XdpInstance {
         : programs.find((program) => program.name === name);
     if (wanted === undefined) throw new EbpfError("EINVAL", whichProgram(programs, name));
     if (wanted.problem !== null) throw wanted.problem;
-    return this.decoded.get(wanted.name)!;
+    return wanted;
   }
 
   /** Entries that the object gives maps of programs and of maps. */
@@ -207,10 +213,13 @@ export class XdpInstance {
     }
   }
 
-  /** Puts a program of this object into a map of programs, for tail calls. */
+  /** Puts a program of this object into a map of programs, for tail calls; it is verified as the first. */
   setProgram(map: string, index: number, program: string): void {
     const at = [...this.decoded.keys()].indexOf(program);
-    if (at < 0) throw new RangeError(`there is no usable program ${program}`);
+    const found = this.object.programs.find((one) => one.name === program);
+    if (at < 0 || found === undefined)
+      throw new RangeError(`there is no usable program ${program}`);
+    if (this.verifies) verifyProgram(this.object, found);
     this.map(map).set(word(index), word(at + 1));
   }
 

@@ -165,6 +165,7 @@ export const MAP_HELPERS: readonly Helper[] = [
   {
     number: 25,
     name: "perf_event_output",
+    isGpl: true,
     arguments: ["context", "map", "anything", "memory", "size or 0"],
     result: "number",
     effect: "output",

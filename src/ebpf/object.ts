@@ -7,7 +7,7 @@
  * A program that needs what this engine does not have is there with its `problem`, so that the others
  * can be used. A broken object is an `EbpfError` ENOEXEC.
  */
-import { Btf } from "./btf.js";
+import { Btf, BtfKind } from "./btf.js";
 import { type BtfExt, parseBtfExt } from "./btf-ext.js";
 import { applyCore } from "./core.js";
 import { badObject, EbpfError } from "./ebpf-error.js";
@@ -48,7 +48,7 @@ export interface ParseOptions {
 export function parseObject(file: Uint8Array, options: ParseOptions = {}): BpfObject {
   const elf = parseElf(new Uint8Array(file));
   const btfBytes = sectionBytes(elf, ".BTF");
-  const btf = btfBytes === null ? null : Btf.parse(btfBytes);
+  const btf = btfBytes === null ? null : placeVariables(Btf.parse(btfBytes), elf);
   const extBytes = sectionBytes(elf, ".BTF.ext");
   const ext = btf === null || extBytes === null ? null : parseBtfExt(extBytes, btf);
   const code = readCode(elf);
@@ -65,6 +65,23 @@ export function parseObject(file: Uint8Array, options: ParseOptions = {}): BpfOb
     license: readLicense(elf),
     btf,
   };
+}
+
+/** Compilers leave the places of variables to whoever links: the symbols have them. */
+function placeVariables(btf: Btf, elf: ElfFile): Btf {
+  const sections = new Map(elf.sections.map(({ name, index }) => [name, index]));
+  const symbols = new Map(
+    elf.symbols.map((symbol) => [`${symbol.section} ${symbol.name}`, symbol]),
+  );
+  return btf.with((type) => {
+    const section = sections.get(type.name);
+    if (type.kind !== BtfKind.DATASEC || section === undefined) return type;
+    const variables = type.variables.map((one) => {
+      const symbol = symbols.get(`${section} ${btf.at(one.type).name}`);
+      return symbol === undefined ? one : { ...one, at: symbol.value };
+    });
+    return { ...type, variables };
+  });
 }
 
 function sectionBytes(elf: ElfFile, name: string): Uint8Array | null {

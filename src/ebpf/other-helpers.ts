@@ -124,7 +124,8 @@ export const OTHER_HELPERS: readonly Helper[] = [
   {
     number: 6,
     name: "trace_printk",
-    arguments: ["memory", "size", "anything", "anything", "anything"],
+    isGpl: true,
+    arguments: ["memory", "size", "ignored", "ignored", "ignored"],
     result: "number",
     effect: "output",
     run: (r) => setResult(r, tracePrintk(r)),
@@ -175,6 +176,7 @@ export const OTHER_HELPERS: readonly Helper[] = [
   {
     number: 177,
     name: "trace_vprintk",
+    isGpl: true,
     arguments: ["memory", "size", "memory or null", "size or 0"],
     result: "number",
     effect: "output",
@@ -183,7 +185,7 @@ export const OTHER_HELPERS: readonly Helper[] = [
   {
     number: 182,
     name: "strncmp",
-    arguments: ["memory", "size", "anything"],
+    arguments: ["memory", "size", "text"],
     result: "number",
     effect: "pure",
     run: (r) => setResult(r, compareText(r)),

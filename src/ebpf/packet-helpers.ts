@@ -109,6 +109,7 @@ export const PACKET_HELPERS: readonly Helper[] = [
   {
     number: 69,
     name: "fib_lookup",
+    isGpl: true,
     arguments: ["context", "memory to fill", "size", "anything"],
     result: "number",
     effect: "input",
@@ -135,7 +136,7 @@ export const PACKET_HELPERS: readonly Helper[] = [
     name: "xdp_store_bytes",
     arguments: ["context", "anything", "memory", "size"],
     result: "number",
-    effect: "moves packet",
+    effect: "writes packet",
     run: (r) => setResult(r, copyPacket(r, true)),
   },
 ];

@@ -9,10 +9,11 @@
  * Nothing counts instructions here: a program that has not been verified may run for ever.
  */
 import { ArrayMap } from "./array-map.js";
-import type { DecodedProgram, PlacedInstruction } from "./decode.js";
+import type { DecodedProgram } from "./decode.js";
 import { EbpfError } from "./ebpf-error.js";
 import { type BasicBlock, buildFlowGraph, type FlowGraph, isBranch, isExit } from "./flow-graph.js";
 import { HELPERS, MAP_LOOKUP, TAIL_CALL } from "./helpers.js";
+import type { PlacedInstruction } from "./instructions.js";
 import type { TailTarget } from "./interp.js";
 import { CallKind, Class, INSTRUCTION_BYTES, Jmp, LDDW, Mode, WideKind } from "./isa.js";
 import type { LinearMap } from "./linear-map.js";

@@ -131,8 +131,7 @@ test("a program that dies closes its connections: in order when it had read all,
     // What SIGKILL does: all descriptors go at once.
     b.close();
     d.close();
-    server.close = () => {};
-    closeFd(server.controlFd);
+    server.close();
     rig.until(() => (a.status & Status.EOF) !== 0 && (c.status & Status.ERROR) !== 0, "both ends");
     assert.equal(Buffer.from(rig.read(a, 10)).toString(), "last words");
     assert.equal(c.takeError(), ECONNRESET);
@@ -165,8 +164,7 @@ test("sessions that come and go leave nothing behind", () => {
       });
       const u = client.open({ kind: Kind.UDP, at: OpenedFor.BIND, own: "0.0.0.0" });
       for (const s of [listener, a, u]) s.close();
-      closeFd(client.controlFd);
-      client.close = () => closeFd(client.wakeFd);
+      client.close();
       rig.until(() => rig.engine.sessions.length === 0 && rig.engine.sockets.size === 0);
     }
     assert.equal(rig.engine.memory.usedBytes, 0);

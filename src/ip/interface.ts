@@ -192,11 +192,20 @@ export class Interface {
       this.discard(Drop.LINK_DOWN);
       return;
     }
+    const batch = this.batch;
     if (this.waitingFrames > 0) {
       this.appendBatch();
       this.refill();
+    } else {
+      const taken = this.device.transmit(nowUs, batch);
+      if (taken === batch.n) {
+        batch.n = 0; // as nearly always
+        return;
+      }
+      batch.drop(taken);
+      this.prependBatch();
+      return;
     }
-    const batch = this.batch;
     while (batch.n > 0) {
       const offered = batch.n;
       const taken = this.device.transmit(nowUs, batch);

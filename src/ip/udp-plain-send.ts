@@ -11,7 +11,7 @@
  * `udp-tx`).
  */
 import type { Bytes } from "../base/bytes.js";
-import { fold } from "../base/checksum.js";
+import { foldSmall } from "../base/checksum.js";
 import { ENOBUFS } from "../base/errno.js";
 import { FrameFlags, HEADROOM_BYTES, NO_SLOT, type Pool } from "../ring/pool.js";
 import type { WordCopy } from "../ring/word-copy.js";
@@ -78,7 +78,7 @@ export class PlainSend {
     if (path.iface.sumsInSoftware) {
       const seed = path.pseudoSum + protocols.UDP + lengthBytes;
       const payloadSum = copier.toArenaSummed(udpAt + udp.HEADER_BYTES, bytes, at, n);
-      const sum = ~fold(seed + e.localPort + port + lengthBytes + payloadSum) & 0xffff;
+      const sum = ~foldSmall(seed + e.localPort + port + lengthBytes + payloadSum) & 0xffff;
       view.setInt32(udpAt, (e.localPort << 16) | port);
       // 0 says "none": the other form of 0 stands for it (RFC 768).
       view.setInt32(udpAt + 4, (lengthBytes << 16) | (sum === 0 ? 0xffff : sum));
@@ -114,7 +114,10 @@ export class PlainSend {
   ): void {
     const { pool, view } = this;
     view.setInt32(at, (e.localPort << 16) | port);
-    view.setInt32(at + 4, (lengthBytes << 16) | fold(path.pseudoSum + protocols.UDP + lengthBytes));
+    view.setInt32(
+      at + 4,
+      (lengthBytes << 16) | foldSmall(path.pseudoSum + protocols.UDP + lengthBytes),
+    );
     pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL;
     pool.csumStart[slot] = at;
     pool.csumOffset[slot] = udp.CHECKSUM_AT;
@@ -151,7 +154,7 @@ export class PlainSend {
     const sum = first + totalBytes + id + df + ttlAndProtocol + path.pseudoSum;
     view.setInt32(at, (first << 16) | totalBytes);
     view.setInt32(at + 4, (id << 16) | df);
-    view.setInt32(at + 8, (ttlAndProtocol << 16) | (~fold(sum) & 0xffff));
+    view.setInt32(at + 8, (ttlAndProtocol << 16) | (~foldSmall(sum) & 0xffff));
     view.setInt32(at + ipv4.SRC, path.src.w3);
     view.setInt32(at + ipv4.DST, path.dst.w3);
   }

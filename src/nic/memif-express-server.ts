@@ -116,6 +116,7 @@ export class ExpressServerQueue extends ExpressQueue {
 
   /** Holds no slot between calls. */
   close(): number {
+    this.lastShow();
     let lost = 0;
     for (let n = 0; n < this.rx.size && this.isThere(n); n++) lost++;
     this.isBroken = true;

@@ -4,26 +4,14 @@
  */
 import { createRequire } from "node:module";
 import { networkInterfaces } from "node:os";
+import { basename } from "node:path";
 import { IpAddress } from "../base/ip-address.js";
+import { ProgramRules, type Role } from "../socket/rules.js";
 import { printLine } from "./natives.js";
 import { accelerates, type NodeSettings } from "./settings.js";
 import type { StackSide } from "./stack-side.js";
 import { both, kernel, millrace, printVerdicts, type Verdict } from "./verdict.js";
 
-/** What a socket is about to do, in the words of the rules. */
-export const Role = {
-  TCP_SERVER: "tcp_server",
-  TCP_CLIENT: "tcp_client",
-  UDP_RECEIVER: "udp_receiver",
-  UDP_SENDER: "udp_sender",
-  UDP_CONNECT: "udp_connect",
-} as const;
-export type Role = (typeof Role)[keyof typeof Role];
-
-/** Says which of kernel and Millrace a rule wants, or null when none matches. */
-export type RuleSet = (role: Role, address: IpAddress, port: number) => Verdict | null;
-
-const DNS_PORT = 53;
 /** How long a look at the kernel's own addresses holds. */
 const ADDRESSES_MS = 1_000;
 const PATH_LOCAL = 1;
@@ -31,9 +19,9 @@ const PATH_LOCAL = 1;
 const NOT_CONFIGURED = kernel("nothing is configured (MILLRACE_NIC, MILLRACE_LOOPBACK=1)");
 const LOOPBACK_OFF = kernel("loopback is the kernel's (MILLRACE_LOOPBACK=1 changes that)");
 const NO_DEVICE = kernel("no device is configured (MILLRACE_NIC)");
-const DNS = kernel("DNS stays with the kernel unless a rule says otherwise");
 const IN_PROCESS = millrace("a socket of this thread is at the other end");
 const OWN_ADDRESS = millrace("the address is Millrace's");
+const GROUP = millrace("groups and broadcasts go through Millrace's interface");
 const EVERY_ADDRESS = both("the wildcard address: Millrace's addresses and the kernel's");
 const BOTH_LOOPBACKS = both("loopback: Millrace's for this thread, the kernel's for others");
 
@@ -42,10 +30,12 @@ const BOTH_LOOPBACKS = both("loopback: Millrace's for this thread, the kernel's 
  * Measured: `millrace/register` alone 12 ms; with the stack 100 to 190 (node 20.20, 2 shared cores).
  */
 const require = createRequire(import.meta.url);
+const loadParser = (): typeof import("../socket/rules-parser.js") =>
+  require("../socket/rules-parser.js");
 const loadSide = (): typeof import("./stack-side.js") => require("./stack-side.js");
 
 let settings: NodeSettings = {};
-let rules: RuleSet | null = null;
+let rules = new ProgramRules([], "", "");
 let side: StackSide | null = null;
 /** Why there is no stack. */
 let failure: Verdict | null = null;
@@ -55,14 +45,18 @@ export function configure(next: NodeSettings): void {
   if (side !== null) {
     throw new Error("millrace: register() came after the first accelerated socket; call it before");
   }
+  rules = rulesOf(next);
   settings = next;
   failure = null;
   printVerdicts(next.debug === true);
 }
 
-/** Plugs in the acceleration rules; null takes them out. */
-export function setRules(next: RuleSet | null): void {
-  rules = next;
+/** Throws what `readRules` throws, which names file, line and column. */
+function rulesOf({ rules: file }: NodeSettings): ProgramRules {
+  const { MILLRACE_APPLICATION_ID, VMA_APPLICATION_ID } = process.env;
+  const id = MILLRACE_APPLICATION_ID ?? VMA_APPLICATION_ID ?? "";
+  const read = file === undefined ? [] : loadParser().readRules(file);
+  return new ProgramRules(read, basename(process.execPath), id);
 }
 
 export const currentSettings = (): NodeSettings => settings;
@@ -94,15 +88,26 @@ function refusal(): Verdict | null {
   return stackSide() === null ? (failure ?? NOT_CONFIGURED) : null;
 }
 
-/** What a rule says, or the default for DNS; null: neither. */
-function ruled(role: Role, address: IpAddress, port: number): Verdict | null {
-  const verdict = rules?.(role, address, port) ?? null;
-  if (verdict !== null) return verdict.by === "kernel" ? verdict : null;
-  return port === DNS_PORT ? DNS : null;
+/** What forbids acceleration there, settings or a rule; null: nothing. `from` as far as it is known. */
+function refusalAt(role: Role, at: IpAddress, port: number, from: End | null): Verdict | null {
+  const no = refusal();
+  if (no !== null) return no;
+  const isLocal = role === "tcp_server" || role === "udp_receiver";
+  const end = { address: at, port };
+  const { accelerate, reason } = isLocal
+    ? rules.decide(role, end, null)
+    : rules.decide(role, from, end);
+  return accelerate ? null : kernel(reason);
 }
 
-export function forConnect(to: IpAddress, port: number): Verdict {
-  const no = ruled(Role.TCP_CLIENT, to, port) ?? refusal();
+/** An address and port. */
+interface End {
+  readonly address: IpAddress;
+  readonly port: number;
+}
+
+export function forConnect(to: IpAddress, port: number, from: End | null): Verdict {
+  const no = refusalAt("tcp_client", to, port, from);
   if (no !== null) return no;
   const s = side!;
   if (to.isLoopback || to.isUnspecified) {
@@ -112,17 +117,13 @@ export function forConnect(to: IpAddress, port: number): Verdict {
   return s.device === null ? NO_DEVICE : byRoute(s, to, () => s.hasListener(to, port));
 }
 
-/** A datagram to there, from a socket that both could send it with. */
-export function forDatagram(
-  to: IpAddress,
-  port: number,
-  from: IpAddress,
-  fromPort: number,
-): Verdict {
-  const no = ruled(Role.UDP_SENDER, to, port) ?? refusal();
+/** A datagram to there, or a peer, of a socket that both could carry. */
+export function forDatagram(role: Role, to: IpAddress, port: number, from: End): Verdict {
+  const no = refusalAt(role, to, port, from);
   if (no !== null) return no;
   const s = side!;
-  const isMine = (): boolean => s.hasUdp(to, port, from, fromPort);
+  const source = from.address.isUnspecified ? to : from.address;
+  const isMine = (): boolean => s.hasUdp(to, port, source, from.port);
   if (to.isLoopback || to.isUnspecified) {
     if (settings.loopback !== true) return LOOPBACK_OFF;
     return isMine() ? IN_PROCESS : kernel("no socket of this thread is bound there");
@@ -131,6 +132,7 @@ export function forDatagram(
 }
 
 function byRoute(s: StackSide, to: IpAddress, isMine: () => boolean): Verdict {
+  if (to.isMulticast || to.isLimitedBroadcast) return GROUP;
   const path = s.stack.ip.resolve(to, null, 0);
   if (path === null || path.iface.isLoopback !== (path.kind === PATH_LOCAL)) {
     return kernel("Millrace has no route there");
@@ -145,7 +147,7 @@ function byRoute(s: StackSide, to: IpAddress, isMine: () => boolean): Verdict {
 
 /** Who a server or a bound socket at this address is. */
 export function forBind(role: Role, at: IpAddress, port: number): Verdict {
-  const no = ruled(role, at, port) ?? refusal();
+  const no = refusalAt(role, at, port, null);
   if (no !== null) return no;
   const s = side!;
   if (at.isUnspecified) {

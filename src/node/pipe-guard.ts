@@ -1,7 +1,7 @@
 /**
  * Handles that are sent to other processes (`child.send(message, socket)`, cluster): native code
  * takes them for the kernel's, so ours must never get there. A server's or datagram socket's kernel
- * handle goes instead; an accelerated connection cannot be passed, which is reported as libuv does.
+ * handle goes instead. An accelerated connection cannot be passed: it ends, and the sender is told EINVAL.
  */
 import { EINVAL } from "../base/errno.js";
 import { binding, type NativeRequest } from "./natives.js";
@@ -21,7 +21,9 @@ export function guardPipes(): void {
     if (handle === undefined) return write.call(this as never, request, text);
     const isOurs = handle instanceof StreamHandle || handle instanceof UdpHandle;
     if (!isOurs) return write.call(this as never, request, text, handle);
-    const passable = (handle as TcpHandle | UdpHandle).passable;
-    return passable === null ? -EINVAL : write.call(this as never, request, text, passable);
+    const passable = (handle as TcpHandle | UdpHandle).passOn();
+    if (passable !== null) return write.call(this as never, request, text, passable);
+    (handle as TcpHandle | UdpHandle).close(); // Node has taken it from its owner already
+    return -EINVAL;
   };
 }

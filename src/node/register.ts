@@ -5,7 +5,7 @@
  *
  * Must be loaded before `net` and `dgram`: they take the classes under them once.
  */
-import { configure, setRules } from "./accelerator.js";
+import { configure } from "./accelerator.js";
 import { install, loadedTooEarly } from "./install.js";
 import { printLine } from "./natives.js";
 import { accelerates, checkSettings, environmentSettings, type NodeSettings } from "./settings.js";
@@ -13,7 +13,7 @@ import { decisions, type Verdict, verdictOf } from "./verdict.js";
 
 export type { NodeSettings, Profile } from "./settings.js";
 export type { Carrier, Decision, Verdict } from "./verdict.js";
-export { decisions, setRules };
+export { decisions };
 
 const early = loadedTooEarly();
 if (early.length === 0) install();
@@ -46,9 +46,11 @@ function stateHandle(socket: object): object | null {
 function tooEarly(): string {
   const why =
     process.channel === undefined ? "" : " (Node loads it first in a process with an IPC channel)";
-  return `${early.join(" and ")} was loaded before millrace/register${why}; preload it with node --import millrace/register`;
+  return `${early.join(" and ")} ${early.length > 1 ? "were" : "was"} loaded before millrace/register${why}; preload it with node --import millrace/register`;
 }
 
 const settings = environmentSettings();
 if (early.length === 0) configure(settings);
-else if (accelerates(settings)) printLine(`millrace: ${tooEarly()}; sockets stay with the kernel`);
+else if (accelerates(settings) && (process.channel === undefined || settings.debug === true)) {
+  printLine(`millrace: ${tooEarly()}; sockets stay with the kernel`);
+}

@@ -16,7 +16,7 @@ import { AsyncResource } from "node:async_hooks";
 import { ECANCELED, EINVAL, ENOTCONN } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
-import { addressOf, forBind, forConnect, indexOfZone, Role, stackSide } from "./accelerator.js";
+import { addressOf, forBind, forConnect, indexOfZone, stackSide } from "./accelerator.js";
 import { KernelStream } from "./kernel-stream.js";
 import { fillName } from "./names.js";
 import {
@@ -73,8 +73,9 @@ export class TcpHandle extends StreamHandle {
     return handle;
   }
 
-  /** The kernel's handle that another process could be given, or null. */
-  get passable(): NativeTcp | null {
+  /** The kernel's handle for another process, which serves from now on; null: there is none. */
+  passOn(): NativeTcp | null {
+    if (this.real !== null) this.listener?.leaveToKernel(PASSED);
     return this.real;
   }
 
@@ -86,7 +87,7 @@ export class TcpHandle extends StreamHandle {
   set onconnection(next: NativeTcp["onconnection"]) {
     // The cluster module takes a server over, to pass its connections to other processes.
     if (this.whenConnected !== null && next !== null && this.real !== null) {
-      this.listener?.leaveToKernel("its connections are passed to other processes");
+      this.listener?.leaveToKernel(PASSED);
     }
     this.whenConnected = next;
   }
@@ -112,8 +113,7 @@ export class TcpHandle extends StreamHandle {
     if (parsed === null) return -EINVAL;
     this.local = end;
     if (this.real !== null) return bindKernel(this.real, end); // it was the kernel's before
-    const role = this.mayConnect ? Role.TCP_CLIENT : Role.TCP_SERVER;
-    const verdict = forBind(role, parsed.address, end.port);
+    const verdict = forBind("tcp_server", parsed.address, end.port);
     if (this.mayConnect) {
       // Where it will connect to decides; but errors of the kernel's are told now.
       if (verdict.by === Carrier.MILLRACE) return 0;
@@ -170,10 +170,17 @@ export class TcpHandle extends StreamHandle {
   }
 
   private verdictForConnect(to: IpAddress, port: number): Verdict {
-    const verdict = forConnect(to, port);
-    if (verdict.by === Carrier.KERNEL || this.local === null) return verdict;
-    const from = addressOf(this.local.address)?.address;
-    if (from === undefined || from.isUnspecified || from.isLoopback) return verdict;
+    const from = this.local === null ? undefined : addressOf(this.local.address)?.address;
+    const end = from === undefined ? null : { address: from, port: this.local!.port };
+    const verdict = forConnect(to, port, end);
+    if (
+      verdict.by === Carrier.KERNEL ||
+      from === undefined ||
+      from.isUnspecified ||
+      from.isLoopback
+    ) {
+      return verdict;
+    }
     return stackSide()!.stack.ip.mayBind(from)
       ? verdict
       : kernel("the local address is the kernel's");
@@ -384,6 +391,7 @@ export class TcpHandle extends StreamHandle {
 }
 
 const SOCKET = 0;
+const PASSED = "its connections are passed to other processes";
 const noRequests = (): void => {};
 
 const isOurs = (value: unknown): boolean =>

@@ -7,9 +7,10 @@ import { AsyncResource } from "node:async_hooks";
 import { EAGAIN, EBADF, ECANCELED, EINVAL, ENOBUFS, ENOTCONN } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
 import { Family, type OptionName } from "../socket/linux-options.js";
+import type { Role } from "../socket/rules.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
-import { addressOf, forBind, forDatagram, indexOfZone, Role, stackSide } from "./accelerator.js";
+import { addressOf, forBind, forDatagram, indexOfZone, stackSide } from "./accelerator.js";
 import { fillName, textOf } from "./names.js";
 import { binding, type NameOut, type NativeRequest, type NativeUdp } from "./natives.js";
 import { tell } from "./scope.js";
@@ -27,6 +28,9 @@ const READS_MAX = 32;
 const SLAB_BYTES = 65_536;
 /** A sender must not keep a whole slab for a small datagram for long: larger ones have their own. */
 const OWN_BYTES = SLAB_BYTES / 4;
+
+/** How long a decision by route holds for the datagrams that follow. */
+const DECISION_US = 100_000;
 
 let slab = new Uint8Array(SLAB_BYTES);
 let slabAt = 0;
@@ -67,6 +71,10 @@ export class UdpHandle {
   private wasActive = true;
   private readonly waiting: Waiting[] = [];
   private last: Resolved | null = null;
+  private decidedFor: IpAddress | null = null;
+  private decidedPort = 0;
+  private decidedByStack = false;
+  private decidedUntilUs = 0;
   /** Options to be set on Millrace's socket, too. */
   private readonly options: (() => void)[] = [];
 
@@ -78,9 +86,15 @@ export class UdpHandle {
     return this.real.fd;
   }
 
-  /** The kernel's handle that another process could be given, or null. */
-  get passable(): NativeUdp | null {
-    return this.by === Carrier.MILLRACE ? null : this.real;
+  /** The kernel's handle for another process, which receives from now on; null: there is none. */
+  passOn(): NativeUdp | null {
+    if (this.by === Carrier.MILLRACE) return null;
+    if (this.by === Carrier.BOTH) {
+      this.closeStack();
+      this.by = Carrier.KERNEL;
+      note(this, "udp bind", "", kernel("it is passed to other processes"));
+    }
+    return this.real;
   }
 
   // Deciding
@@ -102,7 +116,7 @@ export class UdpHandle {
     const parsed = addressOf(text);
     if (parsed === null) return -EINVAL;
     this.is6 = is6;
-    const verdict = forBind(Role.UDP_RECEIVER, parsed.address, port);
+    const verdict = forBind("udp_receiver", parsed.address, port);
     if (verdict.by !== Carrier.MILLRACE) {
       const result = is6 ? this.real.bind6(text, port, flags) : this.real.bind(text, port, flags);
       if (result !== 0 || verdict.by === Carrier.KERNEL) {
@@ -159,7 +173,7 @@ export class UdpHandle {
     const { socket, side } = this;
     const to = this.resolve(text);
     if (to === null) return -EINVAL;
-    if (socket === null || !this.goesByStack(to.address, port)) {
+    if (socket === null || !this.goesByStack("udp_connect", to.address, port)) {
       if (this.by === Carrier.MILLRACE) return -ENOTCONN;
       const result = is6 ? this.real.connect6(text, port) : this.real.connect(text, port);
       this.isKernelPeer = this.isConnected = result === 0;
@@ -201,14 +215,21 @@ export class UdpHandle {
   }
 
   /** Whether a datagram goes out by the stack. */
-  private goesByStack(to: IpAddress, port: number): boolean {
+  private goesByStack(role: Role, to: IpAddress, port: number): boolean {
     const { socket } = this;
     if (socket === null) return false;
     if (this.by === Carrier.MILLRACE) return true;
-    if (to.isMulticast) return this.side!.device !== null;
-    const from = socket.localAddress;
-    const verdict = forDatagram(to, port, from.isUnspecified ? to : from, socket.localPort);
-    return verdict.by === Carrier.MILLRACE;
+    const { nowUs } = this.side!.stack;
+    if (this.decidedFor === to && this.decidedPort === port && nowUs < this.decidedUntilUs) {
+      return this.decidedByStack;
+    }
+    const from = { address: socket.localAddress, port: socket.localPort };
+    this.decidedByStack = forDatagram(role, to, port, from).by === Carrier.MILLRACE;
+    this.decidedFor = to;
+    this.decidedPort = port;
+    // At loopback addresses it depends on who is there now.
+    this.decidedUntilUs = to.isLoopback ? 0 : nowUs + DECISION_US;
+    return this.decidedByStack;
   }
 
   // Sending
@@ -235,7 +256,9 @@ export class UdpHandle {
     const to = hasAddress ? this.resolve(rest[1] as string) : null;
     const byStack =
       socket !== null &&
-      (to === null ? this.isConnected && !this.isKernelPeer : this.goesByStack(to.address, port));
+      (to === null
+        ? this.isConnected && !this.isKernelPeer
+        : this.goesByStack("udp_sender", to.address, port));
     if (!byStack) {
       return is6
         ? this.real.send6(request, list, n, ...rest)
@@ -434,14 +457,16 @@ export class UdpHandle {
     const { socket, side } = this;
     const given = at === undefined ? null : addressOf(at);
     const mine = given === null ? null : this.interfaceOf(given);
-    const askStack = socket !== null && side?.device != null && (given === null || mine !== 0);
+    const g = addressOf(group)?.address;
+    const mayAsk = g !== undefined && mayJoin(g, socket?.localPort ?? 0);
+    const askStack =
+      socket !== null && side?.device != null && mayAsk && (given === null || mine !== 0);
     const askKernel =
       this.by !== Carrier.MILLRACE && (given === null || mine === 0 || mine === null);
     let stackResult = 0;
     if (askStack) {
-      const g = addressOf(group)?.address;
       const s = source === null ? undefined : addressOf(source)?.address;
-      if (g === undefined || (source !== null && s === undefined)) return -EINVAL;
+      if (source !== null && s === undefined) return -EINVAL;
       stackResult = Math.min(0, changeGroup(socket, g, s, mine ?? 0, on));
       side?.host.kick();
       if (!askKernel) return stackResult;
@@ -503,18 +528,21 @@ export class UdpHandle {
     this.side!.host.setRef(this.socket, isActive);
   }
 
+  private closeStack(): void {
+    const { socket, side } = this;
+    this.socket = null;
+    if (socket === null || side === null) return;
+    side.host.enter();
+    side.host.detach(socket);
+    socket.close();
+    side.host.kick();
+  }
+
   close(done?: () => void): void {
     if (this.isClosed) return;
     this.isClosed = true;
     this.isReceiving = false;
-    const { socket, side } = this;
-    this.socket = null;
-    if (socket !== null && side !== null) {
-      side.host.enter();
-      side.host.detach(socket);
-      socket.close();
-      side.host.kick();
-    }
+    this.closeStack();
     this.real.close(() => {
       for (const w of this.waiting.splice(0)) tellSent(w, -ECANCELED, 0);
       if (done !== undefined) this.scope.runInAsyncScope(done);
@@ -525,6 +553,10 @@ export class UdpHandle {
 function tellSent({ request, scope }: Waiting, status: number, sent: number): void {
   if (request.oncomplete !== undefined) tell(scope, request.oncomplete, request, status, sent);
 }
+
+/** Whether the rules allow a group; those who are bound to a port ask again. */
+const mayJoin = (group: IpAddress, port: number): boolean =>
+  forBind("udp_receiver", group, port).by !== Carrier.KERNEL;
 
 function changeGroup(
   socket: UdpSocket,

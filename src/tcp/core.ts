@@ -11,6 +11,7 @@ import type { Random } from "../base/random.js";
 import { SipHash } from "../base/siphash.js";
 import { DROP_MEANINGS, type Drop, type DropName } from "../wire/drop.js";
 import { AckInfo } from "./ack-info.js";
+import { Lockstep } from "./lockstep.js";
 import { Recovery } from "./recovery.js";
 import { Segment } from "./segment.js";
 import { type Seq, seqOf } from "./seq.js";
@@ -54,6 +55,8 @@ export class TcpCore {
 
   readonly c: Tcb;
   readonly other: Tcb;
+  /** Views of the row that asks and answers. */
+  readonly lockstep: Lockstep = new Lockstep();
   /** Scratch addresses. */
   readonly local = new IpAddress();
   readonly remote = new IpAddress();
@@ -164,6 +167,7 @@ export class TcpCore {
     const i = new Int32Array(buffer, LEAD_BYTES);
     const f = new Float64Array(buffer, LEAD_BYTES);
     i.set(this.c.i);
+    this.lockstep.forget();
     this.c.i = i;
     this.c.f = f;
     this.other.i = i;

@@ -93,6 +93,7 @@ export function takeExpectedAck(t: TcpCore, ack: Seq, window: number): boolean {
     const most = t.settings.wmemMaxBytes;
     c.sndBufBytes = wanted < most ? wanted : most;
   }
+  if (c.row !== t.lockstep.row) t.lockstep.note(t);
   return true;
 }
 

@@ -14,6 +14,7 @@ import { ALIGNED_TIMESTAMPS } from "../wire/tcp-options.js";
 import type { TcpCore } from "./core.js";
 import { noteData, PINGPONG, QUICK_MASK, scheduleAck } from "./delayed-ack.js";
 import { takeExpectedAck } from "./expected-ack.js";
+import { takeInTurn } from "./lockstep.js";
 import { OVERSHOOT_BYTES, Pressure } from "./memory.js";
 import { appendReceived } from "./receive-queue.js";
 import { SegmentFlags } from "./segment-flags.js";
@@ -47,6 +48,7 @@ const TIMESTAMPS_WORDS = 8;
  */
 export function takeExpected(t: TcpCore, slot: number, tos: number): boolean {
   const c = t.c;
+  if (c.row === t.lockstep.row && takeInTurn(t, slot, tos)) return true;
   const s = t.slots;
   const { view } = s;
   const at = s.l4At[slot]!;

@@ -19,6 +19,7 @@ import * as tcp from "../wire/tcp.js";
 import { ALIGNED_TIMESTAMPS, TIMESTAMPS_BYTES } from "../wire/tcp-options.js";
 import type { TcpCore } from "./core.js";
 import { PINGPONG, QUICK_MASK } from "./delayed-ack.js";
+import { sendInTurn } from "./lockstep.js";
 import { RecoveryFlags, TimerKind } from "./recovery-row.js";
 import { SegmentFlags } from "./segment-flags.js";
 import { dataAt } from "./send-queue.js";
@@ -61,6 +62,7 @@ const PROTOCOL = 6;
 /** Hot path. Whether all that the selected row has to send is one plain segment, which has gone out. */
 export function sendPlain(t: TcpCore): boolean {
   const c = t.c;
+  if (c.row === t.lockstep.row && sendInTurn(t)) return true;
   const n = c.sndQueuedBytes;
   if (
     n === 0 ||

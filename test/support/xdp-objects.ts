@@ -47,6 +47,13 @@ export function compileExample(name: string, cpu: BpfCpu): Uint8Array {
 
 /** Every example, for both instruction sets where that can be. */
 export function exampleObjects(): NamedObject[] {
+  compiled ??= compileExamples();
+  return compiled;
+}
+
+let compiled: NamedObject[] | null = null;
+
+function compileExamples(): NamedObject[] {
   return EXAMPLES.flatMap((name) =>
     (["v2", "v3"] as const)
       .filter((cpu) => cpu === "v3" || !NEEDS_V3.has(name))
