@@ -8,7 +8,7 @@
 #include "launcher.h"
 
 /* Commands that Node.js does; src/cli/main.ts knows them, a test compares. */
-static const char *const COMMANDS[] = {"capture", "doctor", "engine", "help", "perf", "stat"};
+static const char *const COMMANDS[] = {"capture", "doctor", "engine", "help", "perf", "stat", "xdp"};
 
 static bool is_command(const char *word) {
   for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {

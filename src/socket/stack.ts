@@ -6,7 +6,8 @@
  * then lets TCP send what has become sendable and the interfaces flush.
  *
  * Calls of sockets between turns happen at the time of the last turn, or of `nowUs` if it was set
- * since. What they send leaves with the next turn (datagrams before it receives), or with `flush`.
+ * since. What they send leaves with the next turn (datagrams before it receives), or with `flush`; a short
+ * message of a connection with TCP_NODELAY that has nothing in flight may leave at once (tcp/lockstep.ts).
  */
 import { randomBytes } from "node:crypto";
 import { i32 } from "../base/bytes.js";

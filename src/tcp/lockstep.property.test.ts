@@ -94,6 +94,7 @@ class Side {
     this.segment({ ...PLAIN, n: e.n });
     this.log.push(`read ${this.s.app.text()}`);
     if (e.answer > 0) this.log.push(`wrote ${this.s.app.write(e.answer)}`);
+    this.pass(0); // the quick way has sent the answer already
     this.pass(e.passUs);
   }
 

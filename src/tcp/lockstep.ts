@@ -13,7 +13,7 @@
  * Measured: half a round trip of 64 bytes between two stacks of one process: see docs/benchmarks.md,
  * tcp-pingpong. `expected.property.test.ts` and `lockstep.test.ts` hold it beside the plain twins.
  */
-import { copyInside } from "../base/copy.js";
+import { copyIn, copyInside } from "../base/copy.js";
 import { NEVER } from "../base/time.js";
 import * as tcp from "../wire/tcp.js";
 import * as tcpOptions from "../wire/tcp-options.js";
@@ -292,9 +292,10 @@ function sample(w: Int32Array, rttUs: number): void {
 
 /**
  * Hot path. Sends what the selected row, which is the watched one, has queued, if that is one short message
- * and nothing is in flight; false, with nothing changed, if not. As `sendPlain`.
+ * and nothing is in flight; false, with nothing changed, if not. As `sendPlain`. The message's bytes lie in
+ * the queue's slot, or, when the program hands them in just now, still in its array `bytes` from `from` on.
  */
-export function sendInTurn(t: TcpCore): boolean {
+export function sendInTurn(t: TcpCore, bytes: Uint8Array | null, from: number): boolean {
   const { w, d } = t.lockstep;
   const n = w[SND_QUEUED_BYTES]!;
   const start = w[SND_NXT]!;
@@ -332,12 +333,12 @@ export function sendInTurn(t: TcpCore): boolean {
   ) {
     return false;
   }
-  const bytes = (n + HEADER_BYTES) | 0;
-  const at = t.host.place(t.c, bytes);
+  const segmentBytes = (n + HEADER_BYTES) | 0;
+  const at = t.host.place(t.c, segmentBytes);
   if (at < 0) return false;
   const s = t.slots;
   const { view } = s;
-  const sum = (w[PSEUDO_SUM]! + PROTOCOL + bytes) | 0;
+  const sum = (w[PSEUDO_SUM]! + PROTOCOL + segmentBytes) | 0;
   const folded = ((sum & 0xffff) + (sum >>> 16)) | 0;
   view.setInt32(at, w[PORTS]!);
   view.setInt32(at + 4, start);
@@ -347,8 +348,10 @@ export function sendInTurn(t: TcpCore): boolean {
   view.setInt32(at + 20, ALIGNED);
   view.setInt32(at + 24, (t.nowMs + w[TS_OFFSET]!) | 0);
   view.setInt32(at + 28, w[TS_RECENT]!);
-  const from = (dataAt(s, head) + ((start - s.seq[head]!) | 0)) | 0;
-  copyInside(view, s.bytes, at + HEADER_BYTES, from, n);
+  if (bytes === null) {
+    const queuedAt = (dataAt(s, head) + ((start - s.seq[head]!) | 0)) | 0;
+    copyInside(view, s.bytes, at + HEADER_BYTES, queuedAt, n);
+  } else copyIn(view, s.bytes, at + HEADER_BYTES, bytes, from, n);
   t.host.sendPlaced();
   // It is on its way; now the books.
   const nowUs = t.nowUs;

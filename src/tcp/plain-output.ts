@@ -62,7 +62,7 @@ const PROTOCOL = 6;
 /** Hot path. Whether all that the selected row has to send is one plain segment, which has gone out. */
 export function sendPlain(t: TcpCore): boolean {
   const c = t.c;
-  if (c.row === t.lockstep.row && sendInTurn(t)) return true;
+  if (c.row === t.lockstep.row && sendInTurn(t, null, 0)) return true;
   const n = c.sndQueuedBytes;
   if (
     n === 0 ||

@@ -15,11 +15,13 @@
 import { assert, CHECKED } from "../base/assert.js";
 import { copyIn, copyInside } from "../base/copy.js";
 import type { TcpCore } from "./core.js";
+import { sendInTurn } from "./lockstep.js";
 import { maySendSmall, measure, Pressure } from "./memory.js";
+import { armTimer } from "./row-timers.js";
 import { advance, before, diff, type Seq } from "./seq.js";
 import type { Slots } from "./slots.js";
 import { State } from "./state.js";
-import { Pending, TcbFlags } from "./tcb.js";
+import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 
 /** From this many bytes on, a big slot is taken. */
 const BULK_BYTES = 4_096;
@@ -28,6 +30,7 @@ const SHORT_BYTES = 1_024;
 const { ESTABLISHED } = State;
 const NO_PRESSURE = Pressure.NONE;
 const { OUTPUT } = Pending;
+const { NODELAY } = TcbOptions;
 const UNUSUAL_FLAGS = TcbFlags.FIN_QUEUED | TcbFlags.MORE;
 /** Room for the longest TCP header (60) behind the headroom; the bytes begin on a cache line. */
 const HEADER_ROOM_BYTES = 64;
@@ -39,6 +42,9 @@ export const dataAt = (s: Slots, slot: number): number =>
 /**
  * Hot path. `send` of a connection that has nothing queued, as who asks or answers has not: one short
  * write into one slot. False, with nothing changed, when there is anything else to think of.
+ *
+ * With TCP_NODELAY it goes out at once where the device has a place for it (lockstep.ts), from the
+ * program's array; the copy for the queue is made after that.
  */
 export function appendFirst(t: TcpCore, bytes: Uint8Array, at: number, n: number): boolean {
   const c = t.c;
@@ -59,14 +65,17 @@ export function appendFirst(t: TcpCore, bytes: Uint8Array, at: number, n: number
   const slot = s.take();
   if (slot < 0) return false;
   const to = dataAt(s, slot);
-  copyIn(s.view, s.bytes, to, bytes, at, n);
   s.sendNext[slot] = -1;
   s.sendEnd[slot] = to + n;
   s.seq[slot] = c.sndUna;
   c.sndHead = slot;
   c.sndTail = slot;
   c.sndQueuedBytes = n;
-  t.want(OUTPUT);
+  const goesAtOnce =
+    c.row === t.lockstep.row && (c.options & NODELAY) !== 0 && sendInTurn(t, bytes, at);
+  copyIn(s.view, s.bytes, to, bytes, at, n);
+  if (goesAtOnce) armTimer(t);
+  else t.want(OUTPUT);
   return true;
 }
 
