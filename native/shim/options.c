@@ -311,7 +311,8 @@ int mr_sock_getsockopt(struct mr_sock *sock, int level, int option, void *user, 
   socklen_t room;
   if (mr_copy_from(&room, user_bytes, sizeof room) != 0) return (int)mr_return(-EFAULT);
   if ((int)room < 0) return (int)mr_return(-EINVAL);
-  int result = is_of_protocol(sock, level) ? get_own(sock, level, option, &value) : -EOPNOTSUPP;
+  int result = sock->shared->family == AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+  if (is_of_protocol(sock, level)) result = get_own(sock, level, option, &value);
   if (result == 1) {
     size_t most = room < sizeof value.bytes ? room : sizeof value.bytes;
     result = get_engines(sock, level, option, most, user, &value);

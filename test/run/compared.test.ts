@@ -14,9 +14,21 @@ import { until } from "../support/until.js";
 
 requireTools("cc");
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const PROGRAMS = ["connecting", "datagrams", "messages", "options", "streams", "urgent", "waiting"];
-/** The machine's address on the network among its programs. */
-const HERE = "10.77.0.1";
+const PROGRAMS = [
+  "both",
+  "connecting",
+  "datagrams",
+  "messages",
+  "options",
+  "streams",
+  "urgent",
+  "waiting",
+];
+/** The machine's addresses for the kernel, and on the network among its programs. */
+const ADDRESSES = [
+  ["127.0.0.1", "10.77.0.1"],
+  ["::1", "fd77::1"],
+] as const;
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-compared-"));
 const engineSocket = join(folder, "engine.sock");
@@ -61,8 +73,10 @@ const UNDER_MILLRACE = {
 for (const name of PROGRAMS) {
   test(`${name}: the same under Millrace as on the kernel`, () => {
     const program = build(name);
-    const onKernel = run(program, "127.0.0.1", {});
-    assert.match(onKernel, /status 0,/);
-    assert.equal(run(program, HERE, UNDER_MILLRACE), onKernel);
+    for (const [ofKernel, here] of ADDRESSES) {
+      const onKernel = run(program, ofKernel, {});
+      assert.match(onKernel, /status 0,/);
+      assert.equal(run(program, here, UNDER_MILLRACE), onKernel);
+    }
   });
 }

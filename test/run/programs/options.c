@@ -29,6 +29,7 @@ static const struct named of_tcp[] = {
 static void say_get(int fd, const struct named *option) {
   int value = -7;
   socklen_t bytes = sizeof value;
+  if (option->option == IP_MULTICAST_ALL && home.ss_family == AF_INET6) return;
   errno = 0;
   int result = getsockopt(fd, option->level, option->option, &value, &bytes);
   if (result < 0) printf("%s: %s\n", option->name, strerrorname_np(errno));
