@@ -28,6 +28,7 @@
  * ring costs three misses of the cache one after another (index, descriptor, frame), this one costs one.
  */
 import type { Counters } from "../base/counters.js";
+import { KEEPS_ORDER } from "../base/memory-order.js";
 import type { Arena } from "../ring/arena.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
 import { NO_SLOT, type Pool } from "../ring/pool.js";
@@ -63,8 +64,6 @@ const LINE_WORDS = 16;
 const MOST_UNSHOWN = 32;
 /** In the first byte of an Ethernet frame. */
 const GROUP_BIT = 1;
-/** Processors that neither load out of order nor store out of order, as seen from another core. */
-const KEEPS_ORDER: boolean = process.arch === "x64";
 
 /** Bytes that an express ring takes. */
 export const expressBytes = (size: number): number => HEADER_BYTES + size * ENTRY_BYTES;
