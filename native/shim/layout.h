@@ -10,6 +10,7 @@
 #ifndef MILLRACE_LAYOUT_H
 #define MILLRACE_LAYOUT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define MR_VERSION 1u
@@ -36,7 +37,8 @@ struct mr_session {
   uint32_t engine_sleeps;  /* not 0: write 8 bytes to the wake descriptor after submitting */
   uint32_t hint_tail;
   uint32_t submit_head;
-  uint32_t reserved1[13];
+  uint32_t routes;         /* grows when routes, rules or addresses change: answers of MR_OP_ROUTE are old */
+  uint32_t reserved1[12];
   /* Line 2, program. */
   uint32_t hint_head;
   uint32_t reserved2[15];
@@ -119,7 +121,7 @@ struct mr_socket {
   uint16_t family;     /* of the socket: AF_INET, AF_INET6 */
   uint32_t rx_at, rx_bytes; /* ring to the program, from the start of the region */
   uint32_t tx_at, tx_bytes; /* ring to the engine */
-  uint32_t reserved0[8];
+  uint32_t reserved0[9];
   /* Line 1. Engine. */
   uint32_t rx_tail;
   uint32_t status;     /* MR_STATUS_* */
@@ -157,7 +159,8 @@ struct mr_socket {
   int32_t peek_off;    /* SO_PEEK_OFF; -1: off */
   uint32_t linger;     /* seconds + 1 for SO_LINGER; 0: off */
   uint32_t oob_inline;
-  uint32_t reserved6[3];
+  uint32_t connect_state; /* MR_CONNECT_*: what connect(2) says next */
+  uint32_t reserved6[2];
   /* Line 7. Engine: getsockname and getpeername. `names` is odd while they change. */
   uint32_t names;
   uint32_t reserved7;
@@ -178,6 +181,11 @@ struct mr_socket {
 #define MR_STATUS_ERRQUEUE 64u /* the error queue has an entry (UDP with RECVERR): ERR */
 #define MR_STATUS_GONE 128u    /* the engine has closed the socket for good */
 #define MR_STATUS_ERROR 256u   /* `error` was set and not yet taken; ERR */
+
+/* As SS_* of the kernel: a second connect after the first one's success is told 0 once, then EISCONN. */
+#define MR_CONNECT_NONE 0u
+#define MR_CONNECT_STARTED 1u
+#define MR_CONNECT_DONE 2u
 
 #define MR_LOCK_WAITED 0x80000000u
 
@@ -220,6 +228,8 @@ struct mr_accepted {
 #define MR_REPORT_ORIGDST 256u
 #define MR_REPORT_RXQ_OVFL 512u
 #define MR_REPORT_INQ 1024u
+#define MR_REPORT_MAY_BROADCAST 0x40000000u /* SO_BROADCAST; here as the shim alone looks at it */
+#define MR_REPORT_CORKED 0x80000000u        /* UDP_CORK; likewise */
 
 /* ---- Calls ------------------------------------------------------------------------------------ */
 
@@ -238,6 +248,8 @@ enum mr_op {
   MR_OP_CLOSING = 11,  /* args[0] seconds to linger; done when everything is acknowledged or over */
   MR_OP_RELEASE = 12,  /* this session no longer uses the entry (close, while others may) */
   MR_OP_PING = 13,     /* does nothing */
+  MR_OP_ROUTE = 14,    /* address; 0: Millrace reaches it, 1: only the kernel may. For sockets with a
+                        * companion, before they send to a destination for the first time */
 };
 
 /* An entry of the error queue, as sock_extended_err of ip(7). */
@@ -299,6 +311,7 @@ struct mr_open {
   struct mr_address own;   /* bound address, family 0: none yet */
   struct mr_address peer;  /* of connect and sendto; the group of a join */
   uint64_t inode;          /* of the kernel socket that is replaced or stays */
+  uint64_t end_inode;      /* of the program's end of the pair, as fstat gives it; MR_MSG_KERNEL: 0 */
   uint32_t options_bytes;  /* mr_option records follow the message: setsockopts so far, in order */
   uint32_t reserved;
   char reason[112];        /* MR_MSG_KERNEL: why */
@@ -317,10 +330,10 @@ struct mr_opened {
   uint32_t has_region;     /* descriptors that come along, in this order: companion, region */
   uint32_t has_companion;
   uint32_t reserved;
-  char reason[112];        /* why the kernel keeps it, or what went wrong */
+  char reason[112];        /* why the kernel keeps it, or what went wrong; accelerated: the NIC's name */
 };
 
-struct mr_accepted_as { uint32_t type, local, connection; int32_t fd; };
+struct mr_accepted_as { uint32_t type, local, connection; int32_t fd; uint64_t end_inode; };
 struct mr_attach { uint32_t type, local; int32_t fd; uint32_t reserved; };
 struct mr_waiter_fd { uint32_t type, waiter; };
 struct mr_region_wanted { uint32_t type, region_id; };
@@ -333,6 +346,8 @@ _Static_assert(sizeof(struct mr_entry) == 64, "mr_entry");
 _Static_assert(sizeof(struct mr_call) == 4096, "mr_call");
 _Static_assert(sizeof(struct mr_address) == 24, "mr_address");
 _Static_assert(sizeof(struct mr_socket) == 512, "mr_socket");
+_Static_assert(offsetof(struct mr_socket, rx_tail) == 64, "line 1");
+_Static_assert(offsetof(struct mr_socket, names) == 448, "line 7");
 _Static_assert(sizeof(struct mr_datagram) == 64, "mr_datagram");
 _Static_assert(sizeof(struct mr_accepted) == 64, "mr_accepted");
 _Static_assert(MR_SESSION_BYTES % MR_PAGE == 0, "session");

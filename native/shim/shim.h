@@ -9,6 +9,7 @@
 #ifndef MILLRACE_SHIM_H
 #define MILLRACE_SHIM_H
 
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,6 +56,7 @@ void mr_fd_put(struct mr_fd entry);
 /* Replaces what the table says; drops the reference of what was there. Takes over the caller's. */
 void mr_fd_set(int fd, struct mr_fd entry);
 void mr_fd_clear(int fd);
+/* The table's references count by thousands in `references`: give back with the drop functions only. */
 /* Moves a descriptor of the shim to a number that programs do not expect (high, close-on-exec). */
 int mr_fd_hide(int fd);
 /* Each number that is not PLAIN; for fork, exec, close_range. */
@@ -69,7 +71,8 @@ int mr_copy_to(void *user, const void *from, size_t n);
 
 struct mr_thread {
   int depth;               /* of mr_enter */
-  int deferred;            /* a signal came meanwhile */
+  int deferred;            /* a signal came meanwhile; all are blocked until mr_leave */
+  uint64_t mask;           /* the thread's signal mask before that, as the kernel has it */
   uint32_t handled;        /* handlers that have run in this thread */
   uint32_t interrupting;   /* ... of those without SA_RESTART */
   int tid;
@@ -80,6 +83,11 @@ struct mr_thread {
 extern __thread struct mr_thread mr_thread __attribute__((tls_model("initial-exec")));
 void mr_enter(void);
 void mr_leave(void);
+/* From now on a fault inside mr_copy_* is an error, not the program's end. */
+void mr_guard_faults(void);
+/* The mask that the thread has outside the shim: what to give ppoll and its like between mr_enter and
+ * mr_leave, so that a signal which came meanwhile ends them with EINTR. */
+void mr_signal_mask(sigset_t *mask);
 int mr_tid(void);
 
 /* ---- session.c, region.c, control.c: the engine ------------------------------------------------ */
@@ -97,20 +105,29 @@ struct mr_link {
 struct mr_link *mr_link_get(void);
 bool mr_engine_died(void);    /* looks, cheaply; true for good once it has */
 void mr_submit(struct mr_link *link, uint32_t value);
+/* Around fork: nothing of the core is half done in the child. In the child the link is a new one. */
+void mr_core_before_fork(void);
+void mr_core_after_fork(bool in_child);
 
 /* ---- socket.c: an accelerated socket as this process has it -------------------------------------- */
 
 struct mr_sock {
   atomic_int references;
+  atomic_int descriptors;     /* numbers in this process's table, fd-table.c's */
   struct mr_socket *shared;
   uint8_t *region;            /* start of the mapped region */
+  uint8_t *rx, *tx;           /* its rings */
+  uint32_t rx_bytes, tx_bytes;
   uint32_t generation;
   uint32_t local;             /* entry in this process's session */
   uint32_t link_id;           /* the session that `local` belongs to; another one: attach first */
   int companion;              /* hidden kernel socket, or -1 */
-  atomic_flag epolls_lock;
   struct mr_epoll_item *epolls; /* memberships, epoll.c's */
-  uint32_t rx_events_seen;    /* for whoever wants changes only; epoll.c's items have their own */
+  atomic_uint looks;          /* at the ring since the companion was looked at */
+  atomic_int companion_ready; /* poll and epoll: the companion had something, so look there first */
+  atomic_int companion_peer;  /* connected to an address of the kernel: datagrams go that way */
+  atomic_int error_told;      /* the engine's death was told to the program as an error */
+  struct mr_corked *corked;   /* a datagram that MSG_MORE or UDP_CORK keeps back */
 };
 struct mr_sock *mr_sock_hold(struct mr_sock *sock);
 void mr_sock_drop(struct mr_sock *sock);
@@ -119,7 +136,8 @@ int mr_sock_attach(struct mr_sock *sock, int fd);
 /* A descriptor that came from elsewhere (exec, SCM_RIGHTS): asks the engine if it looks like ours,
  * and fills the table. `fd` stays what it is. */
 void mr_sock_adopt(int fd);
-/* Readiness as poll(2) would report it now, companion not included. Never blocks. */
+/* Readiness as poll(2) would report it now, companion not included: poll `companion` for POLLIN beside
+ * it where it is not -1, and when it has something set companion_ready. Never blocks. */
 short mr_sock_ready(struct mr_sock *sock);
 /* rx_events and tx_events in one number, for edge triggering. */
 uint64_t mr_sock_events(struct mr_sock *sock);
@@ -128,11 +146,27 @@ uint64_t mr_sock_events(struct mr_sock *sock);
 
 struct mr_pending {
   atomic_int references;
+  atomic_int descriptors;     /* as in mr_sock */
+  struct mr_epoll_item *epolls; /* memberships, epoll.c's */
   int family, type;           /* SOCK_STREAM or SOCK_DGRAM */
   /* options set so far, kept in order for the engine; see open.c */
   uint8_t *options;
   uint32_t options_bytes;
+  struct mr_open_state *state; /* open.c's */
 };
+void mr_pending_drop(struct mr_pending *pending);
+
+/* ---- epoll.c ---------------------------------------------------------------------------------- */
+
+void mr_epoll_drop(struct mr_epoll *epoll);
+/* Takes a socket out of all instances: its last descriptor in this process is gone, or it became a
+ * kernel socket again. */
+void mr_epoll_forget(struct mr_sock *sock);
+void mr_epoll_forget_pending(struct mr_pending *pending);
+/* A PENDING socket is about to become an accelerated one (under all its numbers), and has become one:
+ * what epoll instances watched in the kernel they watch in the shim from then on. */
+void mr_epoll_before_replace(struct mr_pending *pending);
+void mr_epoll_after_replace(struct mr_pending *pending, struct mr_sock *sock);
 
 /* ---- wait.c ----------------------------------------------------------------------------------- */
 
@@ -141,20 +175,29 @@ struct mr_wait {
   struct mr_link *link;
   int64_t deadline_ns;        /* CLOCK_MONOTONIC; INT64_MAX: none */
   uint32_t handled, interrupting; /* of the thread when the wait began */
+  int64_t spin_until_ns;      /* 0: not known yet */
+  uint32_t looks;
 };
 void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns); /* negative: none */
 /* One step of polling: spins or yields. false when it is time to sleep. Looks for signals. */
 bool mr_wait_spin(struct mr_wait *wait);
 /* 0 go on, -EINTR a handler without SA_RESTART has run (or any, with `any`), -ETIMEDOUT. */
 int mr_wait_check(struct mr_wait *wait, bool any);
-/* This thread's waiter, with its eventfd, made when needed. */
+/* This thread's waiter, with its eventfd in mr_thread.waiter_fd, made when needed; -1 when all are
+ * taken: then sleep for a millisecond at most. */
 int mr_waiter_get(struct mr_link *link);
+/* A waiter that is no thread's (an epoll instance); -1 when all are taken. The eventfd is the waiter's
+ * for good: it is neither closed nor hidden by the caller. */
+int mr_waiter_alloc(struct mr_link *link, int *eventfd);
+void mr_waiter_free(struct mr_link *link, int waiter);
 /* Sleeping: mark the sockets (mr_waiter_mark with each), then arm, look at the sockets again, then
  * sleep on the eventfd beside `fds`, then disarm. */
 void mr_waiter_mark(struct mr_link *link, struct mr_sock *sock, int waiter, bool on);
 void mr_waiter_arm(struct mr_link *link, int waiter);
 void mr_waiter_disarm(struct mr_link *link, int waiter, int eventfd);
 struct pollfd;
+/* As ppoll: how many of `fds` are ready, 0 when the waiter rang, time is over or the engine died, -EINTR
+ * as mr_wait_check says (any handler, with `mask`). `fds` has room for n + 2 entries. waiter_fd -1: none. */
 int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsigned n, const sigset_t *mask);
 
 /* ---- Calls of libc on accelerated sockets (stream.c, datagram.c, accept.c, options.c, names.c …) --- */

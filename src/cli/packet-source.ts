@@ -5,11 +5,11 @@ import { monotonicUs } from "../nic/clock.js";
 import type { Waiter } from "../nic/waiter.js";
 import { openWaiter } from "../nic/waiter.js";
 import { Batch } from "../ring/batch.js";
+import type { OpenDevice } from "../socket/open-device.js";
 import type { CaptureInterface } from "../wire/capture-file.js";
 import { CapturedPacket, Direction } from "../wire/capture-file.js";
 import { CaptureReader } from "../wire/capture-reader.js";
 import * as linkType from "../wire/link-type.js";
-import type { OpenDevice } from "./open-device.js";
 
 const CHUNK_BYTES = 256 * 1024;
 

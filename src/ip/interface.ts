@@ -8,6 +8,7 @@
  */
 import type { IpAddress } from "../base/ip-address.js";
 import { Capability, type Device } from "../nic/device.js";
+import type { Lane } from "../nic/lane.js";
 import { BATCH_FRAMES, Batch } from "../ring/batch.js";
 import { NO_SLOT, type Pool } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
@@ -163,6 +164,12 @@ export class Interface {
   /** Hot path. Whether frames were queued since the last push to the device. */
   get hasQueued(): boolean {
     return this.batch.n > 0;
+  }
+
+  /** Hot path. Where a short frame may be written and sent at once: no frame is before it. */
+  get lane(): Lane | null {
+    if (this.batch.n > 0 || this.waitingFrames > 0 || !this.hasCarrier) return null;
+    return this.device.lane ?? null;
   }
 
   /**

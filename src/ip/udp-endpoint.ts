@@ -23,6 +23,7 @@ import * as ipv4 from "../wire/ipv4.js";
 import * as ipv6 from "../wire/ipv6.js";
 import * as wire from "../wire/udp.js";
 import { type ErrorEntry, ErrorQueue } from "./error-queue.js";
+import { type Home, homeTowards } from "./home.js";
 import type { Interface, SenderWaiting } from "./interface.js";
 import type { Ip } from "./ip.js";
 import { Memberships } from "./memberships.js";
@@ -58,6 +59,8 @@ export class UdpEndpoint implements SenderWaiting {
   isConnected = false;
   /** Bound to this interface (SO_BINDTODEVICE); 0: any. */
   ifIndex = 0;
+  /** What its wildcard means; null: every address of the host. Set before it is bound. */
+  home: Home | null = null;
   /** Number that the socket layer knows this endpoint by, for `ReadinessSink`. */
   cookie = 0;
 
@@ -160,7 +163,7 @@ export class UdpEndpoint implements SenderWaiting {
     if (family < 0) return family;
     if (this.isConnected) this.forgetPeer();
     const through = this.interfaceTowards(address, ifIndex);
-    const path = this.ip.resolve(address, this.sourceConstraint(), through);
+    const path = this.ip.resolve(address, this.sourceConstraint(address), through);
     if (path === null) return -this.ip.resolveErrno;
     if (path.kind === PathKind.BROADCAST && !this.broadcast) return -errno.EACCES;
     const bound = this.localPort === 0 ? this.udp.claim(this, this.localAddress, 0) : 0;
@@ -201,9 +204,43 @@ export class UdpEndpoint implements SenderWaiting {
     return address.isV4 && this.v6only ? -errno.ENETUNREACH : 0;
   }
 
-  private sourceConstraint(): IpAddress | null {
+  /** The address that datagrams to `dst` must come from; null: any. */
+  private sourceConstraint(dst: IpAddress): IpAddress | null {
+    if (this.nextSource !== null) return this.nextSource;
     const local = this.localAddress;
-    return local.isUnspecified || local.isMulticast || this.ip.isBroadcast(local) ? null : local;
+    if (local.isUnspecified) return homeTowards(this.home, dst);
+    return local.isMulticast || this.ip.isBroadcast(local) ? null : local;
+  }
+
+  /** Source of the datagram that is being sent (IP_PKTINFO), or null. */
+  private nextSource: IpAddress | null = null;
+
+  /** As {@link send}, from an address of this host's that need not be the socket's. */
+  sendFrom(
+    source: IpAddress,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    dst: IpAddress | null,
+    port: number,
+    ifIndex = 0,
+  ): number {
+    this.lastPath = null;
+    this.nextSource = source;
+    const result = this.send(bytes, at, n, dst, port, ifIndex);
+    this.nextSource = null;
+    this.lastPath = null;
+    return result;
+  }
+
+  /** Whether sending was shut down. */
+  get isSendingOver(): boolean {
+    return this.isWriteShut;
+  }
+
+  /** Entries of the error queue. */
+  get errorEntries(): number {
+    return this.errors.n;
   }
 
   private interfaceTowards(address: IpAddress, ifIndex: number): number {
@@ -307,7 +344,7 @@ export class UdpEndpoint implements SenderWaiting {
     const family = this.checkFamily(to);
     if (family < 0) return this.refuse(family);
     const through = this.interfaceTowards(to, ifIndex);
-    const path = this.ip.resolve(to, this.sourceConstraint(), through);
+    const path = this.ip.resolve(to, this.sourceConstraint(to), through);
     if (path === null) return this.refuse(-this.ip.resolveErrno);
     if (path.kind === PathKind.BROADCAST && !this.broadcast) return this.refuse(-errno.EACCES);
     if (this.localPort === 0) {

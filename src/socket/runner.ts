@@ -42,6 +42,12 @@ export interface RunnerOptions {
   readonly clock?: Clock;
   /** Longest time between two iterations of the event loop while there is work. */
   readonly yieldUs?: number;
+  /**
+   * Those who are told run what follows themselves, ticks and microtasks included (src/node/scope.ts),
+   * and are told only where Node tells of I/O: never from a tick or a microtask. False by default:
+   * then the event loop gets an iteration after each round of news.
+   */
+  readonly tellsAsIo?: boolean;
 }
 
 const DEFAULT_YIELD_US = 200;
@@ -66,6 +72,8 @@ const State = { IDLE: 0, RUNNING: 1, SCHEDULED: 2, SLEEPING: 3 } as const;
 export class Runner {
   readonly clock: Clock;
   private readonly yieldUs: number;
+  /** See `RunnerOptions`. */
+  readonly tellsAsIo: boolean;
   private readonly driven: Driven[] = [];
   private state: number = State.IDLE;
   private wasKicked = false;
@@ -81,13 +89,24 @@ export class Runner {
   private readonly runSoon = (): void => {
     if (this.state === State.SCHEDULED) this.run();
   };
+  /** Sends what was queued, at the end of the callback or tick that is running. */
+  private readonly sendSoon = (): void => {
+    if (this.state !== State.SCHEDULED) return;
+    const nowUs = this.clock();
+    for (let i = 0; i < this.driven.length; i++) this.driven[i]!.poll(nowUs);
+  };
   private readonly wake = (): void => {
-    if (this.state === State.SLEEPING) this.run();
+    if (this.state !== State.SLEEPING) return;
+    if (this.tellsAsIo) {
+      this.endSleep();
+      this.schedule();
+    } else this.run();
   };
 
   constructor(options: RunnerOptions = {}) {
     this.clock = options.clock ?? monotonicUs;
     this.yieldUs = options.yieldUs ?? DEFAULT_YIELD_US;
+    this.tellsAsIo = options.tellsAsIo ?? false;
     if (!(this.yieldUs >= 0))
       throw new RangeError(`runner: expected yieldUs of 0 or more, got ${this.yieldUs}`);
   }
@@ -120,6 +139,11 @@ export class Runner {
     this.wasKicked = true;
     if (this.state !== State.IDLE && this.state !== State.SLEEPING) return;
     this.endSleep();
+    if (this.tellsAsIo) {
+      this.schedule();
+      process.nextTick(this.sendSoon);
+      return;
+    }
     this.state = State.SCHEDULED;
     process.nextTick(this.runSoon);
   }
@@ -147,6 +171,15 @@ export class Runner {
   private run(): void {
     this.endSleep();
     this.state = State.RUNNING;
+    try {
+      this.runTurns();
+    } finally {
+      // An exception of somebody who was told (`tellsAsIo`): the rest goes on later.
+      if (this.state === State.RUNNING) this.schedule();
+    }
+  }
+
+  private runTurns(): void {
     const startUs = this.clock();
     let nowUs = startUs;
     for (;;) {
@@ -165,7 +198,8 @@ export class Runner {
         return;
       }
       // Whoever was told goes on in a microtask or an event: let them.
-      if (this.told || nowUs - startUs >= this.yieldUs || this.idlePasses > 0) break;
+      if ((this.told && !this.tellsAsIo) || nowUs - startUs >= this.yieldUs || this.idlePasses > 0)
+        break;
     }
     this.schedule();
   }

@@ -1,0 +1,120 @@
+/** `millrace xdp`: run, check, read and load XDP programs. */
+import { type Command, Option } from "commander";
+import { type AddCommand, examples } from "./command.js";
+import type { World } from "./world.js";
+import { checkPrograms } from "./xdp/check.js";
+import { disassembleObject } from "./xdp/disasm.js";
+import { type LoadOptions, loadProgram } from "./xdp/load.js";
+import { type ObjectOptions, reporting } from "./xdp/object-file.js";
+import { type RunOptions, runProgram } from "./xdp/run.js";
+import { ENGINE_NAMES } from "./xdp/runner.js";
+
+type Finish = (status: number) => void;
+
+const list = (value: string, before: readonly string[] = []): readonly string[] => [
+  ...before,
+  value,
+];
+
+export const addXdp: AddCommand = (program, world, finish) => {
+  const xdp = program
+    .command("xdp")
+    .summary("run, check and read XDP programs as clang makes them")
+    .description(
+      "Works with object files of XDP programs (clang -O2 -g -target bpf -c).\n" +
+        "Exit status: 0 done, 1 it failed or a program is refused, 2 wrong usage.",
+    )
+    .helpCommand(false);
+  examples(xdp, [
+    ["millrace xdp run filter.o --in a.pcap", "verdicts of a program on a capture"],
+    [
+      "millrace xdp run nat.o --in a.pcap --out b.pcap --dump",
+      "what it lets through, and its maps",
+    ],
+    ["millrace xdp run lb.o --in a.pcap --map services=services.json", "with entries in a map"],
+    ["millrace xdp check filter.o", "what the verifier says, with source lines"],
+    ["millrace xdp disasm filter.o", "instructions between source lines"],
+    ["millrace xdp load filter.o --dev eth0", "in the kernel, until Ctrl-C"],
+  ]);
+  addRun(xdp, world, finish);
+  addCheck(xdp, world, finish);
+  addDisasm(xdp, world, finish);
+  addLoad(xdp, world, finish);
+};
+
+function withObject(command: Command): Command {
+  return command
+    .argument("<object>", "object file")
+    .option("-p, --program <name>", "which program, when the object has several")
+    .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux");
+}
+
+function withMaps(command: Command): Command {
+  return command
+    .option(
+      "--map <name=file>",
+      "put the entries of a JSON file into a map (may be repeated)",
+      list,
+    )
+    .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
+    .option("--dump", "print the maps afterwards");
+}
+
+function addRun(xdp: Command, world: World, finish: Finish): void {
+  const command = withMaps(withObject(xdp.command("run")))
+    .summary("run a program on the packets of a capture file")
+    .description(
+      "Runs a program on the Ethernet frames of a capture file, and counts its verdicts.",
+    )
+    .requiredOption("--in <file>", "pcap or pcapng file to read; - is the standard input")
+    .option("--out <file>", "write the packets that pass, go back or elsewhere, as they are then")
+    .addOption(
+      new Option("--engine <name>", "what runs it").choices([...ENGINE_NAMES]).default("wasm"),
+    )
+    .option("--each", "print each packet's verdict and length")
+    .option("--json", "print one JSON object, maps included")
+    .action(async (file: string, options: RunOptions) => {
+      finish(await reporting("run", world, () => runProgram(file, options, world)));
+    });
+  examples(command, [
+    ["millrace xdp run filter.o --in a.pcap", "verdicts"],
+    ["millrace xdp run filter.o --in a.pcap --engine kernel", "the same, by the kernel (root)"],
+    ["millrace xdp run counters.o --in a.pcap --dump", "and its counters"],
+  ]);
+}
+
+function addCheck(xdp: Command, world: World, finish: Finish): void {
+  withObject(xdp.command("check"))
+    .summary("say whether the verifier takes the programs, and why not")
+    .description(
+      "Verifies the XDP programs of an object, without the kernel and without privilege.",
+    )
+    .option("--json", "print one JSON list")
+    .action(async (file: string, options: ObjectOptions) => {
+      finish(await reporting("check", world, () => checkPrograms(file, options, world)));
+    });
+}
+
+function addDisasm(xdp: Command, world: World, finish: Finish): void {
+  withObject(xdp.command("disasm"))
+    .summary("print instructions in LLVM's syntax, with source lines and maps")
+    .description("Prints the programs of an object as they would be loaded: linked and relocated.")
+    .option("--no-source", "without source lines")
+    .action(async (file: string, options: ObjectOptions & { readonly source?: boolean }) => {
+      finish(await reporting("disasm", world, () => disassembleObject(file, options, world)));
+    });
+}
+
+function addLoad(xdp: Command, world: World, finish: Finish): void {
+  withMaps(withObject(xdp.command("load")))
+    .summary("load a program into the kernel, onto an interface if named")
+    .description(
+      "Loads a program into the kernel, with its maps filled, and leaves it on an interface until Ctrl-C.\n" +
+        "Needs privilege (see millrace doctor).",
+    )
+    .option("--dev <interface>", "attach it there until Ctrl-C")
+    .option("--json", "as --dump: maps are printed as one JSON object")
+    .action(async (file: string, options: LoadOptions) => {
+      finish(await reporting("load", world, () => loadProgram(file, options, world)));
+    });
+}

@@ -1,0 +1,47 @@
+/** `millrace xdp disasm`: a program's instructions, with functions, maps and source lines. */
+import { disassemble } from "../../ebpf/disasm.js";
+import { INSTRUCTION_BYTES } from "../../ebpf/isa.js";
+import type { ObjectProgram } from "../../ebpf/object.js";
+import { DONE, type World } from "../world.js";
+import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
+
+/** Returns the exit status. */
+export async function disassembleObject(
+  file: string,
+  options: ObjectOptions & { readonly source?: boolean },
+  world: World,
+): Promise<number> {
+  const object = readObject(file, options);
+  const programs =
+    options.program === undefined ? object.programs : [chooseProgram(object, options.program)];
+  const text = programs.map((program) => disassembleProgram(program, options.source !== false));
+  await world.out.write(text.join("\n"));
+  return DONE;
+}
+
+export function disassembleProgram(program: ObjectProgram, withSource: boolean): string {
+  if (program.problem !== null) return `${program.name}: ${program.problem.message}\n`;
+  const functions = new Map(program.functions.map(({ at, name }) => [at, name]));
+  const maps = new Map(program.maps.map(({ at, map }) => [at, map]));
+  const lines = new Map(program.lines.map((line) => [line.at, line]));
+  const out: string[] = [];
+  let before = "";
+  for (const text of disassemble(program.code)) {
+    const at = Number.parseInt(text, 10) * INSTRUCTION_BYTES;
+    const name = functions.get(at);
+    if (name !== undefined) {
+      const section = name === program.name ? ` (${program.section})` : "";
+      out.push(`${out.length === 0 ? "" : "\n"}${name}${section}:`);
+    }
+    const line = lines.get(at);
+    const source =
+      line === undefined ? "" : `; ${line.file.split("/").at(-1)}:${line.line}  ${line.text}`;
+    if (withSource && source !== "" && source !== before) out.push(source);
+    if (source !== "") before = source;
+    const map = maps.get(at);
+    out.push(
+      `${text.padStart(text.length + 6 - text.indexOf(":"))}${map === undefined ? "" : `  # ${map}`}`,
+    );
+  }
+  return `${out.join("\n")}\n`;
+}

@@ -1,0 +1,66 @@
+/** `millrace xdp load`: the object into the kernel, and onto an interface until Ctrl-C. */
+import { KernelObject } from "../../nic/kernel-object.js";
+import { XdpLink } from "../../sys/xdp-link.js";
+import { DONE, type World } from "../world.js";
+import { fillMap, parseMapOption, readMap } from "./map-file.js";
+import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
+import { kernelMap, parseSizes } from "./runner.js";
+
+export interface LoadOptions extends ObjectOptions {
+  readonly dev?: string;
+  readonly map?: readonly string[];
+  readonly maxEntries?: readonly string[];
+  readonly dump?: boolean;
+}
+
+/** Returns the exit status. Without an interface the kernel's verifier is asked, and that is all. */
+export async function loadProgram(
+  file: string,
+  options: LoadOptions,
+  world: World,
+): Promise<number> {
+  const object = readObject(file, options);
+  const { name } = chooseProgram(object, options.program);
+  const maxEntries = parseSizes(options.maxEntries ?? []);
+  const kernel = KernelObject.load(object, { program: name, maxEntries });
+  try {
+    for (const text of options.map ?? []) {
+      const [map, entries] = parseMapOption(text);
+      fillMap(object, map, entries, kernelMap(kernel, map));
+    }
+    if (options.dev === undefined) await world.err.write(`the kernel takes ${name}\n`);
+    else await attach(kernel, name, options.dev, world);
+    if (options.dump !== true && options.json !== true) return DONE;
+    const maps = object.maps.flatMap(({ name: map }) => {
+      const entries = readMap(object, map, kernelMap(kernel, map));
+      return entries === null ? [] : [[map, entries] as const];
+    });
+    await world.out.write(`${JSON.stringify(Object.fromEntries(maps), null, 2)}\n`);
+    return DONE;
+  } finally {
+    kernel.close();
+  }
+}
+
+async function attach(
+  kernel: KernelObject,
+  name: string,
+  interfaceName: string,
+  world: World,
+): Promise<void> {
+  const link = XdpLink.attach({ interfaceName, programFd: kernel.fd, mode: "auto" });
+  try {
+    const why = link.fallbackReason === null ? "" : ` (${link.fallbackReason})`;
+    await world.err.write(
+      `${name} runs on ${interfaceName}, ${link.mode}${why}; Ctrl-C takes it off\n`,
+    );
+    // Aborting is all that is awaited, and a signal alone keeps no process alive.
+    const keepAlive = setInterval(() => {}, 60_000);
+    if (!world.stop.aborted) {
+      await new Promise((resolve) => world.stop.addEventListener("abort", resolve, { once: true }));
+    }
+    clearInterval(keepAlive);
+  } finally {
+    link.close();
+  }
+}

@@ -1,0 +1,60 @@
+/** The object that a command of `millrace xdp` is about, and the errors that are the user's to put right. */
+import { readFileSync } from "node:fs";
+import { NetError } from "../../base/errors.js";
+import { Btf } from "../../ebpf/btf.js";
+import { EbpfError } from "../../ebpf/ebpf-error.js";
+import { type BpfObject, type ObjectProgram, parseObject } from "../../ebpf/object.js";
+import { FAILED, isSystemError, type World } from "../world.js";
+
+/** Options that every command has. */
+export interface ObjectOptions {
+  readonly program?: string;
+  readonly btf?: string;
+  readonly json?: boolean;
+}
+
+/** Reads an object; CO-RE relocations are for the types of `btf`, a file such as /sys/kernel/btf/vmlinux. */
+export function readObject(file: string, options: ObjectOptions): BpfObject {
+  const kernelTypes = options.btf === undefined ? {} : { kernelTypes: readBtf(options.btf) };
+  try {
+    return parseObject(readFileSync(file), kernelTypes);
+  } catch (error) {
+    if (error instanceof EbpfError) throw new EbpfError(error.code, `${file}: ${error.message}`);
+    throw error;
+  }
+}
+
+function readBtf(file: string): Btf {
+  return Btf.parse(readFileSync(file));
+}
+
+/** The named program, or the only XDP program. Throws `EbpfError` EINVAL that lists what there is. */
+export function chooseProgram(object: BpfObject, name: string | undefined): ObjectProgram {
+  const all = object.programs.filter((program) => program.section.startsWith("xdp"));
+  const chosen =
+    name === undefined ? (all.length === 1 ? all[0] : undefined) : all.find((p) => p.name === name);
+  if (chosen !== undefined) return chosen;
+  const names = all.map((program) => program.name).join(", ") || "none";
+  const what = name === undefined ? "say which program: --program NAME" : `no program ${name}`;
+  throw new EbpfError("EINVAL", `${what}; XDP programs of the object: ${names}`);
+}
+
+/** Runs a command; errors that the user can put right become one line and status 1. */
+export async function reporting(
+  command: string,
+  world: World,
+  run: () => Promise<number>,
+): Promise<number> {
+  try {
+    return await run();
+  } catch (error) {
+    const isTheirs =
+      error instanceof EbpfError ||
+      error instanceof NetError ||
+      isSystemError(error) ||
+      error instanceof RangeError;
+    if (!isTheirs) throw error;
+    await world.err.write(`millrace xdp ${command}: ${(error as Error).message}\n`);
+    return FAILED;
+  }
+}

@@ -1,0 +1,94 @@
+/** A program ready to take packets, in one of our engines or in the kernel. */
+
+import { XdpInstance } from "../../ebpf/instance.js";
+import type { BpfObject } from "../../ebpf/object.js";
+import { KernelObject } from "../../nic/kernel-object.js";
+import type { WritableMap } from "./map-file.js";
+
+export const ENGINE_NAMES = ["interp", "wasm", "kernel"] as const;
+export type RunnerName = (typeof ENGINE_NAMES)[number];
+
+export interface RunnerResult {
+  readonly verdict: number;
+  readonly packet: Uint8Array;
+  /** Where XDP_REDIRECT goes, in words; empty when unknown or none. */
+  readonly target: string;
+}
+
+export interface Runner {
+  run(packet: Uint8Array): RunnerResult;
+  map(name: string): WritableMap;
+  close(): void;
+}
+
+export interface RunnerOptions {
+  readonly program: string;
+  readonly maxEntries: Readonly<Record<string, number>>;
+  readonly print: (line: string) => void;
+}
+
+/** Throws `EbpfError`, `NetError`. */
+export function openRunner(engine: RunnerName, object: BpfObject, options: RunnerOptions): Runner {
+  return engine === "kernel" ? openKernel(object, options) : openEngine(engine, object, options);
+}
+
+function openEngine(engine: "interp" | "wasm", object: BpfObject, options: RunnerOptions): Runner {
+  const instance = XdpInstance.open(object, { ...options, engine });
+  return {
+    run(packet) {
+      instance.runtime.setTime(process.hrtime.bigint());
+      const { verdict, packet: left, redirect } = instance.run(packet);
+      const target = redirect === null ? "" : `${redirect.map ?? "interface"} ${redirect.key}`;
+      return { verdict, packet: left, target };
+    },
+    map(name) {
+      const map = instance.map(name);
+      return {
+        bufferBytes: map.bufferBytes,
+        write: (key, value) => map.set(key, value),
+        entries: () => map.entries(),
+      };
+    },
+    close() {},
+  };
+}
+
+/** The kernel takes frames of a page, less what it needs itself. */
+const KERNEL_OUT_BYTES = 4096;
+
+function openKernel(object: BpfObject, options: RunnerOptions): Runner {
+  const kernel = KernelObject.load(object, options);
+  const out = new Uint8Array(KERNEL_OUT_BYTES);
+  return {
+    run(packet) {
+      const { verdict, lengthBytes } = kernel.run(packet, out);
+      return { verdict, packet: out.slice(0, lengthBytes), target: "" };
+    },
+    map: (name) => kernelMap(kernel, name),
+    close: () => kernel.close(),
+  };
+}
+
+export function kernelMap(kernel: KernelObject, name: string): WritableMap {
+  const map = kernel.map(name);
+  return {
+    bufferBytes: map.bufferBytes,
+    write: (key, value) => map.update(key, value),
+    entries: () =>
+      map.keys().flatMap((key) => {
+        const value = new Uint8Array(map.bufferBytes);
+        return map.lookup(key, value) === 0 ? [{ key, value }] : [];
+      }),
+  };
+}
+
+/** `--max-entries map=number`. */
+export function parseSizes(texts: readonly string[]): Record<string, number> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const match = /^([^=]+)=([1-9]\d{0,8})$/.exec(text);
+      if (match === null) throw new RangeError(`--max-entries: expected MAP=NUMBER, got ${text}`);
+      return [match[1]!, Number(match[2])];
+    }),
+  );
+}

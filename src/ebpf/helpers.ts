@@ -1,0 +1,27 @@
+/** All helpers that this engine has, by number. */
+import { EbpfError } from "./ebpf-error.js";
+import type { Helper } from "./helper.js";
+import { HELPER_NAMES } from "./helper-names.js";
+import { MAP_HELPERS } from "./map-helpers.js";
+import { OTHER_HELPERS } from "./other-helpers.js";
+import { PACKET_HELPERS } from "./packet-helpers.js";
+
+export const HELPERS: ReadonlyMap<number, Helper> = new Map(
+  [...MAP_HELPERS, ...PACKET_HELPERS, ...OTHER_HELPERS].map((helper) => [helper.number, helper]),
+);
+
+/** `bpf_map_lookup_elem`, or the number of one that nobody knows. */
+export function helperName(number: number): string {
+  const name = number === 0 ? undefined : HELPER_NAMES[number];
+  return name === undefined ? `helper ${number}` : `bpf_${name}`;
+}
+
+/** A helper by its number. Throws `EbpfError` ENOTSUP with its name. */
+export function requireHelper(number: number): Helper {
+  const helper = HELPERS.get(number);
+  if (helper !== undefined) return helper;
+  throw new EbpfError("ENOTSUP", `${helperName(number)} (helper ${number}) is not supported`);
+}
+
+export const TAIL_CALL = 12;
+export const MAP_LOOKUP = 1;

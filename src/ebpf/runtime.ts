@@ -1,0 +1,143 @@
+/**
+ * What a running program sees besides its code: registers, stack, context and the packet in it, maps,
+ * and what helpers need of the world. Interpreter and compiled code share one.
+ *
+ * In the memory: registers r0 to r10 of 8 bytes each, which helpers read and write; the context
+ * (`struct xdp_md`); stacks for the deepest chain of calls. Pointers are addresses of the memory, their
+ * upper half is 0.
+ *
+ * Time and randomness come from the caller. Times are two words, as a double has no 64 bits.
+ */
+import { Random } from "../base/random.js";
+import type { LinearMap } from "./linear-map.js";
+import type { LinearMemory } from "./linear-memory.js";
+
+/** `struct xdp_md`: offsets of its words. */
+export const Ctx = {
+  DATA: 0,
+  DATA_END: 4,
+  DATA_META: 8,
+  INGRESS_IFINDEX: 12,
+  RX_QUEUE_INDEX: 16,
+  EGRESS_IFINDEX: 20,
+  BYTES: 24,
+} as const;
+
+export const STACK_BYTES = 512;
+/** The kernel allows eight calls in a chain; callbacks of helpers come on top here. */
+export const MAX_FRAMES = 16;
+const REGISTERS_BYTES = 16 * 8;
+
+/** What the kernel keeps free in front of a packet, and what its frames begin with. */
+export const HEADROOM_BYTES = 256;
+export const FRAME_HEADER_BYTES = 40;
+export const MIN_PACKET_BYTES = 14;
+
+/** Where a program wants a packet to go, after XDP_REDIRECT. */
+export interface Redirect {
+  /** null: `bpf_redirect` to an interface. */
+  map: LinearMap | null;
+  /** The key in the map, or the interface's index. */
+  key: number;
+  flags: number;
+}
+
+export interface RuntimeHooks {
+  /** What `bpf_trace_printk` wrote. */
+  readonly print?: (line: string) => void;
+  /** An event of `bpf_perf_event_output`; its bytes are valid during the call. Without it: -ENOENT. */
+  readonly event?: (map: LinearMap, data: Uint8Array, packet: Uint8Array) => void;
+  /** `bpf_fib_lookup` on the `struct bpf_fib_lookup` at an address: its result. */
+  readonly fib?: (runtime: Runtime, paramsAt: number, lengthBytes: number, flags: number) => number;
+}
+
+/** Runs code on behalf of helpers: callbacks and tail calls. */
+export interface Engine {
+  /** Calls a function of the running program; the low word of r0. */
+  callFunction(index: number, args: readonly number[]): number;
+}
+
+export class Runtime {
+  readonly memory: LinearMemory;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly words: Int32Array;
+  /** r0 to r10, low and high word of each. */
+  readonly registers: Int32Array;
+  readonly registersAt: number;
+  readonly contextAt: number;
+  /** Of the outermost frame; inner frames lie above, each STACK_BYTES long. */
+  readonly stackAt: number;
+  readonly maps: LinearMap[] = [];
+  /** By the address of its header. */
+  readonly mapByAddress = new Map<number, LinearMap>();
+  readonly hooks: RuntimeHooks;
+  readonly random: Random;
+  engine: Engine | null = null;
+  /** The CPU that programs run on. */
+  cpu = 0;
+  /** Monotonic time, two words of a number of nanoseconds. */
+  nowLow = 0;
+  nowHigh = 0;
+  /** First and last byte that the packet may ever take. */
+  hardStart = 0;
+  hardEnd = 0;
+  /** Where the last program sent its packet. */
+  readonly redirect: Redirect = { map: null, key: 0, flags: 0 };
+  tailCalls = 0;
+
+  constructor(memory: LinearMemory, hooks: RuntimeHooks = {}, seed = 1) {
+    this.memory = memory;
+    this.bytes = memory.bytes;
+    this.view = memory.view;
+    this.words = memory.words;
+    this.hooks = hooks;
+    this.random = new Random(seed);
+    this.registersAt = memory.take(REGISTERS_BYTES, "the registers");
+    this.registers = new Int32Array(memory.memory.buffer, this.registersAt, REGISTERS_BYTES / 4);
+    this.contextAt = memory.take(Ctx.BYTES, "the context");
+    this.stackAt = memory.take(STACK_BYTES * MAX_FRAMES, "the stack");
+  }
+
+  addMap(map: LinearMap): void {
+    map.cpu = this.cpu;
+    this.maps.push(map);
+    this.mapByAddress.set(map.at, map);
+  }
+
+  /** Which CPU's values per-CPU maps show. */
+  setCpu(cpu: number): void {
+    this.cpu = cpu;
+    for (const map of this.maps) if (map.cpus > 1) map.cpu = cpu;
+  }
+
+  /** Sets the time that helpers tell. */
+  setTime(nanoseconds: bigint): void {
+    this.nowLow = Number(BigInt.asIntN(32, nanoseconds));
+    this.nowHigh = Number(BigInt.asIntN(32, nanoseconds >> 32n));
+  }
+
+  /** Hot path. Puts a packet into the context. */
+  begin(at: number, end: number, hardStart: number, hardEnd: number): void {
+    const w = this.words;
+    const c = this.contextAt >>> 2;
+    w[c] = at;
+    w[c + 1] = end;
+    w[c + 2] = at;
+    this.hardStart = hardStart;
+    this.hardEnd = hardEnd;
+    this.tailCalls = 0;
+  }
+
+  get dataAt(): number {
+    return this.words[this.contextAt >>> 2]!;
+  }
+
+  get dataEnd(): number {
+    return this.words[(this.contextAt >>> 2) + 1]!;
+  }
+
+  get dataMeta(): number {
+    return this.words[(this.contextAt >>> 2) + 2]!;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * An eBPF object in the kernel: its maps made, its program loaded. The same object that the engine of
+ * `ebpf/` runs, for comparison and for use.
+ */
+
+import { linkMaps } from "../ebpf/assembled-program.js";
+import { EbpfError } from "../ebpf/ebpf-error.js";
+import type { MapDefinition } from "../ebpf/map-definition.js";
+import { MapFlag, MapType } from "../ebpf/map-type.js";
+import type { BpfObject, ObjectProgram } from "../ebpf/object.js";
+import { BpfMap, possibleCpus } from "../sys/bpf-map.js";
+import { loadProgram, ProgramType, type TestRun, testRun } from "../sys/bpf-program.js";
+import { closeFd } from "../sys/fd.js";
+
+export interface KernelObjectOptions {
+  readonly program: string;
+  readonly maxEntries?: Readonly<Record<string, number>>;
+}
+
+export class KernelObject {
+  readonly maps: ReadonlyMap<string, BpfMap>;
+  readonly fd: number;
+  /** Programs that maps refer to. */
+  private readonly others: readonly number[];
+
+  private constructor(maps: ReadonlyMap<string, BpfMap>, fd: number, others: readonly number[]) {
+    this.maps = maps;
+    this.fd = fd;
+    this.others = others;
+  }
+
+  /** Throws `VerifierError`, `NetError`, or `EbpfError` for what cannot be loaded this way. */
+  static load(object: BpfObject, options: KernelObjectOptions): KernelObject {
+    const program = object.programs.find((one) => one.name === options.program);
+    if (program === undefined)
+      throw new EbpfError("EINVAL", `there is no program ${options.program}`);
+    if (program.problem !== null) throw program.problem;
+    const maps = new Map<string, BpfMap>();
+    const others: number[] = [];
+    try {
+      for (const map of object.maps) maps.set(map.name, createMap(map, options));
+      fillPrograms(object, maps, others);
+      return new KernelObject(maps, load(object, program, maps), others);
+    } catch (error) {
+      for (const fd of others) closeFd(fd);
+      for (const map of maps.values()) map.close();
+      throw error;
+    }
+  }
+
+  map(name: string): BpfMap {
+    const map = this.maps.get(name);
+    if (map === undefined) throw new RangeError(`there is no map ${name}`);
+    return map;
+  }
+
+  /** Runs the program on a packet of at least 14 bytes (BPF_PROG_TEST_RUN). */
+  run(packet: Uint8Array, out: Uint8Array): TestRun {
+    return testRun(this.fd, packet, out);
+  }
+
+  close(): void {
+    closeFd(this.fd);
+    for (const fd of this.others) closeFd(fd);
+    for (const map of this.maps.values()) map.close();
+  }
+}
+
+function createMap(map: MapDefinition, options: KernelObjectOptions): BpfMap {
+  const { type, keyBytes, valueBytes } = map;
+  const given = options.maxEntries?.[map.name] ?? map.maxEntries;
+  const needsNoPrealloc = type === MapType.LPM_TRIE;
+  const created = BpfMap.create({
+    type,
+    keyBytes,
+    valueBytes,
+    maxEntries: given === 0 && type === MapType.PERF_EVENT_ARRAY ? possibleCpus() : given,
+    flags: needsNoPrealloc ? map.flags | MapFlag.NO_PREALLOC : map.flags,
+    name: map.name.replaceAll(/[^A-Za-z0-9_.]/g, "_").slice(0, 15),
+  });
+  if (map.initial !== null) {
+    const value = new Uint8Array(valueBytes);
+    value.set(map.initial);
+    created.update(new Uint8Array(4), value);
+  }
+  return created;
+}
+
+/** Entries that the object gives its maps of programs. */
+function fillPrograms(object: BpfObject, maps: ReadonlyMap<string, BpfMap>, fds: number[]): void {
+  for (const { name, type, entries } of object.maps) {
+    if (type !== MapType.PROG_ARRAY) continue;
+    for (const [index, entry] of entries.entries()) {
+      const program = object.programs.find((one) => one.name === entry);
+      if (program === undefined) continue;
+      fds.push(load(object, program, maps));
+      maps.get(name)!.update(word(index), word(fds.at(-1)!));
+    }
+  }
+}
+
+const word = (value: number): Uint8Array => new Uint8Array(Uint32Array.of(value).buffer);
+
+function load(
+  object: BpfObject,
+  program: ObjectProgram,
+  maps: ReadonlyMap<string, BpfMap>,
+): number {
+  const fds = Object.fromEntries([...maps].map(([name, map]) => [name, map.fd]));
+  return loadProgram({
+    type: ProgramType.XDP,
+    code: linkMaps({ ...program, labels: new Map() }, fds),
+    name: program.name.slice(0, 15),
+    license: object.license,
+  });
+}

@@ -1,0 +1,69 @@
+/** XDP programs as object files: ours, built by clang for this run, and those of Debian's libxdp1. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { arch, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type BpfObject, parseObject } from "../../src/ebpf/object.js";
+import { requireTools } from "./tools.js";
+
+const SOURCES = fileURLToPath(new URL("../../../examples/xdp/", import.meta.url));
+const INCLUDES = `/usr/include/${arch() === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+const LIBXDP = `/usr/lib/${arch() === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/bpf`;
+
+/** The instruction sets that clang 14 knows: with and without jumps and arithmetic of 32 bits. */
+export type BpfCpu = "v2" | "v3";
+
+/** Programs of examples/xdp by name. */
+export const EXAMPLES: readonly string[] = readdirSync(SOURCES)
+  .filter((file) => file.endsWith(".c"))
+  .map((file) => file.slice(0, -2))
+  .sort();
+
+/** Uses the results of atomic additions, which v2 has not. */
+const NEEDS_V3: ReadonlySet<string> = new Set(["nat"]);
+
+export interface NamedObject {
+  readonly name: string;
+  readonly object: BpfObject;
+}
+
+/** The bytes of an example's object. Throws what clang says. */
+export function compileExample(name: string, cpu: BpfCpu): Uint8Array {
+  requireTools("clang");
+  const folder = mkdtempSync(join(tmpdir(), "millrace-xdp-"));
+  try {
+    const out = join(folder, "program.o");
+    const flags = ["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpf", `-mcpu=${cpu}`];
+    const args = [...flags, `-I${INCLUDES}`, "-c", join(SOURCES, `${name}.c`), "-o", out];
+    const { status, stderr } = spawnSync("clang", args, { encoding: "utf8" });
+    assert.equal(status, 0, `clang ${args.join(" ")}: ${stderr}`);
+    return readFileSync(out);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Every example, for both instruction sets where that can be. */
+export function exampleObjects(): NamedObject[] {
+  compiled ??= compileExamples();
+  return compiled;
+}
+
+let compiled: NamedObject[] | null = null;
+
+function compileExamples(): NamedObject[] {
+  return EXAMPLES.flatMap((name) =>
+    (["v2", "v3"] as const)
+      .filter((cpu) => cpu === "v3" || !NEEDS_V3.has(name))
+      .map((cpu) => ({ name: `${name} (${cpu})`, object: parseObject(compileExample(name, cpu)) })),
+  );
+}
+
+/** The objects that xdp-tools installs, as they are. */
+export function libxdpObjects(): NamedObject[] {
+  return readdirSync(LIBXDP)
+    .filter((file) => file.endsWith(".o"))
+    .map((name) => ({ name, object: parseObject(readFileSync(join(LIBXDP, name))) }));
+}

@@ -1,0 +1,132 @@
+/** A program in the kernel and in the engines, side by side. */
+import assert from "node:assert/strict";
+import type { EngineName } from "../../src/ebpf/instance.js";
+import { XdpInstance } from "../../src/ebpf/instance.js";
+import { isPerCpu, MapType } from "../../src/ebpf/map-type.js";
+import type { BpfObject } from "../../src/ebpf/object.js";
+import { KernelObject } from "../../src/nic/kernel-object.js";
+import { possibleCpus } from "../../src/sys/bpf-map.js";
+import type { MapEntry } from "./xdp-setups.js";
+
+export const ENGINES: readonly EngineName[] = ["interp", "wasm"];
+
+/** Maps that programs write and processes read; the others' contents are descriptors. */
+const COMPARED: ReadonlySet<number> = new Set([
+  MapType.HASH,
+  MapType.ARRAY,
+  MapType.PERCPU_HASH,
+  MapType.PERCPU_ARRAY,
+  MapType.LRU_HASH,
+  MapType.LRU_PERCPU_HASH,
+  MapType.LPM_TRIE,
+]);
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+
+export class Oracle {
+  readonly kernel: KernelObject;
+  readonly engines: readonly (readonly [EngineName, XdpInstance])[];
+  /** Packets times engines. */
+  comparisons = 0;
+  readonly verdicts = new Map<number, number>();
+  private readonly object: BpfObject;
+  private readonly name: string;
+  private readonly out = new Uint8Array(8192);
+
+  constructor(name: string, object: BpfObject, program: string) {
+    this.name = `${name} ${program}`;
+    this.object = object;
+    this.kernel = KernelObject.load(object, { program });
+    this.engines = ENGINES.map((engine) => [
+      engine,
+      XdpInstance.open(object, {
+        program,
+        engine,
+        cpus: possibleCpus(),
+        seed: 1,
+        isStrict: engine === "interp",
+      }),
+    ]);
+  }
+
+  fill(entries: readonly MapEntry[]): void {
+    for (const { map, key, value } of entries) {
+      const theirs = this.kernel.map(map);
+      const all = repeat(value, theirs.bufferBytes);
+      const results = [theirs.update(key, all)];
+      for (const [, instance] of this.engines) results.push(instance.map(map).set(key, all));
+      assert.equal(new Set(results).size, 1, `${this.name}: ${map} ${text(key)}: ${results}`);
+    }
+  }
+
+  /** Runs everyone on a packet and compares verdict, length and bytes. */
+  compare(packet: Uint8Array): void {
+    const { verdict, lengthBytes } = this.kernel.run(packet, this.out);
+    const theirs = this.out.subarray(0, lengthBytes);
+    this.verdicts.set(verdict, (this.verdicts.get(verdict) ?? 0) + 1);
+    for (const [engine, instance] of this.engines) {
+      const { verdict: ours, packet: left, metadata } = instance.run(packet);
+      const bytes = metadata.length === 0 ? left : Buffer.concat([metadata, left]);
+      this.comparisons++;
+      if (ours === verdict && Buffer.compare(bytes, theirs) === 0) continue;
+      assert.fail(
+        `${this.name}, ${engine}, packet ${text(packet)}: ` +
+          `kernel ${verdict} ${text(theirs)}, ${engine} ${ours} ${text(bytes)}`,
+      );
+    }
+  }
+
+  /** Compares the contents of all maps; those of per-CPU maps summed, as who ran where differs. */
+  compareMaps(): number {
+    let compared = 0;
+    for (const { name, type } of this.object.maps) {
+      if (!COMPARED.has(type)) continue;
+      const theirs = this.kernelContents(name, type);
+      for (const [engine, instance] of this.engines) {
+        const ours = instance
+          .map(name)
+          .entries()
+          .map(({ key, value }) => `${text(key)} ${summed(value, type)}`);
+        assert.deepEqual(ours.sort(), theirs, `${this.name}, ${engine}: map ${name}`);
+        compared += ours.length;
+      }
+    }
+    return compared;
+  }
+
+  private kernelContents(name: string, type: number): string[] {
+    const map = this.kernel.map(name);
+    const value = new Uint8Array(map.bufferBytes);
+    return map
+      .keys()
+      .map((key) => {
+        assert.equal(map.lookup(key, value), 0);
+        return `${text(key)} ${summed(value, type)}`;
+      })
+      .sort();
+  }
+
+  close(): void {
+    this.kernel.close();
+  }
+}
+
+/** A value for each CPU, each in eight bytes or a multiple. */
+function repeat(value: Uint8Array, lengthBytes: number): Uint8Array {
+  const all = new Uint8Array(lengthBytes);
+  const stride = lengthBytes === value.length ? lengthBytes : Math.ceil(value.length / 8) * 8;
+  for (let at = 0; at < lengthBytes; at += stride) all.set(value, at);
+  return all;
+}
+
+function summed(value: Uint8Array, type: number): string {
+  if (!isPerCpu(type)) return text(value);
+  const cpus = possibleCpus();
+  const stride = value.length / cpus;
+  const words = new BigUint64Array(stride / 8);
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  for (let at = 0; at < value.length; at += 8) {
+    words[(at % stride) / 8]! += view.getBigUint64(at, true);
+  }
+  return words.join();
+}
