@@ -278,6 +278,12 @@ bool mr_sock_is_over(const struct mr_sock *sock, uint32_t status) {
          mr_load(&sock->shared->connect_state) != MR_CONNECT_NONE;
 }
 
+/* The urgent byte is of no interest once the stream was read past it. */
+static bool is_past_mark(const struct mr_socket *shared, uint32_t status) {
+  int32_t past = (int32_t)(mr_load(&shared->rx_head) - mr_load(&shared->urgent_at));
+  return (status & MR_STATUS_MARK) && past > 0;
+}
+
 static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) {
   struct mr_socket *shared = sock->shared;
   uint32_t tcp = mr_load(&shared->tcp_state), shut = mr_load(&shared->shut);
@@ -297,7 +303,7 @@ static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) 
     if (used > 0 && (available >= wanted || used == sock->rx_bytes)) ready |= POLLIN | POLLRDNORM;
     else mr_sock_made_room(sock, 0); /* SO_RCVLOWAT wants more than is left: the engine may go on */
     if (no_write || is_writable(sock)) ready |= POLLOUT | POLLWRNORM;
-    if (status & MR_STATUS_URGENT) ready |= POLLPRI;
+    if ((status & MR_STATUS_URGENT) && !is_past_mark(shared, status)) ready |= POLLPRI;
   }
   if (has_error(sock) || (status & MR_STATUS_ERRQUEUE)) ready |= POLLERR;
   return ready;
