@@ -32,6 +32,7 @@ function serve(): void {
       for (let slot = socket.receiveSlot(); slot >= 0; slot = socket.receiveSlot()) {
         from.setFrom(socket.from);
         socket.sendSlot(slot, from, socket.fromPort);
+        end.stack.flush();
       }
     }
   });
@@ -50,6 +51,7 @@ function pingPong(forS: number): void {
     readClock();
     startUs = clockUs[0]!;
     socket.sendSlot(slot);
+    end.stack.flush();
     do {
       end.turn();
       slot = socket.receiveSlot();

@@ -517,7 +517,9 @@ export class Ip {
   flush(nowUs: number): void {
     this.nowUs = nowUs;
     const { interfaces } = this;
-    for (let i = 0; i < interfaces.length; i++) interfaces[i]!.flush(nowUs);
+    for (let i = interfaces.length - 1; i > 0; i--) interfaces[i]!.flush(nowUs);
+    // The first is `lo`, which nothing is queued for but what loops, and which has nothing to flush.
+    if (this.lo.backlogFrames > 0) this.lo.flush(nowUs);
   }
 
   /** When `runTimers` or a device next has something to do. */
