@@ -7,7 +7,7 @@
  *
  * `next` is the address of the next entry of the bucket, or of the next free one. Where the LRU kinds are
  * full, a hand goes round the entries and takes the first that was not used since it last came by
- * (CLOCK); the kernel's choice is approximate too, and other.
+ * (CLOCK). Being looked up is use, being added is not. The kernel's choice is approximate too, and other.
  */
 import { E2BIG, EEXIST, EINVAL, ENOENT } from "../base/errno.js";
 import { expectSizes, LinearMap, type MapPlace } from "./linear-map.js";
@@ -74,7 +74,6 @@ export class HashMap extends LinearMap {
     }
     const to = entry + this.valueOffset + this.cpu * this.cpuStride;
     this.bytes.copyWithin(to, valueAt, valueAt + this.valueBytes);
-    if (this.isLru) this.bytes[this.usedAt + (entry - this.entriesAt) / this.entryStride] = 1;
     return 0;
   }
 
