@@ -117,6 +117,37 @@ export function memifDuel(name: string, args: Command, serverEnds = false): Prom
   return duel({ server: end("server"), client: end("client"), serverEnds });
 }
 
+const REGISTER = new URL("../src/node/register.js", import.meta.url).href;
+/** Addresses of the memif between accelerated programs. */
+const MEMIF_SERVER = "10.77.6.1";
+const MEMIF_CLIENT = "10.77.6.2";
+
+/** Two unmodified programs of Node's, accelerated in process; `rest` comes after the server's address. */
+export function acceleratedDuel(
+  name: string,
+  args: Command,
+  rest: Command,
+  serverEnds = false,
+): Promise<DuelOutput> {
+  const path = `@millrace-bench-${process.pid}-${memifs++}`;
+  const end = (role: string, own: string): Command => [
+    "env",
+    "MILLRACE_PROFILE=latency",
+    `MILLRACE_NIC=memif:${path},role=${role}`,
+    `MILLRACE_ADDRESS=${own}/24`,
+    process.execPath,
+    "--import",
+    REGISTER,
+    casePath(name),
+    role,
+    ...args,
+    MEMIF_SERVER,
+    ...rest,
+  ];
+  const server = end("server", MEMIF_SERVER);
+  return duel({ server, client: end("client", MEMIF_CLIENT), serverEnds });
+}
+
 /** Nanoseconds that a cache line takes from core to core and back (bench/README.md, "Noise"). */
 export async function cacheProbe(): Promise<() => Promise<number>> {
   const program = await nativeProgram("cache-bounce");

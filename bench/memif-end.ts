@@ -3,8 +3,8 @@
  * `server` of a case is memif's server too, and listens for the `client`.
  */
 import { IpAddress } from "../src/base/ip-address.js";
-import { monotonicUs } from "../src/base/time.js";
 import type { Interface } from "../src/ip/interface.js";
+import { monotonicUs } from "../src/nic/clock.js";
 import { openMemif } from "../src/nic/memif.js";
 import type { Pool } from "../src/ring/pool.js";
 import { createPool } from "../src/socket/create-host.js";

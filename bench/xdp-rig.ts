@@ -1,6 +1,6 @@
 /** A polled stack with one UDP socket behind AF_XDP or AF_PACKET: what the xdp cases run on. */
 import { ANY4 } from "../src/base/ip-address.js";
-import { monotonicUs } from "../src/base/time.js";
+import { monotonicUs } from "../src/nic/clock.js";
 import type { Device } from "../src/nic/device.js";
 import { openPacket } from "../src/nic/packet.js";
 import { openXdp } from "../src/nic/xdp.js";

@@ -1,12 +1,12 @@
 /**
- * `npm ci` runs this: builds the native addon with plain `cc`, no download, no build tool.
+ * `npm ci` runs this: builds the native parts with plain `cc`, no download, no build tool.
  *
- *   node scripts/install.js              builds native/build/millrace.node when a source is newer
- *   node scripts/install.js --prebuild   builds prebuilds/linux-ARCH/millrace.node for a package
- *   node scripts/install.js --output F   builds F, for tests of other builds (CFLAGS=-fsanitize=…)
+ *   node scripts/install.js                     builds native/build/* of what has a newer source
+ *   node scripts/install.js --prebuild          builds prebuilds/linux-ARCH/* for a package
+ *   node scripts/install.js --output F [PART]   builds F, for tests of other builds (CFLAGS=-fsanitize=…)
  *
- * A published package brings the prebuilt addon, which is used where there is no compiler. `$CC`
- * chooses another compiler, `$CFLAGS` adds options.
+ * Parts: addon (the default), shim, launcher. A published package brings them prebuilt, which is
+ * used where there is no compiler. `$CC` chooses another compiler, `$CFLAGS` adds options.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
@@ -14,16 +14,53 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const sourceFolder = join(root, "native", "addon");
+const nativeFolder = join(root, "native");
+const buildFolder = join(nativeFolder, "build");
+const prebuiltFolder = join(root, "prebuilds", `linux-${process.arch}`);
 const headerFolder = join(root, "node_modules", "node-api-headers", "include");
-const prebuilt = join(root, "prebuilds", `linux-${process.arch}`, "millrace.node");
 
-const standard = join(root, "native", "build", "millrace.node");
+const COMMON = "-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror";
+
+/** What is built: from `native/NAME/*.c`, and from the headers of the folders in `also`. */
+const PARTS = [
+  {
+    name: "addon",
+    title: "the native addon",
+    product: "millrace.node",
+    // Their own warnings are not ours to fix.
+    options: ["-fPIC", "-shared", "-pthread", "-isystem", headerFolder],
+    libraries: [],
+    also: [],
+  },
+  {
+    name: "shim",
+    title: "the preload library",
+    product: "libmillrace.so",
+    options: ["-fPIC", "-shared", "-pthread", "-fvisibility=hidden"],
+    libraries: ["-ldl"],
+    also: ["include"],
+  },
+  {
+    name: "launcher",
+    title: "the launcher",
+    product: "millrace-run",
+    options: ["-fPIE", "-pie"],
+    libraries: [],
+    also: [],
+  },
+];
 
 /** One line on the error stream, and the end. */
 function fail(message) {
   console.error(`millrace: ${message}`);
   process.exit(1);
+}
+
+function filesOf(part) {
+  return [part.name, ...part.also].flatMap((name) => {
+    const folder = join(nativeFolder, name);
+    return existsSync(folder) ? readdirSync(folder).map((file) => join(folder, file)) : [];
+  });
 }
 
 function isNewer(sources, target) {
@@ -40,51 +77,33 @@ function hasCompiler() {
 }
 
 /** Compiles beside the target and renames, so that no process ever loads half a file. */
-function compile(sources, target) {
+function compile(part, sources, target) {
   const temporary = `${target}.${process.pid}`;
   mkdirSync(dirname(target), { recursive: true });
-  const options = "-std=c11 -D_GNU_SOURCE -O2 -fPIC -shared -pthread -Wall -Wextra -Werror";
-  const { status, stderr } = spawnSync(
-    compiler[0],
-    [
-      ...compiler.slice(1),
-      ...words(options),
-      ...words(process.env.CFLAGS),
-      // Their own warnings are not ours to fix.
-      "-isystem",
-      headerFolder,
-      "-o",
-      temporary,
-      ...sources,
-    ],
-    { encoding: "utf8" },
-  );
+  const options = [...words(COMMON), ...part.options, ...words(process.env.CFLAGS)];
+  const args = [...compiler.slice(1), ...options, "-o", temporary, ...sources, ...part.libraries];
+  const { status, stderr } = spawnSync(compiler[0], args, { encoding: "utf8" });
   if (status !== 0) {
     rmSync(temporary, { force: true });
     console.error(stderr.trim());
     const missing = /fatal error: .*\.h/.test(stderr);
     const install = missing ? "; install the C library headers: apt-get install libc6-dev" : "";
-    fail(`the native addon does not compile with ${compiler.join(" ")}${install}`);
+    fail(`${part.title} does not compile with ${compiler.join(" ")}${install}`);
   }
   renameSync(temporary, target);
 }
 
-function targetOf(args) {
-  if (args[0] === "--prebuild") return prebuilt;
-  return args[0] === "--output" && args[1] !== undefined ? args[1] : standard;
-}
-
-function main() {
-  if (process.platform !== "linux") {
-    fail(`Millrace runs on Linux only; this is ${process.platform}`);
-  }
-  const target = targetOf(process.argv.slice(2));
-  const canFallBack = target === standard && existsSync(prebuilt);
-  if (!existsSync(sourceFolder) || !existsSync(headerFolder)) {
-    if (canFallBack) return;
+/** Builds one part where a source is newer than the target. */
+function build(part, target) {
+  const files = filesOf(part);
+  const sources = files.filter((file) => file.endsWith(".c")).sort();
+  const canFallBack =
+    dirname(target) === buildFolder && existsSync(join(prebuiltFolder, part.product));
+  const needsHeaders = part.name === "addon";
+  if (sources.length === 0 || (needsHeaders && !existsSync(headerFolder))) {
+    if (canFallBack || !needsHeaders) return;
     fail(`${headerFolder} is missing; run npm ci (with development dependencies) first`);
   }
-  const files = readdirSync(sourceFolder).map((file) => join(sourceFolder, file));
   if (!isNewer([...files, fileURLToPath(import.meta.url)], target)) return;
   if (!hasCompiler()) {
     if (canFallBack) return;
@@ -93,10 +112,25 @@ function main() {
     );
   }
   const startMs = performance.now();
-  const sources = files.filter((file) => file.endsWith(".c")).sort();
-  compile(sources, target);
+  compile(part, sources, target);
   const tookMs = Math.round(performance.now() - startMs);
-  console.log(`millrace: built the native addon in ${tookMs} ms`);
+  console.log(`millrace: built ${part.title} in ${tookMs} ms`);
+}
+
+function main() {
+  if (process.platform !== "linux") {
+    fail(`Millrace runs on Linux only; this is ${process.platform}`);
+  }
+  const [option, output, name = "addon"] = process.argv.slice(2);
+  if (option === "--output" && output !== undefined) {
+    const part = PARTS.find((one) => one.name === name);
+    if (part === undefined)
+      fail(`no part ${name}; expected ${PARTS.map((one) => one.name).join(", ")}`);
+    build(part, output);
+    return;
+  }
+  const folder = option === "--prebuild" ? prebuiltFolder : buildFolder;
+  for (const part of PARTS) build(part, join(folder, part.product));
 }
 
 main();

@@ -6,7 +6,7 @@
  */
 import { EAGAIN } from "../../src/base/errno.js";
 import { ANY4 } from "../../src/base/ip-address.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { Family } from "../../src/socket/linux-options.js";
 import { ReadyEvents, ReadySet } from "../../src/socket/ready-set.js";
 import type { TcpSocket } from "../../src/socket/tcp-socket.js";

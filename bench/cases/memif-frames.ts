@@ -5,7 +5,7 @@
  *     memif-frames.js send client|server PATH BYTES            until killed
  *     memif-frames.js sink client|server PATH MILLISECONDS     prints one JSON line
  */
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { openMemif } from "../../src/nic/memif.js";
 import { BATCH_FRAMES, Batch } from "../../src/ring/batch.js";
 import { NO_SLOT } from "../../src/ring/pool.js";

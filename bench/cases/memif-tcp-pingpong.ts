@@ -5,6 +5,7 @@
  */
 import { ANY4 } from "../../src/base/ip-address.js";
 import { Histogram } from "../../src/cli/perf/histogram.js";
+import { clockUs, monotonicUs, readClock } from "../../src/nic/clock.js";
 import { Family } from "../../src/socket/linux-options.js";
 import type { TcpSocket } from "../../src/socket/tcp-socket.js";
 import { Readiness } from "../../src/tcp/readiness.js";
@@ -12,7 +13,7 @@ import { halfRoundTrips } from "../latency.js";
 import { afterOutput, MemifEnd, PORT, type Role, SERVER } from "../memif-end.js";
 
 const BYTES = 64;
-const WARM_UP_MS = 500;
+const WARM_UP_US = 500_000;
 
 const [role, path, seconds = "0"] = process.argv.slice(2) as [Role, string, string?];
 const end = new MemifEnd(role, path);
@@ -59,14 +60,16 @@ function pingPong(forS: number): void {
   socket.connect(SERVER, PORT);
   end.until(() => (socket.readiness() & Readiness.OUT) !== 0, "the connection");
   const latency = new Histogram();
-  const measureMs = performance.now() + WARM_UP_MS;
-  const endMs = measureMs + forS * 1e3;
-  for (let startMs = 0; startMs < endMs; ) {
-    startMs = performance.now();
+  const measureUs = monotonicUs() + WARM_UP_US;
+  const endUs = measureUs + forS * 1e6;
+  for (let startUs = 0; startUs < endUs; ) {
+    readClock();
+    startUs = clockUs[0]!;
     socket.send(buffer, 0, BYTES, 0);
     end.stack.flush();
     if (!receive(socket)) throw new Error("the connection ended early");
-    if (startMs >= measureMs) latency.record((performance.now() - startMs) * 1e6);
+    readClock();
+    if (startUs >= measureUs) latency.record((clockUs[0]! - startUs) * 1e3);
   }
   socket.close();
   end.linger(10_000);

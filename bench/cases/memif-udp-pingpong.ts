@@ -6,12 +6,13 @@
  */
 import { ANY4, IpAddress } from "../../src/base/ip-address.js";
 import { Histogram } from "../../src/cli/perf/histogram.js";
+import { clockUs, monotonicUs, readClock } from "../../src/nic/clock.js";
 import { Family } from "../../src/socket/linux-options.js";
 import { halfRoundTrips } from "../latency.js";
 import { afterOutput, MemifEnd, PORT, type Role, SERVER } from "../memif-end.js";
 
 const BYTES = 64;
-const WARM_UP_MS = 500;
+const WARM_UP_US = 500_000;
 
 const [role, path, seconds = "0"] = process.argv.slice(2) as [Role, string, string?];
 const end = new MemifEnd(role, path);
@@ -31,6 +32,7 @@ function serve(): void {
       for (let slot = socket.receiveSlot(); slot >= 0; slot = socket.receiveSlot()) {
         from.setFrom(socket.from);
         socket.sendSlot(slot, from, socket.fromPort);
+        end.stack.flush();
       }
     }
   });
@@ -43,16 +45,19 @@ function pingPong(forS: number): void {
   const { pool } = end;
   pool.bytes.fill(0x5a, pool.at[slot]!, pool.at[slot]! + BYTES);
   pool.end[slot] = pool.at[slot]! + BYTES;
-  const measureMs = performance.now() + WARM_UP_MS;
-  const endMs = measureMs + forS * 1e3;
-  for (let startMs = 0; startMs < endMs; ) {
-    startMs = performance.now();
+  const measureUs = monotonicUs() + WARM_UP_US;
+  const endUs = measureUs + forS * 1e6;
+  for (let startUs = 0; startUs < endUs; ) {
+    readClock();
+    startUs = clockUs[0]!;
     socket.sendSlot(slot);
+    end.stack.flush();
     do {
       end.turn();
       slot = socket.receiveSlot();
     } while (slot < 0);
-    if (startMs >= measureMs) latency.record((performance.now() - startMs) * 1e6);
+    readClock();
+    if (startUs >= measureUs) latency.record((clockUs[0]! - startUs) * 1e3);
   }
   console.log(JSON.stringify(halfRoundTrips(latency)));
   process.exit(0);

@@ -7,7 +7,7 @@
  */
 import { i32, put32 } from "../../src/base/bytes.js";
 import { ANY4 } from "../../src/base/ip-address.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { Family } from "../../src/socket/linux-options.js";
 import { afterOutput, MemifEnd, PORT, type Role, SERVER } from "../memif-end.js";
 

@@ -10,7 +10,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { EAGAIN } from "../../src/base/errno.js";
 import { ANY4, IpAddress } from "../../src/base/ip-address.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import type { Device } from "../../src/nic/device.js";
 import { FaultInjector } from "../../src/nic/fault-injector.js";
 import { openTap } from "../../src/nic/tap.js";

@@ -5,7 +5,7 @@
  *     tap-udp-echo.js NAME ADDRESS/BITS
  */
 import { ANY4, IpAddress } from "../../src/base/ip-address.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { openTap } from "../../src/nic/tap.js";
 import { createPool } from "../../src/socket/create-host.js";
 import { Family } from "../../src/socket/linux-options.js";

@@ -5,7 +5,7 @@
  *     xdp-frames.js sink INTERFACE generic|native BYTES MILLISECONDS   prints one JSON line
  */
 import { copyWithin } from "../../src/base/bytes.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { openXdp } from "../../src/nic/xdp.js";
 import { Batch } from "../../src/ring/batch.js";
 import { HEADROOM_BYTES, NO_SLOT } from "../../src/ring/pool.js";

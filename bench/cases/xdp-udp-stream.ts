@@ -5,7 +5,7 @@
  *     xdp-udp-stream.js send INTERFACE generic|native ADDRESS/BITS BYTES PEER           until killed
  */
 import { IpAddress } from "../../src/base/ip-address.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { openXdpRig } from "../xdp-rig.js";
 
 const [role, name, mode, address, bytesText, last] = process.argv.slice(2) as [

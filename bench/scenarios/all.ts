@@ -3,6 +3,7 @@ import type { Scenario } from "../scenario.js";
 import { connectRate } from "./connect-rate.js";
 import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
+import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
@@ -30,6 +31,10 @@ export const SCENARIOS: readonly Scenario[] = [
   tapTcp,
   tapLoss1,
   tapLoss5,
+  nodeDgramEcho,
+  nodeNetEcho,
+  nodeDgramStream,
+  nodeNetBulk,
   xdpUdp,
   xdpPair,
   xdpStream,

@@ -63,6 +63,8 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 /* One for each file: adds its functions to the exports. */
 bool export_bpf(napi_env env, napi_value exports);
 bool export_bpf_map(napi_env env, napi_value exports);
+bool export_exec(napi_env env, napi_value exports);
+bool export_clock(napi_env env, napi_value exports);
 bool export_fd(napi_env env, napi_value exports);
 bool export_kernel_socket(napi_env env, napi_value exports);
 bool export_futex(napi_env env, napi_value exports);

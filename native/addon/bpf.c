@@ -7,13 +7,13 @@
 #define LOAD_ATTEMPTS 5
 
 /*
- * bpfProgLoad(type, code: Uint8Array, license, name, flags, attachType, log: Uint8Array or null):
- * with a log, the verifier writes what it did there, ended by a zero byte; -ENOSPC when it is too
+ * bpfProgLoad(type, code: Uint8Array, license, name, flags, attachType, log: Uint8Array or null,
+ * interfaceIndex: of the device that the program is bound to, or 0): with a log, the verifier writes what it did there, ended by a zero byte; -ENOSPC when it is too
  * small. The descriptor is the caller's.
  */
 static napi_value prog_load(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
-  int32_t type, flags, attach_type;
+  int32_t type, flags, attach_type, index;
   Memory code, log = {0};
   char license[128];
   union bpf_attr attr = {0};
@@ -22,9 +22,10 @@ static napi_value prog_load(napi_env env, napi_callback_info info) {
       !arg_text(&args, 2, license, sizeof license) ||
       !arg_text(&args, 3, attr.prog_name, sizeof attr.prog_name) || !arg_int(&args, 4, &flags) ||
       !arg_int(&args, 5, &attach_type) || napi_typeof(env, args.at[6], &kind) != napi_ok ||
-      (kind != napi_null && !arg_bytes(&args, 6, &log))) {
+      (kind != napi_null && !arg_bytes(&args, 6, &log)) || !arg_int(&args, 7, &index)) {
     return int_result(env, -EINVAL);
   }
+  attr.prog_ifindex = (uint32_t)index;
   attr.prog_type = (uint32_t)type;
   attr.insns = address_of(code.bytes);
   attr.insn_cnt = (uint32_t)(code.length / sizeof(struct bpf_insn));

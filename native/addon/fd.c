@@ -1,10 +1,11 @@
 /* Descriptors: closing, event counters, pipes, and a blocking wait for hosts that block on purpose. */
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
-#include <fcntl.h>
 
 #include "addon.h"
 
@@ -94,6 +95,36 @@ static napi_value poll_fds(napi_env env, napi_callback_info info) {
   return int_result(env, ready);
 }
 
+/*
+ * fdLock(path): opens the file, made if need be, and locks it for as long as the descriptor is open
+ * (flock(2)); -EWOULDBLOCK (-EAGAIN) when somebody else has it.
+ */
+static napi_value fd_lock(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  char path[4096];
+  if (!arg_text(&args, 0, path, sizeof path)) return int_result(env, -EINVAL);
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return call_result(env, -1);
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return int_result(env, fd);
+  int error = errno;
+  close(fd);
+  return int_result(env, -error);
+}
+
+/* libuv's, which Node.js exports and promises not to change. */
+extern int uv_backend_fd(const struct uv_loop_s *loop);
+
+/*
+ * loopFd(): the descriptor that is readable when Node's event loop has something to do, signals
+ * included, once the loop has run since it was last told to watch something.
+ */
+static napi_value loop_fd(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct uv_loop_s *loop;
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok) return int_result(env, -EINVAL);
+  return int_result(env, uv_backend_fd(loop));
+}
+
 bool export_fd(napi_env env, napi_value exports) {
   return export_function(env, exports, "fdClose", fd_close) &&
          export_function(env, exports, "fdSilence", fd_silence) &&
@@ -101,5 +132,7 @@ bool export_fd(napi_env env, napi_value exports) {
          export_function(env, exports, "eventSignal", event_signal) &&
          export_function(env, exports, "eventDrain", event_drain) &&
          export_function(env, exports, "pipeCreate", pipe_create) &&
+         export_function(env, exports, "fdLock", fd_lock) &&
+         export_function(env, exports, "loopFd", loop_fd) &&
          export_function(env, exports, "pollFds", poll_fds);
 }

@@ -84,6 +84,8 @@ bool export_function(napi_env env, napi_value exports, const char *name, napi_ca
 static bool (*const EXPORTERS[])(napi_env env, napi_value exports) = {
     export_bpf,
     export_bpf_map,
+    export_exec,
+    export_clock,
     export_fd,
     export_futex,
     export_interface,

@@ -15,6 +15,7 @@
 #include "addon.h"
 
 #define MAX_PASSED 8
+#define MAX_TAKEN 64
 
 /* The address of argument 0, a Uint8Array of 1 to 108 bytes; its length, or 0. */
 static socklen_t address_of(const Args *args, struct sockaddr_un *address) {
@@ -156,6 +157,124 @@ static napi_value unix_receive(napi_env env, napi_callback_info info) {
   return int_result(env, -EMSGSIZE);
 }
 
+/*
+ * unixSendAll(fd, message, passed: Int32Array, n): as unixSend, with the first n descriptors, in this
+ * order.
+ */
+static napi_value unix_send_all(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd, n, *passed;
+  Memory message;
+  if (!arg_int(&args, 0, &fd) || !arg_bytes(&args, 1, &message) || !arg_int(&args, 3, &n) || n < 0 ||
+      n > MAX_PASSED || !arg_int32s(&args, 2, n, &passed)) {
+    return int_result(env, -EINVAL);
+  }
+  struct iovec part = {message.bytes, message.length};
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(MAX_PASSED * sizeof(int))];
+  } control;
+  struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+  if (n > 0) {
+    memset(&control, 0, sizeof control);
+    header.msg_control = control.bytes;
+    header.msg_controllen = CMSG_SPACE((size_t)n * sizeof(int));
+    struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN((size_t)n * sizeof(int));
+    memcpy(CMSG_DATA(c), passed, (size_t)n * sizeof(int));
+  }
+  ssize_t sent;
+  do sent = sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (sent < 0 && errno == EINTR);
+  return call_result(env, (int)sent);
+}
+
+/*
+ * unixReceiveAll(fd, message, out: Int32Array(9)): as unixReceive, with up to 8 descriptors: out[0]
+ * is how many, then they follow, the caller's and as they were sent, but closed on exec.
+ */
+static napi_value unix_receive_all(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd, *out;
+  Memory message;
+  if (!arg_int(&args, 0, &fd) || !arg_bytes(&args, 1, &message) ||
+      !arg_int32s(&args, 2, 1 + MAX_PASSED, &out)) {
+    return int_result(env, -EINVAL);
+  }
+  struct iovec part = {message.bytes, message.length};
+  union {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(MAX_PASSED * sizeof(int))];
+  } control;
+  struct msghdr header = {.msg_iov = &part,
+                          .msg_iovlen = 1,
+                          .msg_control = control.bytes,
+                          .msg_controllen = sizeof control.bytes};
+  ssize_t n;
+  do n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  out[0] = 0;
+  if (n < 0) return call_result(env, -1);
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c != NULL; c = CMSG_NXTHDR(&header, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+      int received;
+      memcpy(&received, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+      if (out[0] < MAX_PASSED) out[++out[0]] = received;
+      else close(received);
+    }
+  }
+  if ((header.msg_flags & MSG_TRUNC) == 0) return int_result(env, (int32_t)n);
+  while (out[0] > 0) close(out[out[0]--]);
+  return int_result(env, -EMSGSIZE);
+}
+
+/* unixPeer(fd, out: Int32Array(3)): process, user and group of the other end when it connected. */
+static napi_value unix_peer(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd, *out;
+  struct ucred peer;
+  socklen_t length = sizeof peer;
+  if (!arg_int(&args, 0, &fd) || !arg_int32s(&args, 1, 3, &out)) return int_result(env, -EINVAL);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return call_result(env, -1);
+  out[0] = peer.pid;
+  out[1] = (int32_t)peer.uid;
+  out[2] = (int32_t)peer.gid;
+  return int_result(env, 0);
+}
+
+/* unixPair(out: Int32Array(2)): two ends that are connected to each other. */
+static napi_value unix_pair(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t *out;
+  if (!arg_int32s(&args, 0, 2, &out)) return int_result(env, -EINVAL);
+  return call_result(
+      env, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, out));
+}
+
+/*
+ * pollSetTake(set, out: Int32Array(2 * n), n): up to n of the members that are readable or have hung
+ * up, without waiting: descriptor and EPOLL bits of each; how many.
+ */
+static napi_value poll_set_take(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t set, n, *out;
+  struct epoll_event events[MAX_TAKEN];
+  if (!arg_int(&args, 0, &set) || !arg_int(&args, 2, &n) || n < 1 || n > MAX_TAKEN ||
+      !arg_int32s(&args, 1, 2 * n, &out)) {
+    return int_result(env, -EINVAL);
+  }
+  int ready = epoll_wait(set, events, n, 0);
+  for (int i = 0; i < ready; i++) {
+    out[2 * i] = events[i].data.fd;
+    out[2 * i + 1] = (int32_t)events[i].events;
+  }
+  return call_result(env, ready < 0 && errno == EINTR ? 0 : ready);
+}
+
 /* pollSetCreate(): a descriptor that is readable while one of its members is. */
 static napi_value poll_set_create(napi_env env, napi_callback_info info) {
   (void)info;
@@ -185,6 +304,11 @@ bool export_unix_socket(napi_env env, napi_value exports) {
          export_function(env, exports, "unixAccept", unix_accept) &&
          export_function(env, exports, "unixSend", unix_send) &&
          export_function(env, exports, "unixReceive", unix_receive) &&
+         export_function(env, exports, "unixSendAll", unix_send_all) &&
+         export_function(env, exports, "unixReceiveAll", unix_receive_all) &&
+         export_function(env, exports, "unixPeer", unix_peer) &&
+         export_function(env, exports, "unixPair", unix_pair) &&
+         export_function(env, exports, "pollSetTake", poll_set_take) &&
          export_function(env, exports, "pollSetCreate", poll_set_create) &&
          export_function(env, exports, "pollSetAdd", poll_set_add) &&
          export_function(env, exports, "pollSetRemove", poll_set_remove);

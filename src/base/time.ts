@@ -11,6 +11,3 @@ export const NEVER = Number.MAX_SAFE_INTEGER;
 
 /** Reads a monotonic clock, in microseconds. Hosts pass one in; the simulator passes a virtual one. */
 export type Clock = () => number;
-
-/** The machine's monotonic clock, for hosts. `performance.now()` allocates nothing in compiled code. */
-export const monotonicUs: Clock = () => Math.floor(performance.now() * 1000);

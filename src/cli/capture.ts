@@ -1,12 +1,12 @@
 /** `millrace capture`: prints, selects and writes the packets of a capture file or a device. */
 import { Option } from "commander";
 import { NetError } from "../base/errors.js";
+import { deviceKinds, openDevice } from "../socket/open-device.js";
 import { parseFilter } from "../wire/packet-filter.js";
 import type { CaptureOptions } from "./capture-print.js";
 import { CaptureRun } from "./capture-run.js";
 import type { FileFormat } from "./capture-write.js";
 import { type AddCommand, examples } from "./command.js";
-import { deviceKinds, openDevice } from "./open-device.js";
 import { DeviceSource, FileSource, type PacketSource } from "./packet-source.js";
 import { FAILED, isSystemError, USAGE, type World } from "./world.js";
 

@@ -1,4 +1,5 @@
 /** The checks of `millrace doctor`: each looks at one thing and says how to put it right. */
+import { checkOpenFiles, checkRun } from "./doctor-program.js";
 import { checkXdp } from "./doctor-xdp.js";
 import type { Machine } from "./machine.js";
 
@@ -35,6 +36,16 @@ const TOOLS: readonly (readonly [program: string, debian: string])[] = [
   ["socat", "socat"],
   ["nc", "netcat-openbsd"],
   ["iperf3", "iperf3"],
+  ["sockperf", "sockperf"],
+  ["dpdk-testpmd", "dpdk-dev"],
+  ["ethtool", "ethtool"],
+  ["traceroute", "traceroute"],
+  ["python3", "python3"],
+  ["git", "git"],
+  ["nginx", "nginx"],
+  ["wrk", "wrk"],
+  ["redis-server", "redis-server"],
+  ["redis-benchmark", "redis-tools"],
 ];
 
 const ok = (name: string, detail: string): CheckResult => ({ name, status: "ok", detail });
@@ -58,6 +69,8 @@ export const CHECKS: readonly Check[] = [
   checkCpus,
   checkSimd,
   checkAddon,
+  checkRun,
+  checkOpenFiles,
   checkTun,
   checkNetAdmin,
   checkNamespaces,

@@ -15,9 +15,12 @@ const GOOD: Machine = {
   read: (path) =>
     ({
       "/proc/self/status": "Name:\tnode\nCapEff:\t000001ffffffffff\n",
-      "/proc/self/limits": "Max locked memory         unlimited            unlimited  bytes\n",
+      "/proc/self/limits":
+        "Max locked memory         unlimited            unlimited  bytes\nMax open files  1024  65536  files\n",
     })[path] ?? null,
-  exists: (path) => path === "/opt/millrace/native/build/millrace.node",
+  exists: (path) => path.startsWith("/opt/millrace/native/build/"),
+  output: () => null,
+  contains: () => false,
   openError: () => null,
   hasProgram: () => true,
   run: () => 0,
@@ -41,7 +44,7 @@ test("a machine on which all is well: ok on every line, status 0", async () => {
       .trimEnd()
       .split("\n")
       .map((line) => line.slice(0, 6)),
-    new Array(11).fill("ok    "),
+    new Array(13).fill("ok    "),
   );
 });
 
@@ -139,7 +142,7 @@ test("--json: one object with the worst status and all checks", async () => {
     checks: { name: string; status: string }[];
   };
   assert.equal(status, "warn");
-  assert.equal(checks.length, 11);
+  assert.equal(checks.length, 13);
   assert.equal(checks.find((check) => check.name === "CPUs")?.status, "warn");
 });
 
@@ -161,4 +164,76 @@ test("this machine can be examined", async () => {
 
 test("an unknown option is wrong usage", async () => {
   assert.equal(await run(["doctor", "--jsn"], fakeWorld()), 2);
+});
+
+/** What the launcher says of a program. */
+const inspected = (obstacle: number, error = 0, path = "/usr/bin/nginx") => ({
+  output: () =>
+    `path ${path}\nerror ${error}\ninterpreter /usr/bin/nginx\nloader /lib64/ld-linux-x86-64.so.2\nobstacle ${obstacle}\n`,
+});
+
+async function ofProgram(machine: Partial<Machine>, nic?: string): Promise<[number, string]> {
+  const world = fakeWorld();
+  const status = await doctor({ ...GOOD, ...machine }, false, world, "nginx", nic);
+  return [status, world.outText().split("\n").slice(13).join("\n")];
+}
+
+test("a program that can be accelerated, and a script that is run by one", async () => {
+  assert.deepEqual(await ofProgram(inspected(0)), [
+    0,
+    "ok    program: /usr/bin/nginx is dynamically linked (/lib64/ld-linux-x86-64.so.2)\n",
+  ]);
+  const [, script] = await ofProgram(inspected(0, 0, "/usr/bin/script"));
+  assert.match(script, /ok {4}script: \/usr\/bin\/script is run by \/usr\/bin\/nginx;/);
+});
+
+test("programs that cannot be accelerated fail, with the reason and what helps", async () => {
+  const rows: [number, RegExp][] = [
+    [1, /fail {2}program: \/usr\/bin\/nginx is statically linked.*\n {6}fix: link it dynamically/],
+    [2, /is a Go program/],
+    [3, /has a set-user-id .*\n {6}fix: .*cp nginx \/tmp && millrace run \/tmp\/nginx/],
+    [4, /another kind of processor/],
+    [5, /another C library than glibc/],
+  ];
+  for (const [obstacle, expected] of rows) {
+    const [status, text] = await ofProgram(inspected(obstacle));
+    assert.equal(status, 1);
+    assert.match(text, expected);
+  }
+});
+
+test("a program that is not there, one that may not be run, and no launcher to ask", async () => {
+  assert.match((await ofProgram(inspected(0, 2)))[1], /fail {2}program: nginx: not found/);
+  assert.match((await ofProgram(inspected(0, 13)))[1], /cannot be run\n {6}fix: chmod \+x/);
+  assert.match((await ofProgram({}))[1], /the launcher is not built/);
+});
+
+test("io_uring is a warning", async () => {
+  const uses = { contains: (_path: string, text: string) => text === "liburing.so" };
+  const [status, text] = await ofProgram({ ...inspected(0), ...uses });
+  assert.equal(status, 0);
+  assert.match(text, /warn {2}liburing\.so: \/usr\/bin\/nginx uses io_uring/);
+});
+
+test("--nic: what the interface needs, or that there is none of that name", async () => {
+  const [none, missing] = await ofProgram(inspected(0), "eth9");
+  assert.equal(none, 1);
+  assert.match(missing, /fail {2}--nic eth9: there is no interface eth9/);
+  const probe = () => ({ error: "EPERM", message: "no", takesFrags: false });
+  const [, refused] = await ofProgram({ ...inspected(0), probeXdp: probe }, "xdp:eth1,queue=0");
+  assert.match(refused, /fail {2}--nic xdp:eth1,queue=0: needs XDP: EPERM.*\n {6}fix: sudo setcap/);
+  assert.match(
+    (await ofProgram(inspected(0), "tap0"))[1],
+    /ok {4}--nic tap0: what it needs is there/,
+  );
+});
+
+test("few open files and parts that are not built are warnings", async () => {
+  const [, few] = await on({
+    read: (path) =>
+      path === "/proc/self/limits" ? "Max open files  1024  1024  files\n" : GOOD.read(path),
+  });
+  assert.match(few, /warn {2}open files: at most 1024: .*\n {6}fix: ulimit -Hn 65536/);
+  const [, unbuilt] = await on({ exists: (path) => path.endsWith("millrace.node") });
+  assert.match(unbuilt, /warn {2}millrace run: millrace-run, libmillrace\.so not built/);
 });

@@ -22,6 +22,10 @@ export interface Machine {
   hasProgram(name: string): boolean;
   /** Exit status of a program that is run silently, -1 when it cannot be run. */
   run(program: string, args: readonly string[]): number;
+  /** Standard output of a program that succeeds, otherwise null. */
+  output(program: string, args: readonly string[]): string | null;
+  /** Whether a file's bytes hold a text. */
+  contains(path: string, text: string): boolean;
   /** Loads a native addon: the error's message, or null. */
   loadError(path: string): string | null;
   /** Whether this WebAssembly module would compile. */
@@ -47,6 +51,11 @@ export function thisMachine(): Machine {
       const { status } = spawnSync(program, args, { stdio: "ignore", timeout: 5000 });
       return status ?? -1;
     },
+    output(program, args) {
+      const { status, stdout } = spawnSync(program, args, { encoding: "utf8", timeout: 5000 });
+      return status === 0 ? stdout : null;
+    },
+    contains,
     loadError,
     probeXdp,
     validates: (module) => WebAssembly.validate(module.slice()),
@@ -58,6 +67,14 @@ function read(path: string): string | null {
     return readFileSync(path, "utf8");
   } catch {
     return null;
+  }
+}
+
+function contains(path: string, text: string): boolean {
+  try {
+    return readFileSync(path).includes(text);
+  } catch {
+    return false;
   }
 }
 

@@ -14,7 +14,7 @@ const millrace = (...args: string[]) =>
 test("help begins with examples and names the commands", async () => {
   const world = fakeWorld();
   assert.equal(await run(["--help"], world), 0);
-  assert.match(world.outText(), /^Examples:\n {2}millrace doctor/);
+  assert.match(world.outText(), /^Examples:\n {2}millrace run nc/);
   assert.match(world.outText(), /\n {2}capture \[options\] \[filter\.\.\.\]/);
   assert.equal(world.errText(), "");
 });

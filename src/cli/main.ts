@@ -1,14 +1,22 @@
 /** The command line `millrace`: finds the command, runs it, and returns its exit status. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { addCapture } from "./capture.js";
 import { type AddCommand, examples } from "./command.js";
-import { addDoctor } from "./doctor.js";
-import { addPerf } from "./perf.js";
 import { FAILED, processWorld, USAGE, type World } from "./world.js";
-import { addXdp } from "./xdp.js";
 
-const COMMANDS: readonly AddCommand[] = [addCapture, addDoctor, addPerf, addXdp];
+/** Loaded when they are needed: `run` and `stat` should start quickly. */
+const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  capture: async () => (await import("./capture.js")).addCapture,
+  doctor: async () => (await import("./doctor.js")).addDoctor,
+  engine: async () => (await import("./engine.js")).addEngine,
+  perf: async () => (await import("./perf.js")).addPerf,
+  run: async () => (await import("./run.js")).addRun,
+  stat: async () => (await import("./stat.js")).addStat,
+  xdp: async () => (await import("./xdp.js")).addXdp,
+};
+
+/** The first words that are not programs to run. The launcher has the same list. */
+export const COMMAND_NAMES: readonly string[] = [...Object.keys(COMMANDS), "help"];
 
 /** Runs one command line, without the program's name, in a world; returns the exit status. */
 export async function run(args: readonly string[], world: World): Promise<number> {
@@ -21,6 +29,7 @@ export async function run(args: readonly string[], world: World): Promise<number
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .showHelpAfterError("(see millrace --help)")
+    .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => {
         data += text;
@@ -33,14 +42,21 @@ export async function run(args: readonly string[], world: World): Promise<number
     })
     .exitOverride();
   examples(program, [
+    [
+      "millrace run nc -u -l 1234",
+      "a program whose sockets bypass the kernel; also: millrace nc …",
+    ],
+    ["millrace stat", "all sockets, accelerated or not"],
     ["millrace doctor", "what this machine can do and what is missing"],
     ["millrace capture -r FILE", "print the packets of a capture file"],
     ["millrace perf ping-pong --nic sim", "how fast the stack is here"],
     ["millrace xdp run FILTER.o --in FILE", "what an XDP program does to packets"],
     ["millrace help capture", "all about one command"],
   ]);
-  for (const add of COMMANDS) {
-    add(program, world, (result) => {
+  const first = args[0] ?? "";
+  const only = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
+  for (const load of only === undefined ? Object.values(COMMANDS) : [only]) {
+    (await load())(program, world, (result) => {
       status = result;
     });
   }
@@ -62,13 +78,29 @@ function version(): string {
 
 /** The process's entry, called by bin/millrace.js. */
 export async function main(): Promise<void> {
+  const args = process.argv.slice(2);
+  const wasLaunched = process.env.MILLRACE_LAUNCHED === "1";
+  delete process.env.MILLRACE_LAUNCHED;
+  // Before the streams are touched: they would make the program's descriptors non-blocking.
+  if (!wasLaunched && isProgram(args)) {
+    const { becomeLauncher } = await import("./run.js");
+    console.error(`millrace: ${becomeLauncher(args)}`);
+    process.exitCode = FAILED;
+    return;
+  }
   const world = processWorld();
   try {
-    process.exitCode = await run(process.argv.slice(2), world);
+    process.exitCode = await run(args, world);
   } catch (error) {
     await world.err.write(`millrace: ${(error as Error).stack ?? String(error)}\n`);
     process.exitCode = FAILED;
   }
   // A pipe or terminal as standard input would keep the process waiting for more.
   process.stdin.destroy();
+}
+
+/** `run …`, options of it, or a program's name. */
+function isProgram([first = ""]: readonly string[]): boolean {
+  if (first === "run") return true;
+  return first !== "" && !first.startsWith("-") && !COMMAND_NAMES.includes(first);
 }

@@ -1,15 +1,15 @@
 /** Where `capture` gets packets from: a file, a pipe, or a device. */
 import { createReadStream } from "node:fs";
 import { NetError } from "../base/errors.js";
-import { monotonicUs } from "../base/time.js";
+import { monotonicUs } from "../nic/clock.js";
 import type { Waiter } from "../nic/waiter.js";
 import { openWaiter } from "../nic/waiter.js";
 import { Batch } from "../ring/batch.js";
+import type { OpenDevice } from "../socket/open-device.js";
 import type { CaptureInterface } from "../wire/capture-file.js";
 import { CapturedPacket, Direction } from "../wire/capture-file.js";
 import { CaptureReader } from "../wire/capture-reader.js";
 import * as linkType from "../wire/link-type.js";
-import type { OpenDevice } from "./open-device.js";
 
 const CHUNK_BYTES = 256 * 1024;
 

@@ -1,7 +1,7 @@
 /** `millrace perf`: latency and throughput between two ends, either of which may be sockperf. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { deviceKinds } from "../socket/open-device.js";
 import { type AddCommand, examples } from "./command.js";
-import { deviceKinds } from "./open-device.js";
 import { HEADER_BYTES, MAX_BYTES } from "./perf/message.js";
 import { type PerfOptions, runClient, runServer, type TestName } from "./perf/run.js";
 import type { World } from "./world.js";

@@ -132,6 +132,6 @@ export class Arp {
     pool.bytes[at + ethernet.TYPE] = ethernet.TYPE_ARP >>> 8;
     pool.bytes[at + ethernet.TYPE + 1] = ethernet.TYPE_ARP & 0xff;
     pool.at[slot] = at;
-    iface.put(slot, this.ip.nowUs);
+    iface.put(slot);
   }
 }

@@ -8,6 +8,7 @@ import type { Batch } from "../ring/batch.js";
 import { FrameFlags, type Pool } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
 import * as ethernet from "../wire/ethernet.js";
+import * as protocols from "../wire/ip-protocol.js";
 import * as vlan from "../wire/vlan.js";
 import { type FramePrediction, NO_PREDICTION } from "./frame-prediction.js";
 import type { Interface } from "./interface.js";
@@ -16,6 +17,10 @@ import type { UdpPrediction } from "./udp-prediction.js";
 
 const LINK_FLAGS: number =
   FrameFlags.LINK_BROADCAST | FrameFlags.LINK_MULTICAST | FrameFlags.LOOPED;
+
+/** Where the protocol is if the frame is IPv4: it lies in the slot, however short the frame is. */
+const PROTOCOL_AT = 23;
+const TCP: number = protocols.TCP;
 
 export class FrameInput {
   private readonly ip: Ip;
@@ -42,8 +47,9 @@ export class FrameInput {
     for (let i = 0; i < n; i++) {
       const slot = slots[i]!;
       const at = pool.at[slot]!;
-      if (prediction.take(iface, slot, at)) continue;
-      if (n === 1 && this.alone.take(iface, slot, at, this.ip.nowUs)) return;
+      if (n === 1 && this.view.getUint8(at + PROTOCOL_AT) === TCP) {
+        if (this.alone.take(iface, slot, at, this.ip.nowUs)) return;
+      } else if (prediction.take(iface, slot, at)) continue;
       const reason = this.check(iface, slot, at);
       if (reason !== Drop.NONE) this.ip.drop(slot, reason);
       else this.dispatch(iface, slot, at);

@@ -8,6 +8,7 @@
  */
 import type { IpAddress } from "../base/ip-address.js";
 import { Capability, type Device } from "../nic/device.js";
+import type { Lane } from "../nic/lane.js";
 import { BATCH_FRAMES, Batch } from "../ring/batch.js";
 import { NO_SLOT, type Pool } from "../ring/pool.js";
 import { Drop } from "../wire/drop.js";
@@ -52,6 +53,8 @@ export interface SenderWaiting {
 /** What an interface needs of its stack. */
 export interface InterfaceHost {
   readonly pool: Pool;
+  /** The time of the turn. */
+  readonly nowUs: number;
   drop(slot: number, reason: Drop): void;
 }
 
@@ -163,10 +166,19 @@ export class Interface {
     return this.batch.n > 0;
   }
 
-  /** Hot path. Queues a whole Ethernet frame for the device; takes the slot. */
-  put(slot: number, nowUs: number): void {
+  /** Hot path. Where a short frame may be written and sent at once: no frame is before it. */
+  get lane(): Lane | null {
+    if (this.batch.n > 0 || this.waitingFrames > 0 || !this.hasCarrier) return null;
+    return this.device.lane ?? null;
+  }
+
+  /**
+   * Hot path. Queues a whole Ethernet frame for the device; takes the slot. The time is no argument,
+   * because it would be made an object for every frame.
+   */
+  put(slot: number): void {
     this.batch.put(slot);
-    if (this.batch.n === BATCH_FRAMES) this.push(nowUs);
+    if (this.batch.n === BATCH_FRAMES) this.push(this.host.nowUs);
   }
 
   /** Hot path. Hands the device what it takes, and flushes it. */
@@ -180,11 +192,20 @@ export class Interface {
       this.discard(Drop.LINK_DOWN);
       return;
     }
+    const batch = this.batch;
     if (this.waitingFrames > 0) {
       this.appendBatch();
       this.refill();
+    } else {
+      const taken = this.device.transmit(nowUs, batch);
+      if (taken === batch.n) {
+        batch.n = 0; // as nearly always
+        return;
+      }
+      batch.drop(taken);
+      this.prependBatch();
+      return;
     }
-    const batch = this.batch;
     while (batch.n > 0) {
       const offered = batch.n;
       const taken = this.device.transmit(nowUs, batch);

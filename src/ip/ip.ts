@@ -45,6 +45,7 @@ import type { Path } from "./path.js";
 import { PathCache } from "./path-cache.js";
 import { PathErrors } from "./path-errors.js";
 import { PathMtu } from "./path-mtu.js";
+import { PlacedOutput } from "./placed-output.js";
 import { fullBits, maskTo, parsePrefix } from "./prefix.js";
 import { NO_SINK, type ReadinessSink } from "./readiness-sink.js";
 import { Reassembly } from "./reassembly.js";
@@ -128,6 +129,7 @@ export class Ip {
   readonly neighbours: NeighbourTable;
   readonly resolver: Resolver;
   readonly output: Output;
+  readonly placed: PlacedOutput;
   readonly reassembly: Reassembly;
   readonly errors: PathErrors;
   readonly arp: Arp;
@@ -171,6 +173,7 @@ export class Ip {
     this.neighbours = new NeighbourTable(this);
     this.resolver = new Resolver(this);
     this.output = new Output(this);
+    this.placed = new PlacedOutput(this);
     this.reassembly = new Reassembly(this);
     this.errors = new PathErrors(this);
     this.arp = new Arp(this);
@@ -514,7 +517,9 @@ export class Ip {
   flush(nowUs: number): void {
     this.nowUs = nowUs;
     const { interfaces } = this;
-    for (let i = 0; i < interfaces.length; i++) interfaces[i]!.flush(nowUs);
+    for (let i = interfaces.length - 1; i > 0; i--) interfaces[i]!.flush(nowUs);
+    // The first is `lo`, which nothing is queued for but what loops, and which has nothing to flush.
+    if (this.lo.backlogFrames > 0) this.lo.flush(nowUs);
   }
 
   /** When `runTimers` or a device next has something to do. */

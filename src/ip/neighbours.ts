@@ -276,7 +276,7 @@ export class NeighbourTable {
     while (n.queueFirst !== NO_SLOT) {
       const slot = this.dequeue(n);
       ethernet.putAddress(pool.bytes, pool.at[slot]!, n.macHigh, n.macLow);
-      n.iface.put(slot, this.ip.nowUs);
+      n.iface.put(slot);
     }
   }
 

@@ -177,7 +177,7 @@ export class Output {
       n.state === NeighbourState.PERMANENT ||
       (n.state === NeighbourState.REACHABLE && this.ip.nowUs < n.reachableUntilUs);
     if (isPlain) {
-      iface.put(slot, this.ip.nowUs);
+      iface.put(slot);
       return 0;
     }
     return this.linkUnconfirmed(slot, path);
@@ -205,7 +205,7 @@ export class Output {
     }
     if (neighbours.use(n, slot)) {
       ethernet.putAddress(pool.bytes, pool.at[slot]!, n.macHigh, n.macLow);
-      path.iface.put(slot, this.ip.nowUs);
+      path.iface.put(slot);
     }
     return 0;
   }

@@ -10,6 +10,7 @@
  */
 import type { IpAddress } from "../base/ip-address.js";
 import { FlowTable, NO_ROW, packPorts } from "../ring/flow-table.js";
+import { type Home, isHome } from "./home.js";
 import type { UdpEndpoint } from "./udp-endpoint.js";
 
 /** Endpoints of a port up to which they are all scored. */
@@ -87,13 +88,13 @@ export class UdpDemux {
     if (list.length > SCAN_MAX) {
       const row = this.connected.find(dst, src, packPorts(dstPort, srcPort), UDP);
       const e = row === NO_ROW ? null : this.rows.get(row)!;
-      if (e !== null && score(e, dst, src, srcPort, ifIndex) !== NO_MATCH) return e;
+      if (e !== null && scoreOne(e, dst, src, srcPort, ifIndex) !== NO_MATCH) return e;
     }
     let best: UdpEndpoint | null = null;
     let bestScore = NO_MATCH;
     for (let i = 0; i < list.length; i++) {
       const e = list[i]!;
-      const s = score(e, dst, src, srcPort, ifIndex);
+      const s = scoreOne(e, dst, src, srcPort, ifIndex);
       if (s > bestScore) {
         best = e;
         bestScore = s;
@@ -115,7 +116,7 @@ export class UdpDemux {
     let members = 0;
     let first = list[0]!;
     for (const e of list) {
-      if (!e.reusePort || score(e, dst, src, srcPort, ifIndex) !== wanted) continue;
+      if (!e.reusePort || scoreOne(e, dst, src, srcPort, ifIndex) !== wanted) continue;
       if (members === 0) first = e;
       members++;
     }
@@ -123,7 +124,7 @@ export class UdpDemux {
     h = Math.imul(h ^ (h >>> 15) ^ dst.w3, 0x85ebca77);
     let left = ((h ^ (h >>> 13)) >>> 0) % members;
     for (const e of list) {
-      if (!e.reusePort || score(e, dst, src, srcPort, ifIndex) !== wanted) continue;
+      if (!e.reusePort || scoreOne(e, dst, src, srcPort, ifIndex) !== wanted) continue;
       if (left === 0) return e;
       left--;
     }
@@ -138,6 +139,7 @@ export class UdpDemux {
       const devices = e.ifIndex === 0 || other.ifIndex === 0 || e.ifIndex === other.ifIndex;
       if (!devices) continue;
       if (!overlap(e, address, other, other.localAddress)) continue;
+      if (areApart(e.home, address, other.home, other.localAddress)) continue;
       if (e.reusePort && other.reusePort) continue;
       return true;
     }
@@ -146,6 +148,27 @@ export class UdpDemux {
 }
 
 const NONE: UdpEndpoint[] = [];
+
+/** Hot path. As {@link score}, of a datagram to a unicast address, which homes concern. */
+function scoreOne(
+  e: UdpEndpoint,
+  dst: IpAddress,
+  src: IpAddress,
+  srcPort: number,
+  ifIndex: number,
+): number {
+  if (e.home !== null && e.localAddress.isUnspecified && !isHome(e.home, dst)) return NO_MATCH;
+  return score(e, dst, src, srcPort, ifIndex);
+}
+
+/** Whether two binds that overlap do not after all, because wildcards mean homes. */
+export function areApart(a: Home | null, at: IpAddress, b: Home | null, bt: IpAddress): boolean {
+  const anyA = at.isUnspecified && a !== null;
+  const anyB = bt.isUnspecified && b !== null;
+  if (anyA && anyB) return a !== b;
+  if (anyA) return !bt.isUnspecified && !bt.isMulticast && !isHome(a, bt);
+  return anyB && !at.isUnspecified && !at.isMulticast && !isHome(b, at);
+}
 
 /** Hot path. How well an endpoint fits a datagram, or NO_MATCH. */
 export function score(

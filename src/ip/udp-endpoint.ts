@@ -16,13 +16,14 @@ import {
   type Pool,
   SMALL_SLOT_BYTES,
 } from "../ring/pool.js";
-import { WordCopy } from "../ring/word-copy.js";
+import { WORD_COPY_BYTES, WordCopy } from "../ring/word-copy.js";
 import { Drop } from "../wire/drop.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv4 from "../wire/ipv4.js";
 import * as ipv6 from "../wire/ipv6.js";
 import * as wire from "../wire/udp.js";
 import { type ErrorEntry, ErrorQueue } from "./error-queue.js";
+import { type Home, homeTowards } from "./home.js";
 import type { Interface, SenderWaiting } from "./interface.js";
 import type { Ip } from "./ip.js";
 import { Memberships } from "./memberships.js";
@@ -58,6 +59,8 @@ export class UdpEndpoint implements SenderWaiting {
   isConnected = false;
   /** Bound to this interface (SO_BINDTODEVICE); 0: any. */
   ifIndex = 0;
+  /** What its wildcard means; null: every address of the host. Set before it is bound. */
+  home: Home | null = null;
   /** Number that the socket layer knows this endpoint by, for `ReadinessSink`. */
   cookie = 0;
 
@@ -160,7 +163,7 @@ export class UdpEndpoint implements SenderWaiting {
     if (family < 0) return family;
     if (this.isConnected) this.forgetPeer();
     const through = this.interfaceTowards(address, ifIndex);
-    const path = this.ip.resolve(address, this.sourceConstraint(), through);
+    const path = this.ip.resolve(address, this.sourceConstraint(address), through);
     if (path === null) return -this.ip.resolveErrno;
     if (path.kind === PathKind.BROADCAST && !this.broadcast) return -errno.EACCES;
     const bound = this.localPort === 0 ? this.udp.claim(this, this.localAddress, 0) : 0;
@@ -201,9 +204,43 @@ export class UdpEndpoint implements SenderWaiting {
     return address.isV4 && this.v6only ? -errno.ENETUNREACH : 0;
   }
 
-  private sourceConstraint(): IpAddress | null {
+  /** The address that datagrams to `dst` must come from; null: any. */
+  private sourceConstraint(dst: IpAddress): IpAddress | null {
+    if (this.nextSource !== null) return this.nextSource;
     const local = this.localAddress;
-    return local.isUnspecified || local.isMulticast || this.ip.isBroadcast(local) ? null : local;
+    if (local.isUnspecified) return homeTowards(this.home, dst);
+    return local.isMulticast || this.ip.isBroadcast(local) ? null : local;
+  }
+
+  /** Source of the datagram that is being sent (IP_PKTINFO), or null. */
+  private nextSource: IpAddress | null = null;
+
+  /** As {@link send}, from an address of this host's that need not be the socket's. */
+  sendFrom(
+    source: IpAddress,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    dst: IpAddress | null,
+    port: number,
+    ifIndex = 0,
+  ): number {
+    this.lastPath = null;
+    this.nextSource = source;
+    const result = this.send(bytes, at, n, dst, port, ifIndex);
+    this.nextSource = null;
+    this.lastPath = null;
+    return result;
+  }
+
+  /** Whether sending was shut down. */
+  get isSendingOver(): boolean {
+    return this.isWriteShut;
+  }
+
+  /** Entries of the error queue. */
+  get errorEntries(): number {
+    return this.errors.n;
   }
 
   private interfaceTowards(address: IpAddress, ifIndex: number): number {
@@ -226,7 +263,7 @@ export class UdpEndpoint implements SenderWaiting {
     const path = this.pathTo(dst, port, ifIndex);
     if (path === null) return this.errnoOut;
     if (path.iface.isCongested) return this.awaitRoom(path.iface);
-    if (this.plainSend.may(this, path, n)) {
+    if (n <= WORD_COPY_BYTES && this.plainSend.may(this, path, n)) {
       const to = dst === null ? this.remotePort : port;
       return this.plainSend.send(this, path, to, this.copyIn, bytes, at, n);
     }
@@ -263,8 +300,10 @@ export class UdpEndpoint implements SenderWaiting {
       this.pool.give(slot);
       return path === null ? this.errnoOut : this.awaitRoom(path.iface);
     }
-    const n = this.pool.end[slot]! - this.pool.at[slot]!;
-    const result = this.transmit(slot, path, dst === null ? this.remotePort : port);
+    const n = (this.pool.end[slot]! - this.pool.at[slot]!) | 0;
+    const to = dst === null ? this.remotePort : port;
+    if (this.plainSend.may(this, path, n)) return this.plainSend.sendSlot(this, path, to, slot, n);
+    const result = this.transmit(slot, path, to);
     return result < 0 ? result : n;
   }
 
@@ -305,7 +344,7 @@ export class UdpEndpoint implements SenderWaiting {
     const family = this.checkFamily(to);
     if (family < 0) return this.refuse(family);
     const through = this.interfaceTowards(to, ifIndex);
-    const path = this.ip.resolve(to, this.sourceConstraint(), through);
+    const path = this.ip.resolve(to, this.sourceConstraint(to), through);
     if (path === null) return this.refuse(-this.ip.resolveErrno);
     if (path.kind === PathKind.BROADCAST && !this.broadcast) return this.refuse(-errno.EACCES);
     if (this.localPort === 0) {

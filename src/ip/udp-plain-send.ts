@@ -11,10 +11,10 @@
  * `udp-tx`).
  */
 import type { Bytes } from "../base/bytes.js";
-import { fold } from "../base/checksum.js";
+import { foldSmall } from "../base/checksum.js";
 import { ENOBUFS } from "../base/errno.js";
 import { FrameFlags, HEADROOM_BYTES, NO_SLOT, type Pool } from "../ring/pool.js";
-import { WORD_COPY_BYTES, type WordCopy } from "../ring/word-copy.js";
+import type { WordCopy } from "../ring/word-copy.js";
 import * as ethernet from "../wire/ethernet.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv4 from "../wire/ipv4.js";
@@ -42,11 +42,10 @@ export class PlainSend {
     this.view = ip.view;
   }
 
-  /** Hot path. Whether {@link send} may send `n` bytes of this endpoint along this path. */
+  /** Hot path. Whether a payload of `n` bytes of this endpoint may be sent along this path here. */
   may(e: UdpEndpoint, path: Path, n: number): boolean {
     const neighbour = path.neighbour;
     return (
-      n <= WORD_COPY_BYTES &&
       path.isV4 &&
       path.kind === PathKind.UNICAST &&
       n + HEADER_BYTES <= path.mtuBytes &&
@@ -58,7 +57,10 @@ export class PlainSend {
     );
   }
 
-  /** Hot path. Sends; returns `n` or a negated error. Precondition: {@link may}. */
+  /**
+   * Hot path. Sends a copy of `n` bytes; returns `n` or a negated error. Precondition: {@link may}, and
+   * `n` is WORD_COPY_BYTES at most.
+   */
   send(
     e: UdpEndpoint,
     path: Path,
@@ -73,31 +75,72 @@ export class PlainSend {
     if (slot === NO_SLOT) return -ENOBUFS;
     const udpAt = pool.base(slot) + HEADROOM_BYTES;
     const lengthBytes = n + udp.HEADER_BYTES;
-    const seed = path.pseudoSum + protocols.UDP + lengthBytes;
-    view.setInt32(udpAt, (e.localPort << 16) | port);
     if (path.iface.sumsInSoftware) {
+      const seed = path.pseudoSum + protocols.UDP + lengthBytes;
       const payloadSum = copier.toArenaSummed(udpAt + udp.HEADER_BYTES, bytes, at, n);
-      const sum = ~fold(seed + e.localPort + port + lengthBytes + payloadSum) & 0xffff;
+      const sum = ~foldSmall(seed + e.localPort + port + lengthBytes + payloadSum) & 0xffff;
+      view.setInt32(udpAt, (e.localPort << 16) | port);
       // 0 says "none": the other form of 0 stands for it (RFC 768).
       view.setInt32(udpAt + 4, (lengthBytes << 16) | (sum === 0 ? 0xffff : sum));
       pool.flags[slot] = 0;
     } else {
       copier.toArena(udpAt + udp.HEADER_BYTES, bytes, at, n);
-      view.setInt32(udpAt + 4, (lengthBytes << 16) | fold(seed));
-      pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL;
-      pool.csumStart[slot] = udpAt;
-      pool.csumOffset[slot] = udp.CHECKSUM_AT;
+      this.writeUdp(e, path, port, slot, udpAt, lengthBytes);
     }
-    const ipAt = udpAt - IP_BYTES;
-    const frameAt = ipAt - ethernet.HEADER_BYTES;
+    this.finish(e, path, slot, udpAt, lengthBytes);
+    return n;
+  }
+
+  /**
+   * Hot path. Sends a slot whose payload is `n` bytes at `pool.at`, and takes it; returns `n`.
+   * Precondition: {@link may}, and headroom before the payload.
+   */
+  sendSlot(e: UdpEndpoint, path: Path, port: number, slot: number, n: number): number {
+    const udpAt = (this.pool.at[slot]! - udp.HEADER_BYTES) | 0;
+    const lengthBytes = n + udp.HEADER_BYTES;
+    this.writeUdp(e, path, port, slot, udpAt, lengthBytes);
+    this.finish(e, path, slot, udpAt, lengthBytes);
+    return n;
+  }
+
+  /** Hot path. The UDP header, its checksum left to the device. */
+  private writeUdp(
+    e: UdpEndpoint,
+    path: Path,
+    port: number,
+    slot: number,
+    at: number,
+    lengthBytes: number,
+  ): void {
+    const { pool, view } = this;
+    view.setInt32(at, (e.localPort << 16) | port);
+    view.setInt32(
+      at + 4,
+      (lengthBytes << 16) | foldSmall(path.pseudoSum + protocols.UDP + lengthBytes),
+    );
+    pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL;
+    pool.csumStart[slot] = at;
+    pool.csumOffset[slot] = udp.CHECKSUM_AT;
+  }
+
+  /** Hot path. The headers before UDP's, the columns, and off it goes. */
+  private finish(
+    e: UdpEndpoint,
+    path: Path,
+    slot: number,
+    udpAt: number,
+    lengthBytes: number,
+  ): void {
+    const { pool } = this;
+    const ipAt = (udpAt - IP_BYTES) | 0;
+    const frameAt = (ipAt - ethernet.HEADER_BYTES) | 0;
     this.writeIp(e, path, ipAt, lengthBytes + IP_BYTES);
     this.writeEthernet(path, frameAt);
     pool.at[slot] = frameAt;
     pool.end[slot] = udpAt + lengthBytes;
     pool.l3At[slot] = ipAt;
     pool.l4At[slot] = udpAt;
-    path.iface.put(slot, this.ip.nowUs);
-    return n;
+    path.iface.put(slot);
   }
 
   /** Hot path. */
@@ -111,18 +154,21 @@ export class PlainSend {
     const sum = first + totalBytes + id + df + ttlAndProtocol + path.pseudoSum;
     view.setInt32(at, (first << 16) | totalBytes);
     view.setInt32(at + 4, (id << 16) | df);
-    view.setInt32(at + 8, (ttlAndProtocol << 16) | (~fold(sum) & 0xffff));
+    view.setInt32(at + 8, (ttlAndProtocol << 16) | (~foldSmall(sum) & 0xffff));
     view.setInt32(at + ipv4.SRC, path.src.w3);
     view.setInt32(at + ipv4.DST, path.dst.w3);
   }
 
-  /** Hot path. */
+  /**
+   * Hot path. In words that are aligned when the IP header is, as a device that copies the frame by
+   * words reads them: a load that spans two stores waits for both.
+   */
   private writeEthernet(path: Path, at: number): void {
     const { view } = this;
     const { iface, neighbour } = path;
-    view.setInt32(at, (neighbour.macHigh << 16) | (neighbour.macLow >>> 16));
-    view.setInt32(at + 4, (neighbour.macLow << 16) | iface.macHigh);
-    view.setInt32(at + 8, iface.macLow);
-    view.setInt16(at + ethernet.TYPE, ethernet.TYPE_IPV4);
+    view.setInt16(at, neighbour.macHigh);
+    view.setInt32(at + 2, neighbour.macLow);
+    view.setInt32(at + 6, (iface.macHigh << 16) | (iface.macLow >>> 16));
+    view.setInt32(at + 10, (iface.macLow << 16) | ethernet.TYPE_IPV4);
   }
 }

@@ -11,6 +11,7 @@
 import type { Counters } from "../base/counters.js";
 import type { Batch } from "../ring/batch.js";
 import type { FlowFilter } from "./flow-filter.js";
+import type { Lane } from "./lane.js";
 
 /** What a device can do, as bits of `Device.capabilities`. */
 export const Capability = {
@@ -73,6 +74,9 @@ export interface Device {
    * owned device has none and receives everything.
    */
   readonly filter?: FlowFilter | undefined;
+
+  /** Where short frames may be written at once; null while that is not possible. Few devices have it. */
+  readonly lane?: Lane | null;
 
   /** Hot path. Appends received frames to the batch while it has room; the caller owns them. */
   receive(nowUs: number, batch: Batch): void;

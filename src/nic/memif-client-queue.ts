@@ -49,6 +49,7 @@ export interface ClientRings {
 export class ClientQueue implements QueuePair {
   readonly eventFd: number;
   isBroken = false;
+  readonly lane = null;
   private readonly pool: Pool;
   private readonly tally: DeviceTally;
   private readonly counters: Counters<MemifCounter>;

@@ -104,6 +104,7 @@ export class ExpressClientQueue extends ExpressQueue {
   }
 
   close(): number {
+    this.lastShow();
     const lost = this.lastLook();
     this.isBroken = true;
     for (const slot of this.out) if (slot !== NO_SLOT) this.pool.give(slot);

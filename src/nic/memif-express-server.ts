@@ -54,7 +54,7 @@ export class ExpressServerQueue extends ExpressQueue {
   protected onDone(): void {}
 
   /** Where a range of a region lies in the arena, or -1, counted, when it is none. */
-  private place(region: number, offset: number, lengthBytes: number): number {
+  private rangeAt(region: number, offset: number, lengthBytes: number): number {
     const regionBytes = region < 256 ? this.regionBytes[region]! : 0;
     if (regionBytes === 0) {
       this.counters.add(Count.BAD_REGION, 1);
@@ -74,7 +74,7 @@ export class ExpressServerQueue extends ExpressQueue {
     if (lengthBytes < MIN_FRAME_BYTES || lengthBytes > BIG_ROOM_BYTES) {
       return this.refuse(NO_SLOT, Count.BAD_LENGTH);
     }
-    const from = this.place(FRAMES_REGION, rx.words[entry + 3]!, lengthBytes);
+    const from = this.rangeAt(FRAMES_REGION, rx.words[entry + 3]!, lengthBytes);
     if (from < 0) {
       this.tally.rxError();
       return NO_SLOT;
@@ -103,7 +103,7 @@ export class ExpressServerQueue extends ExpressQueue {
     const d = supply.ring.descriptors + (k << 2);
     const region = words[d]! >>> 16;
     const roomBytes = words[d + 1]!;
-    const to = this.place(region, words[d + 2]!, roomBytes);
+    const to = this.rangeAt(region, words[d + 2]!, roomBytes);
     if (to < 0 || roomBytes < lengthBytes) {
       this.isBroken = true; // counted; a client of ours never posts such a buffer
       return WAIT;
@@ -116,6 +116,7 @@ export class ExpressServerQueue extends ExpressQueue {
 
   /** Holds no slot between calls. */
   close(): number {
+    this.lastShow();
     let lost = 0;
     for (let n = 0; n < this.rx.size && this.isThere(n); n++) lost++;
     this.isBroken = true;

@@ -104,6 +104,70 @@ for (const [role, make, own] of [
     close(r);
   });
 
+  test(`${role}: the sender hears of a frame that was taken at the next look, or before a sleep`, () => {
+    const r = make();
+    received(r, {});
+    assert.equal(r.rx.loadConsumed(), 0);
+    r.queue.receive(2, new Batch());
+    assert.equal(r.rx.loadConsumed(), 1);
+    put(r, 1, {});
+    const batch = new Batch();
+    r.queue.receive(3, batch);
+    r.pool.give(batch.slots[0]!);
+    assert.equal(r.rx.loadConsumed(), 1);
+    r.queue.setMask(false);
+    assert.equal(r.rx.loadConsumed(), 2);
+    close(r);
+  });
+
+  test(`${role}: the sender hears of many frames at once`, () => {
+    const r = make();
+    const many = Array.from({ length: r.rx.size >> 2 }, () => ({}));
+    assert.equal(received(r, ...many)[0], many.length);
+    assert.equal(r.rx.loadConsumed(), many.length);
+    close(r);
+  });
+
+  test(`${role}: a frame that waits for a slot does not keep back the count of those before`, () => {
+    const r = make();
+    const batch = new Batch();
+    put(r, 0, {});
+    r.queue.receive(1, batch);
+    const held: number[] = [];
+    for (let slot = r.pool.take(); slot >= 0; slot = r.pool.take()) held.push(slot);
+    put(r, 1, {});
+    r.queue.receive(2, batch);
+    assert.equal(batch.n, 1);
+    assert.equal(r.rx.loadConsumed(), 1);
+    for (const slot of [...held, batch.slots[0]!]) r.pool.give(slot);
+    close(r);
+  });
+
+  test(`${role}: an entry holds the frame and nothing else of the slot`, () => {
+    for (const lengthBytes of [60, 61, 62, 63, 106, INLINE_BYTES]) {
+      for (const shift of [2, 3]) {
+        const r = make();
+        const { bytes } = r.pool;
+        const entryAt = r.tx.entryOf(0) << 2;
+        bytes.fill(0, entryAt, entryAt + 256);
+        const slot = frameOf(r, lengthBytes);
+        bytes.fill(0xa5, r.pool.base(slot), r.pool.limit(slot));
+        const at = r.pool.at[slot]! + shift;
+        for (let i = 0; i < lengthBytes; i++) bytes[at + i] = i & 0x7f;
+        r.pool.at[slot] = at;
+        r.pool.end[slot] = at + lengthBytes;
+        const batch = new Batch();
+        batch.put(slot);
+        assert.equal(r.queue.transmit(batch, 0, 1), 1);
+        const entry = bytes.subarray(entryAt, entryAt + 256);
+        assert.equal(entry.indexOf(0xa5), -1, "nothing of the slot around the frame");
+        const frame = Array.from({ length: lengthBytes }, (_, i) => i & 0x7f);
+        assert.deepEqual([...entry.subarray(18, 18 + lengthBytes)], frame);
+        close(r);
+      }
+    }
+  });
+
   test(`${role}: a count of frames that were never sent ends the link`, () => {
     for (const count of [1, -1, 0x7fffffff]) {
       const r = make();

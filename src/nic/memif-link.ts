@@ -21,6 +21,7 @@ import { closeFd } from "../sys/fd.js";
 import type { PollSet } from "../sys/poll-set.js";
 import { receivedFd, receiveMessage, sendMessage } from "../sys/unix-socket.js";
 import type { DeviceTally } from "./device-tally.js";
+import type { Lane } from "./lane.js";
 import { decode, encode, MESSAGE_BYTES, type Message } from "./memif-message.js";
 import type { QueuePair } from "./memif-queue.js";
 import { Count, type MemifCounter } from "./memif-tally.js";
@@ -55,6 +56,8 @@ export abstract class MemifLink {
   isUp = false;
   /** Both ends are Millrace's and agreed on the extension. */
   isExtended = false;
+  /** The only queue's, while the link is up and if it has one. */
+  lane: Lane | null = null;
   /** The peer's program and interface, once they are known. */
   peerName = "";
   peerInterface = "";
@@ -91,6 +94,7 @@ export abstract class MemifLink {
   /** The handshake is over: frames pass. */
   protected comeUp(queues: readonly QueuePair[]): void {
     this.queues = queues;
+    this.lane = queues.length === 1 ? queues[0]!.lane : null;
     this.isUp = true;
     this.giveUpAtUs = NEVER;
     this.downReason = "";
@@ -165,6 +169,7 @@ export abstract class MemifLink {
       counters.add(Count.LOST_FRAMES, queue.close());
     }
     this.queues = [];
+    this.lane = null;
     this.isUp = false;
     this.isExtended = false;
     this.downReason = reason;

@@ -14,6 +14,9 @@ import { FrameFlags, GSO_MASK, type Pool } from "../ring/pool.js";
 
 const CSUM = 4;
 const ECN = 8;
+/** What a word says besides start and offset: type, CSUM, ECN, segment size. */
+const NOT_START: number = 0xffff_000f | 0;
+const UNMADE = FrameFlags.CHECKSUM_PARTIAL;
 const ETHERNET_BYTES = 14;
 const UDP_HEADER_BYTES = 8;
 /** Offset in a TCP header of the byte whose upper half counts its 32-bit words. */
@@ -38,6 +41,10 @@ export function write(pool: Pool, slot: number): number {
   return (flags & GSO_MASK) === 0 ? word : withGso(pool, slot, word, start, lengthBytes);
 }
 
+/** Hot path. The word for a frame of one segment whose checksum is unmade: see `Lane.sendPlaced`. */
+export const unmade = (csumStart: number, csumOffset: number): number =>
+  CSUM | (csumStart << 7) | (csumOffset << 3);
+
 /** Hot path. Adds the segmentation, if there is more than one segment. */
 function withGso(pool: Pool, slot: number, word: number, l4: number, lengthBytes: number): number {
   const flags = pool.flags[slot]!;
@@ -52,6 +59,28 @@ function withGso(pool: Pool, slot: number, word: number, l4: number, lengthBytes
   const type = isUdp ? 3 : (flags & FrameFlags.GSO_TCP4) !== 0 ? 1 : 2;
   const ecn = !isUdp && (flags & FrameFlags.GSO_ECN) !== 0 ? ECN : 0;
   return word | type | ecn | (gsoBytes << 16);
+}
+
+/**
+ * Hot path. As {@link read}, for a frame of `lengthBytes` at `at` to whose checksum alone there is something
+ * to say, as for nearly all; false, with nothing decided, for others.
+ */
+export function readUnmade(
+  pool: Pool,
+  slot: number,
+  at: number,
+  lengthBytes: number,
+  word: number,
+): boolean {
+  const start = (word >>> 7) & 0x1fe;
+  const offset = (word >>> 3) & 0x1e;
+  const isUnmade = (word & NOT_START) === CSUM;
+  if (!isUnmade || start < ETHERNET_BYTES || start + offset + 2 > lengthBytes) return false;
+  pool.flags[slot] = UNMADE;
+  pool.gsoBytes[slot] = 0;
+  pool.csumStart[slot] = at + start;
+  pool.csumOffset[slot] = offset;
+  return true;
 }
 
 /**

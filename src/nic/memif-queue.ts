@@ -8,6 +8,7 @@ import type { Batch } from "../ring/batch.js";
 import { BIG_SLOT_BYTES, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
 import { wakeByEvent } from "../sys/fd.js";
 import type { DeviceTally } from "./device-tally.js";
+import type { Lane } from "./lane.js";
 import type { MemifRing } from "./memif-ring.js";
 import { Count, type MemifCounter } from "./memif-tally.js";
 
@@ -38,6 +39,8 @@ export interface QueueContext {
 export interface QueuePair {
   /** The peer published an index that cannot be: nothing more passes, and the link is to end. */
   readonly isBroken: boolean;
+  /** For short frames, or null. */
+  readonly lane: Lane | null;
   /** Hot path. Appends frames while the batch has room. */
   receive(nowUs: number, batch: Batch): void;
   /** Hot path. Takes the first frames of `batch.slots[from, to)`; how many. */

@@ -40,6 +40,7 @@ export interface ServerRings {
 export class ServerQueue implements QueuePair {
   readonly eventFd: number;
   isBroken = false;
+  readonly lane = null;
   private readonly pool: Pool;
   private readonly bytes: Uint8Array;
   private readonly tally: DeviceTally;

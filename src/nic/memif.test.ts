@@ -132,6 +132,45 @@ for (const way of ["client to server", "server to client"] as const) {
     assert.ok(sent >= 50 * 16, `${sent}`);
   });
 
+  test(`${way}: a frame that is written in place arrives as one that was transmitted`, () => {
+    const { from, fromPool, to, toPool } = ends(connect({ ringSize: 32 }));
+    let sent = 0;
+    for (let round = 0; round < 40; round++) {
+      const lengthBytes = 60 + round * 4;
+      const lane = from.lane!;
+      const at = lane.place(lengthBytes);
+      assert.equal((at + 14) & 3, 0, "the IP header is aligned");
+      for (let i = 0; i < lengthBytes; i++) fromPool.bytes[at + i] = (round + i * 7) & 0xfe;
+      lane.sendPlaced(34, 16);
+      assert.equal(send(from, frame(fromPool, 70, round)), 1);
+      sent += 2;
+      const [slot, next, ...more] = receive(to);
+      assert.equal(more.length, 0);
+      check(toPool, slot!, lengthBytes, round);
+      check(toPool, next!, 70, round);
+      assert.equal(toPool.flags[slot!], FrameFlags.CHECKSUM_PARTIAL);
+      assert.equal(toPool.csumStart[slot!]! - toPool.at[slot!]!, 34);
+      assert.equal(toPool.csumOffset[slot!], 16);
+      toPool.give(slot!);
+      toPool.give(next!);
+    }
+    assert.equal(from.counters.get("txFrames"), sent);
+    assert.equal(to.counters.get("rxFrames"), sent);
+    assert.equal(to.counters.get("rxErrors"), 0);
+  });
+
+  test(`${way}: there is no place in a full ring, nor for a long frame`, () => {
+    const { from, to, toPool } = ends(connect({ ringSize: 32 }));
+    assert.equal(from.lane!.place(300), -1);
+    let sent = 0;
+    for (; from.lane!.place(60) >= 0; sent++) from.lane!.sendPlaced(34, 16);
+    assert.equal(sent, 32);
+    const slots = receive(to);
+    assert.equal(slots.length, 32);
+    for (const slot of slots) toPool.give(slot);
+    assert.ok(from.lane!.place(60) >= 0);
+  });
+
   test(`${way}: large segments and unmade checksums pass as they are`, () => {
     const { from, fromPool, to, toPool } = ends(connect());
     for (const lengthBytes of [60, 1983, 2048, 9000, 65_549]) {
@@ -155,6 +194,16 @@ for (const way of ["client to server", "server to client"] as const) {
     }
   });
 }
+
+test("only a link of one express ring has a lane, and only while it is up", () => {
+  assert.equal(connect({ offload: false }).client.lane, null);
+  assert.equal(connect({ queuePairs: 2 }).client.lane, null);
+  const { client, server } = connect();
+  assert.notEqual(client.lane, null);
+  server.close();
+  drive(() => !client.isUp, client);
+  assert.equal(client.lane, null);
+});
 
 test("after both ends close, every slot is free and the link is down", () => {
   const { client, server, clientPool, serverPool } = connect();

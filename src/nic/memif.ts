@@ -11,6 +11,7 @@ import type { Counters } from "../base/counters.js";
 import type { Batch } from "../ring/batch.js";
 import type { Pool } from "../ring/pool.js";
 import { Capability, type Device, type DeviceCounter } from "./device.js";
+import type { Lane } from "./lane.js";
 import { Feature } from "./memif-message.js";
 import { MemifPort } from "./memif-port.js";
 import { MAX_LOG2_SIZE, MIN_LOG2_SIZE } from "./memif-ring.js";
@@ -150,6 +151,11 @@ export class MemifDevice implements Device {
 
   get wakeFd(): number {
     return this.port.wakeFd;
+  }
+
+  /** Hot path. To another Millrace process with one queue: its express ring. */
+  get lane(): Lane | null {
+    return this.port.link.lane;
   }
 
   /** Hot path. */

@@ -22,11 +22,20 @@ export function createSocketMap(maxQueues = DEFAULT_QUEUES): BpfMap {
   });
 }
 
-/** Loads and attaches; the link alone keeps the program afterwards. */
-export function attachCode(options: XdpProgramOptions, code: Uint8Array, name: string): XdpLink {
-  const programFd = loadXdp(code, name, options.hasFrags === true);
+/**
+ * Loads and attaches; the link alone keeps the program afterwards. A program that is bound to the
+ * interface of index `boundTo` may ask it for metadata.
+ */
+export function attachCode(
+  options: XdpProgramOptions,
+  code: Uint8Array,
+  name: string,
+  boundTo = 0,
+): XdpLink {
+  const programFd = loadXdp(code, name, options.hasFrags === true, boundTo);
   try {
-    const mode = options.mode ?? "auto";
+    // Generic mode does not take programs that are bound to a device.
+    const mode = boundTo !== 0 ? "native" : (options.mode ?? "auto");
     return XdpLink.attach({ interfaceName: options.interface, programFd, mode });
   } finally {
     closeFd(programFd);
@@ -34,13 +43,17 @@ export function attachCode(options: XdpProgramOptions, code: Uint8Array, name: s
 }
 
 /** Loads an XDP program; the descriptor is the caller's. */
-export function loadXdp(code: Uint8Array, name: string, hasFrags: boolean): number {
+export function loadXdp(code: Uint8Array, name: string, hasFrags: boolean, boundTo = 0): number {
+  const frags = hasFrags ? ProgramFlag.XDP_HAS_FRAGS : 0;
+  const bound = boundTo === 0 ? 0 : ProgramFlag.XDP_DEV_BOUND_ONLY;
   return loadProgram({
     type: ProgramType.XDP,
     attachType: AttachType.XDP,
     code,
     name,
-    flags: hasFrags ? ProgramFlag.XDP_HAS_FRAGS : 0,
+    flags: frags | bound,
+    // The kernel lends its functions only to programs that say so; ours may be used under either.
+    ...(boundTo === 0 ? {} : { boundTo, license: "Dual MIT/GPL" }),
   });
 }
 

@@ -3,6 +3,7 @@
 /** Places in the context. */
 export const DATA_AT = 0;
 export const DATA_END_AT = 4;
+export const DATA_META_AT = 8;
 export const RX_QUEUE_INDEX_AT = 16;
 
 export const XdpVerdict = { ABORTED: 0, DROP: 1, PASS: 2, TX: 3, REDIRECT: 4 } as const;

@@ -5,7 +5,7 @@
 import type { IpAddress } from "../base/ip-address.js";
 import { type AssembledProgram, linkMaps } from "../ebpf/assembled-program.js";
 import type { BpfMap } from "../sys/bpf-map.js";
-import type { XdpLink, XdpMode } from "../sys/xdp-link.js";
+import { interfaceIndex, type XdpLink, type XdpMode } from "../sys/xdp-link.js";
 import type { FlowFilter } from "./flow-filter.js";
 import {
   createSteeringCounters,
@@ -17,6 +17,7 @@ import { type SteeringProgramOptions, steeringProgram } from "./steering-program
 import { AttachedXdp, attachCode, createSocketMap } from "./xdp-attach.js";
 import { SOCKETS_MAP } from "./xdp-context.js";
 import { redirectAllProgram } from "./xdp-redirect.js";
+import type { MetadataFunctions } from "./xdp-rx-metadata.js";
 
 export interface XdpProgramOptions {
   /** Name of the interface in this network namespace. */
@@ -61,12 +62,19 @@ export interface SteeringProgram extends XdpProgram {
 
 export type SteeringOptions = XdpProgramOptions & SteeringProgramOptions & SteeringFilterOptions;
 
-/** Everything that the interface receives goes to the sockets. Throws `NetError`. */
-export function attachRedirectAll(options: XdpProgramOptions): XdpProgram {
+/**
+ * Everything that the interface receives goes to the sockets, with metadata of the NIC when functions
+ * for it are given. Throws `NetError`.
+ */
+export function attachRedirectAll(
+  options: XdpProgramOptions,
+  metadata: MetadataFunctions | null = null,
+): XdpProgram {
   const sockets = createSocketMap(options.maxQueues);
   try {
-    const code = linkMaps(redirectAllProgram(), { [SOCKETS_MAP]: sockets.fd });
-    return new AttachedXdp(sockets, attachCode(options, code, "millrace_all"));
+    const code = linkMaps(redirectAllProgram(metadata), { [SOCKETS_MAP]: sockets.fd });
+    const boundTo = metadata === null ? 0 : interfaceIndex(options.interface);
+    return new AttachedXdp(sockets, attachCode(options, code, "millrace_all", boundTo));
   } catch (error) {
     sockets.close();
     throw error;

@@ -24,6 +24,7 @@ import {
   CHUNK_BYTES,
   DescOption,
   METADATA_CHECKSUM,
+  RX_HEADROOM_BYTES,
   TX_METADATA_BYTES,
   type XskSocket,
 } from "../sys/xsk.js";
@@ -34,6 +35,7 @@ import type { DeviceTally } from "./device-tally.js";
 import { setLinkFlags } from "./frame-slots.js";
 import { markUnfinished } from "./unfinished-checksum.js";
 import { KernelStatistics, XdpCount, type XdpCounter } from "./xdp-counters.js";
+import type { RxMetadata } from "./xdp-rx-metadata.js";
 import { ConsumerRing, ProducerRing } from "./xsk-ring.js";
 
 const ETHERNET_BYTES = 14;
@@ -71,6 +73,8 @@ export interface XdpQueueOptions {
   readonly postedSlots: number;
   /** Frames have metadata in front: the kernel makes their checksums. */
   readonly hasMetadata: boolean;
+  /** Received frames have metadata of the NIC in front: where they go. Null: they have none. */
+  readonly rxMetadata: RxMetadata | null;
   /** Transmitted frames may be of several descriptors. */
   readonly isMultiBuffer: boolean;
   readonly mtuBytes: number;
@@ -96,6 +100,7 @@ export class XdpQueue {
   sawLinkDown = false;
   /** When the kernel is to be asked again to send, or 0. */
   retryAtUs = 0;
+  readonly rxMetadata: RxMetadata | null;
 
   private readonly pool: Pool;
   private readonly socket: XskSocket;
@@ -152,6 +157,7 @@ export class XdpQueue {
     this.postedWanted = options.postedSlots;
     this.longestBytes = options.mtuBytes + LINK_BYTES;
     this.metadataBytes = options.hasMetadata ? TX_METADATA_BYTES : 0;
+    this.rxMetadata = options.rxMetadata;
     this.isMultiBuffer = options.isMultiBuffer;
     this.expectsUnfinished = options.expectsUnfinished;
     this.busyPolls = options.busyPolls;
@@ -215,7 +221,8 @@ export class XdpQueue {
       if (!continues) this.finishJoin(nowUs, batch);
       return;
     }
-    this.deliver(nowUs, batch, slot, at, at + lengthBytes);
+    const begin = this.rxMetadata === null ? at : this.rxMetadata.read(this.pool, slot, at);
+    this.deliver(nowUs, batch, slot, begin, at + lengthBytes);
   }
 
   /** Hot path. A whole frame. Takes the slot. */
@@ -292,6 +299,9 @@ export class XdpQueue {
         break;
       }
       this.state[slot] = POSTED;
+      if (this.rxMetadata !== null) {
+        this.rxMetadata.forget(pool, pool.base(slot) + RX_HEADROOM_BYTES);
+      }
       fill.words[fill.entriesAt + ((fill.next & fill.mask) << 1)] = slot << SLOT_SHIFT;
       fill.next = (fill.next + 1) | 0;
       this.posted = (this.posted + 1) | 0;

@@ -7,7 +7,7 @@
  * or its process dies, the kernel has the interface for itself again.
  */
 import { Counters } from "../base/counters.js";
-import { EINVAL } from "../base/errno.js";
+import { EINVAL, EOPNOTSUPP } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import type { Batch } from "../ring/batch.js";
@@ -35,6 +35,7 @@ import {
   type XdpProgram,
 } from "./xdp-program.js";
 import { XdpQueue } from "./xdp-queue.js";
+import { type MetadataFunctions, metadataFunctions, RxMetadata } from "./xdp-rx-metadata.js";
 
 /** How often the link and the kernel's counts are asked about, while frames are asked for. */
 const CHECK_US = 100_000;
@@ -61,6 +62,12 @@ export interface XdpOptions {
    * default: another AF_XDP program at the far end of a veth would receive them unmade.
    */
   readonly txChecksum?: boolean;
+  /**
+   * Ask the NIC for what it knows of received frames: hash, time of arrival, and the VLAN tag that it
+   * took out, which is put back (native mode, Linux 6.3, owned interfaces). True: fail where the driver
+   * has none. `auto`: do without there. False by default.
+   */
+  readonly rxMetadata?: boolean | "auto";
   /** Received checksums may be unmade. By default true on a veth, where kernels leave them so. */
   readonly unfinishedChecksums?: boolean;
   /** Entries of each ring, a power of two. 2,048 by default. */
@@ -82,6 +89,8 @@ export interface XdpModes {
   /** Why frames are copied, or null. */
   readonly copyReason: string | null;
   readonly isMultiBuffer: boolean;
+  /** Why received frames come without metadata although they were wanted, or null. */
+  readonly metadataReason: string | null;
   readonly driver: string;
 }
 
@@ -141,7 +150,7 @@ function openQueues(pool: Pool, options: XdpOptions): Opened {
   const queues = queueNumbers(options);
   const mtuBytes = interfaceMtuBytes(name);
   const driver = interfaceDriver(name);
-  const program = attach(options, queues);
+  const { program, metadata, metadataReason } = attach(options, queues);
   try {
     const bound = bindQueues(pool, {
       interface: name,
@@ -165,6 +174,7 @@ function openQueues(pool: Pool, options: XdpOptions): Opened {
           entries,
           postedSlots: Math.max(1, Math.min(entries, share)),
           hasMetadata: bound.hasMetadata,
+          rxMetadata: metadata ? new RxMetadata(pool.smallSlots) : null,
           mtuBytes,
           isMultiBuffer: bound.isMultiBuffer,
           expectsUnfinished: options.unfinishedChecksums ?? driver === "veth",
@@ -191,6 +201,7 @@ function openQueues(pool: Pool, options: XdpOptions): Opened {
         isZeroCopy,
         copyReason: bound.copyReason,
         isMultiBuffer: bound.isMultiBuffer,
+        metadataReason,
         driver,
       },
     };
@@ -211,20 +222,61 @@ function queueNumbers(options: XdpOptions): number[] {
   });
 }
 
-function attach(options: XdpOptions, queues: readonly number[]): XdpProgram | SteeringProgram {
+interface Attached {
+  readonly program: XdpProgram | SteeringProgram;
+  readonly metadata: boolean;
+  readonly metadataReason: string | null;
+}
+
+function attach(options: XdpOptions, queues: readonly number[]): Attached {
   const settings = {
     interface: options.interface,
     mode: options.mode ?? "auto",
     hasFrags: true,
     maxQueues: Math.max(...queues) + 1,
   };
+  const wanted = options.rxMetadata ?? false;
+  let reason: string | null = null;
+  if (wanted !== false) {
+    const functions = metadataFunctions();
+    reason = noMetadata(options, functions);
+    try {
+      if (reason === null) {
+        const program = withFrags(settings, (s) => attachRedirectAll(s, functions));
+        return { program, metadata: true, metadataReason: null };
+      }
+    } catch (error) {
+      if (wanted === true || !(error instanceof NetError)) throw error;
+      reason = `${options.interface} takes no program that asks for metadata: ${error.code}`;
+    }
+    if (wanted === true) {
+      throw new NetError(EOPNOTSUPP, { syscall: "openXdp rxMetadata", hint: reason });
+    }
+  }
   const one = options.shared === true ? attachSteering : attachRedirectAll;
+  return { program: withFrags(settings, (s) => one(s)), metadata: false, metadataReason: reason };
+}
+
+/** Why there can be no metadata, before it is tried; null when there may. */
+function noMetadata(options: XdpOptions, functions: MetadataFunctions | null): string | null {
+  if (options.shared === true) return "the interface is shared with the kernel";
+  if (options.mode === "generic") return "the program runs in generic mode";
+  if (functions === null) {
+    return "the kernel has no functions for it, or no BTF (Linux 6.3, CONFIG_DEBUG_INFO_BTF)";
+  }
+  return null;
+}
+
+/** Linux before 5.18 knows no frames in several buffers. */
+function withFrags<S extends { hasFrags: boolean }>(
+  settings: S,
+  attachOne: (settings: S) => XdpProgram | SteeringProgram,
+): XdpProgram | SteeringProgram {
   try {
-    return one(settings);
+    return attachOne(settings);
   } catch (error) {
-    // Linux before 5.18 knows no frames in several buffers.
     if (!(error instanceof NetError) || error.code !== "EINVAL") throw error;
-    return one({ ...settings, hasFrags: false });
+    return attachOne({ ...settings, hasFrags: false });
   }
 }
 
@@ -251,6 +303,11 @@ export class XdpDevice implements Device {
   readonly wakeFd: number;
   readonly modes: XdpModes;
   readonly filter?: FlowFilter;
+  /**
+   * By queue of the device, in order: what the NIC said of frames, by their slots, valid from `receive`
+   * until the slot is given back. Null without `rxMetadata`.
+   */
+  readonly rxMetadata: readonly RxMetadata[] | null;
 
   private readonly pool: Pool;
   private readonly tally: DeviceTally;
@@ -274,6 +331,8 @@ export class XdpDevice implements Device {
     this.queues = parts.queues;
     this.program = parts.program;
     this.modes = parts.modes;
+    const metadata = parts.queues.flatMap((queue) => queue.rxMetadata ?? []);
+    this.rxMetadata = metadata.length === 0 ? null : metadata;
     this.tally = parts.tally;
     this.counters = parts.tally.counters;
     this.kernelCounters = parts.counters;

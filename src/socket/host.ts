@@ -87,12 +87,16 @@ export interface UdpOptions {
 }
 
 const DEFAULT_BACKLOG = 511;
+/** Handshake, data and end of a short connection. */
+const LOOPBACK_TURNS = 16;
 const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
 
 export class Host implements Driven {
   readonly name: string;
   readonly stack: Stack;
   readonly spinUs: number;
+  /** Until then the process lives for what closed connections have sent and nobody acknowledged. */
+  lingerUntilUs = 0;
   private readonly runner: Runner;
   private readonly devices: readonly Device[];
   private readonly ready = new ReadySet();
@@ -280,6 +284,14 @@ export class Host implements Driven {
     this.close();
   }
 
+  /** Closes every socket as its user would; connections go on until both sides have closed them. */
+  releaseSockets(): void {
+    for (const socket of [...this.users.keys()]) {
+      this.detach(socket);
+      socket.close();
+    }
+  }
+
   /** Runs a turn soon: call it after using polled sockets of {@link stack}. */
   kick(): void {
     if (!this.isClosed) this.runner.kick();
@@ -305,11 +317,23 @@ export class Host implements Driven {
   }
 
   get keepsAlive(): boolean {
-    return this.referenced.size > 0;
+    if (this.referenced.size > 0) return true;
+    return this.stack.nowUs < this.lingerUntilUs && this.stack.hasUndelivered;
   }
 
   poll(nowUs: number): boolean {
-    return this.stack.poll(nowUs);
+    const worked = this.stack.poll(nowUs);
+    if (this.runner.tellsAsIo) this.finishLoopback(nowUs);
+    return worked;
+  }
+
+  /**
+   * Hot path. What goes on between sockets of this host is over before anybody is told of it, as in a
+   * kernel: a server has a connection as soon as its client has.
+   */
+  private finishLoopback(nowUs: number): void {
+    const { loopback } = this.stack.ip;
+    for (let i = 0; i < LOOPBACK_TURNS && loopback.waiting > 0; i++) this.stack.poll(nowUs);
   }
 
   nextDeadlineUs(): number {
@@ -327,12 +351,41 @@ export class Host implements Driven {
     const wasTelling = this.isTelling;
     this.isTelling = true;
     const n = this.ready.take(events);
+    if (this.runner.tellsAsIo) this.tellAsIo(events, n);
+    else this.tellEach(events, n);
+    this.isTelling = wasTelling;
+    if (n > 0) this.stack.flush(); // answers that were given at once leave at once
+    return n > 0;
+  }
+
+  private tellEach(events: ReadyEvents, n: number): void {
     for (let i = 0; i < n; i++) {
       const user = this.users.get(events.sockets[i] as PolledSocket);
       if (user !== undefined) tellUser(user, events.bits[i]!);
     }
-    this.isTelling = wasTelling;
-    return n > 0;
+  }
+
+  /**
+   * Listeners come first, as they nearly always do in Node: they were there before the connections.
+   * An exception goes on to the event loop; those who were not told yet are told later.
+   */
+  private tellAsIo(events: ReadyEvents, n: number): void {
+    if (n > 1) listenersFirst(events, n);
+    let told = 0;
+    try {
+      while (told < n) {
+        const i = told++;
+        this.users.get(events.sockets[i] as PolledSocket)?.onReady(events.bits[i]!);
+      }
+      told = -1;
+    } finally {
+      if (told >= 0) this.goOnLater(events, told - 1, n);
+    }
+  }
+
+  private goOnLater(events: ReadyEvents, from: number, n: number): void {
+    this.isTelling = false;
+    for (let i = from; i < n; i++) this.tellAgain(events.sockets[i] as PolledSocket);
   }
 
   // For the users of sockets.
@@ -343,6 +396,11 @@ export class Host implements Driven {
     this.referenced.add(socket);
     this.ready.add(socket, ALL, WatchMode.EDGE);
     this.runner.kick();
+  }
+
+  /** The socket's user is told again of what is ready now, with the next round of news. */
+  tellAgain(socket: PolledSocket): void {
+    if (this.ready.modify(socket, ALL, WatchMode.EDGE) >= 0) this.runner.kick();
   }
 
   /** Nobody waits for the socket any more. */
@@ -387,6 +445,23 @@ function tellUser(user: SocketUser, bits: number): void {
     process.nextTick(() => {
       throw error;
     });
+  }
+}
+
+/** Keeps the order of the rest. */
+function listenersFirst({ sockets, bits }: ReadyEvents, n: number): void {
+  let front = 0;
+  for (let i = 0; i < n; i++) {
+    const socket = sockets[i]!;
+    if (!(socket as PolledSocket).isListening) continue;
+    const own = bits[i]!;
+    for (let k = i; k > front; k--) {
+      sockets[k] = sockets[k - 1]!;
+      bits[k] = bits[k - 1]!;
+    }
+    sockets[front] = socket;
+    bits[front] = own;
+    front++;
   }
 }
 

@@ -16,6 +16,11 @@ export abstract class PolledSocket extends Watchable {
   /** Options that only the user or the layer above acts on, by level and number. */
   private kept: Map<number, number> | null = null;
 
+  /** Whether it waits for connections. */
+  get isListening(): boolean {
+    return false;
+  }
+
   abstract close(): void;
   abstract setOption(level: number, option: number, value: number): number;
   /** Reads an option into `optionOut`. */

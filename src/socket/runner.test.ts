@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { monotonicUs, NEVER } from "../base/time.js";
+import { NEVER } from "../base/time.js";
+import { monotonicUs } from "../nic/clock.js";
 import { type Driven, Runner } from "./runner.js";
 
 /** A host with a fixed number of turns of work. */

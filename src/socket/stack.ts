@@ -6,7 +6,8 @@
  * then lets TCP send what has become sendable and the interfaces flush.
  *
  * Calls of sockets between turns happen at the time of the last turn, or of `nowUs` if it was set
- * since. What they send leaves with the next turn (datagrams before it receives), or with `flush`.
+ * since. What they send leaves with the next turn (datagrams before it receives), or with `flush`; a short
+ * message of a connection with TCP_NODELAY that has nothing in flight may leave at once (tcp/lockstep.ts).
  */
 import { randomBytes } from "node:crypto";
 import { i32 } from "../base/bytes.js";
@@ -286,6 +287,19 @@ export class Stack {
     for (let row = c.i.length / ROW_INT32S - 1; row >= 0; row--) {
       const state = c.select(row).state;
       if (state !== State.FREE && state !== State.TIME_WAIT && state !== State.CLOSED) return true;
+    }
+    return false;
+  }
+
+  /** Whether a connection that its socket has closed still waits for its data or FIN to be acknowledged. */
+  get hasUndelivered(): boolean {
+    const c = this.tcp.tcb;
+    for (let row = c.i.length / ROW_INT32S - 1; row >= 0; row--) {
+      const { state, socket } = c.select(row);
+      if (socket !== 0) continue;
+      if (state === State.FIN_WAIT_1 || state === State.CLOSING || state === State.LAST_ACK) {
+        return true;
+      }
     }
     return false;
   }

@@ -18,6 +18,7 @@ import { SegmentFlags } from "../tcp/segment-flags.js";
 import type { Tcb } from "../tcp/tcb.js";
 import { ROW_INT32S } from "../tcp/tcb-row.js";
 import type { TcpHost } from "../tcp/tcp-host.js";
+import * as wire from "../wire/tcp.js";
 import type { SharedTcp } from "./shared-tcp.js";
 import { TCP_PROTOCOL } from "./tcp-input.js";
 import type { TcpPorts } from "./tcp-ports.js";
@@ -84,6 +85,18 @@ export class TcpHostSide implements TcpHost {
       o.tos |= ECT0;
     }
     if (this.p.ip.send(slot, path, TCP_PROTOCOL, o) < 0) this.unsent++;
+  }
+
+  /** Hot path. */
+  place(c: Tcb, bytes: number): number {
+    const path = this.pathOf(c);
+    if (path === null || this.p.rows.hasIpSettings) return -1;
+    return this.p.ip.placed.place(path, TCP_PROTOCOL, bytes);
+  }
+
+  /** Hot path. */
+  sendPlaced(): void {
+    this.p.ip.placed.send(wire.CHECKSUM_AT);
   }
 
   /** Hot path. */

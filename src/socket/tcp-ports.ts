@@ -10,7 +10,9 @@
  *  - both set SO_REUSEPORT and belong to one user, or the one that is there is in TIME-WAIT.
  * When the stack chooses the port (`strict`), only a port without any overlap will do.
  */
-import type { IpAddress } from "../base/ip-address.js";
+import { IpAddress } from "../base/ip-address.js";
+import { isHome } from "../ip/home.js";
+import { areApart } from "../ip/udp-demux.js";
 import { State } from "../tcp/state.js";
 import { Tcb } from "../tcp/tcb.js";
 import type { SharedTcp } from "./shared-tcp.js";
@@ -85,9 +87,19 @@ export class TcpPorts {
     const r = this.rows;
     for (let other = this.firstHolder[port]! - 1; other !== NONE; other = r.portNext[other]!) {
       if (other === row || !this.overlaps(row, address, other)) continue;
+      if (r.hasHomes && this.isApart(row, address, other)) continue;
       if (!this.tolerates(row, other, strict)) return true;
     }
     return false;
+  }
+
+  /** Whether the homes of two rows that overlap keep them apart. */
+  private isApart(row: number, address: IpAddress, other: number): boolean {
+    const r = this.rows;
+    const i = this.view.i;
+    const at = this.view.select(other).addressAt;
+    const theirs = new IpAddress(i[at], i[at + 1], i[at + 2], i[at + 3]);
+    return areApart(r.homeOf(row), address, r.homeOf(other), theirs);
   }
 
   private tolerates(row: number, other: number, strict: boolean): boolean {
@@ -217,6 +229,8 @@ export class TcpPorts {
       return score + 8;
     }
     if (w3 !== 0 || i[at] !== 0 || i[at + 1] !== 0) return 0;
+    const home = r.homeOf(row);
+    if (home !== null && !isHome(home, local)) return 0;
     if (w2 === 0xffff) return local.isV4 ? score : 0;
     if (w2 !== 0) return 0;
     if (local.isV4 && r.has(row, RowFlags.V6ONLY)) score = 0;

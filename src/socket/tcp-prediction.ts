@@ -44,8 +44,11 @@ const ODD_FLAGS: number = FrameFlags.LINK_BROADCAST | FrameFlags.LINK_MULTICAST 
 const IP_AT = ethernet.HEADER_BYTES;
 const TCP_AT: number = IP_AT + ipv4.HEADER_BYTES;
 const LEAST_BYTES: number = ipv4.HEADER_BYTES + tcp.HEADER_BYTES;
-/** Ethernet type and the first IP byte: IPv4 without options. The TOS behind them may be any. */
-const TYPE_AND_VERSION = 0x0800_4500;
+const IP_BYTES: number = ipv4.HEADER_BYTES;
+const TCP_BYTES: number = tcp.HEADER_BYTES;
+const TYPE_IPV4: number = ethernet.TYPE_IPV4;
+/** First byte of IPv4 without options. */
+const VERSION = 0x45;
 const PROTOCOL = protocols.TCP << 16;
 
 export interface TcpPredictionParts {
@@ -60,6 +63,9 @@ export interface TcpPredictionParts {
 export class TcpPrediction implements FramePrediction {
   private readonly p: TcpPredictionParts;
   private readonly pool: Pool;
+  private readonly tcp: Tcp;
+  private readonly host: TcpHostSide;
+  private readonly rows: TcpRows;
   private readonly view: DataView;
   private readonly info = new SegmentInfo();
   private readonly keys = new Int32Array(PLACES * KEY_WORDS);
@@ -68,70 +74,76 @@ export class TcpPrediction implements FramePrediction {
   constructor(parts: TcpPredictionParts) {
     this.p = parts;
     this.pool = parts.pool;
+    this.tcp = parts.tcp;
+    this.host = parts.host;
+    this.rows = parts.rows;
     this.view = parts.view;
   }
 
   /** Hot path. Gives the engine a frame that is as predicted; false: it is untouched. */
   take(iface: Interface, slot: number, at: number, nowUs: number): boolean {
-    const { pool, view, p } = this;
-    const roomBytes = (pool.end[slot]! - at - IP_AT) | 0;
+    const { pool, view, keys } = this;
+    const ipAt = (at + IP_AT) | 0;
+    const l4At = (at + TCP_AT) | 0;
+    const roomBytes = (pool.end[slot]! - ipAt) | 0;
     if (roomBytes < LEAST_BYTES) return false;
-    const protocolWord = view.getInt32(at + IP_AT + 8);
-    const second = view.getInt32(at + IP_AT + 4);
-    if (
-      (view.getInt32(at + ethernet.TYPE) & ~0xff) !== TYPE_AND_VERSION ||
-      (protocolWord & 0xff_0000) !== PROTOCOL ||
-      (second & 0x3fff) !== 0
-    ) {
-      return false;
-    }
-    const src = view.getInt32(at + IP_AT + ipv4.SRC);
-    const dst = view.getInt32(at + IP_AT + ipv4.DST);
-    const ports = view.getInt32(at + TCP_AT);
+    const first = view.getInt32(ipAt);
+    const second = view.getInt32(ipAt + 4);
+    const third = view.getInt32(ipAt + 8);
+    const src = view.getInt32(ipAt + 12);
+    const dst = view.getInt32(ipAt + 16);
+    const ports = view.getInt32(l4At);
+    const typeWord = view.getInt32(at + 10); // the sender's last two bytes, and the type
+    const { index, macLow } = iface;
     const key = placeOf(src, ports) * KEY_WORDS;
-    const { keys } = this;
     const isKnown =
       keys[key + SRC] === src &&
       keys[key + DST] === dst &&
       keys[key + PORTS] === ports &&
-      keys[key + INTERFACE] === iface.index &&
-      keys[key + ENDED] === p.host.endedFlows &&
-      view.getInt32(at + 2) === iface.macLow &&
+      keys[key + INTERFACE] === index &&
+      keys[key + ENDED] === this.host.endedFlows &&
+      (typeWord & 0xffff) === TYPE_IPV4 &&
+      first >>> 24 === VERSION &&
+      (third & 0xff_0000) === PROTOCOL &&
+      (second & 0x3fff) === 0 &&
+      view.getInt32(at + 2) === macLow &&
       view.getUint16(at) === iface.macHigh &&
-      view.getInt32(at + 8) !== iface.macLow; // our own echo, or very like it
+      // Not our own echo, nor what is very like it.
+      (typeWord >>> 16 !== (macLow & 0xffff) || (view.getInt32(at + 6) & 0xffff) !== macLow >>> 16);
     if (!isKnown) return false;
-    const first = view.getInt32(at + IP_AT);
-    const totalBytes = first & 0xffff;
-    const bytes = (totalBytes - ipv4.HEADER_BYTES) | 0;
-    const headerBytes = (view.getUint8(at + TCP_AT + 12) >>> 4) << 2;
+    const bytes = ((first & 0xffff) - IP_BYTES) | 0;
+    const headerBytes = (view.getUint8(l4At + 12) >>> 4) << 2;
     const flags = pool.flags[slot]!;
-    const addressSum = halves(src) + halves(dst);
+    const addressSum = (halves(src) + halves(dst)) | 0;
+    const sum = (halves(first) + halves(second) + halves(third) + addressSum) | 0;
     if (
-      totalBytes > roomBytes ||
-      headerBytes < tcp.HEADER_BYTES ||
+      bytes + IP_BYTES > roomBytes ||
+      headerBytes < TCP_BYTES ||
       headerBytes > bytes ||
       (flags & ODD_FLAGS) !== 0 ||
-      p.rows.hasMinTtl ||
-      fold(halves(first) + halves(second) + halves(protocolWord) + addressSum) !== 0xffff
+      this.rows.hasMinTtl ||
+      (sum & 0xffff) + (sum >>> 16) !== 0xffff || // ten halves: folding once is enough
+      ((flags & CHECKSUM_KNOWN) === 0 && !this.isIntact(l4At, bytes, addressSum))
     ) {
       return false;
     }
-    const l4At = at + TCP_AT;
-    if ((flags & CHECKSUM_KNOWN) === 0) {
-      if (fold(p.checksum.sum(l4At, bytes, addressSum + protocols.TCP + bytes)) !== 0xffff) {
-        return false;
-      }
-    }
-    pool.l3At[slot] = at + IP_AT;
+    pool.l3At[slot] = ipAt;
     pool.l4At[slot] = l4At;
     pool.end[slot] = l4At + bytes;
-    pool.ifIndex[slot] = iface.index;
+    pool.ifIndex[slot] = index;
     const tos = (first >>> 16) & 0xff;
-    p.tcp.batchArrives();
-    if (!p.tcp.expectedArrives(keys[key + ROW]!, slot, tos, nowUs)) {
-      this.takeOther(slot, protocolWord >>> 24, tos, iface.index);
+    const { tcp } = this;
+    tcp.batchArrives();
+    if (!tcp.expectedArrives(keys[key + ROW]!, slot, tos, nowUs)) {
+      this.takeOther(slot, third >>> 24, tos, index);
     }
     return true;
+  }
+
+  /** Hot path. Whether the segment's checksum, which nobody vouches for, is right. */
+  private isIntact(l4At: number, bytes: number, addressSum: number): boolean {
+    const sum = this.p.checksum.sum(l4At, bytes, addressSum + protocols.TCP + bytes);
+    return fold(sum) === 0xffff;
   }
 
   /** Hot path. A segment of the selected row that is not the expected one, as an ACK without data. */

@@ -3,6 +3,7 @@
  * own. They grow with the rows.
  */
 import { grown } from "../base/growth.js";
+import type { Home } from "../ip/home.js";
 
 /** Bits of `flags`. */
 export const RowFlags = {
@@ -50,6 +51,10 @@ export class TcpRows {
   ifIndex: Int32Array;
   /** User that owns the socket; SO_REUSEPORT groups do not cross users. */
   owner: Int32Array;
+  /** What the row's wildcard means; null, or absent: every address of the host. */
+  readonly homes: (Home | null)[] = [];
+  /** Whether any row was ever given a home. */
+  hasHomes = false;
   /**
    * IP_TTL in bits 0 to 7 (0: default), IP_TOS in 8 to 15, IP_MTU_DISCOVER plus 1 in 16 to 18
    * (0: default), IP_MINTTL in 24 to 31.
@@ -119,6 +124,7 @@ export class TcpRows {
     this.listenNext[row] = NONE;
     this.ifIndex[row] = 0;
     this.owner[row] = 0;
+    if (this.hasHomes) this.setHome(row, null);
     this.ip4[row] = 0;
     this.ip6[row] = 0;
   }
@@ -131,6 +137,17 @@ export class TcpRows {
     this.owner[row] = this.owner[listener]!;
     this.ip4[row] = this.ip4[listener]!;
     this.ip6[row] = this.ip6[listener]!;
+  }
+
+  /** Gives a row a home; before it is bound. */
+  setHome(row: number, home: Home | null): void {
+    if (home !== null) this.hasHomes = true;
+    while (this.homes.length <= row) this.homes.push(null);
+    this.homes[row] = home;
+  }
+
+  homeOf(row: number): Home | null {
+    return this.hasHomes ? (this.homes[row] ?? null) : null;
   }
 
   has(row: number, mask: number): boolean {

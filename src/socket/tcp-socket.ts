@@ -20,6 +20,7 @@ import {
   ENOTCONN,
 } from "../base/errno.js";
 import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
+import { type Home, homeTowards } from "../ip/home.js";
 import { PathKind } from "../ip/path.js";
 import { State } from "../tcp/state.js";
 import type { Tcb } from "../tcp/tcb.js";
@@ -86,6 +87,10 @@ export class TcpSocket extends PolledSocket {
     return this.row === NONE ? State.CLOSED : this.view().state;
   }
 
+  override get isListening(): boolean {
+    return this.row !== NONE && this.stack.tcpRows.has(this.row, RowFlags.LISTENS);
+  }
+
   /** The engine's view of the row: borrowed until the next call into the stack. */
   view(): Tcb {
     return this.stack.tcp.tcb.select(this.row);
@@ -134,6 +139,11 @@ export class TcpSocket extends PolledSocket {
   /** Whether a peer has answered: as in Linux, such a socket cannot be used for another connection. */
   private get wasConnected(): boolean {
     return this.view().peerMss !== 0;
+  }
+
+  /** What its wildcard means; set before it is bound. */
+  set home(home: Home | null) {
+    if (this.row !== NONE) this.stack.tcpRows.setHome(this.row, home);
   }
 
   /** Whether it holds a local port. */
@@ -189,7 +199,8 @@ export class TcpSocket extends PolledSocket {
     if (refused !== 0) return refused;
     const { ip, tcp, tcpRows } = this.stack;
     const to = !address.isUnspecified ? address : address.isV4 ? LOOPBACK4 : LOOPBACK6;
-    const from = tcpRows.has(this.row, RowFlags.ADDRESS_FIXED) ? this.localAddress : null;
+    const isFixed = tcpRows.has(this.row, RowFlags.ADDRESS_FIXED);
+    const from = isFixed ? this.localAddress : homeTowards(tcpRows.homeOf(this.row), to);
     const path = ip.resolve(to, from, ifIndex === 0 ? tcpRows.ifIndex[this.row]! : ifIndex);
     if (path === null) return -Math.abs(ip.resolveErrno);
     if (path.kind !== PathKind.UNICAST && path.kind !== PathKind.LOCAL) return -ENETUNREACH;
@@ -313,6 +324,17 @@ export class TcpSocket extends PolledSocket {
     if (this.row === NONE) return -EBADF;
     const value = on ? seconds : -1;
     return this.stack.tcp.setOption(this.row, TcpOption.LINGER, value, this.stack.nowUs);
+  }
+
+  /** TCP_CONGESTION: `Algorithm` of tcp/recovery.ts. */
+  setCongestion(algorithm: number): number {
+    if (this.row === NONE) return -EBADF;
+    return this.stack.tcp.setOption(this.row, TcpOption.CONGESTION, algorithm, this.stack.nowUs);
+  }
+
+  /** The algorithm, or -EBADF. */
+  get congestion(): number {
+    return this.row === NONE ? -EBADF : this.stack.tcp.getOption(this.row, TcpOption.CONGESTION);
   }
 
   /** SO_BINDTODEVICE: the interface to use only; "" for any. -ENODEV. */

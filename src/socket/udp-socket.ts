@@ -108,6 +108,21 @@ export class UdpSocket extends PolledSocket {
     return this.endpoint.send(bytes, at, n, to, port, ifIndex);
   }
 
+  /** As {@link send}, from an address of the host's (IP_PKTINFO); null: as `send`. */
+  sendFrom(
+    source: IpAddress | null,
+    bytes: Uint8Array,
+    at: number,
+    n: number,
+    to: IpAddress | null,
+    port: number,
+    ifIndex = 0,
+  ): number {
+    if (this.isClosed) return -EBADF;
+    if (source === null) return this.endpoint.send(bytes, at, n, to, port, ifIndex);
+    return this.endpoint.sendFrom(source, bytes, at, n, to, port, ifIndex);
+  }
+
   /**
    * Hot path. Copies the oldest datagram and returns how many bytes (with TRUNC: how long it is),
    * -EAGAIN, or a pending error. `from`, `to` and so on then describe it. Flags: PEEK, TRUNC.

@@ -18,6 +18,7 @@ test("no argument, or one of another kind, is an error and nothing else", () => 
     if (harmful.test(name)) continue;
     for (const value of odd) {
       if (name === "pollFds" && typeof value === "number") continue;
+      if (name === "clockOpen" && value instanceof Float64Array) continue;
       const result = raw()[name]!(value, value, value, value, value, value, value);
       assert.ok(typeof result === "number" && result <= 0, `${name}(${String(value)}): ${result}`);
     }

@@ -39,7 +39,12 @@ export interface Addon {
   eventSignal(fd: number): number;
   eventDrain(fd: number): number;
   pipeCreate(out: Int32Array): number;
+  fdLock(path: string): number;
+  loopFd(): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
+
+  programExec(path: string, words: Uint8Array, n: number): number;
+  clockOpen(place: Float64Array): (() => void) | number;
 
   bpfMapCreate(
     type: number,
@@ -64,6 +69,7 @@ export interface Addon {
     flags: number,
     attachType: number,
     log: Uint8Array | null,
+    interfaceIndex: number,
   ): number;
   bpfTestRun(
     fd: number,
@@ -158,6 +164,11 @@ export interface Addon {
   unixAccept(fd: number): number;
   unixSend(fd: number, message: Uint8Array, passed: number): number;
   unixReceive(fd: number, message: Uint8Array, out: Int32Array): number;
+  unixSendAll(fd: number, message: Uint8Array, passed: Int32Array, n: number): number;
+  unixReceiveAll(fd: number, message: Uint8Array, out: Int32Array): number;
+  unixPeer(fd: number, out: Int32Array): number;
+  unixPair(out: Int32Array): number;
+  pollSetTake(set: number, out: Int32Array, n: number): number;
   pollSetCreate(): number;
   pollSetAdd(set: number, fd: number): number;
   pollSetRemove(set: number, fd: number): number;

@@ -18,6 +18,8 @@ export const AttachType = { NONE: 0, XDP: 37 } as const;
 export const ProgramFlag = {
   /** The program copes with frames in several buffers (jumbo); from Linux 5.18 on. */
   XDP_HAS_FRAGS: 1 << 5,
+  /** The program runs on one interface only, whose driver it may ask for metadata; Linux 6.3 on. */
+  XDP_DEV_BOUND_ONLY: 1 << 6,
 } as const;
 
 export interface BpfProgramOptions {
@@ -33,6 +35,8 @@ export interface BpfProgramOptions {
   readonly flags?: number;
   /** One of {@link AttachType}. */
   readonly attachType?: number;
+  /** Index of the interface of a program with XDP_DEV_BOUND_ONLY. */
+  readonly boundTo?: number;
 }
 
 /** The verifier refused a program; `log` is everything that it said. */
@@ -74,7 +78,8 @@ export function loadProgram(options: BpfProgramOptions): number {
 
 function tryLoad(options: BpfProgramOptions, log: Uint8Array | null): number {
   const { type, code, name, license = "Apache-2.0", flags = 0, attachType = 0 } = options;
-  return addon().bpfProgLoad(type, code, license, name, flags, attachType, log);
+  const { boundTo = 0 } = options;
+  return addon().bpfProgLoad(type, code, license, name, flags, attachType, log, boundTo);
 }
 
 /** What the verifier says about a program that it refuses, in a buffer that grows until it fits. */

@@ -57,6 +57,22 @@ export function createPipe(): { readFd: number; writeFd: number } {
 }
 
 /**
+ * Locks a file, made if need be, until the descriptor is closed or the process ends. A negative error
+ * number: -EAGAIN when another process has it.
+ */
+export function lockFile(path: string): number {
+  return addon().fdLock(path);
+}
+
+/**
+ * A descriptor that is readable while Node's event loop has something to do, such as a signal, for who
+ * keeps the thread and lets the loop run only then. What was asked of the loop counts once it has run.
+ */
+export function eventLoopFd(): number {
+  return check(addon().loopFd(), "uv_backend_fd");
+}
+
+/**
  * Blocks this thread until one of the first `n` descriptors is readable; how many are. 0 after
  * `timeoutUs` (below 0: never) or when a signal came. Nothing else runs meanwhile, signal handlers
  * of JavaScript included: it is for hosts that block on purpose.

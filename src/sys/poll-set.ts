@@ -7,6 +7,9 @@ import { addon } from "./addon.js";
 import { check } from "./check.js";
 import { closeFd } from "./fd.js";
 
+/** What {@link PollSet.take} says of a member; the numbers are epoll_ctl(2)'s. */
+export const PollBits = { IN: 1, ERR: 8, HUP: 16, RDHUP: 0x2000 } as const;
+
 export class PollSet {
   /** Readable while a member is. */
   readonly fd: number;
@@ -25,6 +28,14 @@ export class PollSet {
   remove(fd: number): void {
     const result = addon().pollSetRemove(this.fd, fd);
     if (result !== -ENOENT && result !== -EBADF) check(result, "epoll_ctl");
+  }
+
+  /**
+   * Up to `n` (64 at most) members that are readable or have hung up, without waiting: in `out`
+   * the descriptor and the `PollBits` of each. How many.
+   */
+  take(out: Int32Array, n: number): number {
+    return check(addon().pollSetTake(this.fd, out, n), "epoll_wait");
   }
 
   /** The members stay open. Idempotent. */

@@ -62,6 +62,41 @@ export function receivedFd(): number {
   return passedOut[0]!;
 }
 
+/** Descriptors of the last {@link receiveWithFds}: how many, then they. */
+const passedAll = new Int32Array(9);
+const toPass = new Int32Array(8);
+
+/** As {@link sendMessage}, with up to eight descriptors, which arrive in this order. */
+export function sendWithFds(fd: number, message: Uint8Array, fds: readonly number[]): number {
+  for (const [i, passed] of fds.entries()) toPass[i] = passed;
+  return addon().unixSendAll(fd, message, toPass, fds.length);
+}
+
+/**
+ * As {@link receiveMessage}, with up to eight descriptors, which are put into `fds`, the caller's to
+ * close. Whatever flags their sender has set on them hold.
+ */
+export function receiveWithFds(fd: number, message: Uint8Array, fds: number[]): number {
+  const n = addon().unixReceiveAll(fd, message, passedAll);
+  fds.length = 0;
+  for (let i = 1; i <= passedAll[0]!; i++) fds.push(passedAll[i]!);
+  return n;
+}
+
+/** Who is at the other end, as it was when the connection was made. */
+export function peerOf(fd: number): { pid: number; uid: number } {
+  const out = new Int32Array(3);
+  check(addon().unixPeer(fd, out), "getsockopt SO_PEERCRED");
+  return { pid: out[0]!, uid: out[1]! >>> 0 };
+}
+
+/** Two ends that are connected to each other; the caller closes both. */
+export function unixPair(): [number, number] {
+  const out = new Int32Array(2);
+  check(addon().unixPair(out), "socketpair");
+  return [out[0]!, out[1]!];
+}
+
 function nameOf({ path, isPadded = false }: UnixAddress): Uint8Array {
   const name = Buffer.from(path.startsWith("@") ? `\0${path.slice(1)}` : path);
   if (path === "" || path === "@" || path.includes("\0") || name.length >= ADDRESS_BYTES) {

@@ -11,6 +11,7 @@ import type { Random } from "../base/random.js";
 import { SipHash } from "../base/siphash.js";
 import { DROP_MEANINGS, type Drop, type DropName } from "../wire/drop.js";
 import { AckInfo } from "./ack-info.js";
+import { Lockstep } from "./lockstep.js";
 import { Recovery } from "./recovery.js";
 import { Segment } from "./segment.js";
 import { type Seq, seqOf } from "./seq.js";
@@ -54,6 +55,8 @@ export class TcpCore {
 
   readonly c: Tcb;
   readonly other: Tcb;
+  /** Views of the row that asks and answers. */
+  readonly lockstep: Lockstep = new Lockstep();
   /** Scratch addresses. */
   readonly local = new IpAddress();
   readonly remote = new IpAddress();
@@ -78,6 +81,8 @@ export class TcpCore {
   /** Time of the current call, in microseconds and, as an int32, in milliseconds. */
   nowUs = 0;
   nowMs = 0;
+  private confirmedRow = -1;
+  private confirmedMs = 0;
   readonly segment = new Segment();
   readonly ackInfo = new AckInfo();
 
@@ -132,6 +137,18 @@ export class TcpCore {
     s.slot = -1;
   }
 
+  /**
+   * Hot path. The selected row's peer has answered: says so to the host, for each row once a millisecond
+   * unless other rows come between.
+   */
+  confirmReachable(): void {
+    const { row } = this.c;
+    if (row === this.confirmedRow && this.nowMs === this.confirmedMs) return;
+    this.confirmedRow = row;
+    this.confirmedMs = this.nowMs;
+    this.host.confirmReachable(this.c);
+  }
+
   /** Hot path. Puts the selected row on the output pass's list, with these `Pending` bits. */
   want(bits: number): void {
     const c = this.c;
@@ -150,6 +167,7 @@ export class TcpCore {
     const i = new Int32Array(buffer, LEAD_BYTES);
     const f = new Float64Array(buffer, LEAD_BYTES);
     i.set(this.c.i);
+    this.lockstep.forget();
     this.c.i = i;
     this.c.f = f;
     this.other.i = i;

@@ -17,8 +17,8 @@ import { diff } from "./seq.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 import { openBytes, selectWindow } from "./window.js";
 
-const QUICK_MASK = 0xff;
-const PINGPONG = 0x100;
+export const QUICK_MASK = 0xff;
+export const PINGPONG = 0x100;
 const MAX_QUICK = 16;
 
 /** Hot path. Data have come: adapts the delay. `c.lastDataRcvMs` is of the data before. */

@@ -10,18 +10,21 @@
  * 1,730 with (node 20.20, 2 shared cores, 2026-11).
  */
 
+import { NEVER } from "../base/time.js";
 import type { TcpCore } from "./core.js";
-import { Delivery } from "./delivery.js";
 import { Pressure } from "./memory.js";
-import { noteReordering, rackAdvance } from "./rack.js";
-import { RecoveryFlags } from "./recovery-row.js";
+import { RecoveryFlags, TimerKind } from "./recovery-row.js";
 import { noteMinRtt, sampleRtt } from "./rtt.js";
-import { before, type Seq } from "./seq.js";
+import type { Seq } from "./seq.js";
 import { TcbFlags } from "./tcb.js";
-import { clearTimer } from "./timers.js";
 
 const UNUSUAL = TcbFlags.FIN_QUEUED | TcbFlags.FIN_SENT | TcbFlags.SND_URGENT | TcbFlags.SND_FULL;
-const delivery = new Delivery();
+const { RACK, FACK } = RecoveryFlags;
+const LIMITED = RecoveryFlags.TLP | RecoveryFlags.CWND_LIMITED;
+const NO_TIMER = TimerKind.NONE;
+const NOT_DUE: number = NEVER;
+const NO_PRESSURE = Pressure.NONE;
+const { SNDBUF_LOCKED } = TcbFlags;
 
 /**
  * Hot path. Takes an ACK, and the window in bytes that came with it, of a segment that passed all
@@ -32,65 +35,66 @@ export function takeExpectedAck(t: TcpCore, ack: Seq, window: number): boolean {
   const una = c.sndUna;
   const bytes = (ack - una) | 0;
   const q = t.recovery.queue;
-  const trouble = c.recoveryState | c.sackedBytes | c.lostBytes | c.retransBytes | c.blackHoleMss;
   const slot = c.sndHead;
+  const flags = c.recoveryFlags;
   if (
     bytes <= 0 ||
     ack !== c.sndNxt ||
     bytes !== c.sndQueuedBytes ||
     slot < 0 ||
     slot !== c.sndTail ||
-    ((c.flags & UNUSUAL) | trouble | c.userTimeoutMs) !== 0 ||
-    (c.recoveryFlags & (RecoveryFlags.TLP | RecoveryFlags.CWND_LIMITED)) !== 0 ||
+    ((c.flags & UNUSUAL) | c.recoveryState | c.sackedBytes | c.lostBytes | c.retransBytes) !== 0 ||
+    (c.userTimeoutMs | c.blackHoleMss) !== 0 ||
+    (flags & LIMITED) !== 0 ||
     (c.cwnd < c.ssthresh && c.cwnd < 2 * c.maxFlightBytes) ||
     !q.isSingle(c)
   ) {
     return false;
   }
   const nowUs = t.nowUs;
-  const r = c.headRecord;
-  const xmitUs = q.xmitUsOf(r);
+  const xmitUs = q.xmitUsOf(c.headRecord);
   const rttUs = nowUs - xmitUs;
-  noteReordering(c, una, ack, 0);
-  rackAdvance(c, delivery, xmitUs, ack, 0, nowUs);
+  // All that was sent has arrived, in order: `noteReordering` and `rackAdvance`.
+  c.fackSeq = ack;
+  c.rackRttUs = rttUs;
+  const lastUs = c.rackXmitUs;
+  const isLater =
+    (flags & RACK) === 0 ||
+    xmitUs > lastUs ||
+    (xmitUs === lastUs && ((ack - c.rackEndSeq) | 0) > 0);
+  if (isLater) {
+    c.rackXmitUs = xmitUs;
+    c.rackEndSeq = ack;
+  }
+  c.recoveryFlags = flags | RACK | FACK;
   q.dropSingle(c);
   noteMinRtt(c, rttUs, nowUs);
   sampleRtt(c, rttUs, bytes);
   c.bytesAcked += bytes;
-  c.deliveredSegments =
-    (c.deliveredSegments + (bytes <= c.sndMss ? 1 : segments(bytes, c.sndMss))) | 0;
-  clearTimer(c);
-  t.host.confirmReachable(c);
+  const mss = c.sndMss;
+  c.deliveredSegments = (c.deliveredSegments + (bytes <= mss ? 1 : segments(bytes, mss))) | 0;
+  c.timerKind = NO_TIMER;
+  c.timerAtUs = NOT_DUE;
+  t.confirmReachable();
   c.sndWl2 = ack;
   c.sndWnd = window;
   if (window > c.sndMaxWnd) c.sndMaxWnd = window;
-  release(t, slot);
-  if (before(c.sndSml, una)) c.sndSml = una; // it must not come to lie ahead
-  c.sndUna = ack;
-  c.softError = 0;
-  growSendBuffer(t);
-  return true;
-}
-
-const segments = (bytes: number, mss: number): number => Math.ceil(bytes / mss);
-
-/** Hot path. The send queue's only slot, all of which has arrived. */
-function release(t: TcpCore, slot: number): void {
-  const c = t.c;
   c.sndHead = -1;
   c.sndTail = -1;
   c.sndCursor = -1;
   c.rtxCursor = -1;
   c.sndQueuedBytes = 0;
   t.slots.give(slot);
+  if (((c.sndSml - una) | 0) < 0) c.sndSml = una; // it must not come to lie ahead
+  c.sndUna = ack;
+  c.softError = 0;
+  const wanted = 2 * c.cwnd;
+  if (wanted > c.sndBufBytes && t.pressure === NO_PRESSURE && (c.flags & SNDBUF_LOCKED) === 0) {
+    const most = t.settings.wmemMaxBytes;
+    c.sndBufBytes = wanted < most ? wanted : most;
+  }
+  if (c.row !== t.lockstep.row) t.lockstep.note(t);
+  return true;
 }
 
-/** Hot path. */
-function growSendBuffer(t: TcpCore): void {
-  const c = t.c;
-  const wanted = 2 * c.cwnd;
-  if (wanted <= c.sndBufBytes || t.pressure !== Pressure.NONE) return;
-  if (c.has(TcbFlags.SNDBUF_LOCKED)) return;
-  const most = t.settings.wmemMaxBytes;
-  c.sndBufBytes = wanted < most ? wanted : most;
-}
+const segments = (bytes: number, mss: number): number => Math.ceil(bytes / mss);

@@ -12,25 +12,35 @@
 import * as tcp from "../wire/tcp.js";
 import { ALIGNED_TIMESTAMPS } from "../wire/tcp-options.js";
 import type { TcpCore } from "./core.js";
-import { noteData, scheduleAck } from "./delayed-ack.js";
+import { noteData, PINGPONG, QUICK_MASK, scheduleAck } from "./delayed-ack.js";
 import { takeExpectedAck } from "./expected-ack.js";
-import { isPressed } from "./memory.js";
+import { takeInTurn } from "./lockstep.js";
+import { OVERSHOOT_BYTES, Pressure } from "./memory.js";
 import { appendReceived } from "./receive-queue.js";
 import { SegmentFlags } from "./segment-flags.js";
-import { notAfter, type Seq } from "./seq.js";
+import type { Seq } from "./seq.js";
 import { State } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
-import { nowSeconds } from "./timestamps.js";
-import { sampleReceiverRtt } from "./window.js";
 
+// What is imported is read anew each time; what is a module's own constant is part of the code.
+const { TIMESTAMPS } = TcbOptions;
+const { ESTABLISHED } = State;
+const { ACK_NOW, ACK_DELAYED, TIMER } = Pending;
+const { CRITICAL } = Pressure;
+const QUICK: number = QUICK_MASK;
+const INTERACTIVE: number = PINGPONG;
+const OVERSHOOT: number = OVERSHOOT_BYTES;
+const ALIGNED: number = ALIGNED_TIMESTAMPS;
+const OPTIONS_AT: number = tcp.OPTIONS_AT;
+const GSO = SegmentFlags.GSO_TCP4 | SegmentFlags.GSO_TCP6;
 /** Flags that header prediction looks at, in the control word: all but PSH. */
 const PREDICT_MASK = (0xff & ~tcp.PSH) << 16;
 const PREDICTED = tcp.ACK << 16;
 /** What makes every segment a special one. */
-export const UNUSUAL = TcbFlags.URGENT | TcbFlags.ECE | TcbFlags.RCV_SHUTDOWN;
+const SPECIAL = TcbFlags.URGENT | TcbFlags.ECE | TcbFlags.RCV_SHUTDOWN;
+export const UNUSUAL: number = SPECIAL;
 const PLAIN_WORDS = 5;
 const TIMESTAMPS_WORDS = 8;
-const GSO = SegmentFlags.GSO_TCP4 | SegmentFlags.GSO_TCP6;
 
 /**
  * Hot path. Takes the slot if it holds the expected segment of the selected row; false, with nothing
@@ -38,73 +48,95 @@ const GSO = SegmentFlags.GSO_TCP4 | SegmentFlags.GSO_TCP6;
  */
 export function takeExpected(t: TcpCore, slot: number, tos: number): boolean {
   const c = t.c;
+  if (c.row === t.lockstep.row && takeInTurn(t, slot, tos)) return true;
   const s = t.slots;
   const { view } = s;
   const at = s.l4At[slot]!;
-  const seq = view.getInt32(at + 4);
+  const seq = view.getInt32(at + 4) as Seq;
   const control = view.getInt32(at + 12); // data offset, flags, window
-  const agreed = c.options;
-  const hasTimestamps = (agreed & TcbOptions.TIMESTAMPS) !== 0;
+  const hasTimestamps = (c.options & TIMESTAMPS) !== 0;
   const headerWords = hasTimestamps ? TIMESTAMPS_WORDS : PLAIN_WORDS;
-  const dataAt = at + (headerWords << 2);
-  const n = s.end[slot]! - dataAt;
+  const dataAt = (at + (headerWords << 2)) | 0;
+  const n = (s.end[slot]! - dataAt) | 0;
   if (
     (control & PREDICT_MASK) !== PREDICTED ||
     control >>> 28 !== headerWords ||
-    c.state !== State.ESTABLISHED ||
+    c.state !== ESTABLISHED ||
     seq !== c.rcvNxt ||
     n <= 0 ||
     n > ((c.rcvAdv - seq) | 0) ||
-    ((c.flags & UNUSUAL) | c.retries) !== 0 ||
+    ((c.flags & SPECIAL) | c.retries) !== 0 ||
     c.oooHead >= 0 ||
     (tos & 3) === 3 ||
-    (hasTimestamps && !isNewer(t, at)) ||
-    isPressed(t)
+    t.pressure >= CRITICAL ||
+    ((c.rcvQueuedBytes - c.rcvBufBytes) | 0) > OVERSHOOT
   ) {
     return false;
+  }
+  let tsVal = 0;
+  if (hasTimestamps) {
+    // PAWS: the timestamps stand where every stack puts them and are not old.
+    if (view.getInt32(at + OPTIONS_AT) !== ALIGNED) return false;
+    tsVal = view.getInt32(at + OPTIONS_AT + 4);
+    if (((tsVal - c.tsRecent) | 0) < 0) return false;
   }
   const ack = view.getInt32(at + 8) as Seq;
   const window = (control & 0xffff) << (c.scales & 0xff);
   if ((ack !== c.sndUna || window !== c.sndWnd) && !takeExpectedAck(t, ack, window)) return false;
-  if (hasTimestamps) takeTimestamps(t, at, seq as Seq);
-  c.sndWl1 = seq as Seq; // the window came with it; and it must not fall half the sequence space behind
+  if (hasTimestamps) takeTimestamps(t, seq, tsVal, view.getInt32(at + OPTIONS_AT + 8));
+  c.sndWl1 = seq; // the window came with it; and it must not fall half the sequence space behind
   c.lastRcvUs = t.nowUs;
-  noteSegment(t, slot, n);
+  const isSettled =
+    c.lastDataRcvMs === (t.nowMs & 0x7fffffff) && c.delackUs === t.settings.delackMinUs;
+  if (!isSettled || n > c.rcvMss) noteSegment(t, slot, n, isSettled);
   c.rcvNxt = ((seq + n) | 0) as Seq;
   s.at[slot] = dataAt;
-  queue(t, slot, n);
-  if ((c.pending & Pending.ACK_NOW) === 0) scheduleAck(t);
-  count(t, n);
-  t.host.changed(c);
+  const tail = c.rcvTail;
+  if (tail < 0 && !s.isBig(slot)) {
+    c.rcvHead = slot;
+    s.next[slot] = -1;
+    c.rcvTail = slot;
+    c.rcvQueuedBytes = n;
+  } else {
+    queue(t, slot, n);
+  }
+  const pending = c.pending;
+  if ((pending & ACK_NOW) === 0) {
+    const acks = c.ackState;
+    const isQuick = (acks & QUICK) !== 0 && (acks & INTERACTIVE) === 0;
+    if (isQuick || ((seq + n - c.rcvAcked) | 0) > c.rcvMss) scheduleAck(t);
+    else if ((pending & ACK_DELAYED) === 0) delayAck(t, pending);
+  }
+  const { counts, k } = t;
+  counts[k.inSegs]! += 1;
+  counts[k.predictedData]! += 1;
+  c.segsIn = (c.segsIn + 1) | 0;
+  c.bytesReceived += n;
+  c.dataSegsIn = (c.dataSegsIn + 1) | 0;
+  if (c.socket !== 0) t.host.changed(c);
   return true;
 }
 
-/** Hot path. PAWS: the timestamps stand where every stack puts them and are not old. */
-function isNewer(t: TcpCore, at: number): boolean {
-  const { view } = t.slots;
-  if (view.getInt32(at + tcp.OPTIONS_AT) !== ALIGNED_TIMESTAMPS) return false;
-  return ((view.getInt32(at + tcp.OPTIONS_AT + 4) - t.c.tsRecent) | 0) >= 0;
-}
-
-/** Hot path. RFC 7323 §4.3, and a sample of the receiver's round trip. */
-function takeTimestamps(t: TcpCore, at: number, seq: Seq): void {
+/** Hot path. RFC 7323 §4.3, and as `sampleReceiverRtt`. */
+function takeTimestamps(t: TcpCore, seq: Seq, tsVal: number, tsEcr: number): void {
   const c = t.c;
-  const { view } = t.slots;
-  if (notAfter(seq, c.rcvAcked)) {
-    c.tsRecent = view.getInt32(at + tcp.OPTIONS_AT + 4);
-    c.tsRecentSeconds = nowSeconds(t);
+  if (((seq - c.rcvAcked) | 0) <= 0) {
+    c.tsRecent = tsVal;
+    c.tsRecentSeconds = (t.nowUs * 1e-6) | 0;
   }
-  sampleReceiverRtt(t, view.getInt32(at + tcp.OPTIONS_AT + 8));
+  if (tsEcr === 0) return;
+  const ms = (t.nowMs - tsEcr + c.tsOffset) | 0;
+  if (ms < 0) return;
+  const us = ms === 0 ? 1000 : ms * 1000;
+  const old = c.rcvRttUs;
+  c.rcvRttUs = old === 0 || us < old ? us : old + ((us - old) >> 3);
 }
 
 /** Hot path. As `noteData`, which has nothing to do while the delay is at its least. */
-function noteSegment(t: TcpCore, slot: number, n: number): void {
-  const c = t.c;
+function noteSegment(t: TcpCore, slot: number, n: number, isSettled: boolean): void {
   const s = t.slots;
   if ((s.flags[slot]! & GSO) !== 0 && s.gsoBytes[slot]! < n) n = s.gsoBytes[slot]!;
-  const isSettled =
-    c.lastDataRcvMs === (t.nowMs & 0x7fffffff) && c.delackUs === t.settings.delackMinUs;
-  if (!isSettled || n > c.rcvMss) noteData(t, n);
+  if (!isSettled || n > t.c.rcvMss) noteData(t, n);
 }
 
 /** Hot path. As `appendReceived`, when the slot is queued as it is. */
@@ -123,12 +155,13 @@ function queue(t: TcpCore, slot: number, n: number): void {
   c.rcvQueuedBytes = (c.rcvQueuedBytes + n) | 0;
 }
 
-/** Hot path. */
-function count(t: TcpCore, n: number): void {
-  const { c, counts, k } = t;
-  counts[k.inSegs]! += 1;
-  counts[k.predictedData]! += 1;
-  c.segsIn = (c.segsIn + 1) | 0;
-  c.bytesReceived += n;
-  c.dataSegsIn = (c.dataSegsIn + 1) | 0;
+/** Hot path. As `delayAck`. */
+function delayAck(t: TcpCore, pending: number): void {
+  const c = t.c;
+  const delay = c.delackUs;
+  const min = t.settings.delackMinUs;
+  const at = t.nowUs + (delay > min ? delay : min);
+  c.delackAtUs = at;
+  if (at < c.armedAtUs) t.want(ACK_DELAYED | TIMER);
+  else c.pending = pending | ACK_DELAYED;
 }

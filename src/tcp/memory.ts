@@ -28,7 +28,7 @@ export const Pressure = { NONE: 0, LOW: 1, CRITICAL: 2, RESERVE: 3 } as const;
 /** Segments that the window holds under pressure, as Linux's tcp_adjust_rcv_ssthresh. */
 export const PRESSED_SEGMENTS = 4;
 /** How much more than its buffer a connection may hold: windows are rounded up. */
-const OVERSHOOT_BYTES = 65_536;
+export const OVERSHOOT_BYTES = 65_536;
 /** `rcvRttMs` is the time of a read, about once a round trip. */
 const READ_RECENTLY_MS = 1_000;
 /** Bytes of a big slot that are copied into one small slot. */
@@ -45,6 +45,7 @@ function levelOf(free: number, total: number): number {
 /** Hot path, once a turn and per slot of a send queue. Sets the levels to what is free now. */
 export function measure(t: TcpCore): void {
   const s: Slots = t.slots;
+  if (t.pressure === 0 && s.freeSmall >= s.smallSlots >> 2 && s.freeBig >= s.bigSlots >> 2) return;
   t.smallPressure = levelOf(s.freeSmall, s.smallSlots);
   t.bigPressure = levelOf(s.freeBig, s.bigSlots);
   const most = t.smallPressure > t.bigPressure ? t.smallPressure : t.bigPressure;

@@ -135,6 +135,40 @@ const BLACK_HOLE_MSS = 28;
 const BLACK_HOLE_STAMP_MS = 29;
 const ECN_CE_SEGMENTS = 30;
 
+/** As `ROW_WORDS`; names that end in `_AT_US`, `_XMIT_US`, `_SEND_US` and BYTES_ACKED are of doubles. */
+export const RECOVERY_WORDS = {
+  TIMER_AT_US,
+  LAST_SEND_US,
+  RACK_XMIT_US,
+  CWND,
+  SSTHRESH,
+  RECOVERY_STATE,
+  RECOVERY_FLAGS,
+  TIMER_KIND,
+  HEAD_RECORD,
+  TAIL_RECORD,
+  TIME_HEAD,
+  TIME_TAIL,
+  SACKED_BYTES,
+  LOST_BYTES,
+  RETRANS_BYTES,
+  RECORD_COUNT,
+  MAX_FLIGHT_BYTES,
+  CWND_USAGE_SEQ,
+  BYTES_ACKED,
+  SRTT_16,
+  RTTVAR_16,
+  RTO_US,
+  BACKOFF,
+  RACK_RTT_US,
+  RACK_END_SEQ,
+  MIN_RTT_CURRENT_US,
+  MIN_RTT_STAMP_MS,
+  DELIVERED_SEGMENTS,
+  FACK_SEQ,
+  LOSS_ROW,
+} as const;
+
 /** What a connection that has lost nothing reads: as `Recovery.init` leaves it. */
 function setInitial(words: Int32Array, doubles: Float64Array): void {
   doubles[CUBIC_EPOCH_US] = -1;

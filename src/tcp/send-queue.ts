@@ -15,18 +15,69 @@
 import { assert, CHECKED } from "../base/assert.js";
 import { copyIn, copyInside } from "../base/copy.js";
 import type { TcpCore } from "./core.js";
+import { sendInTurn } from "./lockstep.js";
 import { maySendSmall, measure, Pressure } from "./memory.js";
+import { armTimer } from "./row-timers.js";
 import { advance, before, diff, type Seq } from "./seq.js";
 import type { Slots } from "./slots.js";
+import { State } from "./state.js";
+import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 
 /** From this many bytes on, a big slot is taken. */
 const BULK_BYTES = 4_096;
+/** What {@link appendFirst} takes at most. */
+const SHORT_BYTES = 1_024;
+const { ESTABLISHED } = State;
+const NO_PRESSURE = Pressure.NONE;
+const { OUTPUT } = Pending;
+const { NODELAY } = TcbOptions;
+const UNUSUAL_FLAGS = TcbFlags.FIN_QUEUED | TcbFlags.MORE;
 /** Room for the longest TCP header (60) behind the headroom; the bytes begin on a cache line. */
 const HEADER_ROOM_BYTES = 64;
 
 /** Hot path. Where the bytes of a slot of the queue begin. */
 export const dataAt = (s: Slots, slot: number): number =>
   s.limit(slot) - s.roomBytes(slot) + HEADER_ROOM_BYTES;
+
+/**
+ * Hot path. `send` of a connection that has nothing queued, as who asks or answers has not: one short
+ * write into one slot. False, with nothing changed, when there is anything else to think of.
+ *
+ * With TCP_NODELAY it goes out at once where the device has a place for it (lockstep.ts), from the
+ * program's array; the copy for the queue is made after that.
+ */
+export function appendFirst(t: TcpCore, bytes: Uint8Array, at: number, n: number): boolean {
+  const c = t.c;
+  if (
+    c.sndTail >= 0 ||
+    c.state !== ESTABLISHED ||
+    n > SHORT_BYTES ||
+    n > c.sndBufBytes ||
+    c.error !== 0 ||
+    c.notsentLowatBytes !== 0 ||
+    (c.flags & UNUSUAL_FLAGS) !== 0
+  ) {
+    return false;
+  }
+  measure(t);
+  if (t.pressure !== NO_PRESSURE) return false;
+  const s = t.slots;
+  const slot = s.take();
+  if (slot < 0) return false;
+  const to = dataAt(s, slot);
+  s.sendNext[slot] = -1;
+  s.sendEnd[slot] = to + n;
+  s.seq[slot] = c.sndUna;
+  c.sndHead = slot;
+  c.sndTail = slot;
+  c.sndQueuedBytes = n;
+  const goesAtOnce =
+    c.row === t.lockstep.row && (c.options & NODELAY) !== 0 && sendInTurn(t, bytes, at);
+  copyIn(s.view, s.bytes, to, bytes, at, n);
+  if (goesAtOnce) armTimer(t);
+  else t.want(OUTPUT);
+  return true;
+}
 
 /** Appends up to `n` bytes; fewer when the pool is empty. Returns how many. */
 export function appendToSend(t: TcpCore, bytes: Uint8Array, at: number, n: number): number {

@@ -168,6 +168,16 @@ export class SentQueue {
     this.appendTime(c, r);
   }
 
+  /** Hot path. As {@link push}, when the row has no records. */
+  pushSingle(c: RecoveryRow, seq: Seq, end: Seq, nowUs: number): void {
+    const r = this.takeSingle(seq, end, nowUs);
+    c.headRecord = r;
+    c.tailRecord = r;
+    c.timeHead = r;
+    c.timeTail = r;
+    c.recordCount = 1;
+  }
+
   /** Hot path. Frees the head record. Its bytes leave every count. */
   dropHead(c: RecoveryRow): void {
     const r = c.headRecord;
@@ -187,6 +197,35 @@ export class SentQueue {
     const r = c.headRecord;
     if (r === NO_RECORD || r !== c.tailRecord) return false;
     return this.i[(r << SHIFT) + FLAGS] === ON_TIME_LIST;
+  }
+
+  /** Hot path. Whether a record was sent once and is neither SACKed nor lost. */
+  isPlain(r: number): boolean {
+    return this.i[(r << SHIFT) + FLAGS] === ON_TIME_LIST;
+  }
+
+  /** Hot path. A record of its own, in no row's lists yet, for what is sent now when nothing is in flight. */
+  takeSingle(seq: number, end: number, nowUs: number): number {
+    if (this.firstFree === NO_RECORD) this.grow();
+    const r = this.firstFree;
+    const i = this.i;
+    const b = r << SHIFT;
+    this.firstFree = i[b + NEXT]!;
+    this.inUse++;
+    i[b + SEQ] = seq;
+    i[b + END] = end;
+    i[b + FLAGS] = ON_TIME_LIST;
+    i[b + NEXT] = NO_RECORD;
+    i[b + PREV] = NO_RECORD;
+    i[b + LIST_NEXT] = NO_RECORD;
+    i[b + LIST_PREV] = NO_RECORD;
+    this.f[(r << (SHIFT - 1)) + XMIT_DOUBLE] = nowUs;
+    return r;
+  }
+
+  /** Hot path. Frees a record that the row's lists no longer hold. */
+  giveSingle(r: number): void {
+    this.free(r);
   }
 
   /** Hot path. As {@link dropHead}, of the record that {@link isSingle}. */

@@ -52,6 +52,24 @@ const PATH = 14;
 const LISTENER = 144;
 const SOCKET = SOCKET_WORD;
 
+/** Where fields lie in a row: for `lockstep.ts`, which works on the view of one row. */
+export const ROW_WORDS = {
+  STATE,
+  FLAGS,
+  SND_UNA,
+  SND_NXT,
+  SND_WND,
+  RCV_NXT,
+  SND_MSS,
+  SND_WL1,
+  SND_WL2,
+  RCV_ADV,
+  TS_RECENT,
+  SND_QUEUED_BYTES,
+  PENDING,
+  SOCKET,
+} as const;
+
 export class TcbRow {
   /** All rows. */
   i: Int32Array;

@@ -177,6 +177,48 @@ const DEFER_SECONDS = 154;
 const DSACKS_SENT = 155;
 const LAST_ANSWER_MS = 156;
 
+/** As `ROW_WORDS`; `_AT_US`, LAST_RCV_US, BYTES_RECEIVED and BYTES_SENT are of doubles. */
+export const TCB_WORDS = {
+  PORTS,
+  OPTIONS,
+  RETRIES,
+  SCALES,
+  RCV_ACKED,
+  RCV_QUEUED_BYTES,
+  RCV_BUF_BYTES,
+  RCV_HEAD,
+  RCV_TAIL,
+  RCV_MSS,
+  ACK_STATE,
+  OOO_HEAD,
+  DELACK_US,
+  LAST_DATA_RCV_MS,
+  WINDOW_CLAMP_BYTES,
+  SND_BUF_BYTES,
+  RCV_RTT_US,
+  TS_OFFSET,
+  PSEUDO_SUM,
+  ARMED_AT_US,
+  DELACK_AT_US,
+  LAST_RCV_US,
+  BYTES_RECEIVED,
+  SEGS_IN,
+  SEGS_OUT,
+  DATA_SEGS_IN,
+  TS_RECENT_SECONDS,
+  SND_HEAD,
+  SND_TAIL,
+  SND_CURSOR,
+  SND_MAX_WND,
+  SND_SML,
+  BYTES_SENT,
+  DATA_SEGS_OUT,
+  LAST_SENT_MS,
+  SOFT_ERROR,
+  USER_TIMEOUT_MS,
+  RTX_CURSOR,
+} as const;
+
 export class Tcb extends RecoveryRow {
   /** First slot of in-order data that the user has not read, or -1. */
   get rcvHead(): number {

@@ -19,6 +19,15 @@ export interface TcpHost {
   transmit(c: Tcb, slot: number): void;
 
   /**
+   * Hot path. Where the selected connection's next segment, of `bytes` with its TCP header, may be written
+   * and sent from without a slot: an offset in the arena, a multiple of 4; or -1. {@link sendPlaced} must
+   * follow before anything else is sent.
+   */
+  place(c: Tcb, bytes: number): number;
+  /** Hot path. Sends that segment at once: as {@link transmit}, the checksum unmade. */
+  sendPlaced(): void;
+
+  /**
    * Sends a segment that belongs to no row (RST, SYN cookie's SYN-ACK, TIME-WAIT's ACK), from
    * `local` to `remote`; takes the slot. Addresses are borrowed. `ifIndex` is where the segment came
    * from that it answers: the scope of a link-local address.

@@ -14,7 +14,7 @@ import { RecoveryFlags, type RecoveryRow, RecoveryState, TimerKind } from "./rec
 import { backedOffRtoUs, INITIAL_RTO_US } from "./rtt.js";
 import { NO_RECORD, type SentQueue } from "./sent-queue.js";
 
-const MAX_DELAYED_ACK_US = 200_000;
+export const MAX_DELAYED_ACK_US = 200_000;
 const PROBE_MARGIN_US = 2_000;
 
 export function clearTimer(c: RecoveryRow): void {

@@ -2,18 +2,23 @@
  * The user's side of an established connection: SEND and RECEIVE of RFC 9293 §3.10.2 and §3.10.3,
  * polled. Errors are negated errnos; a pending error is given once.
  */
+
+import { copyOut } from "../base/copy.js";
 import { EAGAIN, ENOTCONN, EPIPE } from "../base/errno.js";
 import type { TcpCore } from "./core.js";
 import { delayIsOver } from "./delayed-ack.js";
 import { waitForRoom } from "./ready.js";
 import { peekReceived, takeReceived, takeReceivedSlot } from "./receive-queue.js";
-import { appendToSend } from "./send-queue.js";
+import { appendFirst, appendToSend } from "./send-queue.js";
 import { advance, diff } from "./seq.js";
 import { State } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 import { TransferFlags } from "./transfer-flags.js";
 import { bytesToMark, passMark, receiveUrgent } from "./urgent.js";
 import { adjustBuffer, needsWindowUpdate, roundIsOver } from "./window.js";
+
+const { URGENT } = TcbFlags;
+const { ACK_DELAYED } = Pending;
 
 /** Gives and clears the pending error, as a negated errno; 0 when there is none. */
 export function takeRowError(t: TcpCore): number {
@@ -51,6 +56,7 @@ export function sendBytes(
   n: number,
   flags: number,
 ): number {
+  if (flags === 0 && n > 0 && appendFirst(t, bytes, at, n)) return n;
   const c = t.c;
   const problem = sendProblem(t);
   if (problem !== 0) return problem;
@@ -112,6 +118,7 @@ export function receiveBytes(
   flags: number,
 ): number {
   const c = t.c;
+  if (flags === 0 && (c.flags & URGENT) === 0) return receivePlain(t, into, at, n);
   if ((flags & TransferFlags.OOB) !== 0) return receiveUrgent(t, into, at, flags);
   if ((flags & TransferFlags.PEEK) !== 0) return peek(t, into, at, n);
   let toMark = -1;
@@ -126,6 +133,27 @@ export function receiveBytes(
   const most = toMark > 0 && toMark < n ? toMark : n;
   const target = (flags & TransferFlags.TRUNC) !== 0 ? null : into;
   const got = takeReceived(t, target, at, most);
+  if (got > 0 && readHasEffect(t)) afterRead(t);
+  return got;
+}
+
+/** Hot path. As {@link receiveBytes}, without flags or a mark. */
+function receivePlain(t: TcpCore, into: Uint8Array, at: number, n: number): number {
+  const c = t.c;
+  const queued = c.rcvQueuedBytes;
+  if (queued === 0) return nothingToRead(t);
+  const slot = c.rcvHead;
+  let got = queued;
+  if (slot === c.rcvTail && queued <= n) {
+    const s = t.slots;
+    copyOut(into, at, s.view, s.bytes, s.at[slot]!, queued);
+    c.rcvHead = -1;
+    c.rcvTail = -1;
+    c.rcvQueuedBytes = 0;
+    s.give(slot);
+  } else {
+    got = takeReceived(t, into, at, n);
+  }
   if (got > 0 && readHasEffect(t)) afterRead(t);
   return got;
 }
@@ -172,7 +200,7 @@ function readHasEffect(t: TcpCore): boolean {
   const c = t.c;
   return (
     2 * diff(c.rcvAdv, c.rcvNxt) <= c.rcvBufBytes ||
-    (c.pending & Pending.ACK_DELAYED) !== 0 ||
+    ((c.pending & ACK_DELAYED) !== 0 && c.delackAtUs <= t.nowUs) ||
     roundIsOver(t)
   );
 }

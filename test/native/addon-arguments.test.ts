@@ -36,7 +36,7 @@ const ODD = [
 
 test("every function refuses odd arguments with a number below zero", () => {
   // Those that open take none; waiterClose has nothing to do for what is not an open waiter.
-  const opens = /^(eventCreate|packetOpen|pollSetCreate|waiterClose|xskOpen)$/;
+  const opens = /^(eventCreate|loopFd|packetOpen|pollSetCreate|waiterClose|xskOpen)$/;
   const takers = functions.filter(([name]) => !opens.test(name));
   for (const [name, call] of takers) {
     assert.ok(Number(call()) < 0, `${name}()`);
@@ -45,6 +45,8 @@ test("every function refuses odd arguments with a number below zero", () => {
       if (typeof value === "number" && value !== -1) continue;
       // A function is what waiterOpen takes.
       if (typeof value === "function") continue;
+      // Doubles are a place for a clock.
+      if (name === "clockOpen" && value instanceof Float64Array) continue;
       const result = call(value, value, value, value, value, value);
       assert.ok(typeof result === "number" && result < 0, `${name}(${String(value)}): ${result}`);
     }

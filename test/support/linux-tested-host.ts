@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { IpAddress } from "../../src/base/ip-address.js";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import type { ScriptEnd } from "../../src/sim/script-segment.js";
 import type { ScriptedPeerOptions, TestedHost } from "../../src/sim/scripted-peer.js";
 import { closeFd } from "../../src/sys/fd.js";

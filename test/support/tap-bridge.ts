@@ -10,7 +10,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { monotonicUs } from "../../src/base/time.js";
+import { monotonicUs } from "../../src/nic/clock.js";
 import { FaultInjector } from "../../src/nic/fault-injector.js";
 import { openTap } from "../../src/nic/tap.js";
 import { Arena } from "../../src/ring/arena.js";

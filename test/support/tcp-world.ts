@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { IpAddress } from "../../src/base/ip-address.js";
 import { Random } from "../../src/base/random.js";
 import { Arena } from "../../src/ring/arena.js";
-import { Pool, PoolMemory } from "../../src/ring/pool.js";
+import { FrameFlags, HEADROOM_BYTES, Pool, PoolMemory } from "../../src/ring/pool.js";
 import { SegmentInfo } from "../../src/tcp/segment-info.js";
 import type { TcpSettings } from "../../src/tcp/settings.js";
 import { State } from "../../src/tcp/state.js";
@@ -26,6 +26,8 @@ export interface WorldOptions {
   readonly gsoBytes?: number;
   /** Whether the sink only reads frames, as a device that has TX_BORROWS. */
   readonly borrows?: boolean;
+  /** Whether short segments may be written in place, as for a device that has a lane. */
+  readonly places?: boolean;
   readonly local?: string;
 }
 
@@ -47,7 +49,9 @@ export class TcpWorld implements TcpHost {
   readonly borrows: boolean;
   nowUs = 0;
   sink: Sink | null = null;
+  private readonly places: boolean;
   private readonly slots0: number;
+  private placed = { slot: -1, bytes: 0 };
   private readonly info = new SegmentInfo();
   private readonly a = new IpAddress();
   private readonly b = new IpAddress();
@@ -60,6 +64,7 @@ export class TcpWorld implements TcpHost {
     this.limitBytes = options.limitBytes ?? 1480;
     this.gsoBytes = options.gsoBytes ?? 0;
     this.borrows = options.borrows ?? false;
+    this.places = options.places ?? false;
     this.slots0 = this.freeSlots;
     this.tcp = new Tcp({
       slots: this.pool,
@@ -87,6 +92,27 @@ export class TcpWorld implements TcpHost {
 
   transmit(c: Tcb, slot: number): void {
     this.addresses(c);
+    if (this.sink === null) this.pool.give(slot);
+    else this.sink(slot, this.a, this.b);
+  }
+  place(c: Tcb, bytes: number): number {
+    if (!this.places) return -1;
+    const slot = this.pool.take();
+    if (slot < 0) return -1;
+    this.addresses(c);
+    this.placed = { slot, bytes };
+    return this.pool.base(slot) + HEADROOM_BYTES;
+  }
+  sendPlaced(): void {
+    const { slot, bytes } = this.placed;
+    const at = this.pool.base(slot) + HEADROOM_BYTES;
+    this.pool.at[slot] = at;
+    this.pool.l4At[slot] = at;
+    this.pool.end[slot] = at + bytes;
+    this.pool.csumStart[slot] = at;
+    this.pool.csumOffset[slot] = wire.CHECKSUM_AT;
+    this.pool.flags[slot] = FrameFlags.CHECKSUM_PARTIAL;
+    this.pool.gsoBytes[slot] = 0;
     if (this.sink === null) this.pool.give(slot);
     else this.sink(slot, this.a, this.b);
   }

@@ -110,7 +110,7 @@ export class PerfClient {
   /** Hot path. One look at everything. Throws `NetError` when the peer is gone. */
   step(): void {
     this.transport.turn();
-    if (this.startMs < 0) this.begin(performance.now());
+    if (this.startMs < 0) this.begin();
     this.takeReplies();
     readClock();
     this.nowMs = clock[0]!;
@@ -127,7 +127,9 @@ export class PerfClient {
     return { ...counts, sentBytes, elapsedMs, latency };
   }
 
-  private begin(nowMs: number): void {
+  private begin(): void {
+    readClock();
+    const nowMs = clock[0]!;
     if (this.options.isMulticast) {
       const flags = message.Flag.CLIENT | message.Flag.PONG | message.Flag.WARM_UP;
       message.write(this.bytes, 0, 0, flags, message.HEADER_BYTES);

@@ -6,7 +6,7 @@ import type { Transport } from "./transport.js";
 
 export interface Work {
   readonly isDone: boolean;
-  /** When `step` has something to do though nothing arrives; milliseconds of `performance.now()`. */
+  /** When `step` has something to do though nothing arrives; milliseconds of `clock.ts`. */
   readonly nextDueMs: number;
   /** The time of the last `step`. */
   readonly nowMs: number;

@@ -1,12 +1,12 @@
 /** Opens what `--nic` names: kernel sockets, Node.js's, a simulated link, or a device with a stack on it. */
 import { IpAddress } from "../../base/ip-address.js";
-import { monotonicUs } from "../../base/time.js";
 import type { Interface } from "../../ip/interface.js";
+import { monotonicUs } from "../../nic/clock.js";
 import type { Device } from "../../nic/device.js";
 import { simLink } from "../../nic/sim-link.js";
 import { createPool } from "../../socket/create-host.js";
+import { openDevice, TO_TALK } from "../../socket/open-device.js";
 import { Stack } from "../../socket/stack.js";
-import { openDevice, TO_TALK } from "../open-device.js";
 import { KernelTransport } from "./kernel-transport.js";
 import { NodeTransport } from "./node-transport.js";
 import { StackTransport } from "./stack-transport.js";

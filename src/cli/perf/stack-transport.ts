@@ -2,8 +2,8 @@
 import { EAGAIN, EINPROGRESS } from "../../base/errno.js";
 import { NetError } from "../../base/errors.js";
 import { ANY4, ANY6, IpAddress } from "../../base/ip-address.js";
-import { monotonicUs } from "../../base/time.js";
 import type { Interface } from "../../ip/interface.js";
+import { monotonicUs } from "../../nic/clock.js";
 import { Family } from "../../socket/linux-options.js";
 import type { Stack } from "../../socket/stack.js";
 import type { TcpSocket } from "../../socket/tcp-socket.js";

@@ -1,4 +1,4 @@
-/** What may follow a device's name on the command line: `NAME,key=value,word`. */
+/** What may follow a device's name in its specification: `NAME,key=value,word`. */
 
 /** How one setting is written and read. */
 export interface Setting {

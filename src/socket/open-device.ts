@@ -1,5 +1,5 @@
 /**
- * Opens a device by its specification on the command line, `KIND:NAME[,setting…]`. To add a kind: a
+ * Opens a device by its specification on a command line or in the environment, `KIND:NAME[,setting…]`. To add a kind: a
  * function and a row in {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
@@ -9,7 +9,7 @@ import { openPcap } from "../nic/pcap-device.js";
 import { openTap } from "../nic/tap.js";
 import { openXdp, type XdpOptions } from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
-import { createPool } from "../socket/create-host.js";
+import { createPool } from "./create-host.js";
 import { NUMBER, oneOf, readDevice, TEXT, WORD } from "./device-settings.js";
 
 /** A device with the pool of its own that its frames are in; whoever opens it closes both. */
@@ -26,6 +26,10 @@ export interface OpenDevice {
 export interface DeviceUse {
   readonly smallSlots: number;
   readonly bigSlots: number;
+  /** Address space for memory that is mapped later, as `createPool` has it. */
+  readonly peerBytes?: number;
+  /** The pool to use instead of one of the device's own; it stays open when opening fails. */
+  readonly pool?: Pool;
   /** Frames pass with checksums unmade and segments unsplit where the device can; not for captures. */
   readonly offload: boolean;
 }
@@ -121,12 +125,15 @@ export function openDevice(specification: string, use: DeviceUse = TO_WATCH): Op
       `expected a device like tap:tap0, got ${JSON.stringify(specification)}; kinds: ${deviceKinds()}`,
     );
   }
-  const { smallSlots, bigSlots } = use;
-  const pool = createPool({ smallSlots, bigSlots });
+  const { smallSlots, bigSlots, peerBytes } = use;
+  const given = use.pool ?? null;
+  const pool =
+    given ??
+    createPool({ smallSlots, bigSlots, ...(peerBytes === undefined ? {} : { peerBytes }) });
   try {
     return kind.open(name, pool, use);
   } catch (error) {
-    pool.close();
+    if (given === null) pool.close();
     throw error;
   }
 }

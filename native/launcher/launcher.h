@@ -1,0 +1,86 @@
+/*
+ * `millrace run`: sees to it that an engine is there, sets the environment, and becomes the program.
+ *
+ * In C because it stands before every program that is run: Node.js needs 40 ms to start where this needs
+ * one (docs/decisions/0003). Everything that is not on that path is left to Node.js: help, starting the
+ * engine, checking rules.
+ */
+#ifndef MILLRACE_LAUNCHER_H
+#define MILLRACE_LAUNCHER_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Statuses of millrace's own (src/cli/world.ts), and those of a shell for programs. */
+#define FAILED 1
+#define USAGE 2
+#define CANNOT_RUN 126
+#define NOT_FOUND 127
+
+/* ---- place.c: where the package's parts are ------------------------------------------------------ */
+
+struct place {
+  char library[PATH_MAX]; /* libmillrace.so, or $MILLRACE_SHIM */
+  char script[PATH_MAX];  /* bin/millrace.js */
+};
+
+/* Ends the process with a message when the launcher is not where it belongs. */
+void find_place(struct place *place);
+
+/* Becomes `node bin/millrace.js` with these arguments, which end with NULL; ends with 127 when there is
+ * no Node.js. */
+_Noreturn void become_node(const struct place *place, char *const *args);
+
+/* ---- options.c ----------------------------------------------------------------------------------- */
+
+struct options {
+  const char *address, *profile, *spin, *rules, *application_id; /* NULL: not given */
+  bool has_engine_options; /* --nic, --gateway, --config, --network: the engine must be asked about them */
+  bool loopback, no_auto, debug, trace, no_warn;
+  bool is_for_node;        /* --help and what else needs no program */
+  bool is_inspect;         /* for `millrace doctor`: print what the program is */
+  char **command;          /* ends with NULL; its first word is NULL when there is none */
+  int own_count;           /* arguments before the command */
+};
+
+/* Reads the arguments after `run`. Ends the process with a message and USAGE when they make no sense. */
+struct options read_options(char **args);
+
+/* Whether a word is an option of `run`, so that `millrace --debug nc` is `millrace run --debug nc`. */
+bool is_run_option(const char *word);
+
+/* ---- program.c: what will be run ------------------------------------------------------------------ */
+
+enum obstacle {
+  NO_OBSTACLE,
+  IS_STATIC,       /* no dynamic loader, so nothing is preloaded */
+  IS_GO,           /* its runtime asks the kernel without libc */
+  IS_PRIVILEGED,   /* set-user-id, set-group-id, file capabilities: the loader ignores preloads */
+  IS_OTHER_MACHINE, /* of another architecture than the library */
+  IS_OTHER_LIBC,   /* its loader is not glibc's */
+};
+
+struct program {
+  char path[PATH_MAX];        /* the file that is run */
+  char interpreter[PATH_MAX]; /* of a script: what reads it, otherwise as path */
+  char loader[PATH_MAX];      /* PT_INTERP, or empty */
+  int error;                  /* errno-valued: why it cannot be run, or 0 */
+  enum obstacle obstacle;
+};
+
+/* Looks a command up as execvp(3) does, follows `#!` lines, and looks at the file's headers. */
+void inspect_program(const char *command, struct program *program);
+/* `is statically linked` and so on; for people. */
+const char *obstacle_text(enum obstacle obstacle);
+
+/* ---- engine.c ------------------------------------------------------------------------------------ */
+
+/* The control socket: $MILLRACE_ENGINE, or as src/engine/socket-path.ts says. */
+void find_engine(char path[PATH_MAX]);
+/* Whether an engine answers there. */
+bool is_engine_there(const char *path);
+/* Runs `node bin/millrace.js run OPTION ARGS…` and waits; its status. `args` need not end with NULL. */
+int run_node(const struct place *place, const char *option, char *const *args, int n);
+
+#endif

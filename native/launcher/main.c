@@ -1,0 +1,157 @@
+/* The entry point: which command, then the steps of `run`. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "launcher.h"
+
+/* Commands that Node.js does; src/cli/main.ts knows them, a test compares. */
+static const char *const COMMANDS[] = {"capture", "doctor", "engine", "help", "perf", "stat", "xdp"};
+
+static bool is_command(const char *word) {
+  for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {
+    if (strcmp(word, COMMANDS[i]) == 0) return true;
+  }
+  return false;
+}
+
+static _Noreturn void fail(int status, const char *what, int error) {
+  fprintf(stderr, "millrace: %s: %s\n", what, strerror(error));
+  exit(status);
+}
+
+static void set(const char *name, const char *value) {
+  if (setenv(name, value, 1) < 0) fail(FAILED, name, errno);
+}
+
+/* Puts the library in front of what is preloaded already. */
+static void preload(const char *library) {
+  const char *before = getenv("LD_PRELOAD");
+  size_t n = strlen(library);
+  if (before == NULL || before[0] == '\0') {
+    set("LD_PRELOAD", library);
+    return;
+  }
+  if (strncmp(before, library, n) == 0 && (before[n] == '\0' || before[n] == ':' || before[n] == ' ')) return;
+  char *all = malloc(n + strlen(before) + 2);
+  if (all == NULL) abort();
+  sprintf(all, "%s:%s", library, before);
+  set("LD_PRELOAD", all);
+  free(all);
+}
+
+/* Why the program will not be accelerated, if so. Whether the library may be preloaded at all. */
+static bool warn_of(const struct program *program, bool no_warn) {
+  enum obstacle obstacle = program->obstacle;
+  if (obstacle == NO_OBSTACLE) return true;
+  if (!no_warn) {
+    fprintf(stderr, "millrace: %s %s: it runs unaccelerated\n", program->interpreter, obstacle_text(obstacle));
+  }
+  /* Others may start programs that can be accelerated. */
+  return obstacle != IS_OTHER_MACHINE && obstacle != IS_OTHER_LIBC;
+}
+
+/* The rules file, given or from the environment, as an absolute path; NULL: none. */
+static const char *rules_path(const struct options *options, char out[PATH_MAX]) {
+  const char *given = options->rules;
+  if (given == NULL) given = getenv("MILLRACE_RULES");
+  if (given == NULL || given[0] == '\0') return NULL;
+  if (realpath(given, out) == NULL) fail(FAILED, given, errno);
+  if (strlen(out) > 255) fail(FAILED, out, ENAMETOOLONG);
+  return out;
+}
+
+static void set_environment(const struct options *options, const char *engine, const char *rules) {
+  set("MILLRACE_ENGINE", engine);
+  if (rules != NULL) set("MILLRACE_RULES", rules);
+  if (options->address != NULL) {
+    char address[64] = {0};
+    strncpy(address, options->address, strcspn(options->address, "/") < 63 ? strcspn(options->address, "/") : 63);
+    set("MILLRACE_ADDRESS", address);
+  }
+  if (options->profile != NULL) set("MILLRACE_PROFILE", options->profile);
+  if (options->spin != NULL) set("MILLRACE_SPIN_US", options->spin);
+  if (options->application_id != NULL) set("MILLRACE_APPLICATION_ID", options->application_id);
+  if (options->loopback) set("MILLRACE_LOOPBACK", "1");
+  if (options->no_auto) set("MILLRACE_DEFAULT_DISABLE", "1");
+  if (options->debug) set("MILLRACE_DEBUG", "1");
+  if (options->trace) set("MILLRACE_TRACE", "1");
+  if (options->no_warn) set("MILLRACE_NO_WARN", "1");
+}
+
+/* For `millrace doctor COMMAND`: a line each. */
+static int print_inspection(const struct program *program) {
+  printf("path %s\nerror %d\ninterpreter %s\nloader %s\nobstacle %d\n", program->path, program->error,
+         program->interpreter, program->loader, (int)program->obstacle);
+  return 0;
+}
+
+static _Noreturn void refuse_program(const char *command, int error, bool is_short) {
+  if (error == ENOENT && is_short && strchr(command, '/') == NULL) {
+    fprintf(stderr, "millrace: '%s' is neither a command of millrace nor a program (see millrace --help)\n",
+            command);
+  } else {
+    fprintf(stderr, "millrace: cannot run '%s': %s\n", command, strerror(error));
+  }
+  exit(error == ENOENT ? NOT_FOUND : CANNOT_RUN);
+}
+
+/* `args`: after `run`. */
+static int run(const struct place *place, char **args, bool is_short) {
+  struct options options = read_options(args);
+  if (options.is_for_node) {
+    args[-1] = "run";
+    become_node(place, args - 1);
+  }
+  char *command = options.command[0];
+  if (command == NULL) {
+    fprintf(stderr, "millrace run: which program?\n(see millrace run --help)\n");
+    return USAGE;
+  }
+  struct program program;
+  inspect_program(command, &program);
+  if (options.is_inspect) return print_inspection(&program);
+  if (program.error != 0) refuse_program(command, program.error, is_short);
+  if (access(place->library, R_OK) < 0) {
+    fprintf(stderr, "millrace: %s: %s; build it: npm run install\n", place->library, strerror(errno));
+    return FAILED;
+  }
+  if (strpbrk(place->library, ": ") != NULL) {
+    fprintf(stderr, "millrace: %s: the loader takes no path with a space or colon\n", place->library);
+    return FAILED;
+  }
+
+  char engine[PATH_MAX], rules_buffer[PATH_MAX];
+  find_engine(engine);
+  const char *rules = rules_path(&options, rules_buffer);
+  if (rules != NULL) {
+    char *check[] = {(char *)rules};
+    int status = run_node(place, "--check-rules", check, 1);
+    if (status != 0) return status;
+  }
+  if (options.has_engine_options || !is_engine_there(engine)) {
+    int status = run_node(place, "--start-only", args, options.own_count);
+    if (status != 0) return status;
+  }
+  bool may_preload = warn_of(&program, options.no_warn || getenv("MILLRACE_NO_WARN") != NULL);
+  set_environment(&options, engine, rules);
+  if (may_preload) preload(place->library);
+  /* execvp would give a file that the kernel does not know to a shell. */
+  if (program.obstacle == IS_OTHER_MACHINE) execv(program.path, options.command);
+  else execvp(command, options.command);
+  refuse_program(command, errno, is_short);
+}
+
+int main(int argc, char **argv) {
+  struct place place;
+  find_place(&place);
+  if (argc > 1 && strcmp(argv[1], "run") == 0) return run(&place, argv + 2, false);
+  if (argc > 1 && is_run_option(argv[1])) {
+    /* `args - 1` must be a place for the word "run". */
+    return run(&place, argv + 1, false);
+  }
+  if (argc > 1 && argv[1][0] != '-' && !is_command(argv[1])) return run(&place, argv + 1, true);
+  become_node(&place, argv + 1);
+}

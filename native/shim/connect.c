@@ -1,0 +1,209 @@
+/* bind, connect, listen, shutdown and close of accelerated sockets, as inet_stream_connect and its
+ * neighbours of Linux. */
+#include <poll.h>
+
+#include "core.h"
+
+/* ---- bind ------------------------------------------------------------------------------------------- */
+
+/* An address of ours in user memory; the kernel's errors for what cannot be one. */
+static int read_address(struct mr_sock *sock, const struct sockaddr *user, socklen_t bytes,
+                        struct sockaddr_storage *storage, struct mr_address *address) {
+  uint16_t family = sock->shared->family;
+  int failed = mr_sockaddr_read(storage, user, bytes);
+  if (failed != 0) return failed;
+  if (bytes < sizeof(sa_family_t)) return -EINVAL;
+  if (family == AF_INET6 && storage->ss_family == AF_INET) return -EAFNOSUPPORT;
+  return mr_address_from(address, (struct sockaddr *)storage, bytes, family);
+}
+
+/* A socket that joined a group before it was bound: both get the same port. */
+static int bind_companion(struct mr_sock *sock, const struct sockaddr *user, socklen_t bytes,
+                          struct mr_address *address) {
+  if (!mr_address_is_wildcard(address) && !mr_address_is_multicast(address)) {
+    mr_companion_mute(sock, true);
+    return 0;
+  }
+  if (real.bind(sock->companion, user, bytes) < 0) return -errno;
+  struct sockaddr_storage bound;
+  struct mr_address own;
+  socklen_t room = sizeof bound;
+  if (real.getsockname(sock->companion, (struct sockaddr *)&bound, &room) < 0) return -errno;
+  int failed = mr_address_from(&own, (struct sockaddr *)&bound, room, sock->shared->family);
+  if (failed == 0) address->port = own.port;
+  return failed;
+}
+
+int mr_sock_bind(struct mr_sock *sock, const struct sockaddr *user, socklen_t bytes) {
+  struct sockaddr_storage storage;
+  struct mr_address address;
+  int failed = read_address(sock, user, bytes, &storage, &address);
+  if (failed == 0 && sock->companion >= 0) {
+    failed = bind_companion(sock, (struct sockaddr *)&storage, bytes, &address);
+  }
+  if (failed == 0) failed = mr_call(sock, -1, MR_OP_BIND, 0, &address);
+  return (int)mr_return(failed > 0 ? -EADDRNOTAVAIL : failed);
+}
+
+/* ---- connect: UDP ------------------------------------------------------------------------------------- */
+
+static int dissolve(struct mr_sock *sock, int fd) {
+  struct mr_address none = {0};
+  if (sock->companion_peer) {
+    struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
+    real.connect(sock->companion, &unspecified, sizeof unspecified);
+    sock->companion_peer = 0;
+    return 0;
+  }
+  mr_companion_mute(sock, false);
+  return mr_call(sock, fd, MR_OP_CONNECT, 0, &none);
+}
+
+static int connect_datagram(struct mr_sock *sock, int fd, const struct sockaddr *user, socklen_t bytes,
+                            const struct mr_address *peer) {
+  int carrier = mr_companion_carries(sock, fd, peer);
+  if (carrier < 0) return carrier;
+  if (sock->companion_peer) dissolve(sock, fd);
+  if (carrier > 0) {
+    if (real.connect(sock->companion, user, bytes) < 0) return -errno;
+    mr_companion_mute(sock, false);
+    sock->companion_peer = 1;
+    return 0;
+  }
+  int result = mr_call(sock, fd, MR_OP_CONNECT, 0, peer);
+  if (result >= 0) mr_companion_mute(sock, true);
+  return result < 0 ? result : 0;
+}
+
+/* ---- connect: TCP ------------------------------------------------------------------------------------- */
+
+static bool is_connecting(struct mr_sock *sock) {
+  uint32_t status = mr_sock_status(sock);
+  return (status & (MR_STATUS_CONNECTING | MR_STATUS_CONNECTED)) == MR_STATUS_CONNECTING;
+}
+
+/* It came to an end: connected, or the error that ended it. */
+static int finish_connect(struct mr_sock *sock) {
+  struct mr_socket *shared = sock->shared;
+  if (mr_sock_status(sock) & MR_STATUS_CONNECTED) {
+    mr_store(&shared->connect_state, MR_CONNECT_DONE);
+    return 0;
+  }
+  mr_store(&shared->connect_state, MR_CONNECT_NONE);
+  int error = mr_sock_take_error(sock);
+  return error != 0 ? -error : -ECONNABORTED;
+}
+
+/* `otherwise`: what to say when it does not wait. */
+static int await_connection(struct mr_sock *sock, int otherwise) {
+  struct mr_socket *shared = sock->shared;
+  if (mr_load(&shared->nonblock)) return is_connecting(sock) ? otherwise : finish_connect(sock);
+  struct mr_wait wait;
+  mr_wait_begin(&wait, mr_timeout(shared->sndtimeo_ns));
+  for (;;) {
+    uint32_t seen = mr_sock_seen(sock);
+    if (!is_connecting(sock)) return finish_connect(sock);
+    int failed = mr_wait_change(&wait, sock, seen, -1);
+    if (failed == -ETIMEDOUT) return otherwise;
+    if (failed != 0) return failed;
+  }
+}
+
+static int start_connect(struct mr_sock *sock, int fd, const struct mr_address *peer) {
+  int result = mr_call(sock, fd, MR_OP_CONNECT, 0, peer);
+  if (result < 0 && result != -EINPROGRESS) return result == -ENETDOWN ? -ENETUNREACH : result;
+  mr_store(&sock->shared->connect_state, MR_CONNECT_STARTED);
+  /* However fast it was, the outcome is for poll and SO_ERROR to tell. */
+  if (mr_load(&sock->shared->nonblock)) return -EINPROGRESS;
+  return await_connection(sock, -EINPROGRESS);
+}
+
+static int connect_stream(struct mr_sock *sock, int fd, const struct mr_address *peer) {
+  struct mr_socket *shared = sock->shared;
+  uint32_t status = mr_sock_status(sock);
+  if (shared->kind == MR_KIND_LISTENER) return -EISCONN;
+  if (mr_load(&shared->connect_state) == MR_CONNECT_STARTED) return await_connection(sock, -EALREADY);
+  if (status & MR_STATUS_CONNECTED) return -EISCONN;
+  return start_connect(sock, fd, peer);
+}
+
+static int disconnect_stream(struct mr_sock *sock, int fd) {
+  struct mr_address none = {0};
+  int result = mr_call(sock, fd, MR_OP_CONNECT, 0, &none);
+  if (result >= 0) {
+    mr_store(&sock->shared->connect_state, MR_CONNECT_NONE);
+    mr_store(&sock->shared->shut, 0);
+  }
+  return result < 0 ? result : 0;
+}
+
+int mr_sock_connect(struct mr_sock *sock, int fd, const struct sockaddr *user, socklen_t bytes) {
+  struct sockaddr_storage storage;
+  struct mr_address peer;
+  bool is_stream = mr_sock_is_stream(sock);
+  int failed = mr_sockaddr_read(&storage, user, bytes);
+  if (failed == 0 && bytes < sizeof(sa_family_t)) failed = -EINVAL;
+  if (failed != 0) return (int)mr_return(failed);
+  if (storage.ss_family == AF_UNSPEC) {
+    return (int)mr_return(is_stream ? disconnect_stream(sock, fd) : dissolve(sock, fd));
+  }
+  /* What is connected says so before it looks at the address. */
+  if (is_stream && (mr_sock_status(sock) & MR_STATUS_CONNECTED) &&
+      mr_load(&sock->shared->connect_state) != MR_CONNECT_STARTED) {
+    return (int)mr_return(-EISCONN);
+  }
+  failed = mr_address_from(&peer, (struct sockaddr *)&storage, bytes, sock->shared->family);
+  if (failed != 0) return (int)mr_return(failed);
+  failed = is_stream ? connect_stream(sock, fd, &peer)
+                     : connect_datagram(sock, fd, (struct sockaddr *)&storage, bytes, &peer);
+  return (int)mr_return(failed);
+}
+
+/* ---- listen, shutdown, close ------------------------------------------------------------------------------ */
+
+int mr_sock_listen(struct mr_sock *sock, int fd, int backlog) {
+  if (!mr_sock_is_stream(sock)) return (int)mr_return(-EOPNOTSUPP);
+  uint32_t status = mr_sock_status(sock);
+  if (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) return (int)mr_return(-EINVAL);
+  int result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
+  if (result >= 0 && sock->companion >= 0) real.listen(sock->companion, backlog);
+  return (int)mr_return(result < 0 ? result : 0);
+}
+
+int mr_sock_shutdown(struct mr_sock *sock, int how) {
+  struct mr_socket *shared = sock->shared;
+  if (how < SHUT_RD || how > SHUT_RDWR) return (int)mr_return(-EINVAL);
+  uint32_t status = mr_sock_status(sock);
+  bool is_listener = shared->kind == MR_KIND_LISTENER;
+  bool is_open = (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) != 0 &&
+                 mr_load(&shared->tcp_state) != 7;
+  if (sock->companion_peer) return real.shutdown(sock->companion, how);
+  if (is_listener) {
+    if (how == SHUT_WR) return 0;
+    if (sock->companion >= 0) real.shutdown(sock->companion, how);
+  } else {
+    __atomic_fetch_or(&shared->shut, (uint32_t)how + 1, __ATOMIC_SEQ_CST);
+  }
+  int result = is_open || is_listener ? mr_call(sock, -1, MR_OP_SHUTDOWN, (uint32_t)how, NULL) : 0;
+  /* The kernel marks it shut in any case, and then says that it was not connected. */
+  if (!is_open && !is_listener) result = -ENOTCONN;
+  return (int)mr_return(result < 0 ? result : 0);
+}
+
+/* The kernel lingers when the last holder closes, nonblocking or not; signals end it. */
+int mr_sock_closing(struct mr_sock *sock, int fd) {
+  struct mr_socket *shared = sock->shared;
+  uint32_t linger = mr_load(&shared->linger);
+  bool is_last = atomic_load(&sock->descriptors) <= 1;
+  if (!is_last || linger <= 1 || !mr_sock_is_stream(sock) || mr_engine_is_dead) return 0;
+  if (!(mr_sock_status(sock) & MR_STATUS_CONNECTED)) return 0;
+  struct mr_calling calling;
+  int saved = errno;
+  if (mr_call_begin(&calling, sock, fd, MR_OP_CLOSING) == 0) {
+    calling.call->args[0] = linger - 1;
+    mr_call_wait(&calling, true);
+    mr_call_end(&calling);
+  }
+  errno = saved;
+  return 0;
+}

@@ -1,0 +1,134 @@
+/* Messages over the control socket, and the descriptors that pass with them. */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "core.h"
+
+#define ANSWER_MS 20000 /* an engine that does not answer this long is taken for dead */
+
+static struct mr_mutex turn;
+
+int mr_control_connect(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  size_t length = strlen(path);
+  if (length >= sizeof address.sun_path) return -ENAMETOOLONG;
+  memcpy(address.sun_path, path, length + 1);
+  int fd = real.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -errno;
+  if (real.connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
+  int failed = -errno;
+  real.close(fd);
+  return failed;
+}
+
+uint64_t mr_inode_of(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+static int send_all(int control_fd, const void *message, size_t bytes, const int *fds,
+                    unsigned fds_count) {
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  struct iovec vector = {.iov_base = (void *)(uintptr_t)message, .iov_len = bytes};
+  struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+  if (fds_count > 0) {
+    memset(control, 0, sizeof control);
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(fds_count * sizeof(int));
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(fds_count * sizeof(int));
+    memcpy(CMSG_DATA(rights), fds, fds_count * sizeof(int));
+  }
+  for (;;) {
+    if (real.sendmsg(control_fd, &header, MSG_NOSIGNAL) >= 0) return 0;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+static int wait_for_answer(int control_fd) {
+  struct pollfd wanted = {.fd = control_fd, .events = POLLIN};
+  for (;;) {
+    int ready = real.poll(&wanted, 1, ANSWER_MS);
+    if (ready > 0) return 0;
+    if (ready == 0) return -ETIMEDOUT;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+/* Fewer bytes than asked for are an answer that makes no sense. */
+static int receive(int control_fd, void *answer, size_t bytes, int got[2]) {
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  struct iovec vector = {.iov_base = answer, .iov_len = bytes};
+  struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  got[0] = got[1] = -1;
+  int failed = wait_for_answer(control_fd);
+  if (failed != 0) return failed;
+  ssize_t n;
+  do {
+    n = real.recvmsg(control_fd, &header, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return -errno;
+  struct cmsghdr *rights = n > 0 ? CMSG_FIRSTHDR(&header) : NULL;
+  if (rights != NULL && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
+    size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    memcpy(got, CMSG_DATA(rights), (count > 2 ? 2 : count) * sizeof(int));
+  }
+  if ((size_t)n == bytes) return 0;
+  for (int i = 0; i < 2; i++) {
+    if (got[i] >= 0) real.close(got[i]);
+    got[i] = -1;
+  }
+  return n == 0 ? -ECONNRESET : -EPROTO;
+}
+
+static void copy_environment(char *to, size_t room, const char *name) {
+  const char *value = getenv(name);
+  if (value != NULL) strncpy(to, value, room - 1);
+}
+
+static uint32_t wanted_spin_us(void) {
+  const char *value = getenv("MILLRACE_SPIN_US");
+  if (value == NULL || *value == '\0') return UINT32_MAX - 1;
+  if (value[0] == '-' || strcmp(value, "forever") == 0) return UINT32_MAX;
+  unsigned long us = strtoul(value, NULL, 10);
+  return us < UINT32_MAX - 1 ? (uint32_t)us : UINT32_MAX;
+}
+
+int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]) {
+  struct mr_hello hello = {.type = MR_MSG_HELLO, .version = MR_VERSION};
+  hello.pid = (int32_t)getpid();
+  strncpy(hello.program, program_invocation_short_name, sizeof hello.program - 1);
+  copy_environment(hello.application_id, sizeof hello.application_id, "VMA_APPLICATION_ID");
+  copy_environment(hello.application_id, sizeof hello.application_id, "MILLRACE_APPLICATION_ID");
+  copy_environment(hello.address, sizeof hello.address, "MILLRACE_ADDRESS");
+  copy_environment(hello.rules, sizeof hello.rules, "MILLRACE_RULES");
+  copy_environment(hello.profile, sizeof hello.profile, "MILLRACE_PROFILE");
+  hello.spin_us = wanted_spin_us();
+  int failed = send_all(control_fd, &hello, sizeof hello, NULL, 0);
+  return failed != 0 ? failed : receive(control_fd, welcome, sizeof *welcome, got);
+}
+
+int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
+                   unsigned fds_count, void *answer, size_t answer_bytes, int *got) {
+  int none[2];
+  mr_mutex_lock(&turn);
+  int failed = send_all(link->control_fd, message, bytes, fds, fds_count);
+  if (failed == 0) {
+    mr_submit(link, MR_SUBMIT_CONTROL);
+    if (answer != NULL) {
+      failed = receive(link->control_fd, answer, answer_bytes, got != NULL ? got : none);
+    }
+  }
+  /* An answer that comes later would be taken for the next one's. */
+  if (failed == -ETIMEDOUT) atomic_store(&mr_engine_is_dead, true);
+  mr_mutex_unlock(&turn);
+  return failed;
+}
+
+void mr_control_before_fork(void) { mr_mutex_lock(&turn); }
+void mr_control_after_fork(void) { mr_mutex_unlock(&turn); }

@@ -1,0 +1,281 @@
+/*
+ * What the files of the shim's core share beside shim.h: words of shared memory, locks, rings, user
+ * vectors, addresses. Words that the engine or another process writes are read through these only.
+ */
+#ifndef MILLRACE_CORE_H
+#define MILLRACE_CORE_H
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <time.h>
+
+#include "real.h"
+#include "shim.h"
+
+#define MR_LIKELY(x) __builtin_expect(!!(x), 1)
+#define MR_UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* Sequentially consistent unless the name says otherwise: docs/engine-protocol.md counts on it. */
+static inline uint32_t mr_load(const uint32_t *word) {
+  return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+static inline void mr_store(uint32_t *word, uint32_t value) {
+  __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+}
+/* Publishes what was written before; for positions of rings that an exchange of `submitted` follows. */
+static inline void mr_store_release(uint32_t *word, uint32_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+static inline uint32_t mr_exchange(uint32_t *word, uint32_t value) {
+  return __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST);
+}
+static inline bool mr_swap_if(uint32_t *word, uint32_t expected, uint32_t value) {
+  return __atomic_compare_exchange_n(word, &expected, value, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST);
+}
+
+/* -1 and errno from a negated error number; else the number. */
+static inline ssize_t mr_return(ssize_t result) {
+  if (MR_LIKELY(result >= 0)) return result;
+  errno = (int)-result;
+  return -1;
+}
+
+/* ---- lock.c: locks in shared memory that survive the death of their holder ----------------------- */
+
+void mr_lock_slow(uint32_t *lock, uint32_t tid);
+void mr_unlock_slow(uint32_t *lock);
+
+static inline void mr_lock(uint32_t *lock) {
+  mr_enter();
+  uint32_t tid = (uint32_t)mr_tid();
+  if (MR_UNLIKELY(!mr_swap_if(lock, 0, tid))) mr_lock_slow(lock, tid);
+}
+static inline void mr_unlock(uint32_t *lock) {
+  if (MR_UNLIKELY(mr_exchange(lock, 0) & MR_LOCK_WAITED)) mr_unlock_slow(lock);
+  mr_leave();
+}
+
+static inline void mr_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* ---- pool.c: objects of one size; no malloc, which signal handlers may have interrupted ---------------- */
+
+struct mr_mutex {
+  atomic_uint word; /* 0 free, 1 held, 2 held and wanted */
+};
+/* Locks of this process: signals wait while they are held. */
+void mr_mutex_lock(struct mr_mutex *mutex);
+void mr_mutex_unlock(struct mr_mutex *mutex);
+
+struct mr_pool {
+  size_t object_bytes; /* a multiple of 16 */
+  struct mr_mutex mutex;
+  void *free;
+};
+void *mr_pool_take(struct mr_pool *pool); /* zeroed; NULL: no memory */
+void mr_pool_give(struct mr_pool *pool, void *object);
+
+/* ---- ring.c: bytes of a ring, with wrapping ------------------------------------------------------- */
+
+/* Where a vector of user memory has been read or written up to. Its elements are read one at a time, so
+ * no copy of the vector is made, however long it is. */
+struct mr_cursor {
+  const struct iovec *next; /* user memory */
+  size_t elements;          /* from `next` on */
+  uint8_t *at;              /* in the element at hand */
+  size_t left;              /* of the element at hand */
+};
+
+static inline struct mr_cursor mr_cursor_of(const void *bytes, size_t n) {
+  return (struct mr_cursor){.at = (uint8_t *)(uintptr_t)bytes, .left = n};
+}
+/* The vector's length, cut as the kernel cuts it; -EINVAL, -EMSGSIZE or -EFAULT. */
+ssize_t mr_cursor_open(struct mr_cursor *cursor, const struct iovec *vector, size_t elements);
+int mr_cursor_read(struct mr_cursor *cursor, uint8_t *to, size_t n);
+int mr_cursor_write(struct mr_cursor *cursor, const uint8_t *from, size_t n);
+
+/* `n` bytes between user memory and a ring of `bytes` bytes at `ring`, from position `at`, which may
+ * wrap. 0 or -EFAULT. */
+int mr_ring_put(uint8_t *ring, uint32_t bytes, uint32_t at, struct mr_cursor *from, size_t n);
+int mr_ring_get(const uint8_t *ring, uint32_t bytes, uint32_t at, struct mr_cursor *to, size_t n);
+
+/* ---- call.c --------------------------------------------------------------------------------------- */
+
+/* A call to the engine under way; `call` is this thread's until mr_call_end. */
+struct mr_calling {
+  struct mr_link *link;
+  struct mr_call *call;
+  unsigned number;
+};
+/* 0 or a negated error number (-ENETDOWN: there is no engine). */
+int mr_call_begin(struct mr_calling *calling, struct mr_sock *sock, int fd, uint32_t op);
+/* Submits and waits; what the engine said, or -ENETDOWN. `interruptible`: -EINTR as well, and then the
+ * call goes on without us. */
+int mr_call_wait(struct mr_calling *calling, bool interruptible);
+void mr_call_end(struct mr_calling *calling);
+/* The whole, for calls whose data is an address or nothing. */
+int mr_call(struct mr_sock *sock, int fd, uint32_t op, uint32_t arg0, const struct mr_address *address);
+/* Does not wait; the entry is free for another socket when the engine has done it. */
+void mr_call_release(struct mr_link *link, uint32_t local);
+void mr_call_reset(void);
+
+/* ---- session.c, control.c, region.c ----------------------------------------------------------------- */
+
+extern struct mr_link *_Atomic mr_link_now; /* NULL until it is made */
+extern atomic_bool mr_engine_is_dead;
+/* An entry of the session's table, or -1. */
+int mr_local_alloc(void);
+void mr_local_free(uint32_t local);
+/* Connects to the engine's path; a descriptor or a negated error number. */
+int mr_control_connect(const char *path);
+/* Sends `message` with `fds`. If `answer` is not NULL it waits for one of `answer_bytes`, and for up to
+ * two descriptors with it (-1 where there is none). Takes its turn among the threads. 0 or negated. */
+int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
+                   unsigned fds_count, void *answer, size_t answer_bytes, int *got);
+uint64_t mr_inode_of(int fd); /* 0: none */
+int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]);
+/* The region, mapped; `fd` is one of it, or -1: then it is asked for. NULL: no memory, or no engine. */
+uint32_t mr_region_bytes(const uint8_t *region);
+uint8_t *mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd);
+
+/* ---- socket.c --------------------------------------------------------------------------------------- */
+
+/* A socket that the engine has opened. Takes over `companion` (hidden, or -1) if it succeeds. NULL: no
+ * memory, or what the engine said makes no sense. */
+struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t header_at,
+                             uint32_t generation, uint32_t local, int companion);
+/* From the answer to MR_MSG_OPEN or ATTACH and its descriptors, all of which are taken over. */
+struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opened, int got[2],
+                             int companion);
+/* The status word, with what the engine's death makes of it. */
+uint32_t mr_sock_status(struct mr_sock *sock);
+/* Takes the pending error, a positive number; 0: none. */
+int mr_sock_take_error(struct mr_sock *sock);
+/* Tells the engine to look at the socket's rings. */
+void mr_sock_submit(struct mr_sock *sock);
+/* The link, of which the socket is made a part if it is not yet; NULL: there is no engine for it. */
+static inline struct mr_link *mr_sock_link(struct mr_sock *sock, int fd) {
+  struct mr_link *link = mr_link_get();
+  if (MR_UNLIKELY(link == NULL)) return NULL;
+  if (MR_LIKELY(sock->link_id == link->id)) return link;
+  return mr_sock_attach(sock, fd) == 0 ? link : NULL;
+}
+/* After reading, when `left` bytes remain in the ring and its lock is free (its exchange orders the new
+ * position before this look): if the engine found no room before, it is told when there is half a ring
+ * of it, or all. */
+static inline void mr_sock_made_room(struct mr_sock *sock, uint32_t left) {
+  struct mr_socket *shared = sock->shared;
+  if (MR_LIKELY(mr_load(&shared->rx_blocked) == 0) || left > sock->rx_bytes / 2) return;
+  mr_store(&shared->rx_blocked, 0);
+  mr_sock_submit(sock);
+}
+/* Reads looked for something in vain: the engine's death has to be noticed now and then. */
+void mr_sock_missed(struct mr_sock *sock);
+/* A connection that failed or was reset: shut both ways until the next connect. */
+bool mr_sock_is_over(const struct mr_sock *sock, uint32_t status);
+uint32_t mr_sock_type(const struct mr_sock *sock); /* SOCK_STREAM or SOCK_DGRAM */
+static inline bool mr_sock_is_stream(const struct mr_sock *sock) {
+  return sock->shared->kind != MR_KIND_UDP;
+}
+
+/* ---- wait.c ------------------------------------------------------------------------------------------ */
+
+/* What has happened to the socket so far; to be read before one looks. */
+static inline uint32_t mr_sock_seen(const struct mr_sock *sock) {
+  return mr_load(&sock->shared->rx_events) + mr_load(&sock->shared->tx_events);
+}
+/* Waits until more has happened than `seen`, or `companion` (-1: none) has something to read, or the
+ * engine has died: 0. -EINTR (any handler when there is a deadline, as the kernel) or -ETIMEDOUT. */
+int mr_wait_change(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, int companion);
+void mr_waiters_reset(struct mr_link *link, bool in_child);
+int64_t mr_now_ns(void);
+
+/* ---- names.c ----------------------------------------------------------------------------------------- */
+
+/* From a sockaddr that lies in our memory, of a socket of `family`. 0, -EINVAL, -EAFNOSUPPORT. */
+int mr_address_from(struct mr_address *to, const struct sockaddr *from, socklen_t bytes,
+                    uint16_t family);
+/* As a socket of `family` shows it: IPv4 is mapped for AF_INET6. Its length. */
+socklen_t mr_address_to(struct sockaddr_storage *to, const struct mr_address *from, uint16_t family);
+/* Copies a sockaddr in from user memory. 0, -EINVAL, -EFAULT. */
+int mr_sockaddr_read(struct sockaddr_storage *to, const struct sockaddr *user, socklen_t bytes);
+/* Writes one to user memory as getsockname does: cut to *room, *room becomes its length. */
+int mr_sockaddr_write(const struct sockaddr_storage *from, socklen_t bytes, struct sockaddr *user,
+                      socklen_t *room);
+bool mr_address_is_loopback(const struct mr_address *address);
+bool mr_address_is_wildcard(const struct mr_address *address);
+bool mr_address_is_multicast(const struct mr_address *address);
+void mr_address_text(char *text, size_t room, const struct mr_address *address);
+
+/* ---- stream.c, datagram.c, oob.c ------------------------------------------------------------------------ */
+
+/* What comes with received data. */
+struct mr_received {
+  struct mr_address from; /* family 0: nobody */
+  struct mr_datagram header; /* UDP */
+  bool has_header;
+  int flags;              /* msg_flags */
+};
+/* Both take user memory by a cursor and return bytes or a negated error number; EPIPE comes without
+ * SIGPIPE, which is raised by who knows the flags. */
+ssize_t mr_stream_send(struct mr_sock *sock, int fd, struct mr_cursor *from, size_t n, int flags);
+ssize_t mr_stream_recv(struct mr_sock *sock, int fd, struct mr_cursor *to, size_t n, int flags);
+int64_t mr_timeout(uint64_t set_ns); /* of SO_RCVTIMEO, SO_SNDTIMEO; negative: none */
+
+/* What is sent beside the payload; zero where the socket's options hold. */
+struct mr_ancillary {
+  uint16_t flags; /* MR_DATAGRAM_* */
+  uint8_t ttl, tos;
+  uint8_t own[16];
+  uint32_t if_index;
+};
+ssize_t mr_datagram_send(struct mr_sock *sock, int fd, struct mr_cursor *from, size_t n, int flags,
+                         const struct mr_address *to, const struct mr_ancillary *ancillary);
+/* One datagram if there is one, without waiting: its bytes as recvmsg returns them, -EAGAIN or another
+ * error. */
+ssize_t mr_datagram_take(struct mr_sock *sock, struct mr_cursor *to, size_t n, int flags,
+                         struct mr_received *received);
+/* The next datagram's payload bytes, or -1. */
+int mr_datagram_next_bytes(struct mr_sock *sock);
+void mr_corked_free(struct mr_sock *sock);
+int mr_datagram_uncork(struct mr_sock *sock, int fd);
+
+/* ---- companion.c: the kernel socket beside a wildcard-bound one -------------------------------------------- */
+
+/* Whether the companion's turn is before the ring's; and when the ring had nothing for a call that does
+ * not wait. */
+bool mr_companion_first(struct mr_sock *sock);
+bool mr_companion_after_miss(struct mr_sock *sock);
+/* Who carries datagrams to `to` (NULL: the peer): 0 Millrace, 1 the companion, or -ENETUNREACH etc. */
+int mr_companion_carries(struct mr_sock *sock, int fd, const struct mr_address *to);
+/* While the socket is connected to a peer of Millrace the companion takes nothing in. */
+void mr_companion_mute(struct mr_sock *sock, bool on);
+
+/* ---- ancillary.c: control data ---------------------------------------------------------------------------- */
+
+/* Of a msghdr that lies in our memory; its control data is user memory. `segment_bytes`: UDP_SEGMENT, or
+ * 0. 0 or a negated error number. */
+int mr_ancillary_read(struct mr_sock *sock, const struct msghdr *message, struct mr_ancillary *to,
+                      uint16_t *segment_bytes);
+/* Control data of what was received; sets msg_controllen, and MSG_CTRUNC in received->flags. */
+int mr_ancillary_write(struct mr_sock *sock, struct msghdr *message, struct mr_received *received);
+/* recvmsg with MSG_ERRQUEUE. */
+ssize_t mr_error_recv(struct mr_sock *sock, int fd, struct msghdr *message, struct mr_cursor *to, size_t n,
+                      struct mr_received *received);
+
+/* ---- options.c ------------------------------------------------------------------------------------------------- */
+
+/* Applies those that the shim itself keeps; used when a socket is opened with options set before. */
+void mr_options_replay(struct mr_sock *sock, const uint8_t *records, uint32_t bytes);
+/* Whether the option joins a group, and which. */
+bool mr_option_joins(int level, int option, const void *value, size_t bytes, struct mr_address *group);
+void mr_options_inherit(struct mr_sock *child, const struct mr_sock *listener);
+
+#endif

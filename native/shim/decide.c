@@ -1,0 +1,156 @@
+/* bind, listen, connect and the first sendto of sockets that have not been decided. */
+#include <poll.h>
+
+#include "open.h"
+
+#define RETRIES 8 /* of ephemeral ports that the kernel has free and the engine has not */
+
+/* Another thread decided meanwhile: the same call again, on what the socket is now. */
+#define AGAIN(fd, ours, kernels)                         \
+  do {                                                   \
+    struct mr_fd entry = mr_fd_get(fd);                  \
+    struct mr_sock *sock = entry.sock;                   \
+    int again = entry.kind == MR_FD_SOCKET ? (ours) : (kernels); \
+    mr_fd_put(entry);                                    \
+    return again;                                        \
+  } while (0)
+
+/* A well-formed address of the socket's family, or a negated error number: then the kernel is to say so. */
+static int read_address(struct mr_pending *pending, const struct sockaddr *user, socklen_t bytes,
+                        struct sockaddr_storage *storage, struct mr_address *address) {
+  int failed = mr_sockaddr_read(storage, user, bytes);
+  if (failed != 0) return failed;
+  if (bytes < sizeof(sa_family_t)) return -EINVAL;
+  if (storage->ss_family != pending->family) return -EAFNOSUPPORT;
+  return mr_address_from(address, (struct sockaddr *)storage, bytes, (uint16_t)pending->family);
+}
+
+/* ---- bind ------------------------------------------------------------------------------------------- */
+
+static bool may_have_companion(struct mr_pending *pending, const struct mr_address *address) {
+  if (mr_address_is_wildcard(address)) return true;
+  return pending->type == SOCK_DGRAM && mr_address_is_multicast(address);
+}
+
+/* Bound by the kernel first, so that the port is free on both sides. */
+static int bind_both(int fd, struct mr_pending *pending, const struct sockaddr *address, socklen_t bytes,
+                     bool any_port, const struct mr_address *peer, uint32_t at) {
+  for (int tries = 0;; tries++) {
+    struct mr_address own;
+    if (real.bind(fd, address, bytes) < 0) return -errno;
+    int failed = mr_open_own_address(fd, pending, &own);
+    if (failed != 0) return failed;
+    struct mr_asking asking = {.at = at, .with_companion = true, .own = &own, .peer = peer};
+    int answer = mr_open_ask(fd, pending, &asking);
+    if (answer >= 0) return 0;
+    mr_open_renew(fd, pending);
+    if (answer != -EADDRINUSE || !any_port || tries == RETRIES) return answer;
+  }
+}
+
+static int bind_locked(int fd, struct mr_pending *pending, const struct sockaddr *user, socklen_t bytes) {
+  struct sockaddr_storage storage;
+  struct mr_address address;
+  const struct sockaddr *checked = (const struct sockaddr *)&storage;
+  if (read_address(pending, user, bytes, &storage, &address) != 0 || pending->state->own.family != 0) {
+    return real.bind(fd, user, bytes) < 0 ? -errno : 0;
+  }
+  if (may_have_companion(pending, &address)) {
+    if (pending->type == SOCK_DGRAM) {
+      return bind_both(fd, pending, checked, bytes, address.port == 0, NULL, MR_AT_BIND);
+    }
+    if (real.bind(fd, checked, bytes) < 0) return -errno;
+    return mr_open_own_address(fd, pending, &pending->state->own);
+  }
+  struct mr_asking asking = {.at = MR_AT_BIND, .own = &address};
+  int answer = mr_open_ask(fd, pending, &asking);
+  if (answer == 1) return real.bind(fd, checked, bytes) < 0 ? -errno : 0;
+  return answer;
+}
+
+int mr_open_bind(int fd, struct mr_pending *pending, const struct sockaddr *address, socklen_t bytes) {
+  if (!mr_open_begin(fd, pending)) {
+    AGAIN(fd, mr_sock_bind(sock, address, bytes), real.bind(fd, address, bytes));
+  }
+  int saved = errno;
+  int result = bind_locked(fd, pending, address, bytes);
+  mr_open_end(pending);
+  errno = saved;
+  return (int)mr_return(result);
+}
+
+/* ---- listen ------------------------------------------------------------------------------------------- */
+
+/* 0 the socket is ours now, 1 the kernel listens, or a negated error number. */
+static int listen_locked(int fd, struct mr_pending *pending, int backlog) {
+  if (real.listen(fd, backlog) < 0) return -errno;
+  struct mr_address own;
+  int failed = mr_open_own_address(fd, pending, &own);
+  if (failed != 0) return failed;
+  struct mr_asking asking = {.at = MR_AT_LISTEN, .with_companion = true, .own = &own};
+  int answer = mr_open_ask(fd, pending, &asking);
+  if (answer < 0) mr_open_renew(fd, pending);
+  return answer;
+}
+
+/* The companion's accept must not wait when another process was faster. */
+static void make_nonblocking(int fd) {
+  intptr_t flags = real.fcntl(fd, F_GETFL, NULL);
+  if (flags >= 0) real.fcntl(fd, F_SETFL, (void *)(flags | O_NONBLOCK));
+}
+
+int mr_open_listen(int fd, struct mr_pending *pending, int backlog) {
+  if (!mr_open_begin(fd, pending)) {
+    AGAIN(fd, mr_sock_listen(sock, fd, backlog), real.listen(fd, backlog));
+  }
+  int saved = errno;
+  int result = listen_locked(fd, pending, backlog);
+  mr_open_end(pending);
+  errno = saved;
+  if (result != 0) return (int)mr_return(result > 0 ? 0 : result);
+  struct mr_fd entry = mr_fd_get(fd);
+  if (entry.kind == MR_FD_SOCKET) {
+    if (entry.sock->companion >= 0) make_nonblocking(entry.sock->companion);
+    result = mr_sock_listen(entry.sock, fd, backlog);
+  }
+  mr_fd_put(entry);
+  return result;
+}
+
+/* ---- connect ------------------------------------------------------------------------------------------ */
+
+int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *user, socklen_t bytes) {
+  struct sockaddr_storage storage;
+  struct mr_address peer;
+  int answer = 1;
+  if (read_address(pending, user, bytes, &storage, &peer) == 0) {
+    int saved = errno;
+    if (mr_open_begin(fd, pending)) {
+      struct mr_asking asking = {.at = MR_AT_CONNECT, .peer = &peer};
+      answer = mr_open_ask(fd, pending, &asking);
+      mr_open_end(pending);
+    }
+    errno = saved;
+  }
+  if (answer < 0) return (int)mr_return(answer);
+  AGAIN(fd, mr_sock_connect(sock, fd, user, bytes), real.connect(fd, user, bytes));
+}
+
+/* ---- sendto ------------------------------------------------------------------------------------------- */
+
+int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *user, socklen_t bytes) {
+  struct sockaddr_storage storage;
+  struct mr_address peer;
+  if (pending->type != SOCK_DGRAM || user == NULL) return 0;
+  if (read_address(pending, user, bytes, &storage, &peer) != 0) return 0; /* the kernel says why */
+  if (!mr_open_begin(fd, pending)) return 0;
+  int saved = errno;
+  struct sockaddr_storage any;
+  struct mr_address wildcard = {.family = (uint16_t)pending->family};
+  socklen_t any_bytes = mr_address_to(&any, &wildcard, (uint16_t)pending->family);
+  int result = bind_both(fd, pending, (struct sockaddr *)&any, any_bytes, true, &peer, MR_AT_SEND);
+  mr_open_end(pending);
+  errno = saved;
+  /* An error is the send's own: the kernel socket or ours will say it. */
+  return result < 0 && result != -EINVAL ? (int)mr_return(result) : 0;
+}

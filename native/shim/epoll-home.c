@@ -1,0 +1,180 @@
+/*
+ * Epoll instances and the session: each instance with accelerated members has a waiter, whose eventfd is in
+ * the kernel's instance, so that one epoll_wait sleeps for sockets of both kinds. In a child of fork
+ * it gets a waiter of the child's session the first time it is used.
+ */
+#include <sys/random.h>
+
+#include "epoll.h"
+#include "interpose.h"
+
+static struct mr_mutex settling;
+/* By entry of the session: what the engine's hints are about. */
+static struct mr_sock *watched[MR_SOCKETS];
+static uint32_t watched_link;
+
+/* ---- Marks ------------------------------------------------------------------------------------------ */
+
+#define MARK_BITS 2
+#define SECRET_SHIFT (MR_MARK_INDEX_BITS + MARK_BITS + 1)
+
+static uint64_t secret(void) {
+  static _Atomic(uint64_t) chosen;
+  uint64_t value = atomic_load_explicit(&chosen, memory_order_relaxed);
+  if (value != 0) return value;
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof random, GRND_NONBLOCK) < 0) random = (uint64_t)(uintptr_t)&random << 20;
+  /* Neither a small number nor an address. */
+  random = (random | 1ull << 63) >> SECRET_SHIFT << SECRET_SHIFT;
+  uint64_t none = 0;
+  atomic_compare_exchange_strong(&chosen, &none, random);
+  return atomic_load(&chosen);
+}
+
+uint64_t mr_mark_of(enum mr_mark mark, uint32_t index) {
+  return secret() | (uint64_t)mark << MR_MARK_INDEX_BITS | index;
+}
+
+enum mr_mark mr_mark_read(uint64_t data, uint32_t *index) {
+  if (data >> SECRET_SHIFT != secret() >> SECRET_SHIFT) return 0;
+  *index = data & ((1u << MR_MARK_INDEX_BITS) - 1);
+  return (enum mr_mark)(data >> MR_MARK_INDEX_BITS & 7);
+}
+
+/* ---- Watching --------------------------------------------------------------------------------------- */
+
+void mr_epoll_watch(struct mr_epoll *epoll, struct mr_sock *sock) {
+  struct mr_link *link = mr_link_now;
+  if (link == NULL || sock->link_id != link->id || sock->local >= MR_SOCKETS) return;
+  if (watched_link != link->id) memset(watched, 0, sizeof watched);
+  watched_link = link->id;
+  watched[sock->local] = sock;
+  mr_store(&link->entries[sock->local].watched, 1);
+  if (epoll->waiter >= 0) mr_waiter_mark(link, sock, epoll->waiter, true);
+}
+
+void mr_epoll_unwatch(struct mr_epoll *epoll, struct mr_sock *sock) {
+  struct mr_link *link = mr_link_now;
+  if (link == NULL || sock->link_id != link->id || sock->local >= MR_SOCKETS) return;
+  if (epoll->waiter >= 0 && epoll->link_id == link->id) {
+    mr_waiter_mark(link, sock, epoll->waiter, false);
+  }
+  if (sock->epolls != NULL || watched[sock->local] != sock) return;
+  watched[sock->local] = NULL;
+  mr_store(&link->entries[sock->local].watched, 0);
+}
+
+static void push_all(struct mr_sock *sock) {
+  for (struct mr_epoll_item *item = sock->epolls; item != NULL; item = item->next_of_socket) {
+    mr_item_push(item);
+  }
+}
+
+void mr_hints_drain(struct mr_link *link) {
+  struct mr_session *session = link->session;
+  const uint32_t *hints = (const uint32_t *)(void *)((uint8_t *)session + MR_HINTS_AT);
+  uint32_t head = session->hint_head, tail = mr_load(&session->hint_tail);
+  if (head == tail) return;
+  for (; head != tail; head++) {
+    uint32_t local = mr_load(&hints[head % MR_HINTS]);
+    if (local >= MR_SOCKETS) continue;
+    mr_store(&link->entries[local].hinted, 0);
+    if (watched_link == link->id && watched[local] != NULL) push_all(watched[local]);
+  }
+  mr_store(&session->hint_head, head);
+}
+
+void mr_companion_woke(uint32_t local) {
+  if (local >= MR_SOCKETS || watched[local] == NULL) return;
+  atomic_store(&watched[local]->companion_ready, 1);
+  push_all(watched[local]);
+}
+
+/* ---- Settling --------------------------------------------------------------------------------------- */
+
+static int add_marked(int epfd, int fd, uint32_t events, uint64_t data) {
+  struct epoll_event event = {.events = events, .data.u64 = data};
+  if (real.epoll_ctl(epfd, EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST) return 0;
+  return -errno;
+}
+
+/* Edge-triggered: the eventfd need not be read, and of several processes that share the instance each is
+ * woken once. */
+static int equip(struct mr_epoll *epoll, int epfd, struct mr_link *link) {
+  int eventfd = -1;
+  atomic_store(&epoll->has_marks, true);
+  int waiter = mr_waiter_alloc(link, &eventfd);
+  if (waiter >= 0) {
+    int failed = add_marked(epfd, eventfd, EPOLLIN | EPOLLET, mr_mark_of(MR_MARK_WAITER, 0));
+    if (failed < 0) {
+      mr_waiter_free(link, waiter);
+      return failed;
+    }
+  }
+  /* With no events asked for, the hang-up alone is told. */
+  int failed = add_marked(epfd, link->control_fd, EPOLLET, mr_mark_of(MR_MARK_ENGINE, 0));
+  if (failed < 0) return failed;
+  mr_mutex_lock(&mr_epoll_lock);
+  epoll->fd = epfd;
+  epoll->waiter = waiter;
+  epoll->eventfd = eventfd;
+  epoll->link_id = link->id;
+  if (epoll->is_nested && waiter >= 0) mr_waiter_arm(link, waiter);
+  mr_mutex_unlock(&mr_epoll_lock);
+  return 0;
+}
+
+static void join_members(struct mr_epoll *epoll) {
+  for (struct mr_epoll_item *item = epoll->items; item != NULL; item = item->next) {
+    if (item->sock == NULL || mr_sock_attach(item->sock, item->fd) != 0) continue;
+    mr_mutex_lock(&mr_epoll_lock);
+    mr_epoll_watch(epoll, item->sock);
+    item->is_fresh = true;
+    mr_item_push(item);
+    mr_mutex_unlock(&mr_epoll_lock);
+  }
+}
+
+int mr_epoll_settle(struct mr_epoll *epoll, int epfd) {
+  struct mr_link *link = mr_link_get();
+  if (link == NULL || MR_LIKELY(epoll->link_id == link->id)) return 0;
+  int saved = errno;
+  mr_mutex_lock(&settling);
+  int failed = 0;
+  if (epoll->link_id != link->id) {
+    failed = equip(epoll, epfd, link);
+    if (failed == 0) join_members(epoll);
+  }
+  mr_mutex_unlock(&settling);
+  errno = saved;
+  return failed;
+}
+
+void mr_epoll_ring(struct mr_epoll *epoll) {
+  if (epoll->eventfd < 0 || (epoll->sleepers == 0 && !epoll->is_nested)) return;
+  int saved = errno;
+  uint64_t one = 1;
+  /* Full means that it rings already. */
+  if (real.write(epoll->eventfd, &one, sizeof one) < 0) errno = saved;
+}
+
+/* ---- fork ------------------------------------------------------------------------------------------- */
+
+void mr_epoll_before_fork(void) {
+  mr_mutex_lock(&settling);
+  mr_mutex_lock(&mr_epoll_lock);
+}
+
+static void leave_session(int fd, struct mr_fd entry, void *unused) {
+  (void)fd, (void)unused;
+  if (entry.kind != MR_FD_EPOLL) return;
+  entry.epoll->link_id = 0;
+  entry.epoll->waiter = entry.epoll->eventfd = -1;
+  entry.epoll->sleepers = 0;
+}
+
+void mr_epoll_after_fork(bool in_child) {
+  mr_mutex_unlock(&mr_epoll_lock);
+  mr_mutex_unlock(&settling);
+  if (in_child) mr_fd_each(leave_session, NULL);
+}

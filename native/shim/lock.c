@@ -1,0 +1,109 @@
+/*
+ * Locks in shared memory. The word is the holder's thread id; who waits looks every now and then
+ * whether the holder still lives, and takes the lock over if not. What a lock guards is published by
+ * one last store, so a dead holder leaves a half-written record that nobody can see.
+ */
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core.h"
+
+/* A holder that spins in a copy is done within this; longer and it was descheduled, stopped or killed. */
+#define SPINS 100
+#define CHECK_NS 20000000 /* how often a waiter looks whether the holder lives */
+
+static long futex(uint32_t *word, int op, uint32_t value, const struct timespec *timeout) {
+  return real.syscall(SYS_futex, (long)word, op, value, (long)timeout, 0, 0);
+}
+
+/* In clock ticks since boot, field 22 of /proc/TID/stat; 0 when there is no such thread. */
+static uint64_t start_of(uint32_t tid) {
+  char text[512];
+  snprintf(text, sizeof text, "/proc/%u/stat", tid);
+  int fd = real.openat(AT_FDCWD, text, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return 0;
+  ssize_t n = real.read(fd, text, sizeof text - 1);
+  real.close(fd);
+  if (n <= 0) return 0;
+  text[n] = '\0';
+  const char *at = strrchr(text, ')'); /* the name may hold anything */
+  for (int field = 2; at != NULL && field < 22; field++) at = strchr(at + 1, ' ');
+  if (at == NULL) return 0;
+  uint64_t ticks = 0;
+  for (at++; *at >= '0' && *at <= '9'; at++) ticks = ticks * 10 + (uint64_t)(*at - '0');
+  return ticks;
+}
+
+/* A zombie holds no lock: its thread will not run again. */
+static bool is_dead(uint32_t tid) {
+  if (real.syscall(SYS_tkill, tid, 0, 0, 0, 0, 0) == 0) return false;
+  return errno == ESRCH;
+}
+
+void mr_lock_slow(uint32_t *lock, uint32_t tid) {
+  int saved = errno;
+  uint32_t watched = 0; /* the holder that the start time is of */
+  uint64_t started = 0;
+  for (int spin = 0; spin < SPINS; spin++) {
+    if (mr_load(lock) == 0 && mr_swap_if(lock, 0, tid)) goto held;
+    mr_pause();
+  }
+  /* From here on with WAITED: who else waits is not known. */
+  uint32_t mine = tid | MR_LOCK_WAITED;
+  for (;;) {
+    uint32_t seen = mr_load(lock);
+    if (seen == 0) {
+      if (mr_swap_if(lock, 0, mine)) goto held;
+      continue;
+    }
+    uint32_t holder = seen & ~MR_LOCK_WAITED;
+    if (holder == tid) goto take; /* a thread of the same number died with it: numbers come again */
+    if (!(seen & MR_LOCK_WAITED) && !mr_swap_if(lock, seen, seen | MR_LOCK_WAITED)) continue;
+    seen = holder | MR_LOCK_WAITED;
+    struct timespec timeout = {.tv_nsec = CHECK_NS};
+    if (futex(lock, FUTEX_WAIT, seen, &timeout) == 0 || errno != ETIMEDOUT) continue;
+    if (mr_load(lock) != seen) continue;
+    uint64_t start = start_of(holder);
+    /* Gone, or another thread got its number since we began to watch. */
+    if (is_dead(holder) || (watched == holder && start != started)) goto take;
+    watched = holder;
+    started = start;
+    continue;
+  take:
+    if (mr_swap_if(lock, seen, mine)) goto held;
+  }
+held:
+  errno = saved;
+}
+
+void mr_unlock_slow(uint32_t *lock) {
+  int saved = errno;
+  futex(lock, FUTEX_WAKE, 1, NULL);
+  errno = saved;
+}
+
+/* ---- Locks of this process ---------------------------------------------------------------------- */
+
+void mr_mutex_lock(struct mr_mutex *mutex) {
+  mr_enter();
+  unsigned none = 0;
+  if (atomic_compare_exchange_strong(&mutex->word, &none, 1)) return;
+  int saved = errno;
+  while (atomic_exchange(&mutex->word, 2) != 0) {
+    futex((uint32_t *)&mutex->word, FUTEX_WAIT_PRIVATE, 2, NULL);
+  }
+  errno = saved;
+}
+
+void mr_mutex_unlock(struct mr_mutex *mutex) {
+  if (atomic_exchange(&mutex->word, 0) == 2) {
+    int saved = errno;
+    futex((uint32_t *)&mutex->word, FUTEX_WAKE_PRIVATE, 1, NULL);
+    errno = saved;
+  }
+  mr_leave();
+}

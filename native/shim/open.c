@@ -1,0 +1,277 @@
+/*
+ * Sockets that have not been decided. Each starts as the kernel's; at bind, listen, connect, the first
+ * sendto and the joining of a group the engine is asked, and if it takes the socket the program's number
+ * becomes one end of a socket pair. The kernel socket goes, or stays beside it as the companion.
+ */
+#include <fcntl.h>
+#include <stddef.h>
+
+#include "open.h"
+
+/* ---- Life --------------------------------------------------------------------------------------------- */
+
+struct object {
+  struct mr_pending pending;
+  struct mr_open_state state;
+};
+
+static struct mr_pool pool = {.object_bytes = (sizeof(struct object) + 15) / 16 * 16};
+
+static struct mr_pending *make(int family, int type, int protocol) {
+  struct object *made = mr_pool_take(&pool);
+  if (made == NULL) return NULL;
+  atomic_init(&made->pending.references, 1);
+  made->pending.family = family;
+  made->pending.type = type;
+  made->pending.options = made->state.options;
+  made->pending.state = &made->state;
+  made->state.protocol = protocol;
+  return &made->pending;
+}
+
+void mr_pending_drop(struct mr_pending *pending) {
+  if (atomic_fetch_sub(&pending->references, 1) == 1) mr_pool_give(&pool, pending);
+}
+
+/* Why such a socket is none of ours, or NULL. */
+static const char *why_not(int type, int protocol) {
+  int base = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (base != SOCK_STREAM && base != SOCK_DGRAM) return "only TCP and UDP are accelerated";
+  int usual = base == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+  return protocol == 0 || protocol == usual ? NULL : "only TCP and UDP are accelerated";
+}
+
+int mr_open_socket(int domain, int type, int protocol) {
+  int fd = real.socket(domain, type, protocol);
+  if (fd < 0 || (domain != AF_INET && domain != AF_INET6)) return fd;
+  if (mr_link_get() == NULL) return fd;
+  const char *why = why_not(type, protocol);
+  if (why != NULL) {
+    mr_debug("fd %d stays with the kernel: %s", fd, why);
+    mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_KERNEL});
+    return fd;
+  }
+  struct mr_pending *pending = make(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
+  if (pending != NULL) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_PENDING, .pending = pending});
+  return fd;
+}
+
+/* ---- Replacing the descriptor ------------------------------------------------------------------------------ */
+
+struct numbers {
+  struct mr_pending *pending;
+  int fds[64];
+  int count;
+};
+
+static void collect_number(int fd, struct mr_fd entry, void *context) {
+  struct numbers *to = context;
+  if (entry.kind != MR_FD_PENDING || entry.pending != to->pending) return;
+  if (to->count < 64) to->fds[to->count++] = fd;
+}
+
+/* All numbers of the socket in this process: dup leaves several. */
+static void numbers_of(int fd, struct mr_pending *pending, struct numbers *to) {
+  *to = (struct numbers){.pending = pending, .fds = {fd}, .count = 1};
+  if (atomic_load(&pending->descriptors) <= 1) return;
+  to->count = 0;
+  mr_fd_each(collect_number, to);
+}
+
+static void put_in_place(int fd, int pair_end, struct mr_sock *sock) {
+  int flags = real.fcntl(fd, F_GETFD, NULL);
+  real.dup3(pair_end, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+  mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = mr_sock_hold(sock)});
+}
+
+static void replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock) {
+  struct mr_socket *shared = sock->shared;
+  int flags = real.fcntl(fd, F_GETFL, NULL);
+  bool is_nonblocking = flags >= 0 && (flags & O_NONBLOCK) != 0;
+  mr_store(&shared->nonblock, is_nonblocking);
+  if (is_nonblocking) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
+  __atomic_store_n(&shared->peek_off, -1, __ATOMIC_SEQ_CST);
+  mr_options_replay(sock, pending->options, pending->options_bytes);
+  struct numbers numbers;
+  numbers_of(fd, pending, &numbers);
+  /* Before the table's last reference to `pending` goes, and what instances watch with it. */
+  mr_epoll_before_replace(pending);
+  mr_epoll_after_replace(pending, sock);
+  for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
+}
+
+static void leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {
+  struct numbers numbers;
+  numbers_of(fd, pending, &numbers);
+  mr_debug("fd %d stays with the kernel: %.111s", fd, reason);
+  for (int i = 0; i < numbers.count; i++) {
+    mr_fd_set(numbers.fds[i], (struct mr_fd){.kind = MR_FD_KERNEL});
+  }
+}
+
+/* ---- Asking ------------------------------------------------------------------------------------------------ */
+
+static void say_enabled(int fd, struct mr_sock *sock, const struct mr_opened *opened) {
+  char own[80], peer[80];
+  struct mr_address local = sock->shared->local, remote = sock->shared->remote;
+  if (local.family == 0) local.family = sock->shared->family;
+  mr_address_text(own, sizeof own, &local);
+  mr_address_text(peer, sizeof peer, &remote);
+  bool has_name = opened->reason[0] != '\0';
+  mr_debug("enabled bypass on fd %d (%s %s%s%s%s%.111s)", fd, mr_sock_is_stream(sock) ? "tcp" : "udp", own,
+           remote.family != 0 ? " to " : "", remote.family != 0 ? peer : "", has_name ? " on " : "",
+           has_name ? opened->reason : "");
+}
+
+/* The message, with the options behind it. */
+static size_t write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pending *pending,
+                            uint32_t local, const struct mr_asking *asking) {
+  struct mr_open *message = (struct mr_open *)(void *)buffer;
+  *message = (struct mr_open){.type = MR_MSG_OPEN, .local = local, .at = asking->at, .fd = fd};
+  message->kind = pending->type == SOCK_STREAM ? MR_KIND_TCP : MR_KIND_UDP;
+  message->family = (uint16_t)pending->family;
+  message->has_companion = asking->with_companion;
+  message->own = pending->state->own;
+  if (asking->own != NULL) message->own = *asking->own;
+  if (asking->peer != NULL) message->peer = *asking->peer;
+  message->inode = mr_inode_of(fd);
+  message->end_inode = mr_inode_of(pair_end);
+  message->options_bytes = pending->options_bytes;
+  memcpy(buffer + sizeof *message, pending->options, pending->options_bytes);
+  return sizeof *message + pending->options_bytes;
+}
+
+/* The engine said yes: everything that follows is ours. */
+static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, int pair_end,
+                     const struct mr_opened *opened, int got[2], bool with_companion) {
+  int companion = with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
+  if (companion >= 0) companion = mr_fd_hide(companion);
+  struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
+  if (sock == NULL) return -ENOMEM;
+  say_enabled(fd, sock, opened);
+  replace(fd, pending, pair_end, sock);
+  mr_sock_drop(sock);
+  return 0;
+}
+
+int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *asking) {
+  _Alignas(8) uint8_t buffer[MR_MESSAGE_BYTES];
+  struct mr_link *link = mr_link_get();
+  int local = link != NULL && !pending->state->too_many ? mr_local_alloc() : -1;
+  int fds[3] = {-1, -1, fd}; /* the program's end, the engine's, the kernel socket */
+  int got[2] = {-1, -1};
+  struct mr_opened opened = {.result = 1, .reason = "too many sockets or options"};
+  if (link == NULL) memcpy(opened.reason, "there is no engine", 19);
+  int result = 0;
+  if (local >= 0 && real.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) result = -errno;
+  if (local >= 0 && result == 0) {
+    size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
+    result = mr_control_ask(link, buffer, bytes, &fds[1], asking->with_companion ? 2 : 1, &opened,
+                            sizeof opened, got);
+    if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
+  }
+  if (result == 0) result = opened.result;
+  else opened.result = result = 1; /* the program does not have to know */
+  if (result == 0) {
+    opened.local = (uint32_t)local;
+    result = take_over(fd, pending, link, fds[0], &opened, got, asking->with_companion);
+  } else if (local >= 0) {
+    mr_local_free((uint32_t)local);
+  }
+  if (result > 0) leave_with_kernel(fd, pending, opened.reason);
+  for (int i = 0; i < 2; i++) {
+    if (fds[i] >= 0) real.close(fds[i]);
+  }
+  return result > 0 ? 1 : result;
+}
+
+/* ---- What is kept until then ---------------------------------------------------------------------------------- */
+
+/* Keeps the option; the same one set again replaces the first, unless options of its kind add up. */
+static void keep_option(struct mr_pending *pending, int level, int option, const void *value, uint32_t bytes) {
+  struct mr_address group;
+  struct mr_option record = {(uint32_t)level, (uint32_t)option, bytes};
+  uint32_t whole = (uint32_t)sizeof record + ((bytes + 3) & ~3u);
+  uint8_t *options = pending->options;
+  bool adds_up = mr_option_joins(level, option, value, bytes, &group);
+  for (uint32_t at = 0; !adds_up && at < pending->options_bytes;) {
+    struct mr_option known;
+    memcpy(&known, options + at, sizeof known);
+    if (known.level == record.level && known.option == record.option && known.bytes == bytes) {
+      memcpy(options + at + sizeof known, value, bytes);
+      return;
+    }
+    at += (uint32_t)sizeof known + ((known.bytes + 3) & ~3u);
+  }
+  if (pending->options_bytes + whole > MR_OPTIONS_BYTES) {
+    pending->state->too_many = true;
+    return;
+  }
+  memcpy(options + pending->options_bytes, &record, sizeof record);
+  memcpy(options + pending->options_bytes + sizeof record, value, bytes);
+  pending->options_bytes += whole;
+}
+
+bool mr_open_begin(int fd, struct mr_pending *pending) {
+  mr_mutex_lock(&pending->state->mutex);
+  struct mr_fd entry = mr_fd_get(fd);
+  bool is_still = entry.kind == MR_FD_PENDING && entry.pending == pending;
+  mr_fd_put(entry);
+  if (!is_still) mr_mutex_unlock(&pending->state->mutex);
+  return is_still;
+}
+
+void mr_open_end(struct mr_pending *pending) { mr_mutex_unlock(&pending->state->mutex); }
+
+int mr_open_own_address(int fd, struct mr_pending *pending, struct mr_address *own) {
+  struct sockaddr_storage bound;
+  socklen_t room = sizeof bound;
+  if (real.getsockname(fd, (struct sockaddr *)&bound, &room) < 0) return -errno;
+  int failed = mr_address_from(own, (struct sockaddr *)&bound, room, (uint16_t)pending->family);
+  /* A wildcard is of the socket's family. */
+  if (failed == 0 && mr_address_is_wildcard(own)) own->family = (uint16_t)pending->family;
+  return failed;
+}
+
+int mr_open_renew(int fd, struct mr_pending *pending) {
+  int flags = real.fcntl(fd, F_GETFL, NULL), fd_flags = real.fcntl(fd, F_GETFD, NULL);
+  int fresh = real.socket(pending->family, pending->type | SOCK_CLOEXEC, pending->state->protocol);
+  if (fresh < 0) return -errno;
+  for (uint32_t at = 0; at < pending->options_bytes;) {
+    struct mr_option record;
+    memcpy(&record, pending->options + at, sizeof record);
+    at += (uint32_t)sizeof record;
+    real.setsockopt(fresh, (int)record.level, (int)record.option, pending->options + at, record.bytes);
+    at += (record.bytes + 3) & ~3u;
+  }
+  if (flags > 0 && (flags & O_NONBLOCK)) real.fcntl(fresh, F_SETFL, (void *)(intptr_t)flags);
+  real.dup3(fresh, fd, fd_flags > 0 && (fd_flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
+  real.close(fresh);
+  pending->state->own = (struct mr_address){0};
+  return 0;
+}
+
+int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option, const void *value,
+                       socklen_t bytes) {
+  uint8_t copy[256];
+  struct mr_address group;
+  int result = real.setsockopt(fd, level, option, value, bytes);
+  if ((int)bytes < 0 || bytes > sizeof copy || mr_copy_from(copy, value, bytes) != 0) {
+    /* Filters and the like hold pointers, or more than the engine knows what to do with. */
+    if (result == 0) pending->state->too_many = true;
+    return result;
+  }
+  bool joins = pending->type == SOCK_DGRAM && mr_option_joins(level, option, copy, bytes, &group);
+  if (result < 0 && !joins) return result;
+  if (!mr_open_begin(fd, pending)) return result;
+  keep_option(pending, level, option, copy, bytes);
+  if (joins) {
+    int saved = errno;
+    struct mr_asking asking = {.at = MR_AT_JOIN, .peer = &group, .with_companion = true};
+    int answer = mr_open_ask(fd, pending, &asking);
+    errno = saved;
+    if (answer <= 0) result = (int)mr_return(answer);
+  }
+  mr_open_end(pending);
+  return result;
+}

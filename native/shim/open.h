@@ -1,0 +1,34 @@
+/* What open.c and decide.c share. */
+#ifndef MILLRACE_OPEN_H
+#define MILLRACE_OPEN_H
+
+#include "core.h"
+
+#define MR_OPTIONS_BYTES 960 /* of options set before the socket is decided: some sixty */
+
+struct mr_open_state {
+  struct mr_mutex mutex;     /* one thread decides at a time */
+  int protocol;
+  bool too_many;             /* options that could not be kept */
+  struct mr_address own;     /* of a wildcard-bound TCP socket; family 0: not bound */
+  uint8_t options[MR_OPTIONS_BYTES];
+};
+
+/* What the engine is asked about a socket. */
+struct mr_asking {
+  uint32_t at; /* MR_AT_* */
+  bool with_companion;
+  const struct mr_address *own, *peer;
+};
+
+/* Locks, if the descriptor is still undecided; otherwise false, and the table says what it is now. */
+bool mr_open_begin(int fd, struct mr_pending *pending);
+void mr_open_end(struct mr_pending *pending);
+/* 0: accelerated, the descriptor replaced. 1: the kernel's. Or a negated error number for the program. */
+int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *asking);
+/* Where the kernel has bound the socket. */
+int mr_open_own_address(int fd, struct mr_pending *pending, struct mr_address *own);
+/* Puts a fresh kernel socket with the same options in its place: nothing else unbinds one. */
+int mr_open_renew(int fd, struct mr_pending *pending);
+
+#endif

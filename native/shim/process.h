@@ -1,0 +1,21 @@
+/* fork.c and exec.c, for the functions that interpose them. */
+#ifndef MILLRACE_PROCESS_H
+#define MILLRACE_PROCESS_H
+
+#include <sys/types.h>
+
+/* Around every way to fork; libc's fork, daemon and forkpty call them by pthread_atfork. */
+void mr_before_fork(void);
+void mr_after_fork_in_parent(void);
+void mr_after_fork_in_child(void);
+
+/* An environment for a program to be started: the one given, and what the shim needs to be in there, too. */
+struct mr_environment {
+  char **variables;
+  void *memory;
+  size_t bytes;
+};
+struct mr_environment mr_environment_kept(char *const given[]);
+void mr_environment_free(struct mr_environment *made);
+
+#endif

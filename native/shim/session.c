@@ -1,0 +1,189 @@
+/* The process's link with the engine: made at the first use, anew in a child of fork, gone for good when
+ * the engine dies. */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "core.h"
+
+struct mr_link *_Atomic mr_link_now;
+atomic_bool mr_engine_is_dead;
+
+static struct mr_link link_memory = {.control_fd = -1, .wake_fd = -1};
+static struct mr_mutex link_mutex;
+static atomic_bool has_failed; /* there is no engine, and it was said */
+
+/* Entries of the session's table that sockets use: those never used, then those given back. */
+static struct mr_mutex locals_mutex;
+static uint16_t free_locals[MR_SOCKETS];
+static unsigned free_count, never_used;
+
+/* ---- Making it ---------------------------------------------------------------------------------- */
+
+/* The session is the engine's memory: its size is checked so that we never fault in it. */
+static struct mr_session *map_session(int fd) {
+  struct stat status;
+  if (fstat(fd, &status) < 0 || status.st_size < (off_t)MR_SESSION_BYTES) return NULL;
+  void *at = mmap(NULL, MR_SESSION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) return NULL;
+  struct mr_session *session = at;
+  if (session->magic == MR_MAGIC && session->version == MR_VERSION) return session;
+  munmap(at, MR_SESSION_BYTES);
+  return NULL;
+}
+
+static void use_session(struct mr_session *session, int control_fd, int wake_fd, uint32_t id) {
+  uint8_t *at = (uint8_t *)session;
+  link_memory.session = session;
+  link_memory.waiters = (struct mr_waiter *)(void *)(at + MR_WAITERS_AT);
+  link_memory.entries = (struct mr_entry *)(void *)(at + MR_ENTRIES_AT);
+  link_memory.calls = (struct mr_call *)(void *)(at + MR_CALLS_AT);
+  link_memory.control_fd = mr_fd_hide(control_fd);
+  link_memory.wake_fd = mr_fd_hide(wake_fd);
+  link_memory.id = id != 0 ? id : UINT32_MAX;
+}
+
+/* What went wrong, or NULL. */
+static const char *make(const char *path, int *error) {
+  struct mr_welcome welcome;
+  int got[2] = {-1, -1};
+  int fd = mr_control_connect(path);
+  *error = fd < 0 ? -fd : 0;
+  if (fd < 0) return "connect";
+  int failed = mr_control_hello(fd, &welcome, got);
+  if (failed == 0) failed = welcome.result;
+  struct mr_session *session = failed == 0 && got[1] >= 0 ? map_session(got[0]) : NULL;
+  if (got[0] >= 0) real.close(got[0]);
+  if (session != NULL) {
+    use_session(session, fd, got[1], welcome.session_id);
+    return NULL;
+  }
+  if (got[1] >= 0) real.close(got[1]);
+  real.close(fd);
+  *error = failed != 0 ? -failed : EPROTO;
+  return "join";
+}
+
+static struct mr_link *link_make(void) {
+  if (atomic_load(&has_failed) || atomic_load(&mr_engine_is_dead)) return NULL;
+  int saved = errno;
+  mr_mutex_lock(&link_mutex);
+  if (mr_link_now == NULL && !atomic_load(&has_failed)) {
+    const char *path = getenv("MILLRACE_ENGINE");
+    int error = 0;
+    const char *step = path == NULL || *path == '\0' ? "find" : make(path, &error);
+    if (step == NULL) {
+      mr_link_now = &link_memory;
+    } else {
+      atomic_store(&has_failed, true);
+      if (path == NULL) mr_debug("MILLRACE_ENGINE is not set; all sockets stay with the kernel");
+      else
+        mr_warn("cannot %s the engine at %s: %s; all sockets stay with the kernel", step, path,
+                strerror(error));
+    }
+  }
+  mr_mutex_unlock(&link_mutex);
+  errno = saved;
+  return mr_link_now;
+}
+
+struct mr_link *mr_link_get(void) {
+  if (MR_UNLIKELY(atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed))) return NULL;
+  struct mr_link *link = atomic_load_explicit(&mr_link_now, memory_order_acquire);
+  return MR_LIKELY(link != NULL) ? link : link_make();
+}
+
+/* ---- Its end ------------------------------------------------------------------------------------ */
+
+bool mr_engine_died(void) {
+  if (atomic_load(&mr_engine_is_dead)) return true;
+  struct mr_link *link = mr_link_now;
+  if (link == NULL) return false;
+  int saved = errno;
+  struct pollfd control = {.fd = link->control_fd};
+  int ready = real.poll(&control, 1, 0);
+  errno = saved;
+  if (ready <= 0 || !(control.revents & (POLLHUP | POLLERR | POLLNVAL))) return false;
+  if (!atomic_exchange(&mr_engine_is_dead, true)) {
+    mr_warn("the engine has ended; its sockets are dead, new ones stay with the kernel");
+  }
+  return true;
+}
+
+static void link_forget(void) {
+  struct mr_link *link = &link_memory;
+  if (link->session != NULL) munmap(link->session, MR_SESSION_BYTES);
+  int fds[] = {link->control_fd, link->wake_fd};
+  for (int i = 0; i < 2; i++) {
+    if (fds[i] < 0) continue;
+    mr_fd_clear(fds[i]);
+    real.close(fds[i]);
+  }
+  *link = (struct mr_link){.control_fd = -1, .wake_fd = -1};
+  mr_link_now = NULL;
+}
+
+/* ---- Entries and submissions ----------------------------------------------------------------------- */
+
+int mr_local_alloc(void) {
+  mr_mutex_lock(&locals_mutex);
+  int local = -1;
+  if (free_count > 0) local = free_locals[--free_count];
+  else if (never_used < MR_SOCKETS) local = (int)never_used++;
+  mr_mutex_unlock(&locals_mutex);
+  return local;
+}
+
+void mr_local_free(uint32_t local) {
+  mr_mutex_lock(&locals_mutex);
+  free_locals[free_count++] = (uint16_t)local;
+  mr_mutex_unlock(&locals_mutex);
+}
+
+void mr_submit(struct mr_link *link, uint32_t value) {
+  struct mr_session *session = link->session;
+  uint32_t *ring = (uint32_t *)(void *)((uint8_t *)session + MR_SUBMITS_AT);
+  uint32_t at = __atomic_fetch_add(&session->submit_tail, 1, __ATOMIC_SEQ_CST);
+  mr_store(&ring[at & (MR_SUBMITS - 1)], value + 1);
+  if (MR_LIKELY(mr_load(&session->engine_sleeps) == 0)) return;
+  int saved = errno;
+  uint64_t one = 1;
+  if (real.write(link->wake_fd, &one, sizeof one) < 0) { /* full: it is awake */
+  }
+  errno = saved;
+}
+
+/* ---- fork ------------------------------------------------------------------------------------------- */
+
+void mr_control_before_fork(void);
+void mr_control_after_fork(void);
+void mr_region_before_fork(void);
+void mr_region_after_fork(void);
+void mr_socks_before_fork(void);
+void mr_socks_after_fork(bool in_child);
+
+/* Whoever holds one of these locks finishes first, so that the child finds nothing half done. Callers
+ * of fork are between mr_core_before_fork and after_fork with their signals waiting. */
+void mr_core_before_fork(void) {
+  mr_mutex_lock(&link_mutex);
+  mr_control_before_fork();
+  mr_region_before_fork();
+  mr_socks_before_fork();
+  mr_mutex_lock(&locals_mutex);
+}
+
+void mr_core_after_fork(bool in_child) {
+  if (in_child) {
+    mr_waiters_reset(&link_memory, true);
+    mr_call_reset();
+    link_forget();
+    free_count = never_used = 0;
+    atomic_store(&has_failed, false);
+    atomic_store(&mr_engine_is_dead, false);
+  }
+  mr_mutex_unlock(&locals_mutex);
+  mr_socks_after_fork(in_child);
+  mr_region_after_fork();
+  mr_control_after_fork();
+  mr_mutex_unlock(&link_mutex);
+}

@@ -1,0 +1,326 @@
+/* Accelerated sockets as this process has them, and what their shared words mean. */
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "core.h"
+
+#define OBJECT_BYTES ((sizeof(struct mr_sock) + 15) / 16 * 16)
+#define MISSES_A_CHECK 256 /* looks in vain between checks whether the engine lives */
+
+static struct mr_pool pool = {.object_bytes = OBJECT_BYTES};
+static struct mr_mutex attach_mutex;
+/* By entry of the session; for sockets that come in a second time. */
+static struct mr_sock *_Atomic by_local[MR_SOCKETS];
+
+/* ---- Life --------------------------------------------------------------------------------------------- */
+
+static bool is_ring(const uint8_t *region, uint32_t at, uint32_t bytes) {
+  uint32_t size = mr_region_bytes(region);
+  return bytes >= 64 && (bytes & (bytes - 1)) == 0 && at <= size && bytes <= size - at;
+}
+
+struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t header_at,
+                             uint32_t generation, uint32_t local, int companion) {
+  uint32_t size = mr_region_bytes(region);
+  if (header_at % 64 != 0 || size < sizeof(struct mr_socket)) return NULL;
+  if (header_at > size - sizeof(struct mr_socket)) return NULL;
+  struct mr_socket *shared = (struct mr_socket *)(void *)(region + header_at);
+  if (!is_ring(region, shared->rx_at, shared->rx_bytes)) return NULL;
+  if (!is_ring(region, shared->tx_at, shared->tx_bytes)) return NULL;
+  struct mr_sock *sock = mr_pool_take(&pool);
+  if (sock == NULL) return NULL;
+  atomic_init(&sock->references, 1);
+  sock->shared = shared;
+  sock->region = region;
+  sock->rx = region + shared->rx_at;
+  sock->tx = region + shared->tx_at;
+  sock->rx_bytes = shared->rx_bytes;
+  sock->tx_bytes = shared->tx_bytes;
+  sock->generation = generation;
+  sock->local = local;
+  sock->link_id = link->id;
+  sock->companion = companion;
+  atomic_store(&by_local[local % MR_SOCKETS], sock);
+  return sock;
+}
+
+struct mr_sock *mr_sock_hold(struct mr_sock *sock) {
+  atomic_fetch_add(&sock->references, 1);
+  return sock;
+}
+
+static void close_companion(int companion) {
+  if (companion < 0) return;
+  int saved = errno;
+  mr_fd_clear(companion);
+  real.close(companion);
+  errno = saved;
+}
+
+void mr_sock_drop(struct mr_sock *sock) {
+  if (atomic_fetch_sub(&sock->references, 1) != 1) return;
+  struct mr_link *link = mr_link_now;
+  if (link != NULL && link->id == sock->link_id) {
+    atomic_store(&by_local[sock->local % MR_SOCKETS], NULL);
+    if (!mr_engine_is_dead) mr_call_release(link, sock->local);
+  }
+  close_companion(sock->companion);
+  mr_corked_free(sock);
+  mr_pool_give(&pool, sock);
+}
+
+/* ---- Joining, and taking in what came from elsewhere ------------------------------------------------------ */
+
+static void close_all(int got[2]) {
+  for (int i = 0; i < 2; i++) {
+    if (got[i] >= 0) real.close(got[i]);
+    got[i] = -1;
+  }
+}
+
+struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opened, int got[2],
+                             int companion) {
+  int next = 0;
+  int came = opened->has_companion ? got[next++] : -1;
+  int region_fd = opened->has_region && next < 2 ? got[next] : -1;
+  uint8_t *region = mr_region_map(link, opened->region_id, opened->region_bytes, region_fd);
+  if (companion < 0 && came >= 0) {
+    companion = mr_fd_hide(came);
+    got[0] = -1;
+  }
+  close_all(got);
+  struct mr_sock *sock = NULL;
+  if (region != NULL) {
+    sock = mr_sock_make(link, region, opened->header_at, opened->generation, opened->local, companion);
+  }
+  if (sock == NULL) close_companion(companion);
+  return sock;
+}
+
+/* 0: `opened` and `got` are filled; the entry is taken. */
+static int ask_to_attach(struct mr_link *link, int fd, struct mr_opened *opened, int got[2]) {
+  int local = mr_local_alloc();
+  if (local < 0) return -ENFILE;
+  struct mr_attach attach = {.type = MR_MSG_ATTACH, .local = (uint32_t)local, .fd = fd};
+  int failed =
+      mr_control_ask(link, &attach, sizeof attach, &fd, 1, opened, sizeof *opened, got);
+  if (failed == 0) failed = opened->result > 0 ? -ENOTSOCK : opened->result;
+  if (failed == 0) {
+    opened->local = (uint32_t)local;
+    return 0;
+  }
+  mr_local_free((uint32_t)local);
+  return failed;
+}
+
+struct number {
+  struct mr_sock *sock;
+  int fd;
+};
+
+static void compare_number(int fd, struct mr_fd entry, void *context) {
+  struct number *wanted = context;
+  if (entry.kind == MR_FD_SOCKET && entry.sock == wanted->sock) wanted->fd = fd;
+}
+
+/* A descriptor of the socket: `fd`, unless it is not known or was closed meanwhile. */
+static int number_of(struct mr_sock *sock, int fd) {
+  struct mr_fd entry = mr_fd_get(fd);
+  bool is_it = entry.kind == MR_FD_SOCKET && entry.sock == sock;
+  mr_fd_put(entry);
+  if (is_it) return fd;
+  struct number found = {sock, -1};
+  mr_fd_each(compare_number, &found);
+  return found.fd;
+}
+
+int mr_sock_attach(struct mr_sock *sock, int fd) {
+  struct mr_link *link = mr_link_get();
+  if (link == NULL) return -ENETDOWN;
+  int saved = errno;
+  fd = number_of(sock, fd);
+  struct mr_opened opened;
+  int got[2] = {-1, -1};
+  int failed = 0;
+  mr_mutex_lock(&attach_mutex);
+  if (sock->link_id != link->id) {
+    failed = ask_to_attach(link, fd, &opened, got);
+    if (failed == 0) {
+      close_all(got); /* the companion and the region came by fork, too */
+      sock->local = opened.local;
+      atomic_store(&by_local[sock->local], sock);
+      __atomic_store_n(&sock->link_id, link->id, __ATOMIC_RELEASE);
+    }
+  }
+  mr_mutex_unlock(&attach_mutex);
+  if (failed != 0) mr_debug("fd %d cannot join the engine: %s", fd, strerror(-failed));
+  errno = saved;
+  return failed;
+}
+
+static bool looks_like_ours(int fd) {
+  int value = 0;
+  socklen_t bytes = sizeof value;
+  if (real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &value, &bytes) != 0 || value != AF_UNIX) return false;
+  bytes = sizeof value;
+  if (real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &bytes) != 0) return false;
+  return value == SOCK_SEQPACKET;
+}
+
+/* The process may have the socket under another number. */
+static struct mr_sock *already_here(const struct mr_opened *opened, const uint8_t *region) {
+  for (int i = 0; i < MR_SOCKETS; i++) {
+    struct mr_sock *sock = atomic_load(&by_local[i]);
+    if (sock == NULL || sock->region != region || sock->generation != opened->generation) continue;
+    if ((uint8_t *)sock->shared == region + opened->header_at) return sock;
+  }
+  return NULL;
+}
+
+void mr_sock_adopt(int fd) {
+  int saved = errno;
+  if (mr_fd_kind_of(fd) != MR_FD_PLAIN || !looks_like_ours(fd)) goto done;
+  struct mr_link *link = mr_link_get();
+  struct mr_opened opened;
+  int got[2] = {-1, -1};
+  if (link == NULL || ask_to_attach(link, fd, &opened, got) != 0) goto done;
+  int region_fd = opened.has_region ? got[opened.has_companion ? 1 : 0] : -1;
+  const uint8_t *region = mr_region_map(link, opened.region_id, opened.region_bytes, region_fd);
+  mr_mutex_lock(&attach_mutex);
+  struct mr_sock *sock = region != NULL ? already_here(&opened, region) : NULL;
+  if (sock != NULL) mr_sock_hold(sock);
+  mr_mutex_unlock(&attach_mutex);
+  if (sock != NULL) close_all(got);
+  else sock = mr_sock_from(link, &opened, got, -1);
+  if (sock == NULL || sock->local != opened.local) mr_call_release(link, opened.local);
+  if (sock != NULL) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
+done:
+  errno = saved;
+}
+
+void mr_socks_before_fork(void) { mr_mutex_lock(&attach_mutex); }
+
+void mr_socks_after_fork(bool in_child) {
+  for (int i = 0; in_child && i < MR_SOCKETS; i++) {
+    if (atomic_load(&by_local[i]) != NULL) atomic_store(&by_local[i], NULL);
+  }
+  mr_mutex_unlock(&attach_mutex);
+}
+
+/* ---- Words of the header ---------------------------------------------------------------------------------- */
+
+uint32_t mr_sock_status(struct mr_sock *sock) {
+  uint32_t status = mr_load(&sock->shared->status);
+  if (MR_LIKELY(mr_load(&sock->shared->generation) == sock->generation &&
+                !atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed))) {
+    return status;
+  }
+  return (status | MR_STATUS_GONE | MR_STATUS_EOF | MR_STATUS_NO_SEND) & ~MR_STATUS_CONNECTING;
+}
+
+static int error_of_death(const struct mr_sock *sock) {
+  return mr_sock_is_stream(sock) ? ECONNRESET : ENETDOWN;
+}
+
+/* The engine's death is told once, as a reset would be. */
+int mr_sock_take_error(struct mr_sock *sock) {
+  int32_t *error = &sock->shared->error;
+  if (__atomic_load_n(error, __ATOMIC_SEQ_CST) != 0) {
+    int taken = __atomic_exchange_n(error, 0, __ATOMIC_SEQ_CST);
+    if (taken > 0) return taken;
+  }
+  if (!atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed)) return 0;
+  if (sock->shared->kind == MR_KIND_UDP) return ENETDOWN;
+  return atomic_exchange(&sock->error_told, 1) ? 0 : error_of_death(sock);
+}
+
+static bool has_error(struct mr_sock *sock) {
+  if (__atomic_load_n(&sock->shared->error, __ATOMIC_SEQ_CST) != 0) return true;
+  return mr_engine_is_dead && !atomic_load(&sock->error_told);
+}
+
+void mr_sock_submit(struct mr_sock *sock) {
+  if (mr_exchange(&sock->shared->submitted, 1) != 0) return;
+  struct mr_link *link = mr_link_now;
+  if (link != NULL && link->id == sock->link_id && !mr_engine_is_dead) mr_submit(link, sock->local);
+}
+
+void mr_sock_missed(struct mr_sock *sock) {
+  static __thread uint32_t misses __attribute__((tls_model("initial-exec")));
+  (void)sock;
+  if (++misses % MISSES_A_CHECK == 0) mr_engine_died();
+}
+
+uint32_t mr_sock_type(const struct mr_sock *sock) {
+  return mr_sock_is_stream(sock) ? SOCK_STREAM : SOCK_DGRAM;
+}
+
+uint64_t mr_sock_events(struct mr_sock *sock) {
+  uint64_t rx = mr_load(&sock->shared->rx_events);
+  return rx << 32 | mr_load(&sock->shared->tx_events);
+}
+
+/* ---- Readiness, as tcp_poll and udp_poll of Linux ----------------------------------------------------------- */
+
+/* The room that sk_stream_is_writeable asks for: half of what is used, a third of all. */
+static bool is_writable(struct mr_sock *sock) {
+  struct mr_socket *shared = sock->shared;
+  for (int look = 0;; look++) {
+    uint32_t used = mr_load(&shared->tx_tail) - mr_load(&shared->tx_head);
+    if (used <= sock->tx_bytes && sock->tx_bytes - used >= used / 2) return true;
+    if (look == 1) return false;
+    mr_store(&shared->no_space, 1); /* and once more: the engine may have moved it meanwhile */
+  }
+}
+
+bool mr_sock_is_over(const struct mr_sock *sock, uint32_t status) {
+  return !(status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) &&
+         mr_load(&sock->shared->connect_state) != MR_CONNECT_NONE;
+}
+
+static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) {
+  struct mr_socket *shared = sock->shared;
+  uint32_t tcp = mr_load(&shared->tcp_state), shut = mr_load(&shared->shut);
+  bool is_connecting = (status & MR_STATUS_CONNECTING) != 0;
+  bool peer_ended = (status & MR_STATUS_EOF) != 0 ||
+                    (tcp >= 8 && tcp != 10) || tcp == 6; /* CLOSE_WAIT, LAST_ACK, CLOSING, TIME_WAIT */
+  if (mr_sock_is_over(sock, status)) peer_ended = true, status |= MR_STATUS_NO_SEND;
+  bool no_read = peer_ended || (shut & 1), no_write = (status & MR_STATUS_NO_SEND) || (shut & 2);
+  bool is_closed = !(status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) ||
+                   (status & MR_STATUS_GONE) || tcp == 7;
+  short ready = 0;
+  if ((no_read && no_write) || is_closed) ready |= POLLHUP;
+  if (no_read) ready |= POLLIN | POLLRDNORM | POLLRDHUP;
+  if (!is_connecting) {
+    uint32_t wanted = mr_load(&shared->rcvlowat);
+    uint32_t available = used + mr_load(&shared->rx_more);
+    if (used > 0 && (available >= wanted || used == sock->rx_bytes)) ready |= POLLIN | POLLRDNORM;
+    else mr_sock_made_room(sock, 0); /* SO_RCVLOWAT wants more than is left: the engine may go on */
+    if (no_write || is_writable(sock)) ready |= POLLOUT | POLLWRNORM;
+    if (status & MR_STATUS_URGENT) ready |= POLLPRI;
+  }
+  if (has_error(sock) || (status & MR_STATUS_ERRQUEUE)) ready |= POLLERR;
+  return ready;
+}
+
+static short datagram_ready(struct mr_sock *sock, uint32_t status, uint32_t used) {
+  uint32_t shut = mr_load(&sock->shared->shut);
+  short ready = 0;
+  if (has_error(sock) || (status & MR_STATUS_ERRQUEUE)) ready |= POLLERR;
+  if (shut & 1) ready |= POLLIN | POLLRDNORM | POLLRDHUP;
+  if ((shut & 3) == 3 || (status & MR_STATUS_GONE)) ready |= POLLHUP;
+  if (used > 0) ready |= POLLIN | POLLRDNORM;
+  if (is_writable(sock)) ready |= POLLOUT | POLLWRNORM | POLLWRBAND;
+  return ready;
+}
+
+short mr_sock_ready(struct mr_sock *sock) {
+  struct mr_socket *shared = sock->shared;
+  uint32_t status = mr_sock_status(sock);
+  uint32_t used = mr_load(&shared->rx_tail) - mr_load(&shared->rx_head);
+  if (shared->kind == MR_KIND_TCP) return stream_ready(sock, status, used);
+  if (shared->kind == MR_KIND_UDP) return datagram_ready(sock, status, used);
+  short ready = used > 0 ? POLLIN | POLLRDNORM : 0;
+  if (status & MR_STATUS_GONE) ready |= POLLHUP | POLLERR;
+  return ready;
+}

@@ -1,0 +1,170 @@
+/*
+ * Waiting: looks again for as long as the session says, then sleeps on the waiter's eventfd, the control
+ * socket (its hang-up is the engine's death) and, where there is one, a socket of the kernel.
+ */
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include "core.h"
+
+#define LOOKS_A_CLOCK 16       /* looks between readings of the clock, when they do not yield */
+#define LOOKS_A_COMPANION 16   /* looks between those at a companion: a system call each */
+#define ENGINE_CHECK_NS 2000000 /* while polling */
+#define KERNEL_SET_BYTES 8
+
+int64_t mr_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns) {
+  wait->link = mr_link_get();
+  wait->deadline_ns = INT64_MAX;
+  if (timeout_ns >= 0) {
+    int64_t now = mr_now_ns();
+    if (timeout_ns < INT64_MAX - now) wait->deadline_ns = now + timeout_ns;
+  }
+  wait->handled = mr_thread.handled;
+  wait->interrupting = mr_thread.interrupting;
+  wait->spin_until_ns = 0;
+  wait->looks = 0;
+}
+
+/* When polling ends, and now and then whether the engine lives. */
+static bool may_spin(struct mr_wait *wait, uint32_t spin_us) {
+  int64_t now = mr_now_ns();
+  if (wait->spin_until_ns == 0) {
+    bool for_ever = spin_us == UINT32_MAX;
+    wait->spin_until_ns = for_ever ? INT64_MAX : now + (int64_t)spin_us * 1000;
+  }
+  static __thread int64_t checked_ns __attribute__((tls_model("initial-exec")));
+  if (now - checked_ns > ENGINE_CHECK_NS) {
+    checked_ns = now;
+    if (mr_engine_died()) return false;
+  }
+  return now < wait->spin_until_ns;
+}
+
+bool mr_wait_spin(struct mr_wait *wait) {
+  if (wait->link == NULL || atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed)) {
+    return false;
+  }
+  uint32_t spin_us = wait->link->session->spin_us;
+  if (spin_us == 0) return false;
+  bool yields = wait->link->session->yields != 0;
+  if ((yields || wait->looks % LOOKS_A_CLOCK == 0) && !may_spin(wait, spin_us)) return false;
+  wait->looks++;
+  if (yields) sched_yield();
+  else mr_pause();
+  return true;
+}
+
+int mr_wait_check(struct mr_wait *wait, bool any) {
+  if (*(volatile uint32_t *)&mr_thread.interrupting != wait->interrupting) return -EINTR;
+  if (any && *(volatile uint32_t *)&mr_thread.handled != wait->handled) return -EINTR;
+  if (wait->deadline_ns == INT64_MAX || mr_now_ns() < wait->deadline_ns) return 0;
+  return -ETIMEDOUT;
+}
+
+/* ---- Sleeping -------------------------------------------------------------------------------------- */
+
+static struct timespec *time_left(const struct mr_wait *wait, bool has_waiter, struct timespec *left) {
+  int64_t ns = INT64_MAX;
+  if (wait->deadline_ns != INT64_MAX) {
+    ns = wait->deadline_ns - mr_now_ns();
+    if (ns < 0) ns = 0;
+  }
+  if (!has_waiter && ns > 1000000) ns = 1000000;
+  if (ns == INT64_MAX) return NULL;
+  *left = (struct timespec){.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+  return left;
+}
+
+static void set_mask(const uint64_t *mask, uint64_t *old) {
+  real.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)old, KERNEL_SET_BYTES, 0, 0);
+}
+
+/* All signals are blocked while it looks whether a handler has run, and ppoll lets them in: a signal
+ * cannot come between the look and the sleep. */
+int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsigned n,
+                  const sigset_t *mask) {
+  unsigned count = n;
+  if (waiter_fd >= 0) fds[count++] = (struct pollfd){.fd = waiter_fd, .events = POLLIN};
+  if (wait->link != NULL) fds[count++] = (struct pollfd){.fd = wait->link->control_fd};
+  int saved = errno;
+  sigset_t old;
+  sigemptyset(&old);
+  uint64_t all = ~0ull;
+  set_mask(&all, (uint64_t *)(void *)&old);
+  int result = 0;
+  if (mr_wait_check(wait, mask != NULL) == 0) {
+    struct timespec left;
+    result = real.ppoll(fds, count, time_left(wait, waiter_fd >= 0, &left), mask != NULL ? mask : &old);
+    if (result < 0) result = -errno;
+  }
+  set_mask((uint64_t *)(void *)&old, NULL);
+  errno = saved;
+  if (result < 0 && result != -EINTR) return result;
+  if (result > 0) {
+    if (wait->link != NULL && fds[count - 1].revents != 0) mr_engine_died();
+    uint64_t rings;
+    if (waiter_fd >= 0 && fds[n].revents != 0 && real.read(waiter_fd, &rings, sizeof rings) < 0) {
+      errno = saved; /* another has read it */
+    }
+    for (unsigned i = n; i < count; i++) result -= fds[i].revents != 0;
+    if (result > 0) return result;
+  }
+  int ended = mr_wait_check(wait, mask != NULL);
+  return ended == -EINTR ? ended : 0;
+}
+
+/* ---- Of one socket ------------------------------------------------------------------------------------ */
+
+static bool companion_is_ready(int companion) {
+  struct pollfd kernel = {.fd = companion, .events = POLLIN};
+  return real.poll(&kernel, 1, 0) > 0;
+}
+
+/* 0: look again. */
+static int sleep_for(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, int companion) {
+  struct mr_link *link = wait->link;
+  if (link == NULL || link->session == NULL) return 0;
+  int waiter = mr_waiter_get(link);
+  struct pollfd fds[3] = {{.fd = companion, .events = POLLIN}};
+  if (waiter >= 0) {
+    mr_waiter_mark(link, sock, waiter, true);
+    mr_waiter_arm(link, waiter);
+  }
+  int result = 0;
+  if (mr_sock_seen(sock) == seen) {
+    result = mr_wait_sleep(wait, waiter >= 0 ? mr_thread.waiter_fd : -1, fds, companion >= 0, NULL);
+  }
+  if (waiter >= 0) {
+    mr_waiter_disarm(link, waiter, mr_thread.waiter_fd);
+    mr_waiter_mark(link, sock, waiter, false);
+  }
+  if (result > 0) atomic_store(&sock->companion_ready, 1);
+  return result;
+}
+
+int mr_wait_change(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, int companion) {
+  int saved = errno;
+  int result = 0;
+  for (;;) {
+    if (mr_sock_seen(sock) != seen) break;
+    result = mr_wait_check(wait, wait->deadline_ns != INT64_MAX);
+    if (result != 0 || mr_engine_is_dead) break;
+    if (mr_wait_spin(wait)) {
+      if (companion < 0 || wait->looks % LOOKS_A_COMPANION != 0) continue;
+      if (!companion_is_ready(companion)) continue;
+      atomic_store(&sock->companion_ready, 1);
+      break;
+    }
+    result = sleep_for(wait, sock, seen, companion);
+    if (result != 0) break;
+    /* Once it has slept it has polled long enough. */
+  }
+  errno = saved;
+  return result > 0 ? 0 : result;
+}

@@ -1,0 +1,173 @@
+/** The checks of `millrace doctor COMMAND`: whether a program's sockets can be accelerated. */
+import type { CheckResult } from "./doctor-checks.js";
+import type { Machine } from "./machine.js";
+
+/** What `millrace-run run --inspect COMMAND` prints, native/launcher/program.c. */
+interface Inspection {
+  readonly path: string;
+  readonly error: number;
+  readonly interpreter: string;
+  readonly loader: string;
+  readonly obstacle: number;
+}
+
+/** By the numbers of `enum obstacle` in launcher.h: what is in the way, and what helps. */
+const OBSTACLES: readonly (readonly [detail: string, fix: string])[] = [
+  ["", ""],
+  [
+    "is statically linked, so nothing can be preloaded",
+    "link it dynamically with glibc (without -static)",
+  ],
+  [
+    "is a Go program: its runtime asks the kernel without libc",
+    "use a program in another language",
+  ],
+  [
+    "has a set-user-id or set-group-id bit or file capabilities, so the loader ignores preloads",
+    "run a copy without them: cp PROGRAM /tmp && millrace run /tmp/PROGRAM",
+  ],
+  [
+    "is for another kind of processor than Millrace's library",
+    "use a program, or a Millrace, built for this processor",
+  ],
+  ["uses another C library than glibc", "use a build for glibc (Debian, Fedora, …)"],
+];
+
+/** Libraries in a program's file that matter, and what is to be known of each. */
+const LIBRARIES: readonly (readonly [name: string, detail: string, fix: string])[] = [
+  [
+    "liburing.so",
+    "uses io_uring: what it does there stays with the kernel's end of a socket",
+    "switch io_uring off in its settings",
+  ],
+  [
+    "libasan.so",
+    "was built with AddressSanitizer, which must be loaded first",
+    'LD_PRELOAD="$(cc -print-file-name=libasan.so)" before `millrace run`, or another build',
+  ],
+];
+
+const ENOENT = 2;
+/** For a server of a thousand clients; an engine holds one for each socket, and more for waiting. */
+const ENOUGH_FILES = 4096;
+
+const ok = (name: string, detail: string): CheckResult => ({ name, status: "ok", detail });
+
+/** In the order in which they are shown. */
+export function checkProgram(m: Machine, command: string): CheckResult[] {
+  const inspection = inspect(m, command);
+  if (inspection === null) {
+    return [
+      {
+        name: "program",
+        status: "fail",
+        detail: "the launcher is not built, so nothing is known of it",
+        fix: "npm run install",
+      },
+    ];
+  }
+  const { path, error } = inspection;
+  if (error !== 0) {
+    const fix = error === ENOENT ? "install it, or name it with its folder" : `chmod +x ${path}`;
+    const why = error === ENOENT ? "not found" : "cannot be run";
+    return [{ name: "program", status: "fail", detail: `${command}: ${why}`, fix }];
+  }
+  return [...checkFile(m, inspection), ...checkScript(inspection)];
+}
+
+function checkFile(m: Machine, { interpreter, obstacle, loader }: Inspection): CheckResult[] {
+  const [detail, fix] = OBSTACLES[obstacle] ?? OBSTACLES[0]!;
+  if (obstacle !== 0) {
+    return [
+      {
+        name: "program",
+        status: "fail",
+        detail: `${interpreter} ${detail}; it runs, unaccelerated`,
+        fix: fix.replaceAll("PROGRAM", interpreter.split("/").at(-1)!),
+      },
+    ];
+  }
+  const checks = [
+    ok("program", `${interpreter} is dynamically linked (${loader || "unknown loader"})`),
+  ];
+  for (const [library, what, help] of LIBRARIES) {
+    if (m.contains(interpreter, library))
+      checks.push({ name: library, status: "warn", detail: `${interpreter} ${what}`, fix: help });
+  }
+  return checks;
+}
+
+function checkScript({ path, interpreter }: Inspection): CheckResult[] {
+  if (path === interpreter) return [];
+  return [
+    ok("script", `${path} is run by ${interpreter}; programs that it starts are accelerated, too`),
+  ];
+}
+
+function inspect(m: Machine, command: string): Inspection | null {
+  const text = m.output(launcherPath(m), ["run", "--inspect", "--", command]);
+  if (text === null) return null;
+  const found = new Map(
+    text.split("\n").map((line) => line.split(/ (.*)/s, 2) as [string, string]),
+  );
+  const get = (name: string): string => found.get(name) ?? "";
+  return {
+    path: get("path"),
+    error: Number(get("error")),
+    interpreter: get("interpreter"),
+    loader: get("loader"),
+    obstacle: Number(get("obstacle")),
+  };
+}
+
+/** The launcher that was built here, or the prebuilt one of a package. */
+function launcherPath(m: Machine): string {
+  const built = `${m.root}native/build/millrace-run`;
+  return m.exists(built) ? built : `${m.root}prebuilds/linux-${process.arch}/millrace-run`;
+}
+
+/** Launcher and preload library. */
+export function checkRun(m: Machine): CheckResult {
+  const name = "millrace run";
+  const places = [`${m.root}native/build/`, `${m.root}prebuilds/linux-${process.arch}/`];
+  const missing = ["millrace-run", "libmillrace.so"].filter(
+    (file) => !places.some((place) => m.exists(place + file)),
+  );
+  if (missing.length === 0) return ok(name, "launcher and preload library are built");
+  const hint = m.hasProgram("cc") ? "" : "sudo apt-get install gcc libc6-dev && ";
+  const detail = `${missing.join(", ")} not built: unmodified programs cannot be accelerated`;
+  return { name, status: "warn", detail, fix: `${hint}npm run install` };
+}
+
+export function checkOpenFiles(m: Machine): CheckResult {
+  const name = "open files";
+  const line = /^Max open files\s+\S+\s+(\S+)/m.exec(m.read("/proc/self/limits") ?? "")?.[1];
+  if (line === undefined) return ok(name, "the limit is not known");
+  if (line === "unlimited" || Number(line) >= ENOUGH_FILES) return ok(name, `up to ${line}`);
+  const detail = `at most ${line}: each accelerated socket takes one in the program and one in the engine`;
+  return { name, status: "warn", detail, fix: "ulimit -Hn 65536, or LimitNOFILE= of the service" };
+}
+
+/** What an engine with such an interface needs, of the checks that were made anyway. */
+export function checkNic(m: Machine, nic: string, checks: readonly CheckResult[]): CheckResult {
+  const name = `--nic ${nic}`;
+  const colon = nic.indexOf(":");
+  const kind = colon >= 0 ? nic.slice(0, colon) : /^tap/.test(nic) ? "tap" : "xdp";
+  const place = nic.slice(colon + 1).split(",")[0]!;
+  const needs: Readonly<Record<string, string>> = { tap: "/dev/net/tun", xdp: "XDP" };
+  const needed = checks.find((check) => check.name === needs[kind]);
+  if (needed !== undefined && needed.status !== "ok") {
+    const fix = needed.fix === undefined ? {} : { fix: needed.fix };
+    return { name, status: "fail", detail: `needs ${needed.name}: ${needed.detail}`, ...fix };
+  }
+  const isInterface = kind === "xdp" || kind === "packet";
+  if (isInterface && !m.exists(`/sys/class/net/${place}`)) {
+    return {
+      name,
+      status: "fail",
+      detail: `there is no interface ${place} in this network namespace`,
+      fix: "ip -brief link shows them",
+    };
+  }
+  return ok(name, "what it needs is there");
+}

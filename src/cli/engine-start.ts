@@ -1,0 +1,116 @@
+/**
+ * Sees to it that this user's engine runs in this network namespace: finds it, or starts it in the
+ * background and waits until it answers. Several that start at once end up with one: an engine holds a
+ * lock, and who loses waits for the winner's.
+ */
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import {
+  type EnginePaths,
+  enginePaths,
+  makePrivateFolder,
+  pathsBeside,
+} from "../engine/socket-path.js";
+import type { StatEngine } from "../engine/stat-message.js";
+import { argumentsOf, type EngineFlags, engineArguments, missingIn } from "./engine-flags.js";
+import { askEngine } from "./stat-client.js";
+import { DONE, FAILED, type World } from "./world.js";
+
+const SCRIPT = fileURLToPath(new URL("../../../bin/millrace.js", import.meta.url));
+const START_MS = 20_000;
+/** How long another starter's engine may take after ours found the lock taken. */
+const OTHER_MS = 5_000;
+const LOOK_MS = 5;
+
+/** The paths of the engine that `run` and `stat` speak to: $MILLRACE_ENGINE, or this namespace's. */
+export function currentEngine(env: World["env"]): EnginePaths {
+  const given = env.MILLRACE_ENGINE;
+  return given?.startsWith("/") ? pathsBeside(given) : enginePaths(env as NodeJS.ProcessEnv);
+}
+
+/** Status 0 when the engine answers and has what the flags ask for. */
+export async function ensureEngine(flags: EngineFlags, world: World): Promise<number> {
+  const paths = currentEngine(world.env);
+  const running = await engineOf(paths);
+  if (running !== null) return checkRunning(running, flags, world);
+  makePrivateFolder(dirname(paths.control));
+  const logPath = `${paths.control.replace(/\.sock$/, "")}.log`;
+  const child = startEngine(paths, flags, logPath);
+  const startedMs = performance.now();
+  for (;;) {
+    const engine = await engineOf(paths);
+    if (engine !== null) {
+      return engine.pid === child.pid ? DONE : checkRunning(engine, flags, world);
+    }
+    const limitMs = child.status() === null ? START_MS : Math.min(START_MS, OTHER_MS);
+    if (child.status() !== null && !isLockTaken(logPath)) break;
+    if (performance.now() - startedMs > limitMs) break;
+    await sleep(LOOK_MS);
+  }
+  const log = readFileSync(logPath, "utf8").trimEnd();
+  const why = log === "" ? `no answer within ${START_MS / 1000} s` : log;
+  await world.err.write(
+    `millrace: the engine does not start: ${why.replace(/^millrace( engine)?: /, "")}\n`,
+  );
+  return FAILED;
+}
+
+/** Its first line, or null when nobody answers. */
+async function engineOf(paths: EnginePaths): Promise<StatEngine | null> {
+  const lines = await askEngine(paths.stat, {});
+  const first = lines?.[0];
+  return first?.kind === "engine" ? first : null;
+}
+
+async function checkRunning(engine: StatEngine, flags: EngineFlags, world: World): Promise<number> {
+  const missing = missingIn(argumentsOf(engine.pid), flags);
+  if (missing.length === 0) return DONE;
+  await world.err.write(
+    `millrace: an engine runs already (pid ${engine.pid}), without ${missing.join(", ")}; ` +
+      `end it first: kill ${engine.pid}\n`,
+  );
+  return FAILED;
+}
+
+/** Another engine was quicker; the words are those of `millrace engine`. */
+const isLockTaken = (logPath: string): boolean => /already/.test(readFileSync(logPath, "utf8"));
+
+interface Started {
+  readonly pid: number;
+  /** Null while it runs. */
+  readonly status: () => number | null;
+}
+
+/** A session of its own, without terminal, so that Ctrl-C ends the program and not the engine. */
+function startEngine(paths: EnginePaths, flags: EngineFlags, logPath: string): Started {
+  const log = openSync(logPath, "w", 0o600);
+  const args = [SCRIPT, "engine", "--socket", paths.control, ...engineArguments(flags)];
+  const child = spawn(process.execPath, args, {
+    detached: true,
+    stdio: ["ignore", log, log],
+    cwd: "/",
+    env: engineEnvironment(process.env),
+  });
+  closeSync(log);
+  child.unref();
+  let status: number | null = null;
+  child.on("exit", (code) => {
+    status = code ?? FAILED;
+  });
+  child.on("error", () => {
+    status = FAILED;
+  });
+  return { pid: child.pid ?? -1, status: () => status };
+}
+
+/** Without what is meant for programs: the engine itself is never accelerated. */
+function engineEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(env).filter(
+    ([name]) =>
+      name !== "LD_PRELOAD" && (!name.startsWith("MILLRACE_") || name === "MILLRACE_ADDON"),
+  );
+  return Object.fromEntries(kept);
+}

@@ -1,0 +1,170 @@
+/** `millrace engine`: serves programs that run under Millrace; `millrace run` starts one by itself. */
+import { readFileSync } from "node:fs";
+import { InvalidArgumentError } from "commander";
+import { NetError } from "../base/errors.js";
+import { PlacedError } from "../base/placed-error.js";
+import { DEFAULT_CONFIG, type EngineConfig, type Profile, readConfig } from "../engine/config.js";
+import { EngineService } from "../engine/engine-service.js";
+import { type EnginePaths, pathsBeside } from "../engine/socket-path.js";
+import { deviceKinds } from "../socket/open-device.js";
+import { type AddCommand, examples } from "./command.js";
+import { currentEngine } from "./engine-start.js";
+import { DONE, FAILED, isSystemError, USAGE, type World } from "./world.js";
+
+interface EngineCommandOptions {
+  readonly nic?: readonly string[];
+  readonly address?: readonly string[];
+  readonly gateway?: string;
+  readonly network?: string;
+  readonly config?: string;
+  readonly rules?: string;
+  readonly profile?: Profile;
+  readonly spin?: number;
+  readonly loopback?: boolean;
+  readonly keep?: boolean;
+  readonly socket?: string;
+  readonly jsonLog?: boolean;
+}
+
+/** What `spin_us` says for "for ever". */
+const FOR_EVER = 0xffff_ffff;
+
+export const addEngine: AddCommand = (program, world, finish) => {
+  const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
+  const command = program
+    .command("engine")
+    .summary("serve programs that run under Millrace")
+    .description(
+      "Owns interfaces and connections, and serves the programs of this user in this network\n" +
+        "namespace over shared memory. `millrace run` starts one when none runs. Flags go before\n" +
+        "what the file of --config says. docs/engine.md is the manual.\n" +
+        "Exit status: 0 ended by a signal or because nobody needs it, 1 it cannot run, 2 wrong usage.",
+    )
+    .option(
+      "--nic <NIC>",
+      `interface: NAME (AF_XDP, shared with the kernel), ${deviceKinds()}; several allowed`,
+      collect,
+    )
+    .option("--address <PREFIX>", "own address of an owned interface, like 10.0.0.2/24", collect)
+    .option("--gateway <ADDRESS>", "default route of an owned interface")
+    .option("--network <PREFIX>", "the machine's address on the host-local network")
+    .option("--config <FILE>", "configuration (docs/engine-config.schema.json)")
+    .option("--rules <FILE>", "which sockets to accelerate (docs/rules.md)")
+    .option("--profile <NAME>", "how to wait: latency, balanced, idle", profileOf)
+    .option("--spin <US>", "how long to spin before sleeping, or forever", spinOf)
+    .option("--loopback", "127.0.0.0/8 and ::1 go through Millrace, too")
+    .option("--keep", "stay when no program uses it any more")
+    .option("--socket <PATH>", "where programs find it")
+    .option("--json-log", "print what happens as JSON lines")
+    .action(async (options: EngineCommandOptions) => {
+      finish(await serve(options, world));
+    });
+  examples(command, [
+    ["millrace engine --keep", "a network among this user's programs on this machine"],
+    ["millrace engine --nic eth1", "to the world, over an interface shared with the kernel"],
+    ["millrace engine --nic tap0 --address 10.0.0.2/24 --gateway 10.0.0.1", "an interface alone"],
+    ["millrace engine --profile latency", "never sleep while programs have sockets"],
+  ]);
+};
+
+function profileOf(text: string): Profile {
+  if (text === "latency" || text === "balanced" || text === "idle") return text;
+  throw new InvalidArgumentError("expected latency, balanced or idle");
+}
+
+function spinOf(text: string): number {
+  if (text === "forever") return FOR_EVER;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("expected microseconds, or forever");
+}
+
+async function serve(options: EngineCommandOptions, world: World): Promise<number> {
+  let config: EngineConfig;
+  try {
+    config = configOf(options);
+  } catch (error) {
+    await world.err.write(`millrace engine: ${(error as Error).message}\n`);
+    return error instanceof PlacedError || error instanceof TypeError ? USAGE : FAILED;
+  }
+  const paths =
+    options.socket === undefined ? currentEngine(world.env) : pathsBeside(options.socket);
+  const log = logTo(world, options.jsonLog === true);
+  let service: EngineService;
+  try {
+    service = new EngineService(config, paths, version());
+    await service.start();
+  } catch (error) {
+    if (error instanceof PlacedError || error instanceof TypeError) {
+      await world.err.write(`millrace engine: ${error.message}\n`);
+      return USAGE;
+    }
+    if (!(error instanceof NetError) && !isSystemError(error)) throw error;
+    await world.err.write(`millrace engine: ${error.message}\n`);
+    return FAILED;
+  }
+  const stop = (): void => service.stop();
+  world.stop.addEventListener("abort", stop);
+  process.on("SIGHUP", stop);
+  await log("ready", `engine ready on ${paths.control}`, placesOf(service, paths));
+  await service.run();
+  process.off("SIGHUP", stop);
+  world.stop.removeEventListener("abort", stop);
+  await log("ended", "engine ended", {});
+  return DONE;
+}
+
+/** The file's configuration with the flags' on top. Throws {@link PlacedError}, or a `TypeError`. */
+function configOf(o: EngineCommandOptions): EngineConfig {
+  const file = o.config === undefined ? DEFAULT_CONFIG : readConfig(o.config);
+  const nics = nicsOf(o, file);
+  return {
+    ...file,
+    nics,
+    network: o.network ?? file.network,
+    profile: o.profile ?? file.profile,
+    spinUs: o.spin ?? (o.profile === undefined ? file.spinUs : null),
+    rules: o.rules ?? file.rules,
+    loopback: o.loopback ?? file.loopback,
+    keep: o.keep ?? file.keep,
+  };
+}
+
+function nicsOf(o: EngineCommandOptions, file: EngineConfig): EngineConfig["nics"] {
+  const { nic = [], address = [], gateway } = o;
+  if (nic.length === 0) {
+    if (address.length === 0 && gateway === undefined) return file.nics;
+    throw new TypeError("--address and --gateway are an interface's; expected --nic with them");
+  }
+  return nic.map((specification, i) => ({
+    nic: specification,
+    addresses: i === 0 ? address : [],
+    gateway: i === 0 ? (gateway ?? null) : null,
+    routes: [],
+    mtuBytes: null,
+  }));
+}
+
+function placesOf(service: EngineService, paths: EnginePaths): Record<string, unknown> {
+  return {
+    pid: process.pid,
+    socket: paths.control,
+    interfaces: service.engine.stack.ip.interfaces.map(({ name, addresses }) => ({
+      name,
+      addresses: addresses.map((a) => `${a.address}/${a.prefixBits}`),
+    })),
+  };
+}
+
+type Log = (event: string, text: string, details: Record<string, unknown>) => Promise<void>;
+
+const logTo =
+  (world: World, isJson: boolean): Log =>
+  async (event, text, details) => {
+    const line = isJson ? JSON.stringify({ event, ...details }) : `millrace: ${text}`;
+    await world.out.write(`${line}\n`);
+  };
+
+function version(): string {
+  const text = readFileSync(new URL("../../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,98 @@
+/**
+ * `millrace run`: help, and what the launcher (native/launcher/, which is the one that runs programs)
+ * leaves to Node.js: starting the engine and checking rules. docs/run.md is the manual.
+ */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { PlacedError } from "../base/placed-error.js";
+import { readRules } from "../socket/rules-parser.js";
+import { becomeProgram } from "../sys/exec.js";
+import { type AddCommand, examples } from "./command.js";
+import type { EngineFlags } from "./engine-flags.js";
+import { ensureEngine } from "./engine-start.js";
+import { DONE, FAILED, isSystemError, USAGE, type World } from "./world.js";
+
+interface RunOptions extends EngineFlags {
+  readonly checkRules?: string;
+  readonly startOnly?: boolean;
+}
+
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+
+export const addRun: AddCommand = (program, world, finish) => {
+  const collect = (value: string, before: string[] = []): string[] => [...before, value];
+  const command = program
+    .command("run")
+    .summary("run a program whose sockets bypass the kernel")
+    .usage("[options] [--] COMMAND [ARGUMENT...]")
+    .argument("[command...]")
+    .description(
+      "Runs a program as it is: its TCP and UDP sockets are carried by Millrace where a route leads\n" +
+        "there, everything else by the kernel. An engine is started when none runs.\n" +
+        "Exit status: the program's own; 126 it cannot be run, 127 there is none; 1 Millrace failed\n" +
+        "before the program started, 2 wrong usage.",
+    )
+    .option(
+      "--nic <NIC>",
+      "the engine's interface: eth1, tap:tap0, memif:PATH, xdp:…; several allowed",
+      collect,
+    )
+    .option(
+      "--address <ADDRESS>",
+      "this program's own address; with --nic the interface's, with /prefix",
+    )
+    .option("--gateway <ADDRESS>", "default route of the interface")
+    .option("--network <PREFIX>", "the network among programs of this machine (10.77.0.1/16)")
+    .option("--config <FILE>", "the engine's configuration (docs/engine.md)")
+    .option("--profile <NAME>", "how to wait: latency, balanced (default), idle")
+    .option("--spin <US>", "how long to spin before sleeping, or forever; overrides the profile")
+    .option("--rules <FILE>", "which sockets to accelerate (docs/rules.md)")
+    .option("--application-id <ID>", "for rules that name one")
+    .option("--loopback", "127.0.0.0/8 and ::1 go through Millrace, too")
+    .option("--no-auto", "accelerate only sockets that ask for it (docs/opt-out.md)")
+    .option("--debug", "tell of each socket whether it is accelerated, and why not")
+    .option("--trace", "print every socket call")
+    .option("--no-warn", "no warnings")
+    .option("--check-rules <FILE>", "say what is wrong with a file of rules, run nothing")
+    .option("--start-only", "start the engine, run nothing")
+    .action(async (_words: string[], options: RunOptions) => {
+      finish(await runHere(options, world));
+    });
+  examples(command, [
+    ["millrace run nc -u -l 1234", "a server; `millrace nc …` is short for it"],
+    ["millrace run --address 10.77.0.2 curl http://10.77.0.1/", "as another host"],
+    [
+      "millrace run --nic eth1 -- redis-server",
+      "to the world, over an interface shared with the kernel",
+    ],
+    ["millrace run --profile latency sockperf pp -i 10.77.0.1", "never sleep"],
+    ["millrace run --debug python3 -m http.server", "what is accelerated, and why not"],
+  ]);
+};
+
+/** What needs no launcher. */
+async function runHere(options: RunOptions, world: World): Promise<number> {
+  try {
+    if (options.checkRules !== undefined) readRules(options.checkRules);
+    else if (options.startOnly === true) return await ensureEngine(options, world);
+    else return USAGE;
+    return DONE;
+  } catch (error) {
+    if (!(error instanceof PlacedError) && !isSystemError(error)) throw error;
+    await world.err.write(`${error instanceof PlacedError ? "" : "millrace: "}${error.message}\n`);
+    return FAILED;
+  }
+}
+
+/** Hands a whole command line to the launcher, in this process's place. Returns why it could not. */
+export function becomeLauncher(args: readonly string[]): string {
+  const places = ["native/build", `prebuilds/linux-${process.arch}`];
+  const path = places.map((place) => `${ROOT}${place}/millrace-run`).find((one) => existsSync(one));
+  if (path === undefined) return `the launcher is not built; run: node ${ROOT}scripts/install.js`;
+  process.env.MILLRACE_NODE ??= process.execPath;
+  try {
+    return becomeProgram(path, [path, ...args]);
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

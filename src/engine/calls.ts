@@ -1,0 +1,306 @@
+/** Calls of programs (`mr_call`): what is rare on a socket, by number. */
+import { EAGAIN, EBADF, EINVAL, EMSGSIZE, EOPNOTSUPP } from "../base/errno.js";
+import { ErrorEntry } from "../ip/error-queue.js";
+import {
+  CALL_DATA_BYTES,
+  CallAt,
+  ERROR_BYTES,
+  ErrorAt,
+  Kind,
+  Op,
+  SocketAt,
+} from "../ring/engine-layout.js";
+import { Family, MsgFlags } from "../socket/linux-options.js";
+import { State } from "../tcp/state.js";
+import type { EngineSocket } from "./engine-socket.js";
+import { ioctl } from "./interface-ioctls.js";
+import type { Network } from "./network.js";
+import { getOption, setOption } from "./options.js";
+import type { Session } from "./session.js";
+import { clearAddress, SharedAddress, writeAddress } from "./shared-address.js";
+import type { SharedMemory } from "./shared-memory.js";
+import { TcpServed } from "./tcp-served.js";
+import { UdpServed } from "./udp-served.js";
+
+/** The call goes on: {@link Calls.finish} ends it. */
+const LATER = 0x7fff_ffff;
+const US_PER_S = 1_000_000;
+
+/** A close that lingers. */
+interface Lingering {
+  readonly session: Session;
+  readonly at: number;
+  readonly served: TcpServed;
+  readonly untilUs: number;
+}
+
+export interface CallParts {
+  readonly memory: SharedMemory;
+  readonly network: Network;
+  readonly loopback: boolean;
+  readonly nowUs: () => number;
+}
+
+export class Calls {
+  private readonly parts: CallParts;
+  private readonly view: DataView;
+  private readonly address = new SharedAddress();
+  private readonly errorEntry = new ErrorEntry();
+  /** The call's data, out of the program's reach while it is read more than once. */
+  private readonly scratch = new Uint8Array(CALL_DATA_BYTES);
+  private readonly scratchView = new DataView(this.scratch.buffer);
+  private lingering: Lingering[] = [];
+
+  constructor(parts: CallParts) {
+    this.parts = parts;
+    this.view = parts.memory.view;
+  }
+
+  /** Does what call `n` of a session asks for. */
+  run(session: Session, n: number): void {
+    const at = session.callAt(n);
+    if (at < 0) return;
+    const op = this.view.getUint32(at + CallAt.op, true);
+    const local = this.view.getUint32(at + CallAt.local, true);
+    if (op === Op.PING) {
+      session.finishCall(at, 0);
+      return;
+    }
+    const served = session.socketAt(local);
+    if (served === null || served.isClosed) {
+      session.finishCall(at, -EBADF);
+      return;
+    }
+    if (op === Op.RELEASE) {
+      served.removeHolder(session, local);
+      session.finishCall(at, 0);
+      return;
+    }
+    served.pumpOut(); // what was sent before the call goes before it
+    const result = served.isClosed ? -EBADF : this.dispatch(session, served, op, at);
+    if (result !== LATER) session.finishCall(at, result);
+  }
+
+  private dispatch(session: Session, served: EngineSocket, op: number, at: number): number {
+    const data = at + CallAt.data;
+    const arg = (i: number): number => this.view.getInt32(at + CallAt.args + 4 * i, true);
+    switch (op) {
+      case Op.BIND:
+        return this.bind(served, data);
+      case Op.CONNECT:
+        return this.connect(served, data);
+      case Op.LISTEN:
+        return this.listen(served, arg(0));
+      case Op.SHUTDOWN:
+        return this.shutdown(served, arg(0));
+      case Op.SETSOCKOPT:
+        return this.setOption(served, at, arg(0), arg(1));
+      case Op.GETSOCKOPT:
+        return this.getOption(served, at, arg(0), arg(1), arg(2));
+      case Op.SEND_OOB:
+        return this.sendUrgent(served, at);
+      case Op.RECV_OOB:
+        return this.receiveUrgent(served, at, arg(0), arg(1));
+      case Op.RECV_ERROR:
+        return this.receiveError(served, at);
+      case Op.IOCTL:
+        return this.ioctl(at, arg(0));
+      case Op.CLOSING:
+        return this.linger(session, served, at, arg(0));
+      case Op.ROUTE:
+        return this.route(session, data);
+      default:
+        return -EOPNOTSUPP;
+    }
+  }
+
+  private bind(served: EngineSocket, data: number): number {
+    const a = this.address;
+    a.read(this.view, data);
+    if (a.family === 0) return -EINVAL;
+    const { socket } = served;
+    if (!(served instanceof TcpServed) && !(served instanceof UdpServed)) return -EOPNOTSUPP;
+    const result = (socket as TcpServed["socket"] | UdpServed["socket"]).bind(
+      a.address.copy(),
+      a.port,
+      a.scope,
+    );
+    if (result >= 0) served.refresh();
+    return result;
+  }
+
+  private connect(served: EngineSocket, data: number): number {
+    const a = this.address;
+    a.read(this.view, data);
+    let result: number;
+    if (served instanceof UdpServed) {
+      result =
+        a.family === 0
+          ? served.socket.disconnect()
+          : served.socket.connect(a.address.copy(), a.port, a.scope);
+    } else if (served instanceof TcpServed) {
+      if (a.family === 0) return this.disconnect(served);
+      served.begin();
+      result = served.socket.connect(a.address.copy(), a.port, a.scope);
+    } else return -EOPNOTSUPP;
+    served.refresh();
+    return result;
+  }
+
+  /** connect(2) to AF_UNSPEC: the attempt or the connection ends; a socket cannot be used again. */
+  private disconnect(served: TcpServed): number {
+    const { state } = served.socket;
+    if (state === State.SYN_SENT) return served.socket.shutdown(2);
+    return state === State.CLOSED ? 0 : -EOPNOTSUPP;
+  }
+
+  private listen(served: EngineSocket, backlog: number): number {
+    if (!(served instanceof TcpServed)) return -EOPNOTSUPP;
+    // A negative number is the largest there is, as in Linux, where it is compared without sign.
+    const result = served.socket.listen(backlog < 0 ? 0x7fff_ffff : backlog);
+    if (result >= 0 && served.kind !== Kind.LISTENER) served.becomeListener();
+    return result;
+  }
+
+  private shutdown(served: EngineSocket, how: number): number {
+    const { socket } = served;
+    if (served instanceof TcpServed) {
+      const wasListener = served.kind === Kind.LISTENER;
+      const result =
+        how !== 0 && served.hasUnsent && !wasListener
+          ? served.shutdownWhenSent(how)
+          : served.socket.shutdown(how);
+      if (wasListener && served.socket.state !== State.LISTEN) served.stopListening();
+      served.pumpIn(socket.readiness());
+      served.refresh();
+      return result;
+    }
+    if (!(served instanceof UdpServed)) return -EOPNOTSUPP;
+    const result = served.socket.shutdown(how);
+    served.refresh();
+    return result;
+  }
+
+  // Options
+
+  /** A copy of the call's data, which the program may be writing to. */
+  private copyData(at: number): number {
+    const n = Math.min(this.view.getUint32(at + CallAt.dataBytes, true), CALL_DATA_BYTES);
+    const from = at + CallAt.data;
+    this.scratch.set(this.parts.memory.bytes.subarray(from, from + n));
+    return n;
+  }
+
+  private putData(at: number, n: number): void {
+    this.parts.memory.bytes.set(this.scratch.subarray(0, n), at + CallAt.data);
+    this.view.setUint32(at + CallAt.dataBytes, n, true);
+  }
+
+  private setOption(served: EngineSocket, at: number, level: number, option: number): number {
+    const bytes = this.copyData(at);
+    const result = setOption(served, level, option, { view: this.scratchView, at: 0, bytes });
+    served.refresh();
+    return result;
+  }
+
+  private getOption(
+    served: EngineSocket,
+    at: number,
+    level: number,
+    option: number,
+    room: number,
+  ): number {
+    const most = Math.min(room, CALL_DATA_BYTES);
+    const n = getOption(served, level, option, most, this.scratchView, 0);
+    if (n < 0) return n;
+    this.putData(at, n);
+    return 0;
+  }
+
+  // Urgent data and errors
+
+  private sendUrgent(served: EngineSocket, at: number): number {
+    if (!(served instanceof TcpServed)) return -EOPNOTSUPP;
+    if (served.hasUnsent) return -EAGAIN;
+    const n = this.copyData(at);
+    return served.socket.send(this.scratch, 0, n, MsgFlags.OOB);
+  }
+
+  private receiveUrgent(served: EngineSocket, at: number, room: number, flags: number): number {
+    if (!(served instanceof TcpServed)) return -EOPNOTSUPP;
+    const byte = served.receiveUrgent((flags & MsgFlags.PEEK) !== 0);
+    if (byte < 0) return byte;
+    if (room < 1) return 0;
+    this.scratch[0] = byte;
+    this.putData(at, 1);
+    return 1;
+  }
+
+  private receiveError(served: EngineSocket, at: number): number {
+    const e = this.errorEntry;
+    if (!(served instanceof UdpServed) || !served.socket.takeErrorEntry(e)) return -EAGAIN;
+    const view = this.scratchView;
+    const n = Math.min(e.data.length, CALL_DATA_BYTES - ERROR_BYTES);
+    view.setUint32(ErrorAt.errno, e.errno, true);
+    view.setUint32(ErrorAt.info, e.errno === EMSGSIZE ? e.info : 0, true);
+    view.setUint32(ErrorAt.data, 0, true);
+    view.setUint32(ErrorAt.origin, e.origin | (e.type << 8) | (e.code << 16), true);
+    const { family } = served;
+    const hasOffender = !e.offender.isUnspecified;
+    if (hasOffender) writeAddress(view, ErrorAt.offender, family, e.offender, 0, 0);
+    else clearAddress(view, ErrorAt.offender);
+    writeAddress(view, ErrorAt.destination, family, e.to, e.toPort, 0);
+    this.scratch.set(e.data.subarray(0, n), ERROR_BYTES);
+    this.putData(at, ERROR_BYTES + n);
+    served.refresh();
+    return n;
+  }
+
+  private ioctl(at: number, request: number): number {
+    const n = this.copyData(at);
+    const { stack } = this.parts.network;
+    const result = ioctl(stack, request >>> 0, this.scratchView, n);
+    if (result >= 0) this.putData(at, result);
+    return result < 0 ? result : 0;
+  }
+
+  /** 0: through Millrace, 1: only the kernel can. */
+  private route(session: Session, data: number): number {
+    const a = this.address;
+    a.read(this.view, data);
+    if (a.family !== Family.INET && a.family !== Family.INET6) return -EINVAL;
+    const isLocal = a.address.isLoopback || a.address.isUnspecified;
+    if (isLocal) return session.loopback ? 0 : 1;
+    return this.parts.network.whyUnreachable(a.address, a.scope) === "" ? 0 : 1;
+  }
+
+  // Lingering
+
+  private linger(session: Session, served: EngineSocket, at: number, seconds: number): number {
+    if (!(served instanceof TcpServed) || served.kind === Kind.LISTENER) return 0;
+    if (seconds <= 0) return 0;
+    // The data that was not read makes close reset the connection: nothing to wait for.
+    if (served.word(SocketAt.rxHead) !== served.receivePosition) return 0;
+    if (served.hasUnsent) served.shutdownWhenSent(1);
+    else served.socket.shutdown(1);
+    if (served.isDelivered) return 0;
+    const untilUs = this.parts.nowUs() + seconds * US_PER_S;
+    this.lingering.push({ session, at, served, untilUs });
+    return LATER;
+  }
+
+  /** Ends lingering closes that are over. For housekeeping. */
+  poll(nowUs: number): void {
+    if (this.lingering.length === 0) return;
+    this.lingering = this.lingering.filter(({ session, at, served, untilUs }) => {
+      if (session.isClosed) return false;
+      if (!served.isClosed && !served.isDelivered && nowUs < untilUs) return true;
+      session.finishCall(at, nowUs < untilUs ? 0 : -EAGAIN);
+      return false;
+    });
+  }
+
+  get isWaiting(): boolean {
+    return this.lingering.length > 0;
+  }
+}

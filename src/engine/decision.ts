@@ -1,0 +1,76 @@
+/** Whether a socket is accelerated, and why: rules, then what Millrace can reach. */
+import { Kind, OpenedFor } from "../ring/engine-layout.js";
+import { ProgramRules, type Role } from "../socket/rules.js";
+import { readRules } from "../socket/rules-parser.js";
+import type { MessageAddress, OpenRequest } from "./message.js";
+import type { Network } from "./network.js";
+import type { Program } from "./session.js";
+
+export interface Decision {
+  readonly accelerate: boolean;
+  readonly reason: string;
+}
+
+/** Gives the rules of a program. Throws what reading the session's own file throws. */
+export type RulesOf = (program: Program) => ProgramRules;
+
+/** Rules from the engine's file (null: none), or from the one that a session names. */
+export function rulesOf(file: string | null): RulesOf {
+  const own = file === null ? [] : readRules(file);
+  return ({ rules, name, applicationId }) =>
+    new ProgramRules(rules === "" ? own : readRules(rules), name, applicationId);
+}
+
+const stays = (reason: string): Decision => ({ accelerate: false, reason });
+
+export interface DecisionParts {
+  readonly network: Network;
+  readonly rules: ProgramRules;
+  readonly loopback: boolean;
+}
+
+/** Decides about a socket that is to be opened. */
+export function decide(request: OpenRequest, parts: DecisionParts): Decision {
+  const { network, rules, loopback } = parts;
+  const { own, peer } = request;
+  if (!loopback) {
+    const local = loopbackOf(own, false) ?? loopbackOf(peer, needsPeer(request));
+    if (local !== null) return stays(`loopback address ${local} (see --loopback)`);
+  }
+  const rule = rules.decide(roleOf(request), ownOf(request), peer);
+  if (!rule.accelerate) return rule;
+  if (own !== null && !own.address.isUnspecified && !network.mayBind(own.address)) {
+    return stays(`${own.address} is no address of Millrace's`);
+  }
+  if (peer !== null && needsPeer(request)) {
+    const why = network.whyUnreachable(peer.address, peer.scope);
+    if (why !== "") return stays(why);
+  }
+  return rule;
+}
+
+const needsPeer = (request: OpenRequest): boolean =>
+  request.at === OpenedFor.CONNECT ||
+  request.at === OpenedFor.SEND ||
+  request.at === OpenedFor.JOIN;
+
+/** An address that means this host only, as text, or null. A connect to the wildcard means it too. */
+function loopbackOf(a: MessageAddress | null, isPeer: boolean): string | null {
+  if (a === null) return null;
+  const isLocal = a.address.isLoopback || (isPeer && a.address.isUnspecified);
+  return isLocal ? a.address.toString() : null;
+}
+
+/** What receivers are asked about: the group that is joined, or the address. */
+const ownOf = (request: OpenRequest): MessageAddress | null =>
+  request.at === OpenedFor.JOIN && request.peer !== null
+    ? { ...request.peer, port: request.own?.port ?? 0 }
+    : request.own;
+
+function roleOf(request: OpenRequest): Role {
+  if (request.kind === Kind.TCP) {
+    return request.at === OpenedFor.CONNECT ? "tcp_client" : "tcp_server";
+  }
+  if (request.at === OpenedFor.CONNECT) return "udp_connect";
+  return request.at === OpenedFor.SEND ? "udp_sender" : "udp_receiver";
+}

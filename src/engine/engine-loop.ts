@@ -1,0 +1,142 @@
+/**
+ * Drives an engine: turn after turn without Node's event loop, which runs when it has something to
+ * do (a signal, a statistics request), and sleeps in one poll over everything when there is no work.
+ *
+ * | state    | meaning                                         | leaves it by                            |
+ * |----------|-------------------------------------------------|-----------------------------------------|
+ * | polling  | turns follow one another                        | no work for as long as the profile says |
+ * | sleeping | no CPU at all; the thread is in ppoll            | a descriptor, or a deadline             |
+ * | yielding | Node's event loop runs                           | the next iteration                      |
+ * | stopped  |                                                 |                                         |
+ */
+import { type Clock, NEVER } from "../base/time.js";
+import { drainEvent, pollFds } from "../sys/fd.js";
+import { nowUs } from "./clock.js";
+import type { Engine } from "./engine.js";
+
+/** How often the control socket and hang-ups are looked at while polling. */
+const CONTROL_US = 100;
+/** Longest time without Node's event loop: its timers. */
+const YIELD_US = 100_000;
+/**
+ * Iterations of Node's event loop in a row: in the first it hears of something, by the second it
+ * watches what that brought, and by the third what the second did.
+ */
+const YIELDS = 3;
+/** While somebody asks for statistics the event loop runs at least this often. */
+const VISITOR_US = 5_000;
+/** Polls without work for which the clock is read once: a reading takes about as long as one. */
+const IDLE_POLLS_A_CLOCK = 8;
+
+export interface LoopOptions {
+  readonly clock?: Clock;
+  /** Ends when no program has used the engine for this long; NEVER to stay. */
+  readonly idleExitUs: number;
+  /** Whether somebody is being served by Node's event loop now. */
+  readonly hasVisitors: () => boolean;
+  readonly onEnd: () => void;
+}
+
+export class EngineLoop {
+  private readonly engine: Engine;
+  private readonly clock: Clock;
+  private readonly options: LoopOptions;
+  private readonly fds: Int32Array;
+  private lastWorkUs: number;
+  private lastUsedUs: number;
+  private controlUs = 0;
+  private yieldUs = 0;
+  private yields = YIELDS;
+  private isStopped = false;
+  /** Times that it slept, for statistics. */
+  sleeps = 0;
+
+  constructor(engine: Engine, options: LoopOptions) {
+    this.engine = engine;
+    this.options = options;
+    this.clock = options.clock ?? nowUs;
+    this.fds = Int32Array.from(engine.wakeFds);
+    this.lastWorkUs = this.clock();
+    this.lastUsedUs = this.lastWorkUs;
+  }
+
+  start(): void {
+    this.yieldNow();
+  }
+
+  /** Stops after the turn under way. */
+  stop(): void {
+    this.isStopped = true;
+  }
+
+  private yieldNow(): void {
+    setImmediate(() => this.run());
+  }
+
+  private run(): void {
+    if (this.yields > 0 && !this.isStopped) {
+      this.yields--;
+      this.turn(this.clock());
+      this.yieldNow();
+      return;
+    }
+    this.yieldUs = this.clock() + YIELD_US;
+    while (!this.isStopped) if (this.pass()) break;
+    if (this.isStopped) this.options.onEnd();
+    else this.yieldNow();
+  }
+
+  /** Polls until it is time to look at the clock, then decides what to do; true to yield. */
+  private pass(): boolean {
+    const { engine } = this;
+    const nowUs = this.clock();
+    for (let i = 0; i < IDLE_POLLS_A_CLOCK; i++) {
+      if (!engine.turn(nowUs)) continue;
+      this.lastWorkUs = nowUs;
+      break;
+    }
+    if (engine.wantsControl || nowUs - this.controlUs >= CONTROL_US) {
+      this.serviceControl(nowUs);
+      if (this.yields > 0) return true;
+    }
+    if (nowUs >= this.yieldUs) return true;
+    if (nowUs - this.lastWorkUs >= engine.spinUs && !engine.hasRetries) this.sleep(nowUs);
+    return this.yields > 0;
+  }
+
+  private turn(nowUs: number): void {
+    if (this.engine.turn(nowUs)) this.lastWorkUs = nowUs;
+    this.serviceControl(nowUs);
+  }
+
+  private serviceControl(nowUs: number): void {
+    const { engine } = this;
+    this.controlUs = nowUs;
+    engine.wantsControl = false;
+    if (engine.control.service()) this.yields = YIELDS;
+    if (engine.sessions.length > 0) this.lastUsedUs = nowUs;
+    else if (nowUs - this.lastUsedUs >= this.options.idleExitUs) this.isStopped = true;
+  }
+
+  private sleep(nowUs: number): void {
+    const { engine } = this;
+    const hasVisitors = this.options.hasVisitors();
+    if (engine.prepareSleep()) {
+      let untilUs = engine.nextDeadlineUs();
+      if (engine.sessions.length === 0) {
+        untilUs = Math.min(untilUs, this.lastUsedUs + this.options.idleExitUs);
+      }
+      if (hasVisitors) untilUs = Math.min(untilUs, nowUs + VISITOR_US);
+      const timeoutUs = untilUs >= NEVER ? -1 : Math.max(0, untilUs - this.clock());
+      if (timeoutUs !== 0) {
+        this.sleeps++;
+        pollFds(this.fds, this.fds.length, timeoutUs);
+        drainEvent(engine.wakeFd);
+      }
+    }
+    engine.endSleep();
+    const wokeUs = this.clock();
+    this.serviceControl(wokeUs);
+    if (hasVisitors) this.yields = YIELDS;
+  }
+}

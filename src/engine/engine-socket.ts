@@ -1,0 +1,373 @@
+/**
+ * A socket of a program: a polled socket of the stack, and the header and rings in shared memory
+ * through which the program uses it. docs/engine-protocol.md says who writes what, in which order.
+ *
+ * The engine keeps its own copy of every position that it publishes; what the program publishes is
+ * read once a pass and checked. A position that makes no sense breaks the socket ({@link fail}).
+ *
+ * | state    | meaning                                              | leaves it by                   |
+ * |----------|------------------------------------------------------|--------------------------------|
+ * | open     | some process has it                                  | hang-up of the program's end   |
+ * | draining | nobody has it; what lies in its ring is sent          | the ring is empty, or an error |
+ * | closed   | the stack has closed it; the block is free            |                                |
+ */
+import { EPROTO } from "../base/errno.js";
+import type { IpAddress } from "../base/ip-address.js";
+import { SocketAt, Status } from "../ring/engine-layout.js";
+import type { PolledSocket } from "../socket/polled-socket.js";
+import type { ReadySet } from "../socket/ready-set.js";
+import type { Stack } from "../socket/stack.js";
+import { closeFd } from "../sys/fd.js";
+import type { Block, RegionPool } from "./region.js";
+import type { Session } from "./session.js";
+import { writeAddress } from "./shared-address.js";
+import type { SharedMemory } from "./shared-memory.js";
+
+/** A session that has the socket, and the number it knows it by. */
+export interface Holder {
+  readonly session: Session;
+  readonly local: number;
+  readonly fd: number;
+}
+
+/** What sockets need of the engine. */
+export interface SocketHost {
+  readonly memory: SharedMemory;
+  readonly stack: Stack;
+  readonly ready: ReadySet;
+  /** A room of 64 KiB that is nobody's, for what wraps. */
+  readonly scratch: Uint8Array;
+  /** Microseconds to be added to the stack's time for CLOCK_REALTIME. */
+  readonly realTimeUs: number;
+  /** The socket could not be pumped for want of memory: pump it again soon. */
+  retryLater(socket: EngineSocket): void;
+  /** The socket has bytes that the peer has not acknowledged: `tx_queued` must be kept up. */
+  watchQueued(socket: EngineSocket): void;
+  /** The socket is closed: forget it. */
+  forget(socket: EngineSocket): void;
+  /** The listener of a connection that somebody has taken is gone: it is claimed soon, or never. */
+  awaitClaim(socket: EngineSocket): void;
+  /** Serves a connection that a listener accepted; null when there is no memory for it. */
+  adopt(listener: EngineSocket, socket: PolledSocket): EngineSocket | null;
+}
+
+export abstract class EngineSocket {
+  /** The engine's number: unique while it lives. */
+  readonly id: number;
+  /** `Kind`. */
+  kind: number;
+  /** `Family`. */
+  readonly family: number;
+  readonly block: Block;
+  readonly regionPool: RegionPool;
+  readonly holders: Holder[] = [];
+  /** The engine's end of the pair whose other end programs hold, or -1; and that one's inode. */
+  endFd = -1;
+  endInode = 0;
+  /** It waits in a listener's ring, or was taken from it and not yet claimed. */
+  isOffered = false;
+  /** The kernel socket that hears the kernel's interfaces for it, or -1. */
+  companionFd = -1;
+  /** Inode of the kernel socket that it replaced, or 0. */
+  inode = 0;
+  /** Why it is accelerated, for `millrace stat`. */
+  reason = "";
+  uid = 0;
+  isDraining = false;
+  isClosed = false;
+  /** In the list of those to be tried again. */
+  isRetrying = false;
+  /** In the list of those whose `tx_queued` is kept up. */
+  isQueueWatched = false;
+  // Counted for `millrace stat`.
+  rxBytesTotal = 0;
+  txBytesTotal = 0;
+  /** `Status` as it was published. */
+  protected status = 0;
+  protected rxTail = 0;
+  protected txHead = 0;
+  protected readonly host: SocketHost;
+  protected readonly words: Int32Array;
+  protected readonly view: DataView;
+  /** Word index of the header. */
+  protected readonly base: number;
+  protected readonly rxMask: number;
+  protected readonly txMask: number;
+  private rxEvents = 0;
+  private txEvents = 0;
+  private names = 0;
+
+  constructor(
+    host: SocketHost,
+    id: number,
+    kind: number,
+    family: number,
+    block: Block,
+    pool: RegionPool,
+  ) {
+    this.host = host;
+    this.id = id;
+    this.kind = kind;
+    this.family = family;
+    this.block = block;
+    this.regionPool = pool;
+    this.words = host.memory.words;
+    this.view = host.memory.view;
+    this.base = block.at >> 2;
+    this.rxMask = block.rxBytes - 1;
+    this.txMask = block.txBytes - 1;
+  }
+
+  /** The stack's side. */
+  abstract readonly socket: PolledSocket;
+
+  /** Hot path. Moves what lies in the program's ring into the stack, as far as that takes it. */
+  abstract pumpOut(): void;
+  /** Hot path. Moves from the stack into the ring to the program. `bits`: `Readiness`. */
+  abstract pumpIn(bits: number): void;
+  /** Publishes names, state and so on after a call that may have changed them. */
+  abstract refresh(): void;
+  /** Ends the stack's side as close(2) would: nobody has the socket any more. */
+  protected abstract closeStack(): void;
+
+  /** Hot path. The program submitted the socket. */
+  submitted(): void {
+    Atomics.store(this.words, this.base + (SocketAt.submitted >> 2), 0);
+    if (this.isClosed) return;
+    this.pumpOut();
+    if (this.isInBlocked) this.pumpIn(0);
+  }
+
+  /** The ring to the program was found full, and not pumped since. */
+  isInBlocked = false;
+
+  /** Hot path. Room in the ring to the program; below 0 when the program's position makes no sense. */
+  protected rxRoom(): number {
+    const head = Atomics.load(this.words, this.base + (SocketAt.rxHead >> 2));
+    const used = (this.rxTail - head) | 0;
+    if (used < 0 || used > this.block.rxBytes) return -1;
+    return (this.block.rxBytes - used) | 0;
+  }
+
+  /** Hot path. Bytes in the ring to the engine; below 0 when the position makes no sense. */
+  protected txUsed(): number {
+    const tail = Atomics.load(this.words, this.base + (SocketAt.txTail >> 2));
+    const used = (tail - this.txHead) | 0;
+    return used > this.block.txBytes ? -1 : used;
+  }
+
+  /**
+   * The ring has less than `needed` bytes of room: asks the program to submit the socket when it has
+   * read. False when it has read meanwhile.
+   */
+  protected blockIn(needed: number): boolean {
+    Atomics.store(this.words, this.base + (SocketAt.rxBlocked >> 2), 1);
+    const room = this.rxRoom();
+    if (room >= needed) return false;
+    this.isInBlocked = true;
+    return true;
+  }
+
+  /** Hot path. Publishes what {@link pumpIn} has put into the ring. */
+  protected publishTail(): void {
+    Atomics.store(this.words, this.base + (SocketAt.rxTail >> 2), this.rxTail);
+  }
+
+  /** Hot path. Publishes what {@link pumpOut} has taken, and tells who waits for room. */
+  protected publishHead(): void {
+    const { words, base } = this;
+    Atomics.store(words, base + (SocketAt.txHead >> 2), this.txHead);
+    if (words[base + (SocketAt.noSpace >> 2)] !== 0) this.tellSpace();
+  }
+
+  private tellSpace(): void {
+    const used = this.txUsed();
+    if (used < 0 || 3 * (this.block.txBytes - used) < this.block.txBytes) return;
+    const { words, base } = this;
+    if (Atomics.exchange(words, base + (SocketAt.noSpace >> 2), 0) === 0) return;
+    this.txEvents = (this.txEvents + 1) | 0;
+    Atomics.store(words, base + (SocketAt.txEvents >> 2), this.txEvents);
+    this.ring();
+  }
+
+  /** Hot path. There is something new to be told by IN, PRI or HUP. */
+  protected tell(): void {
+    this.rxEvents = (this.rxEvents + 1) | 0;
+    Atomics.store(this.words, this.base + (SocketAt.rxEvents >> 2), this.rxEvents);
+    this.ring();
+  }
+
+  /** Hot path. */
+  private ring(): void {
+    const { holders } = this;
+    for (let i = 0; i < holders.length; i++) {
+      const holder = holders[i]!;
+      holder.session.ring(holder.local);
+    }
+  }
+
+  /** Hot path. Publishes the status; whether it differs from the last one. */
+  protected setStatus(status: number): boolean {
+    if (status === this.status) return false;
+    this.status = status;
+    Atomics.store(this.words, this.base + (SocketAt.status >> 2), status);
+    return true;
+  }
+
+  protected putWord(at: number, value: number): void {
+    this.words[this.base + (at >> 2)] = value;
+  }
+
+  /** A word of the header that the program writes. */
+  word(at: number): number {
+    return this.words[this.base + (at >> 2)]!;
+  }
+
+  /** Publishes a pending error (positive), to be taken by the program. */
+  setError(errno: number): void {
+    Atomics.store(this.words, this.base + (SocketAt.error >> 2), errno);
+  }
+
+  /** Takes the published error back: for SO_ERROR by a call. */
+  takeError(): number {
+    return Atomics.exchange(this.words, this.base + (SocketAt.error >> 2), 0);
+  }
+
+  /** Whether the program has not yet taken the published error. */
+  protected get hasError(): boolean {
+    return this.words[this.base + (SocketAt.error >> 2)] !== 0;
+  }
+
+  /** Publishes getsockname and getpeername. */
+  protected putNames(
+    local: IpAddress,
+    localPort: number,
+    remote: IpAddress,
+    remotePort: number,
+    scope: number,
+  ): void {
+    const { at } = this.block;
+    const i = this.base + (SocketAt.names >> 2);
+    this.names = (this.names + 1) | 0;
+    Atomics.store(this.words, i, this.names);
+    writeAddress(this.view, at + SocketAt.local, this.family, local, localPort, scope);
+    const family = remotePort === 0 ? 0 : this.family;
+    writeAddress(this.view, at + SocketAt.remote, family, remote, remotePort, scope);
+    this.names = (this.names + 1) | 0;
+    Atomics.store(this.words, i, this.names);
+  }
+
+  // Options that only the program's side acts on
+
+  private kept: Map<number, Uint8Array> | null = null;
+
+  /** Remembers an option's value as it was given. */
+  keepBytes(option: number, v: { view: DataView; at: number; bytes: number }): void {
+    this.kept ??= new Map();
+    const { buffer, byteOffset } = v.view;
+    this.kept.set(option, new Uint8Array(buffer, byteOffset + v.at, v.bytes).slice());
+  }
+
+  /** Writes what {@link keepBytes} remembered, or `bytes` zeros; how many were wanted. */
+  recallBytes(option: number, bytes: number, room: number, out: DataView, at: number): number {
+    const value = this.kept?.get(option);
+    const n = Math.min(room, bytes);
+    for (let i = 0; i < n; i++) out.setUint8(at + i, value?.[i] ?? 0);
+    return n;
+  }
+
+  // Who has it
+
+  addHolder(holder: Holder): void {
+    this.holders.push(holder);
+    holder.session.setSocket(holder.local, this);
+    this.held(holder.session);
+  }
+
+  /** A session has it now. */
+  protected held(_session: Session): void {}
+  /** A session has it no more. */
+  protected dropped(_session: Session): void {}
+
+  removeHolder(session: Session, local: number): void {
+    const i = this.holders.findIndex((h) => h.session === session && h.local === local);
+    if (i >= 0) this.holders.splice(i, 1);
+    if (session.socketAt(local) === this) session.setSocket(local, null);
+    if (!this.holders.some((h) => h.session === session)) this.dropped(session);
+  }
+
+  /** A session has ended. */
+  removeSession(session: Session): void {
+    for (const h of [...this.holders]) {
+      if (h.session === session) this.removeHolder(session, h.local);
+    }
+  }
+
+  /** Nobody holds the program's end any more: sends what lies in the ring, then closes. */
+  hangUp(): void {
+    if (this.isDraining || this.isClosed) return;
+    this.isDraining = true;
+    this.pumpOut();
+    if (!this.isClosed && !this.hasUnsent) this.close();
+  }
+
+  /** Whether the ring to the engine holds something that is still to be sent. */
+  get hasUnsent(): boolean {
+    return this.txUsed() > 0;
+  }
+
+  /** Bytes in the ring to the engine, for people. */
+  get unsentBytes(): number {
+    return Math.max(0, this.txUsed());
+  }
+
+  /** Bytes in the ring to the program, for people. */
+  get ringBytes(): number {
+    const room = this.rxRoom();
+    return room < 0 ? 0 : this.block.rxBytes - room;
+  }
+
+  /** Closes for good: the stack's side, the descriptors, the block. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.closeStack();
+    this.release();
+  }
+
+  /** The program broke the protocol: it gets EPROTO, the peer a reset. */
+  fail(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.setError(EPROTO);
+    this.abortStack();
+    this.release();
+  }
+
+  /** Ends it with a reset at the peer: nobody ever had it, or a user wants it gone. */
+  abort(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.abortStack();
+    this.release();
+  }
+
+  protected abstract abortStack(): void;
+
+  /** Undoes an opening that failed: no peer knows of it. */
+  discard(): void {
+    this.isClosed = true;
+    this.socket.close();
+    this.regionPool.give(this.block);
+  }
+
+  private release(): void {
+    this.setStatus(this.status | Status.GONE | Status.EOF | Status.NO_SEND);
+    this.tell();
+    for (const h of [...this.holders]) this.removeHolder(h.session, h.local);
+    this.host.forget(this);
+    if (this.companionFd >= 0) closeFd(this.companionFd);
+    this.companionFd = -1;
+    this.regionPool.give(this.block);
+  }
+}

@@ -1,0 +1,467 @@
+/**
+ * The engine: serves the sockets of programs (docs/engine-protocol.md) from one stack. It is polled;
+ * `EngineLoop` (engine-loop.ts) drives it, and knows how to sleep.
+ *
+ * A turn takes what programs have submitted, lets the stack work, and moves what it has received to
+ * the programs: a datagram between two programs takes one turn.
+ */
+import { unlinkSync } from "node:fs";
+import { dirname } from "node:path";
+import { EAGAIN, EBUSY, EINVAL } from "../base/errno.js";
+import { NetError } from "../base/errors.js";
+import { NEVER } from "../base/time.js";
+import { Kind, SESSION_BYTES, SessionFlag, SPIN_FOR_EVER, Submit } from "../ring/engine-layout.js";
+import type { Pool } from "../ring/pool.js";
+import type { PolledSocket } from "../socket/polled-socket.js";
+import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
+import type { ProgramRules } from "../socket/rules.js";
+import type { Stack } from "../socket/stack.js";
+import { TcpSocket } from "../socket/tcp-socket.js";
+import { closeFd, createEvent, eventLoopFd, lockFile } from "../sys/fd.js";
+import { listenUnix } from "../sys/unix-socket.js";
+import { Readiness } from "../tcp/readiness.js";
+import { Calls } from "./calls.js";
+import type { Profile } from "./config.js";
+import { Control } from "./control.js";
+import type { RulesOf } from "./decision.js";
+import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import { KernelSockets } from "./kernel-sockets.js";
+import { type Hello, isEntry, readOpen } from "./message.js";
+import { Network, type NetworkNic } from "./network.js";
+import { type OpenResult, openSocket, type RingSettings, ringSizes } from "./opening.js";
+import { spinOf } from "./profile.js";
+import { Regions } from "./region.js";
+import { type Program, Session } from "./session.js";
+import { SharedMemory } from "./shared-memory.js";
+import { type EnginePaths, makePrivateFolder } from "./socket-path.js";
+import { TcpServed } from "./tcp-served.js";
+
+export interface EngineOptions {
+  /** Where frames and the programs' memory lie; taken. */
+  readonly pool: Pool;
+  readonly nowUs: number;
+  /** None: the host-local network. Their devices are taken. */
+  readonly nics: readonly NetworkNic[];
+  /** The machine's address on the host-local network. */
+  readonly network: string;
+  readonly paths: EnginePaths;
+  readonly profile: Profile;
+  /** How long to poll before sleeping, instead of what the profile says; null: that. */
+  readonly spinUs: number | null;
+  readonly rules: RulesOf;
+  /** Loopback addresses go through Millrace. */
+  readonly loopback: boolean;
+  readonly rings: RingSettings;
+  /** Node's event loop is watched, too. False in tests that drive the engine themselves. */
+  readonly watchLoop?: boolean;
+}
+
+const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
+/** Submissions of one session before others have their turn. */
+const BURST = 64;
+/** How often slow things are looked at while there are any. */
+const HOUSEKEEPING_US = 50_000;
+const CLAIM_US = 5_000_000;
+const BACKLOG = 512;
+
+export class Engine implements SocketHost {
+  readonly network: Network;
+  readonly stack: Stack;
+  readonly memory: SharedMemory;
+  readonly regions: Regions;
+  readonly ready = new ReadySet();
+  readonly scratch = new Uint8Array(65_536);
+  readonly control: Control;
+  readonly paths: EnginePaths;
+  readonly profile: Profile;
+  readonly uid = process.getuid!();
+  readonly wakeFd: number;
+  readonly sessions: Session[] = [];
+  readonly sockets = new Map<number, EngineSocket>();
+  readonly kernelSockets = new KernelSockets();
+  readonly startUs: number;
+  /** See `SocketHost`. */
+  realTimeUs = 0;
+  turns = 0;
+  /** A session wants the control socket to be looked at now. */
+  wantsControl = false;
+  private readonly options: EngineOptions;
+  private readonly lockFd: number;
+  private readonly calls: Calls;
+  private readonly events = new ReadyEvents(64);
+  private readonly byEndInode = new Map<number, EngineSocket>();
+  private retries: EngineSocket[] = [];
+  private queued: TcpServed[] = [];
+  private unclaimed: { socket: EngineSocket; untilUs: number }[] = [];
+  private housekeepingUs = 0;
+  private nextSocketId = 1;
+  private nextSessionId = 1;
+  private isClosed = false;
+
+  /** Opens the control socket. Throws `NetError`: EBUSY when an engine runs already. */
+  constructor(options: EngineOptions) {
+    const { pool, nowUs, nics, network, paths } = options;
+    this.options = options;
+    this.paths = paths;
+    this.profile = options.profile;
+    this.startUs = nowUs;
+    makePrivateFolder(dirname(paths.control));
+    this.lockFd = lock(paths.lock);
+    this.network = new Network({ pool, nowUs, nics, network });
+    this.stack = this.network.stack;
+    this.memory = new SharedMemory(pool.memory.arena);
+    this.regions = new Regions(this.memory);
+    this.wakeFd = createEvent();
+    this.calls = new Calls({
+      memory: this.memory,
+      network: this.network,
+      loopback: options.loopback,
+      nowUs: () => this.stack.nowUs,
+    });
+    remove(paths.control); // of an engine that died: the lock says that none runs
+    const listenFd = listenUnix({ path: paths.control }, BACKLOG);
+    this.control = new Control(this, listenFd, options.watchLoop === false ? -1 : eventLoopFd());
+    this.setRealTime(nowUs);
+  }
+
+  /** Hot path. One turn; whether there was anything to do. */
+  turn(nowUs: number): boolean {
+    const { stack, sessions } = this;
+    if (nowUs > stack.nowUs) stack.nowUs = nowUs;
+    let worked = false;
+    for (let i = 0; i < sessions.length; i++) {
+      const session = sessions[i]!;
+      if (session.hasSubmission) {
+        this.takeSubmissions(session);
+        worked = true;
+      }
+    }
+    if (worked) stack.flush();
+    if (stack.poll(stack.nowUs)) worked = true;
+    if (this.ready.hasCandidates) this.tellSockets();
+    if (this.retries.length > 0) this.retry();
+    if (nowUs >= this.housekeepingUs) this.keepHouse(nowUs);
+    if (worked) this.turns++;
+    return worked;
+  }
+
+  /** Hot path. */
+  private takeSubmissions(session: Session): void {
+    for (let i = 0; i < BURST; i++) {
+      const value = session.takeSubmission();
+      if (value < 0) break;
+      if (value < Submit.CONTROL) session.socketAt(value)?.submitted();
+      else if (value >= Submit.CALL) this.calls.run(session, value - Submit.CALL);
+      else this.wantsControl = true;
+    }
+    session.publishSubmitHead();
+  }
+
+  /** Hot path. */
+  private tellSockets(): void {
+    const { events } = this;
+    const n = this.ready.take(events);
+    for (let i = 0; i < n; i++) {
+      const served = (events.sockets[i] as PolledSocket).owner as EngineSocket | null;
+      if (served !== null) served.pumpIn(events.bits[i]!);
+    }
+    this.stack.flush();
+  }
+
+  private retry(): void {
+    const { retries } = this;
+    this.retries = [];
+    for (const served of retries) {
+      served.isRetrying = false;
+      if (served.isClosed) continue;
+      served.pumpOut();
+      if (!served.isClosed) served.pumpIn(served.socket.readiness());
+    }
+    this.stack.flush();
+  }
+
+  /** Whether a turn would find work though no frame and no submission has come. */
+  get hasRetries(): boolean {
+    return this.retries.length > 0 || this.ready.hasCandidates;
+  }
+
+  /** When the next turn is due without a wake, or NEVER. */
+  nextDeadlineUs(): number {
+    const isKeeping = this.queued.length > 0 || this.unclaimed.length > 0 || this.calls.isWaiting;
+    const own = isKeeping || this.hasOffers ? this.housekeepingUs : NEVER;
+    return Math.min(own, this.stack.nextDeadlineUs());
+  }
+
+  private hasOffers = false;
+
+  private keepHouse(nowUs: number): void {
+    this.housekeepingUs = nowUs + HOUSEKEEPING_US;
+    this.setRealTime(nowUs);
+    this.calls.poll(nowUs);
+    if (this.queued.length > 0) this.refreshQueued();
+    if (this.unclaimed.length > 0) this.expireUnclaimed(nowUs);
+    this.hasOffers = false;
+    for (const session of this.sessions) {
+      for (const served of session.listeners) {
+        served.expireOffers(nowUs);
+        if (served.waitingConnections > 0) this.hasOffers = true;
+      }
+    }
+  }
+
+  private refreshQueued(): void {
+    const left: TcpServed[] = [];
+    for (const served of this.queued) {
+      if (served.refreshQueued()) left.push(served);
+      else served.isQueueWatched = false;
+    }
+    this.queued = left;
+  }
+
+  private expireUnclaimed(nowUs: number): void {
+    const { unclaimed } = this;
+    this.unclaimed = unclaimed.filter((u) => u.socket.isOffered && nowUs < u.untilUs);
+    for (const { socket, untilUs } of unclaimed) {
+      if (socket.isOffered && nowUs >= untilUs) socket.abort();
+    }
+  }
+
+  private setRealTime(nowUs: number): void {
+    this.realTimeUs = Date.now() * 1_000 - nowUs;
+  }
+
+  // For sockets
+
+  retryLater(socket: EngineSocket): void {
+    if (socket.isRetrying) return;
+    socket.isRetrying = true;
+    this.retries.push(socket);
+  }
+
+  watchQueued(socket: EngineSocket): void {
+    socket.isQueueWatched = true;
+    this.queued.push(socket as TcpServed);
+  }
+
+  awaitClaim(socket: EngineSocket): void {
+    this.unclaimed.push({ socket, untilUs: this.stack.nowUs + CLAIM_US });
+  }
+
+  forget(socket: EngineSocket): void {
+    this.sockets.delete(socket.id);
+    if (socket.endFd >= 0) this.control.closeEnd(socket.endFd);
+    socket.endFd = -1;
+    if (this.byEndInode.get(socket.endInode) === socket) this.byEndInode.delete(socket.endInode);
+  }
+
+  adopt(listener: EngineSocket, socket: PolledSocket): EngineSocket | null {
+    if (!(socket instanceof TcpSocket)) return null;
+    const id = this.nextSocketId++;
+    const { regionPool, family } = listener;
+    try {
+      const sizes = ringSizes(this.options.rings, Kind.TCP, this.memory.fullness);
+      const block = regionPool.take(id, Kind.TCP, family, sizes);
+      const served = new TcpServed(this, id, family, block, regionPool, socket);
+      served.reason = listener.reason;
+      served.uid = listener.uid;
+      served.isOffered = true;
+      this.adoptSocket(served);
+      served.refresh();
+      return served;
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return null;
+    }
+  }
+
+  private adoptSocket(served: EngineSocket): void {
+    this.sockets.set(served.id, served);
+    this.ready.add(served.socket, ALL, WatchMode.EDGE);
+  }
+
+  // For the control socket
+
+  begin(hello: Hello, pid: number, controlFd: number): Session {
+    const { options } = this;
+    const home = this.network.enterHome(hello.address);
+    const flags = options.loopback ? SessionFlag.LOOPBACK : 0;
+    const program = {
+      pid,
+      uid: this.uid,
+      name: hello.program,
+      applicationId: hello.applicationId,
+      address: hello.address,
+      rules: hello.rules,
+      profile: hello.profile === "" ? options.profile : hello.profile,
+    };
+    const settings = {
+      spinUs: spinOf(hello.profile, hello.spinUs, options.profile, options.spinUs),
+      yields: true,
+      flags,
+    };
+    try {
+      const id = this.nextSessionId++;
+      const session = new Session(
+        id,
+        program,
+        controlFd,
+        this.regions,
+        home,
+        settings,
+        rulesFor(options.rules, program),
+      );
+      this.sessions.push(session);
+      return session;
+    } catch (error) {
+      this.network.leaveHome(hello.address);
+      throw error;
+    }
+  }
+
+  end(session: Session): void {
+    // What it submitted before it went is still to be done.
+    if (session.hasSubmission) this.takeSubmissions(session);
+    for (const served of [...session.sockets]) served?.removeSession(session);
+    this.kernelSockets.endSession(session);
+    this.sessions.splice(this.sessions.indexOf(session), 1);
+    this.network.leaveHome(session.program.address);
+    session.close();
+  }
+
+  open(session: Session, view: DataView, n: number, companionFd: number): OpenResult | null {
+    const request = readOpen(view, n);
+    if (request === null || !isEntry(request.local)) return null;
+    const result = openSocket(
+      {
+        network: this.network,
+        host: this,
+        rings: this.options.rings,
+        nextId: () => this.nextSocketId++,
+      },
+      session,
+      request,
+      view,
+    );
+    const { served } = result;
+    if (served === null) {
+      if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
+      return result;
+    }
+    if (request.hasCompanion) served.companionFd = companionFd;
+    this.kernelSockets.remove(session, request.fd);
+    this.adoptSocket(served);
+    this.control.hold(session, served, request.local, request.fd);
+    return result;
+  }
+
+  kernelSocket(session: Session, view: DataView, n: number): void {
+    const request = readOpen(view, n);
+    if (request !== null) this.kernelSockets.told(session, request);
+  }
+
+  socketByEnd(inode: number): EngineSocket | null {
+    return this.byEndInode.get(inode) ?? null;
+  }
+
+  claim(session: Session, connection: number): EngineSocket | null {
+    const served = this.sockets.get(connection);
+    if (served === undefined || !served.isOffered) return null;
+    for (const listener of session.listeners) listener.claim(connection);
+    served.isOffered = false;
+    return served;
+  }
+
+  setEnd(served: EngineSocket, endFd: number, endInode: number): void {
+    served.endFd = endFd;
+    served.endInode = endInode;
+    // The first to name an inode has it: nobody takes another's socket over.
+    const known = this.byEndInode.get(endInode);
+    if (known === undefined || known.isClosed) this.byEndInode.set(endInode, served);
+    this.control.watchEnd(endFd, served);
+  }
+
+  regionFor(session: Session, id: number): { fd: number; bytes: number } | null {
+    const region = this.regions.get(id);
+    if (region === undefined) return null;
+    const isTheirs =
+      region.pool === session.regionPool ||
+      session.sockets.some((s) => s !== null && s.regionPool === region.pool);
+    return isTheirs ? { fd: region.part.fd, bytes: region.part.bytes } : null;
+  }
+
+  // For the loop
+
+  /** How long to poll without work: the longest that a session with sockets wants. */
+  get spinUs(): number {
+    let longest = 0;
+    for (const session of this.sessions) {
+      if (session.socketCount > 0 && session.spinUs > longest) longest = session.spinUs;
+    }
+    return longest === SPIN_FOR_EVER ? Number.POSITIVE_INFINITY : longest;
+  }
+
+  /** Tells programs to write to the wake descriptor; false when there is work after all. */
+  prepareSleep(): boolean {
+    for (const session of this.sessions) session.setEngineSleeps(true);
+    for (const session of this.sessions) if (session.hasSubmission) return false;
+    for (const { device } of this.stack.ip.interfaces) {
+      if (device.prepareSleep?.() === false) return false;
+    }
+    return true;
+  }
+
+  endSleep(): void {
+    for (const session of this.sessions) session.setEngineSleeps(false);
+  }
+
+  /** Descriptors that are readable when a turn, or the control socket, has something to do. */
+  get wakeFds(): number[] {
+    const devices = this.stack.ip.interfaces.map((i) => i.device.wakeFd);
+    const kernel = this.stack.ip.kernel?.wakeFd ?? -1;
+    return [this.wakeFd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
+  }
+
+  /** Ends every session and connection, and gives everything back. Idempotent. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    remove(this.paths.control);
+    for (const served of [...this.sockets.values()]) served.abort();
+    this.control.close();
+    this.stack.close();
+    closeFd(this.wakeFd);
+    closeFd(this.lockFd); // the file stays: who removed it could lock it out of another's hands
+  }
+}
+
+/** Bytes of address space that an engine wants for programs' memory. */
+export const PROGRAM_BYTES: number = 1 << 30;
+/** What one session takes of it before it has a socket. */
+export const PER_SESSION_BYTES: number = SESSION_BYTES;
+
+/** Throws `NetError` with what is wrong with the file of rules. */
+function rulesFor(rules: RulesOf, program: Program): ProgramRules {
+  try {
+    return rules(program);
+  } catch (error) {
+    throw new NetError(EINVAL, { syscall: "rules", hint: (error as Error).message, cause: error });
+  }
+}
+
+function lock(path: string): number {
+  const fd = lockFile(path);
+  if (fd >= 0) return fd;
+  const hint =
+    fd === -EAGAIN
+      ? "an engine of this user already runs in this network namespace; see millrace stat"
+      : `cannot lock ${path}`;
+  throw new NetError(fd === -EAGAIN ? EBUSY : fd, { syscall: "flock", hint });
+}
+
+function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Not there, or not ours to remove: listening says so.
+  }
+}

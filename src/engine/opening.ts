@@ -1,0 +1,151 @@
+/** MR_MSG_OPEN: decides, makes the stack's socket with the options set so far, and binds it. */
+import { ENOBUFS, errnoName } from "../base/errno.js";
+import { NetError } from "../base/errors.js";
+import { Kind, OpenedFor } from "../ring/engine-layout.js";
+import { Family, optionName } from "../socket/linux-options.js";
+import type { TcpSocket } from "../socket/tcp-socket.js";
+import type { UdpSocket } from "../socket/udp-socket.js";
+import { decide } from "./decision.js";
+import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import type { OpenRequest } from "./message.js";
+import type { Network } from "./network.js";
+import { setOption } from "./options.js";
+import type { RingSizes } from "./region.js";
+import type { Session } from "./session.js";
+import { TcpServed } from "./tcp-served.js";
+import { UdpServed } from "./udp-served.js";
+
+export interface OpenResult {
+  readonly request: OpenRequest;
+  /** Null: it is not accelerated. */
+  readonly served: EngineSocket | null;
+  /** 0, a negated error number for the program, or 1: stays with the kernel. */
+  readonly code: number;
+  readonly reason: string;
+}
+
+export interface RingSettings {
+  readonly udp: RingSizes;
+  readonly tcp: RingSizes;
+  readonly listener: RingSizes;
+}
+
+export const DEFAULT_RINGS: RingSettings = {
+  udp: { rxBytes: 131_072, txBytes: 131_072 },
+  tcp: { rxBytes: 65_536, txBytes: 65_536 },
+  // A listener's ring to the engine carries nothing.
+  listener: { rxBytes: 8_192, txBytes: 4_096 },
+};
+
+/** How much smaller rings are when the address space is this full. A datagram of 64 KiB must fit. */
+const SMALLER: readonly (readonly [fullness: number, tcpBytes: number])[] = [
+  [0.85, 8_192],
+  [0.7, 16_384],
+  [0.5, 32_768],
+];
+const LARGEST_DATAGRAM_RING = 131_072;
+
+/** Ring sizes for a socket now. */
+export function ringSizes(rings: RingSettings, kind: number, fullness: number): RingSizes {
+  if (kind === Kind.LISTENER) return rings.listener;
+  if (kind === Kind.UDP) {
+    const least = Math.min(rings.udp.rxBytes, LARGEST_DATAGRAM_RING);
+    return fullness > 0.7 ? { rxBytes: least, txBytes: least } : rings.udp;
+  }
+  for (const [limit, bytes] of SMALLER) {
+    if (fullness <= limit) continue;
+    return {
+      rxBytes: Math.min(bytes, rings.tcp.rxBytes),
+      txBytes: Math.min(bytes, rings.tcp.txBytes),
+    };
+  }
+  return rings.tcp;
+}
+
+export interface OpeningParts {
+  readonly network: Network;
+  readonly host: SocketHost;
+  readonly rings: RingSettings;
+  readonly nextId: () => number;
+}
+
+/** `values` is the message, in which the options' values lie. */
+export function openSocket(
+  parts: OpeningParts,
+  session: Session,
+  request: OpenRequest,
+  values: DataView,
+): OpenResult {
+  const { network } = parts;
+  const { loopback, rules, program } = session;
+  const decision = decide(request, { network, rules, loopback });
+  if (!decision.accelerate) return kernelKeeps(request, decision.reason);
+  let served: TcpServed | UdpServed;
+  try {
+    served = make(parts, session, request);
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    return kernelKeeps(request, `no room in the engine (${error.message})`);
+  }
+  served.reason = decision.reason;
+  served.uid = program.uid;
+  served.inode = request.inode;
+  for (const o of request.options) {
+    const value = { view: values, at: o.at, bytes: o.bytes };
+    const result = setOption(served, o.level, o.option, value);
+    if (result >= 0) continue;
+    served.discard();
+    const name = optionName(o.level, o.option);
+    return kernelKeeps(request, `option ${name} is not Millrace's (${errnoName(result)})`);
+  }
+  const bound = bindOwn(served.socket, request);
+  if (bound < 0) {
+    served.discard();
+    return { request, served: null, code: bound, reason: `bind: ${errnoName(bound)}` };
+  }
+  served.refresh();
+  return { request, served, code: 0, reason: `${network.iface.name}; ${decision.reason}` };
+}
+
+const kernelKeeps = (request: OpenRequest, reason: string): OpenResult => ({
+  request,
+  served: null,
+  code: 1,
+  reason,
+});
+
+/** Throws `NetError` when there is no memory for it. */
+function make(parts: OpeningParts, session: Session, request: OpenRequest): TcpServed | UdpServed {
+  const { host, rings } = parts;
+  const { kind, family } = request;
+  const { stack, memory } = host;
+  const pool = session.regionPool;
+  const id = parts.nextId();
+  if (kind === Kind.UDP) {
+    const block = pool.take(id, kind, family, ringSizes(rings, kind, memory.fullness));
+    const socket = stack.udpSocket(family);
+    socket.endpoint.home = session.home;
+    return new UdpServed(host, id, family, block, pool, socket);
+  }
+  const willListen = request.at === OpenedFor.LISTEN;
+  const sizes = ringSizes(rings, willListen ? Kind.LISTENER : kind, memory.fullness);
+  const block = pool.take(id, kind, family, sizes);
+  const socket = stack.tcpSocket(family);
+  if (socket === null) {
+    pool.give(block);
+    throw new NetError(ENOBUFS, { syscall: "socket", hint: "the stack has no row left" });
+  }
+  socket.home = session.home;
+  return new TcpServed(host, id, family, block, pool, socket);
+}
+
+/** Binds the socket as the program's kernel socket is; 0 or a negated error number. */
+function bindOwn(socket: TcpSocket | UdpSocket, request: OpenRequest): number {
+  const { own, at, family } = request;
+  if (own === null) return 0;
+  const isFree = own.address.isUnspecified && own.port === 0;
+  // What connect or a send will choose is not chosen before.
+  if (isFree && (at === OpenedFor.CONNECT || at === OpenedFor.SEND)) return 0;
+  if (family === Family.INET && !own.address.isV4) return 0;
+  return socket.bind(own.address, own.port, own.scope);
+}

@@ -1,0 +1,209 @@
+/**
+ * Regions: memfds with the headers and rings of sockets, cut into blocks of one size.
+ *
+ * A program can map only the regions that its sockets are in, so every session has regions of its
+ * own; a socket that is passed on takes its region along. Headers come first, then the rings, which
+ * begin on pages. A block is used again with another generation, so that whoever still knows the
+ * last one sees that it is gone.
+ */
+import { PAGE_BYTES } from "../ring/arena.js";
+import {
+  LAYOUT_MAGIC,
+  LAYOUT_VERSION,
+  RegionAt,
+  SOCKET_BYTES,
+  SocketAt,
+} from "../ring/engine-layout.js";
+import type { SharedMemory, SharedPart } from "./shared-memory.js";
+
+/** Bytes of the two rings of a block; powers of two. */
+export interface RingSizes {
+  /** To the program. */
+  readonly rxBytes: number;
+  /** To the engine. */
+  readonly txBytes: number;
+}
+
+/** Blocks of the first region of a size, and by how much more the next ones have. */
+const FIRST_BLOCKS = 4;
+const GROWTH = 4;
+const MOST_BLOCKS = 128;
+
+/** A block in use. */
+export interface Block {
+  readonly region: Region;
+  readonly index: number;
+  /** Offset of the header in the arena, and in its region. */
+  readonly at: number;
+  readonly headerAt: number;
+  /** Offsets of the rings in the arena. */
+  readonly rxAt: number;
+  readonly rxBytes: number;
+  readonly txAt: number;
+  readonly txBytes: number;
+  readonly generation: number;
+}
+
+export class Region {
+  readonly id: number;
+  readonly part: SharedPart;
+  readonly sizes: RingSizes;
+  readonly blocks: number;
+  readonly pool: RegionPool;
+  private readonly memory: SharedMemory;
+  private readonly free: number[] = [];
+  private readonly generations: Uint32Array;
+
+  constructor(
+    pool: RegionPool,
+    memory: SharedMemory,
+    id: number,
+    sizes: RingSizes,
+    blocks: number,
+  ) {
+    this.pool = pool;
+    this.memory = memory;
+    this.id = id;
+    this.sizes = sizes;
+    this.blocks = blocks;
+    this.generations = new Uint32Array(blocks);
+    const bytes = headersBytes(blocks) + blocks * (sizes.rxBytes + sizes.txBytes);
+    this.part = memory.create("millrace-region", bytes);
+    const { view } = memory;
+    view.setUint32(this.part.at + RegionAt.magic, LAYOUT_MAGIC, true);
+    view.setUint32(this.part.at + RegionAt.version, LAYOUT_VERSION, true);
+    view.setUint32(this.part.at + RegionAt.regionId, id, true);
+    view.setUint32(this.part.at + RegionAt.bytes, bytes, true);
+    for (let i = blocks - 1; i >= 0; i--) this.free.push(i);
+  }
+
+  get isFull(): boolean {
+    return this.free.length === 0;
+  }
+
+  get isUnused(): boolean {
+    return this.free.length === this.blocks;
+  }
+
+  /** A free block with a fresh header. Precondition: not {@link isFull}. */
+  take(socketId: number, kind: number, family: number): Block {
+    const index = this.free.pop()!;
+    const { rxBytes, txBytes } = this.sizes;
+    this.generations[index]! += 1;
+    const headerAt = (1 + index) * SOCKET_BYTES;
+    const ringsAt = headersBytes(this.blocks) + index * (rxBytes + txBytes);
+    const at = this.part.at + headerAt;
+    const block: Block = {
+      region: this,
+      index,
+      at,
+      headerAt,
+      rxAt: this.part.at + ringsAt,
+      rxBytes,
+      txAt: this.part.at + ringsAt + rxBytes,
+      txBytes,
+      generation: this.generations[index]!,
+    };
+    const { bytes, view } = this.memory;
+    bytes.fill(0, at, at + SOCKET_BYTES);
+    view.setUint32(at + SocketAt.socketId, socketId, true);
+    view.setUint16(at + SocketAt.kind, kind, true);
+    view.setUint16(at + SocketAt.family, family, true);
+    view.setUint32(at + SocketAt.rxAt, ringsAt, true);
+    view.setUint32(at + SocketAt.rxBytes, rxBytes, true);
+    view.setUint32(at + SocketAt.txAt, ringsAt + rxBytes, true);
+    view.setUint32(at + SocketAt.txBytes, txBytes, true);
+    view.setInt32(at + SocketAt.peekOff, -1, true);
+    view.setUint32(at + SocketAt.generation, block.generation, true);
+    return block;
+  }
+
+  give(index: number): void {
+    this.free.push(index);
+  }
+}
+
+const headersBytes = (blocks: number): number =>
+  Math.ceil(((1 + blocks) * SOCKET_BYTES) / PAGE_BYTES) * PAGE_BYTES;
+
+/** Every region by its number. */
+export class Regions {
+  readonly memory: SharedMemory;
+  private readonly byId = new Map<number, Region>();
+  private nextId = 1;
+
+  constructor(memory: SharedMemory) {
+    this.memory = memory;
+  }
+
+  get(id: number): Region | undefined {
+    return this.byId.get(id);
+  }
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  /** Throws `NetError` ENOMEM. */
+  create(pool: RegionPool, sizes: RingSizes, blocks: number): Region {
+    const region = new Region(pool, this.memory, this.nextId, sizes, blocks);
+    this.byId.set(this.nextId++, region);
+    return region;
+  }
+
+  destroy(region: Region): void {
+    this.byId.delete(region.id);
+    this.memory.destroy(region.part);
+  }
+}
+
+/** The regions of one session, and of what outlives it. */
+export class RegionPool {
+  private readonly regions: Regions;
+  private readonly list: Region[] = [];
+  private isRetired = false;
+
+  constructor(regions: Regions) {
+    this.regions = regions;
+  }
+
+  /** A block with rings of these sizes. Throws `NetError` ENOMEM. */
+  take(socketId: number, kind: number, family: number, sizes: RingSizes): Block {
+    const fits = (r: Region): boolean =>
+      r.sizes.rxBytes === sizes.rxBytes && r.sizes.txBytes === sizes.txBytes;
+    const region = this.list.find((r) => fits(r) && !r.isFull) ?? this.grow(sizes, fits);
+    return region.take(socketId, kind, family);
+  }
+
+  private grow(sizes: RingSizes, fits: (r: Region) => boolean): Region {
+    const most = this.list.reduce((n, r) => (fits(r) ? Math.max(n, r.blocks) : n), 0);
+    const blocks = most === 0 ? FIRST_BLOCKS : Math.min(most * GROWTH, MOST_BLOCKS);
+    const region = this.regions.create(this, sizes, blocks);
+    this.list.push(region);
+    return region;
+  }
+
+  /** The socket of the block is gone. */
+  give(block: Block): void {
+    const { region } = block;
+    region.give(block.index);
+    if (!region.isUnused) return;
+    // The first of a size stays: programs that open and close sockets one by one would map for each.
+    const isOnly = !this.list.some((r) => r !== region && sameSizes(r.sizes, region.sizes));
+    if (this.isRetired || !isOnly) this.destroy(region);
+  }
+
+  /** The session is over; what its sockets still need stays until they are gone. */
+  retire(): void {
+    this.isRetired = true;
+    for (const region of [...this.list]) if (region.isUnused) this.destroy(region);
+  }
+
+  private destroy(region: Region): void {
+    this.list.splice(this.list.indexOf(region), 1);
+    this.regions.destroy(region);
+  }
+}
+
+const sameSizes = (a: RingSizes, b: RingSizes): boolean =>
+  a.rxBytes === b.rxBytes && a.txBytes === b.txBytes;

@@ -1,0 +1,249 @@
+/**
+ * A session: the memory that one process shares with the engine (`mr_session` and its tables), and
+ * what the engine knows of the process.
+ *
+ * The process is not trusted. Every word is read once and checked; the engine keeps its own copy of
+ * what it has written itself. A process that writes nonsense here is not served, or its own sockets
+ * are, wrongly.
+ */
+
+import type { Home } from "../ip/home.js";
+import {
+  CALL_BYTES,
+  CALLS,
+  CALLS_AT,
+  CallAt,
+  CallState,
+  ENTRIES_AT,
+  ENTRY_BYTES,
+  EntryAt,
+  HINTS,
+  HINTS_AT,
+  LAYOUT_MAGIC,
+  LAYOUT_VERSION,
+  SESSION_BYTES,
+  SessionAt,
+  SessionFlag,
+  SOCKETS,
+  SUBMITS,
+  SUBMITS_AT,
+  WAITER_BYTES,
+  WAITER_CLASSES,
+  WAITERS,
+  WAITERS_AT,
+  WaiterAt,
+  WaiterState,
+} from "../ring/engine-layout.js";
+import type { ProgramRules } from "../socket/rules.js";
+import { closeFd, wakeByEvent } from "../sys/fd.js";
+import type { EngineSocket } from "./engine-socket.js";
+import { RegionPool, type Regions } from "./region.js";
+import type { SharedMemory, SharedPart } from "./shared-memory.js";
+import type { TcpServed } from "./tcp-served.js";
+
+/** Who a session's process is, as it said in HELLO; `pid` and `uid` are the kernel's word. */
+export interface Program {
+  readonly pid: number;
+  readonly uid: number;
+  readonly name: string;
+  readonly applicationId: string;
+  /** Its own address, or "". */
+  readonly address: string;
+  readonly rules: string;
+  readonly profile: string;
+}
+
+export interface SessionSettings {
+  readonly spinUs: number;
+  readonly yields: boolean;
+  /** `SessionFlag` bits. */
+  readonly flags: number;
+}
+
+/** Index of the next word of each structure, in words. */
+const ENTRY_WORDS = ENTRY_BYTES >> 2;
+const WAITER_WORDS = WAITER_BYTES >> 2;
+
+export class Session {
+  readonly id: number;
+  readonly program: Program;
+  readonly controlFd: number;
+  readonly part: SharedPart;
+  readonly regionPool: RegionPool;
+  readonly home: Home | null;
+  /** `SPIN_FOR_EVER` or microseconds: how long the engine polls for this session. */
+  readonly spinUs: number;
+  readonly loopback: boolean;
+  readonly rules: ProgramRules;
+  /** The sockets that it knows, by entry. */
+  readonly sockets: (EngineSocket | null)[] = [];
+  /** Those that listen. */
+  readonly listeners = new Set<TcpServed>();
+  /** Regions whose descriptors it was given. */
+  readonly knownRegions = new Set<number>();
+  /** How many of them. */
+  socketCount = 0;
+  isClosed = false;
+  // Counted for `millrace stat`.
+  calls = 0;
+  submissions = 0;
+  wakes = 0;
+  private readonly memory: SharedMemory;
+  private readonly words: Int32Array;
+  /** Word index of the session's start. */
+  private readonly base: number;
+  private readonly waiterFds = new Int32Array(WAITERS).fill(-1);
+  private submitHead = 0;
+  private hintTail = 0;
+
+  constructor(
+    id: number,
+    program: Program,
+    controlFd: number,
+    regions: Regions,
+    home: Home | null,
+    settings: SessionSettings,
+    rules: ProgramRules,
+  ) {
+    this.id = id;
+    this.program = program;
+    this.controlFd = controlFd;
+    this.memory = regions.memory;
+    this.home = home;
+    this.loopback = (settings.flags & SessionFlag.LOOPBACK) !== 0;
+    this.rules = rules;
+    this.spinUs = settings.spinUs;
+    this.part = this.memory.create("millrace-session", SESSION_BYTES);
+    this.regionPool = new RegionPool(regions);
+    this.words = this.memory.words;
+    this.base = this.part.at >> 2;
+    const { view } = this.memory;
+    const { at } = this.part;
+    view.setUint32(at + SessionAt.magic, LAYOUT_MAGIC, true);
+    view.setUint32(at + SessionAt.version, LAYOUT_VERSION, true);
+    view.setUint32(at + SessionAt.sessionId, id, true);
+    view.setUint32(at + SessionAt.enginePid, process.pid, true);
+    view.setUint32(at + SessionAt.spinUs, settings.spinUs, true);
+    view.setUint32(at + SessionAt.yields, settings.yields ? 1 : 0, true);
+    view.setUint32(at + SessionAt.flags, settings.flags, true);
+  }
+
+  /** Hot path. Whether the process has submitted something. */
+  get hasSubmission(): boolean {
+    return this.words[this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1))] !== 0;
+  }
+
+  /** Hot path. The next submission's value, or -1; `>>> 0` it. */
+  takeSubmission(): number {
+    const i = this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1));
+    const value = Atomics.load(this.words, i);
+    if (value === 0) return -1;
+    Atomics.store(this.words, i, 0);
+    this.submitHead = (this.submitHead + 1) | 0;
+    this.submissions++;
+    return (value - 1) >>> 0;
+  }
+
+  /** Hot path. Shows the program how far its submissions were taken. */
+  publishSubmitHead(): void {
+    this.words[this.base + (SessionAt.submitHead >> 2)] = this.submitHead;
+  }
+
+  /** Says whether submissions need a write to the wake descriptor. Sequentially consistent. */
+  setEngineSleeps(sleeps: boolean): void {
+    Atomics.store(this.words, this.base + (SessionAt.engineSleeps >> 2), sleeps ? 1 : 0);
+  }
+
+  /**
+   * Hot path. The socket of an entry has changed: hints, and wakes who sleeps for it. What changed was
+   * published before, sequentially consistent.
+   */
+  ring(local: number): void {
+    const { words } = this;
+    const entry = this.base + (ENTRIES_AT >> 2) + local * ENTRY_WORDS;
+    if (words[entry + (EntryAt.watched >> 2)] !== 0) this.hint(entry, local);
+    const classes = Atomics.load(words, entry + (EntryAt.waiters >> 2));
+    if (classes !== 0) this.wakeClasses(classes);
+  }
+
+  private hint(entry: number, local: number): void {
+    const { words } = this;
+    if (Atomics.exchange(words, entry + (EntryAt.hinted >> 2), 1) !== 0) return;
+    const head = words[this.base + (SessionAt.hintHead >> 2)]!;
+    const queued = (this.hintTail - head) | 0;
+    if (queued < 0 || queued >= HINTS) return; // nobody reads them, or somebody lies
+    words[this.base + (HINTS_AT >> 2) + (this.hintTail & (HINTS - 1))] = local;
+    this.hintTail = (this.hintTail + 1) | 0;
+    Atomics.store(words, this.base + (SessionAt.hintTail >> 2), this.hintTail);
+  }
+
+  /** Wakes sleepers of these classes. */
+  private wakeClasses(classes: number): void {
+    for (let c = 0; c < WAITER_CLASSES; c++) {
+      if ((classes & (1 << c)) === 0) continue;
+      for (let w = c; w < WAITERS; w += WAITER_CLASSES) this.wakeWaiter(w);
+    }
+  }
+
+  /** Wakes a waiter that sleeps. Others are left alone. */
+  wakeWaiter(w: number): void {
+    if (!(w >= 0 && w < WAITERS)) return;
+    const { words } = this;
+    const i = this.base + (WAITERS_AT >> 2) + w * WAITER_WORDS + (WaiterAt.state >> 2);
+    if (Atomics.load(words, i) !== WaiterState.SLEEPS) return;
+    if (Atomics.exchange(words, i, WaiterState.RANG) !== WaiterState.SLEEPS) return;
+    const fd = this.waiterFds[w]!;
+    if (fd < 0) return;
+    this.wakes++;
+    wakeByEvent(fd);
+  }
+
+  /** The process gave a waiter's descriptor, which may sleep and have been rung by now. */
+  setWaiter(w: number, fd: number): void {
+    const old = this.waiterFds[w]!;
+    if (old >= 0) closeFd(old);
+    this.waiterFds[w] = fd;
+    const i = this.base + (WAITERS_AT >> 2) + w * WAITER_WORDS + (WaiterAt.state >> 2);
+    if (Atomics.load(this.words, i) === WaiterState.RANG) wakeByEvent(fd);
+  }
+
+  /** Arena offset of a call's slot, or -1 when the number is out of range or the slot is not busy. */
+  callAt(n: number): number {
+    if (!(n >= 0 && n < CALLS)) return -1;
+    const at = this.part.at + CALLS_AT + n * CALL_BYTES;
+    if (Atomics.load(this.words, (at + CallAt.state) >> 2) !== CallState.BUSY) return -1;
+    this.calls++;
+    return at;
+  }
+
+  /** Ends a call and wakes who waits for it. */
+  finishCall(at: number, result: number): void {
+    const { words } = this;
+    const waiter = words[(at + CallAt.waiter) >> 2]!;
+    words[(at + CallAt.result) >> 2] = result;
+    Atomics.store(words, (at + CallAt.state) >> 2, CallState.DONE);
+    this.wakeWaiter(waiter);
+  }
+
+  /** The socket of an entry, or null. */
+  socketAt(local: number): EngineSocket | null {
+    return local >= 0 && local < SOCKETS ? (this.sockets[local] ?? null) : null;
+  }
+
+  setSocket(local: number, socket: EngineSocket | null): void {
+    const before = this.sockets[local] ?? null;
+    while (this.sockets.length <= local) this.sockets.push(null);
+    this.sockets[local] = socket;
+    this.socketCount += (socket === null ? 0 : 1) - (before === null ? 0 : 1);
+  }
+
+  /** Closes descriptors and gives back memory; its sockets have let it go. */
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    for (const fd of this.waiterFds) if (fd >= 0) closeFd(fd);
+    closeFd(this.controlFd);
+    this.regionPool.retire();
+    this.memory.destroy(this.part);
+  }
+}

@@ -1,0 +1,409 @@
+/** A TCP socket of a program: connection, listener, or neither yet. */
+import { EAGAIN, EINVAL, ENOTCONN, EPIPE } from "../base/errno.js";
+import { ACCEPTED_BYTES, AcceptedAt, Kind, SocketAt, Status } from "../ring/engine-layout.js";
+import { MsgFlags } from "../socket/linux-options.js";
+import type { TcpSocket } from "../socket/tcp-socket.js";
+import { Readiness } from "../tcp/readiness.js";
+import { isSynchronized, State } from "../tcp/state.js";
+import { TcbFlags } from "../tcp/tcb.js";
+import { EngineSocket, type SocketHost } from "./engine-socket.js";
+import type { Block, RegionPool } from "./region.js";
+import type { Session } from "./session.js";
+import { writeAddress } from "./shared-address.js";
+
+/** A connection that lies in a listener's ring, or was taken from it and not yet claimed. */
+interface Offer {
+  readonly socket: EngineSocket;
+  /** Position after its entry in the ring. */
+  readonly end: number;
+  /** When it was first seen taken; 0: not yet. */
+  takenAtUs: number;
+}
+
+/** A process that took a connection and did not say so within this time has died doing it. */
+const CLAIM_US = 5_000_000;
+
+export class TcpServed extends EngineSocket {
+  readonly socket: TcpSocket;
+  /** Urgent byte that was taken from the stack, or -1. */
+  oobByte = -1;
+  private oobWasRead = false;
+  private hasUrgent = false;
+  private hasMark = false;
+  private urgentAt = 0;
+  private sawEof = false;
+  private readonly offers = new Map<number, Offer>();
+  private readonly oob = new Uint8Array(1);
+
+  constructor(
+    host: SocketHost,
+    id: number,
+    family: number,
+    block: Block,
+    pool: RegionPool,
+    socket: TcpSocket,
+  ) {
+    super(host, id, Kind.TCP, family, block, pool);
+    this.socket = socket;
+    socket.owner = this;
+  }
+
+  /** Hot path. */
+  override pumpOut(): void {
+    let used = this.txUsed();
+    if (used === 0) return;
+    if (used < 0 || this.kind === Kind.LISTENER) {
+      this.fail();
+      return;
+    }
+    const { socket } = this;
+    const { bytes } = this.host.memory;
+    let result = 0;
+    while (used > 0) {
+      const start = this.txHead & this.txMask;
+      const tillEnd = this.block.txBytes - start;
+      const n = used < tillEnd ? used : tillEnd;
+      result = socket.send(bytes, this.block.txAt + start, n, n < used ? MsgFlags.MORE : 0);
+      if (result <= 0) break;
+      this.txHead = (this.txHead + result) | 0;
+      this.txBytesTotal += result;
+      used = (used - result) | 0;
+      if (result < n) break;
+    }
+    if (result < 0 && result !== -EAGAIN) {
+      this.txHead = (this.txHead + used) | 0; // it can never be sent
+      used = 0;
+      this.sendFailed(-result);
+    }
+    this.publishHead();
+    if (!this.isQueueWatched) this.host.watchQueued(this);
+    if (used > 0) return;
+    if (this.shutLater >= 0) this.shutNow();
+    if (this.isDraining && !this.hasUnsent) this.close();
+  }
+
+  private shutNow(): void {
+    this.socket.shutdown(this.shutLater);
+    this.shutLater = -1;
+    this.refreshStatus();
+  }
+
+  private sendFailed(errno: number): void {
+    const isEnd = this.socket.readiness() & Readiness.HUP;
+    // After the end of sending the program knows by NO_SEND.
+    if (isEnd === 0 || errno !== EPIPE) this.setError(errno);
+    this.refreshStatus();
+    this.tell();
+  }
+
+  /** Hot path. */
+  override pumpIn(bits: number): void {
+    if (this.isClosed) return;
+    if (this.kind === Kind.LISTENER) {
+      this.pumpAccepted();
+      return;
+    }
+    if ((bits & Readiness.OUT) !== 0 && this.txUsed() !== 0) this.pumpOut();
+    if (this.isClosed) return;
+    if (this.isDraining) {
+      // Nobody reads any more: an error or the peer's end may be why nothing can be sent.
+      if ((bits & (Readiness.ERR | Readiness.HUP)) !== 0) this.close();
+      return;
+    }
+    // While the ring was full nobody looked: the peer's end may have come meanwhile.
+    if (this.isInBlocked) bits |= this.socket.readiness();
+    this.isInBlocked = false;
+    if ((bits & Readiness.PRI) !== 0) this.takeUrgent();
+    const moved = this.move(bits);
+    if (moved < 0) return;
+    if ((bits & Readiness.ERR) !== 0) {
+      const errno = this.socket.takeError();
+      if (errno !== 0) this.setError(errno);
+    }
+    const changed = this.refreshStatus();
+    if (moved > 0 || changed || (bits & (Readiness.ERR | Readiness.PRI)) !== 0) this.tell();
+  }
+
+  /** Hot path. Moves bytes into the ring; how many, or below 0 when the socket broke. */
+  private move(bits: number): number {
+    const { socket } = this;
+    const { bytes } = this.host.memory;
+    let moved = 0;
+    for (;;) {
+      const room = this.rxRoom();
+      if (room < 0) {
+        this.fail();
+        return -1;
+      }
+      if (room === 0) {
+        if (!this.blockIn(1)) continue;
+        break;
+      }
+      if (this.hasUrgent) this.noteMark();
+      const start = this.rxTail & this.rxMask;
+      const tillEnd = this.block.rxBytes - start;
+      const n = room < tillEnd ? room : tillEnd;
+      const got = socket.receive(bytes, this.block.rxAt + start, n, 0);
+      if (got <= 0) {
+        if (got === 0) this.sawEof = true;
+        else if (got !== -EAGAIN && got !== -ENOTCONN) this.setError(-got);
+        break;
+      }
+      this.rxTail = (this.rxTail + got) | 0;
+      this.rxBytesTotal += got;
+      moved = (moved + got) | 0;
+      if (got < n && !this.hasUrgent && (bits & Readiness.RDHUP) === 0) break;
+    }
+    if (moved > 0) this.publishTail();
+    if (this.isInBlocked || this.wasMore) {
+      const more = socket.readableBytes;
+      this.wasMore = more > 0;
+      this.putWord(SocketAt.rxMore, more);
+    }
+    return moved;
+  }
+
+  private wasMore = false;
+
+  // Urgent data
+
+  /** The urgent byte has come: keeps it, because moving the stream past the mark loses it. */
+  private takeUrgent(): void {
+    this.hasUrgent = true;
+    const got = this.socket.receive(this.oob, 0, 1, MsgFlags.OOB);
+    if (got !== 1) return; // in line
+    this.oobByte = this.oob[0]!;
+    this.oobWasRead = false;
+  }
+
+  /** The next byte of the stream is the urgent one: the mark is where the ring ends now. */
+  private noteMark(): void {
+    if (!this.socket.isAtMark) return;
+    this.hasMark = true;
+    this.urgentAt = this.rxTail;
+    this.putWord(SocketAt.urgentAt, this.rxTail);
+  }
+
+  /** MSG_OOB: the byte, or a negated error number. */
+  receiveUrgent(isPeek: boolean): number {
+    const isInline = this.socket.get("SO_OOBINLINE") === 1;
+    this.forgetMark();
+    if (isInline || this.oobWasRead) return -EINVAL;
+    if (this.oobByte < 0) return this.hasUrgent ? -EAGAIN : -EINVAL;
+    const byte = this.oobByte;
+    if (!isPeek) {
+      this.oobWasRead = true;
+      this.oobByte = -1;
+      if (this.refreshStatus()) this.tell();
+    }
+    return byte;
+  }
+
+  /** The program has read past the mark: the urgent byte, if it was not read, is gone, as in Linux. */
+  private forgetMark(): void {
+    if (!this.hasMark || ((this.word(SocketAt.rxHead) - this.urgentAt) | 0) <= 0) return;
+    this.hasMark = false;
+    this.oobByte = -1;
+    this.oobWasRead = false;
+    this.hasUrgent = (this.socket.readiness() & Readiness.PRI) !== 0;
+  }
+
+  // Ending
+
+  /** Directions to be shut down once the ring to the engine is empty; -1: none. */
+  private shutLater = -1;
+
+  /** shutdown(2) with data in the ring still to be sent: the FIN goes behind them. */
+  shutdownWhenSent(how: number): number {
+    if (how === 2) this.socket.shutdown(0);
+    this.shutLater = 1;
+    return 0;
+  }
+
+  /** Where the stream to the program ends now. */
+  get receivePosition(): number {
+    return this.rxTail;
+  }
+
+  /** Everything was sent and acknowledged, FIN included, or never will be. */
+  get isDelivered(): boolean {
+    if (this.isClosed) return true;
+    if (this.hasUnsent) return false;
+    const { state } = this.socket;
+    return (
+      state === State.FIN_WAIT_2 ||
+      state === State.TIME_WAIT ||
+      state === State.CLOSED ||
+      state === State.FREE
+    );
+  }
+
+  // Listening
+
+  protected override held(session: Session): void {
+    if (this.kind === Kind.LISTENER) session.listeners.add(this);
+  }
+
+  protected override dropped(session: Session): void {
+    session.listeners.delete(this);
+  }
+
+  /** `listen` has worked: from now on the ring carries connections. */
+  becomeListener(): void {
+    this.kind = Kind.LISTENER;
+    for (const { session } of this.holders) session.listeners.add(this);
+    this.view.setUint16(this.block.at + SocketAt.kind, Kind.LISTENER, true);
+    this.refresh();
+  }
+
+  /** `shutdown` has ended the listening. */
+  stopListening(): void {
+    this.kind = Kind.TCP;
+    for (const { session } of this.holders) session.listeners.delete(this);
+    this.dropOffers();
+    this.view.setUint16(this.block.at + SocketAt.kind, Kind.TCP, true);
+    this.rxTail = this.word(SocketAt.rxHead);
+    this.publishTail();
+    this.refresh();
+  }
+
+  /** Connections that nobody has accepted yet. */
+  get waitingConnections(): number {
+    return this.offers.size;
+  }
+
+  private pumpAccepted(): void {
+    this.isInBlocked = false;
+    let moved = 0;
+    for (;;) {
+      if ((this.socket.readiness() & Readiness.IN) === 0) break;
+      const room = this.rxRoom();
+      if (room < 0) {
+        this.fail();
+        return;
+      }
+      if (room < ACCEPTED_BYTES) {
+        if (!this.blockIn(ACCEPTED_BYTES)) continue;
+        break;
+      }
+      const connection = this.socket.accept();
+      if (connection === null) break;
+      const served = this.host.adopt(this, connection);
+      if (served === null) {
+        connection.abort();
+        continue;
+      }
+      this.offer(served, connection);
+      moved++;
+    }
+    if (moved === 0) return;
+    this.publishTail();
+    this.tell();
+  }
+
+  private offer(served: EngineSocket, connection: TcpSocket): void {
+    const { view } = this;
+    const at = this.block.rxAt + (this.rxTail & this.rxMask);
+    const { block } = served;
+    view.setUint32(at + AcceptedAt.connection, served.id, true);
+    view.setUint32(at + AcceptedAt.regionId, block.region.id, true);
+    view.setUint32(at + AcceptedAt.headerAt, block.headerAt, true);
+    view.setUint32(at + AcceptedAt.generation, block.generation, true);
+    const { remoteAddress, remotePort } = connection;
+    writeAddress(view, at + AcceptedAt.peer, this.family, remoteAddress, remotePort, 0);
+    this.rxTail = (this.rxTail + ACCEPTED_BYTES) | 0;
+    this.offers.set(served.id, { socket: served, end: this.rxTail, takenAtUs: 0 });
+  }
+
+  /** A process has taken the connection and holds the program's end; null: it is not ours. */
+  claim(connection: number): EngineSocket | null {
+    const offer = this.offers.get(connection);
+    if (offer === undefined) return null;
+    this.offers.delete(connection);
+    return offer.socket.isClosed ? null : offer.socket;
+  }
+
+  /** Ends connections that were taken and never claimed. For housekeeping. */
+  expireOffers(nowUs: number): void {
+    if (this.offers.size === 0) return;
+    const head = this.word(SocketAt.rxHead);
+    for (const [id, offer] of this.offers) {
+      if (((head - offer.end) | 0) < 0) break; // later ones are not taken either
+      if (offer.takenAtUs === 0) offer.takenAtUs = nowUs;
+      else if (nowUs - offer.takenAtUs > CLAIM_US) {
+        this.offers.delete(id);
+        offer.socket.abort();
+      }
+    }
+  }
+
+  /** Nobody can take connections any more; those that were taken may still be claimed for a while. */
+  private dropOffers(): void {
+    const head = this.word(SocketAt.rxHead);
+    for (const { socket, end } of this.offers.values()) {
+      if (((head - end) | 0) < 0) socket.abort();
+      else this.host.awaitClaim(socket);
+    }
+    this.offers.clear();
+  }
+
+  // State
+
+  private refreshStatus(): boolean {
+    const { socket } = this;
+    const state = socket.state;
+    this.putWord(SocketAt.tcpState, state);
+    let status = 0;
+    if (state === State.SYN_SENT || state === State.SYN_RECEIVED) status = Status.CONNECTING;
+    else if (isSynchronized(state)) status = Status.CONNECTED;
+    if (this.sawEof) status |= Status.EOF;
+    if (socket.row >= 0 && this.kind !== Kind.LISTENER) {
+      const { flags } = socket.view();
+      if ((flags & (TcbFlags.FIN_QUEUED | TcbFlags.DEAD)) !== 0) status |= Status.NO_SEND;
+    }
+    if (this.hasMark || this.hasUrgent) this.forgetMark();
+    if (this.hasMark) status |= Status.MARK;
+    if (this.hasUrgent && (this.oobByte >= 0 || socket.readiness() & Readiness.PRI)) {
+      status |= Status.URGENT;
+    }
+    if (this.hasError) status |= Status.ERROR;
+    return this.setStatus(status);
+  }
+
+  /** A new attempt to connect. */
+  begin(): void {
+    this.sawEof = false;
+  }
+
+  override refresh(): void {
+    if (this.isClosed) return;
+    const { socket } = this;
+    const { localAddress, localPort, remoteAddress, remotePort } = socket;
+    this.putNames(localAddress, localPort, remoteAddress, remotePort, 0);
+    if (this.refreshStatus()) this.tell();
+  }
+
+  /** Publishes what the peer has not acknowledged; whether there is any. For housekeeping. */
+  refreshQueued(): boolean {
+    if (this.isClosed || this.kind === Kind.LISTENER || this.socket.row < 0) return false;
+    const queued = Math.max(0, this.socket.view().sndQueuedBytes);
+    this.putWord(SocketAt.txQueued, queued);
+    this.putWord(SocketAt.tcpState, this.socket.state);
+    return queued > 0;
+  }
+
+  protected override closeStack(): void {
+    this.host.ready.remove(this.socket);
+    this.dropOffers();
+    // What the program has not read counts as unread (RFC 2525 §2.17), as in Linux.
+    const isUnread = this.kind !== Kind.LISTENER && this.rxRoom() !== this.block.rxBytes;
+    if (isUnread) this.socket.abort();
+    else this.socket.close();
+  }
+
+  protected override abortStack(): void {
+    this.host.ready.remove(this.socket);
+    this.dropOffers();
+    this.socket.abort();
+  }
+}

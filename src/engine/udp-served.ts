@@ -1,0 +1,270 @@
+/** A UDP socket of a program. */
+
+import { copy } from "../base/bytes.js";
+import { EAGAIN, ENOBUFS } from "../base/errno.js";
+import { IpAddress } from "../base/ip-address.js";
+import {
+  DATAGRAM_BYTES,
+  DatagramAt,
+  DatagramFlag,
+  Kind,
+  Report,
+  SocketAt,
+  Status,
+} from "../ring/engine-layout.js";
+import type { UdpSocket } from "../socket/udp-socket.js";
+import { Readiness } from "../tcp/readiness.js";
+import { EngineSocket, type SocketHost } from "./engine-socket.js";
+import type { Block, RegionPool } from "./region.js";
+import { SharedAddress, writeAddress, writeBytes16 } from "./shared-address.js";
+
+/** As the largest UDP payload over IPv6 with room to spare: what is longer makes no sense. */
+const LARGEST_BYTES = 65_535;
+/** Datagrams of one socket that go one way before others have their turn. */
+const BATCH = 64;
+const TIMESTAMPS = Report.TIMESTAMP | Report.TIMESTAMPNS;
+
+/** Hot path. What a datagram takes of a ring. */
+const spaceOf = (payloadBytes: number): number =>
+  (DATAGRAM_BYTES + payloadBytes + DATAGRAM_BYTES - 1) & -DATAGRAM_BYTES;
+
+export class UdpServed extends EngineSocket {
+  readonly socket: UdpSocket;
+  private readonly peer = new SharedAddress();
+  private readonly source = new IpAddress();
+
+  constructor(
+    host: SocketHost,
+    id: number,
+    family: number,
+    block: Block,
+    pool: RegionPool,
+    socket: UdpSocket,
+  ) {
+    super(host, id, Kind.UDP, family, block, pool);
+    this.socket = socket;
+    socket.owner = this;
+  }
+
+  /** Hot path. */
+  override pumpOut(): void {
+    let used = this.txUsed();
+    if (used === 0) return;
+    let sent = 0;
+    while (used >= DATAGRAM_BYTES && sent < BATCH) {
+      const at = this.block.txAt + (this.txHead & this.txMask);
+      const n = this.view.getInt32(at + DatagramAt.payloadBytes, true);
+      const space = n >= 0 && n <= LARGEST_BYTES ? spaceOf(n) : -1;
+      if (space < 0 || space > used) {
+        this.fail();
+        return;
+      }
+      const result = this.send(at, n);
+      if (result === -EAGAIN || result === -ENOBUFS) {
+        if (result === -ENOBUFS) this.host.retryLater(this);
+        break;
+      }
+      if (result < 0) this.sendFailed(-result);
+      this.txBytesTotal += n;
+      this.txHead = (this.txHead + space) | 0;
+      used = (used - space) | 0;
+      sent = (sent + 1) | 0;
+    }
+    if (used !== 0 && used < DATAGRAM_BYTES) {
+      this.fail();
+      return;
+    }
+    this.publishHead();
+    if (sent === BATCH && used > 0) this.host.retryLater(this);
+    if (this.isDraining && !this.hasUnsent) this.close();
+  }
+
+  /** Hot path. Sends the datagram whose header is at `at`; what `UdpSocket.send` says. */
+  private send(at: number, n: number): number {
+    const { view, socket } = this;
+    const { memory, scratch } = this.host;
+    const start = ((this.txHead + DATAGRAM_BYTES) & this.txMask) | 0;
+    let bytes: Uint8Array = memory.bytes;
+    let from = this.block.txAt + start;
+    const tillEnd = this.block.txBytes - start;
+    if (n > tillEnd) {
+      copy(scratch, 0, memory.bytes, from, tillEnd);
+      copy(scratch, tillEnd, memory.bytes, this.block.txAt, n - tillEnd);
+      bytes = scratch;
+      from = 0;
+    }
+    const peer = this.peer;
+    peer.read(view, at + DatagramAt.peer);
+    const flags = view.getUint16(at + DatagramAt.flags, true);
+    const ifIndex = view.getInt32(at + DatagramAt.ifIndex, true) | peer.scope;
+    const to = peer.family === 0 ? null : peer.address;
+    if (flags !== 0) return this.sendSpecial(at, flags, bytes, from, n, ifIndex);
+    return socket.send(bytes, from, n, to, peer.port, ifIndex);
+  }
+
+  /** A datagram with a TTL, TOS or source of its own. */
+  private sendSpecial(
+    at: number,
+    flags: number,
+    bytes: Uint8Array,
+    from: number,
+    n: number,
+    ifIndex: number,
+  ): number {
+    const { view, socket, peer } = this;
+    const { endpoint } = socket;
+    const { ttl, tos, multicastTtl } = endpoint;
+    if ((flags & DatagramFlag.TTL) !== 0) {
+      endpoint.ttl = view.getUint8(at + DatagramAt.ttl);
+      endpoint.multicastTtl = endpoint.ttl;
+    }
+    if ((flags & DatagramFlag.TOS) !== 0) endpoint.tos = view.getUint8(at + DatagramAt.tos);
+    let source: IpAddress | null = null;
+    if ((flags & DatagramFlag.SOURCE) !== 0) {
+      source = this.source;
+      const own = at + DatagramAt.own;
+      if (peer.family === 0 ? socket.remoteAddress.isV4 : peer.address.isV4) {
+        // IP_PKTINFO gives four bytes, IPV6_PKTINFO sixteen, mapped ones included.
+        const isMapped = view.getInt32(own) === 0 && view.getInt32(own + 8) === 0xffff;
+        source.set(0, 0, 0xffff, view.getInt32(isMapped ? own + 12 : own));
+      } else {
+        source.set(
+          view.getInt32(own),
+          view.getInt32(own + 4),
+          view.getInt32(own + 8),
+          view.getInt32(own + 12),
+        );
+      }
+      if (source.isUnspecified) source = null;
+    }
+    const to = peer.family === 0 ? null : peer.address;
+    const result = socket.sendFrom(source, bytes, from, n, to, peer.port, ifIndex);
+    endpoint.ttl = ttl;
+    endpoint.tos = tos;
+    endpoint.multicastTtl = multicastTtl;
+    return result;
+  }
+
+  /** The program has long been told that it was sent: it hears of the error with its next call. */
+  private sendFailed(errno: number): void {
+    this.setError(errno);
+    this.refreshStatus(0);
+    this.tell();
+  }
+
+  /** Hot path. */
+  override pumpIn(bits: number): void {
+    if (this.isClosed) return;
+    if ((bits & Readiness.OUT) !== 0 && this.hasUnsent) this.pumpOut();
+    if (this.isClosed || this.isDraining) return;
+    this.isInBlocked = false;
+    const { socket } = this;
+    let moved = 0;
+    if ((bits & Readiness.ERR) !== 0) this.takePending();
+    const reports = this.word(SocketAt.reports);
+    while (socket.endpoint.queue.n > 0) {
+      const n = socket.readableBytes;
+      const space = spaceOf(n);
+      const room = this.rxRoom();
+      if (room < 0) {
+        this.fail();
+        return;
+      }
+      if (room < space) {
+        if (!this.blockIn(space)) continue;
+        break;
+      }
+      if (this.take(n, reports) < 0) break;
+      this.rxTail = (this.rxTail + space) | 0;
+      this.rxBytesTotal += n;
+      if (++moved === BATCH) {
+        if (socket.endpoint.queue.n > 0) this.host.retryLater(this);
+        break;
+      }
+    }
+    if (moved > 0) this.publishTail();
+    this.putWord(SocketAt.rxMore, socket.readableBytes);
+    const changed = this.refreshStatus(bits);
+    if (moved > 0 || changed || (bits & Readiness.ERR) !== 0) this.tell();
+  }
+
+  /** Hot path. Takes a datagram of `n` bytes to the end of the ring; below 0 when there is an error. */
+  private take(n: number, reports: number): number {
+    const { socket, view } = this;
+    const { memory, scratch } = this.host;
+    const at = this.block.rxAt + (this.rxTail & this.rxMask);
+    const start = ((this.rxTail + DATAGRAM_BYTES) & this.rxMask) | 0;
+    const tillEnd = this.block.rxBytes - start;
+    let got: number;
+    if (n <= tillEnd) got = socket.receive(memory.bytes, this.block.rxAt + start, n, 0);
+    else {
+      got = socket.receive(scratch, 0, n, 0);
+      if (got > 0) {
+        copy(memory.bytes, this.block.rxAt + start, scratch, 0, tillEnd);
+        copy(memory.bytes, this.block.rxAt, scratch, tillEnd, n - tillEnd);
+      }
+    }
+    if (got < 0) {
+      if (got !== -EAGAIN) this.setError(-got);
+      return got;
+    }
+    view.setInt32(at + DatagramAt.payloadBytes, n, true);
+    const to = socket.to;
+    const flags = to.isMulticast ? DatagramFlag.MULTICAST : 0;
+    view.setInt32(at + DatagramAt.flags, flags | (socket.ttl << 16) | (socket.tos << 24), true);
+    const ifIndex = socket.toIfIndex;
+    const { from } = socket;
+    const scope = !from.isV4 && from.isLinkLocal ? ifIndex : 0;
+    writeAddress(view, at + DatagramAt.peer, this.family, from, socket.fromPort, scope);
+    if (reports !== 0) {
+      writeBytes16(view, at + DatagramAt.own, to);
+      view.setInt32(at + DatagramAt.ifIndex, ifIndex, true);
+      if ((reports & TIMESTAMPS) !== 0) this.writeTime(at, socket.rxTimeUs + this.host.realTimeUs);
+    }
+    return n;
+  }
+
+  /** Nanoseconds as two halves: they are more than a double holds. */
+  private writeTime(at: number, us: number): void {
+    const low = (us % 0x1_0000_0000) * 1_000;
+    const high = Math.floor(us / 0x1_0000_0000) * 1_000 + Math.floor(low / 0x1_0000_0000);
+    this.view.setInt32(at + DatagramAt.timeLow, (low % 0x1_0000_0000) | 0, true);
+    this.view.setInt32(at + DatagramAt.timeHigh, high, true);
+  }
+
+  private takePending(): void {
+    const errno = this.socket.takeError();
+    if (errno !== 0) this.setError(errno);
+  }
+
+  /** Publishes the status; whether it has changed. */
+  private refreshStatus(bits: number): boolean {
+    const { socket } = this;
+    const readiness = bits === 0 ? socket.readiness() : bits;
+    let status = socket.endpoint.isConnected ? Status.CONNECTED : 0;
+    if ((readiness & Readiness.RDHUP) !== 0) status |= Status.EOF;
+    if (socket.endpoint.isSendingOver) status |= Status.NO_SEND;
+    if (socket.endpoint.errorEntries > 0) status |= Status.ERRQUEUE;
+    if (this.hasError) status |= Status.ERROR;
+    return this.setStatus(status);
+  }
+
+  override refresh(): void {
+    const { socket } = this;
+    if (this.isClosed) return;
+    const scope = socket.endpoint.ifIndex;
+    const { localAddress, localPort, remoteAddress, remotePort } = socket;
+    this.putNames(localAddress, localPort, remoteAddress, remotePort, scope);
+    this.takePending();
+    if (this.refreshStatus(0)) this.tell();
+  }
+
+  protected override closeStack(): void {
+    this.host.ready.remove(this.socket);
+    this.socket.close();
+  }
+
+  protected override abortStack(): void {
+    this.closeStack();
+  }
+}

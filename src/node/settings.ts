@@ -1,0 +1,110 @@
+/**
+ * What a Node.js program is accelerated with: from `register({...})`, the environment, or a JSON
+ * file with the same words, in this order of precedence.
+ */
+import { readFileSync } from "node:fs";
+
+export type Profile = "latency" | "balanced" | "idle";
+
+export interface NodeSettings {
+  /** The device, as `millrace perf` takes it: `memif:/run/a.sock`, `tap:mr0`, `xdp:eth1,shared`. */
+  readonly nic?: string;
+  /** With prefix length: `10.77.0.2/24`. None for an interface that is shared with the kernel. */
+  readonly addresses?: readonly string[];
+  /** Default routes through the device: one a family. */
+  readonly gateways?: readonly string[];
+  /** Whether 127.0.0.1 and ::1 between sockets of this thread go through Millrace. */
+  readonly loopback?: boolean;
+  /** How long to poll before sleeping: for ever, 50 µs (the default), not at all. */
+  readonly profile?: Profile;
+  /** A file of acceleration rules. */
+  readonly rules?: string;
+  /** Says of every socket whether it is accelerated, and why not. */
+  readonly debug?: boolean;
+}
+
+const SPIN_US: Readonly<Record<Profile, number>> = {
+  latency: Number.POSITIVE_INFINITY,
+  balanced: 50,
+  idle: 0,
+};
+
+export const spinUsOf = (profile: Profile = "balanced"): number => SPIN_US[profile];
+
+type Reader = (value: unknown) => unknown;
+
+const text: Reader = (v) => (typeof v === "string" && v !== "" ? v : undefined);
+const list: Reader = (v) => {
+  const parts = typeof v === "string" ? v.split(",") : v;
+  if (!Array.isArray(parts) || !parts.every((p) => typeof p === "string")) return undefined;
+  return parts.map((p: string) => p.trim());
+};
+const flag: Reader = (v) => {
+  if (v === true || v === "1" || v === "true") return true;
+  return v === false || v === "0" || v === "false" || v === "" ? false : undefined;
+};
+const profile: Reader = (v) => (Object.hasOwn(SPIN_US, String(v)) ? v : undefined);
+
+/** Each setting: its variable of the environment, how it is read, and what is expected of it. */
+const KNOWN = {
+  nic: ["MILLRACE_NIC", text, "a device like memif:/run/a.sock"],
+  addresses: ["MILLRACE_ADDRESS", list, "addresses like 10.77.0.2/24,fd00::2/64"],
+  gateways: ["MILLRACE_GATEWAY", list, "addresses like 10.77.0.1"],
+  loopback: ["MILLRACE_LOOPBACK", flag, "1 or 0"],
+  profile: ["MILLRACE_PROFILE", profile, "latency, balanced or idle"],
+  rules: ["MILLRACE_RULES", text, "a file of rules"],
+  debug: ["MILLRACE_DEBUG", flag, "1 or 0"],
+} as const satisfies Record<keyof NodeSettings, readonly [string, Reader, string]>;
+
+function read(key: keyof NodeSettings, value: unknown, where: string): unknown {
+  const [, reader, expected] = KNOWN[key];
+  const result = reader(value);
+  if (result !== undefined) return result;
+  throw new TypeError(`${where}: expected ${expected}, got ${JSON.stringify(value)}`);
+}
+
+/** Checks what a file or a program gave. Throws `TypeError` that names the word and what is known. */
+export function checkSettings(given: unknown, where: string): NodeSettings {
+  if (given === null || typeof given !== "object" || Array.isArray(given)) {
+    throw new TypeError(`${where}: expected an object of settings, got ${JSON.stringify(given)}`);
+  }
+  const settings: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(given)) {
+    if (!Object.hasOwn(KNOWN, key)) {
+      throw new TypeError(
+        `${where}: unknown setting ${JSON.stringify(key)}; known: ${Object.keys(KNOWN).join(", ")}`,
+      );
+    }
+    if (value !== undefined) {
+      settings[key] = read(key as keyof NodeSettings, value, `${where}: ${key}`);
+    }
+  }
+  return settings;
+}
+
+function fileSettings(path: string): NodeSettings {
+  let given: unknown;
+  try {
+    given = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new TypeError(`MILLRACE_CONFIG: ${path}: ${why}`, { cause });
+  }
+  return checkSettings(given, path);
+}
+
+/** Settings of the environment, over those of the file that MILLRACE_CONFIG names. */
+export function environmentSettings(env: NodeJS.ProcessEnv = process.env): NodeSettings {
+  const file = env.MILLRACE_CONFIG;
+  const settings: Record<string, unknown> =
+    file === undefined || file === "" ? {} : { ...fileSettings(file) };
+  for (const key of Object.keys(KNOWN) as (keyof NodeSettings)[]) {
+    const name = KNOWN[key][0];
+    const value = env[name];
+    if (value !== undefined && value !== "") settings[key] = read(key, value, name);
+  }
+  return settings;
+}
+
+/** Whether anything could be accelerated with these. */
+export const accelerates = (s: NodeSettings): boolean => s.nic !== undefined || s.loopback === true;

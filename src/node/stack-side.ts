@@ -1,0 +1,104 @@
+/**
+ * The stack of an accelerated program, made when the first socket needs it: loading it and opening
+ * the device are too much for a program that never opens one.
+ *
+ * Loaded by `accelerator.ts` alone, and late: nothing of `millrace/register` may import it.
+ */
+import { createRequire } from "node:module";
+import { isMainThread, threadId } from "node:worker_threads";
+import type { IpAddress } from "../base/ip-address.js";
+import type { Device } from "../nic/device.js";
+import { createHost, type HostOptions } from "../socket/create-host.js";
+import type { Host } from "../socket/host.js";
+import { Runner } from "../socket/runner.js";
+import type { Stack } from "../socket/stack.js";
+import { type NodeSettings, spinUsOf } from "./settings.js";
+
+/** The stack's loopback interface is its first. */
+const LOOPBACK_INDEX = 1;
+/** What closed connections have sent keeps an ending process alive for so long at most. */
+const LINGER_US = 3_000_000;
+/** A peer's process that is there already answers within this; what is sent before that is lost. */
+const LINK_MS = 1_000;
+/** As {@link LINGER_US}, for a process that is made to end. */
+const EXIT_MS = 100;
+
+/** The drivers are as much as the stack: they are loaded where there is a device. */
+const require = createRequire(import.meta.url);
+const loadDevices = (): typeof import("../socket/open-device.js") =>
+  require("../socket/open-device.js");
+
+export class StackSide {
+  readonly host: Host;
+  readonly stack: Stack;
+  readonly runner: Runner;
+  readonly device: Device | null;
+
+  private constructor(host: Host, runner: Runner, device: Device | null) {
+    this.host = host;
+    this.stack = host.stack;
+    this.runner = runner;
+    this.device = device;
+  }
+
+  /** Opens the device and builds the host. Throws `TypeError` or `NetError`, saying what is wrong. */
+  static open(settings: NodeSettings): StackSide {
+    const runner = new Runner({ tellsAsIo: true });
+    const common: HostOptions = {
+      name: "node",
+      runner,
+      spinUs: spinUsOf(settings.profile),
+    };
+    const { nic } = settings;
+    if (nic === undefined) return new StackSide(createHost(common), runner, null);
+    const { openDevice, TO_TALK } = loadDevices();
+    const { device, pool } = openDevice(ownName(nic), TO_TALK);
+    const host = createHost({
+      ...common,
+      device,
+      pool,
+      ...(settings.addresses === undefined ? {} : { addresses: settings.addresses }),
+      ...(settings.gateways === undefined ? {} : { gateway: settings.gateways }),
+    });
+    if (device.kind === "memif") host.runUntil(() => device.isUp, LINK_MS);
+    return new StackSide(host, runner, device);
+  }
+
+  /** Whether the kernel has the device's addresses, too. */
+  get isShared(): boolean {
+    return this.device?.filter !== undefined;
+  }
+
+  /** Whether a socket of this stack listens there. */
+  hasListener(address: IpAddress, port: number): boolean {
+    return this.stack.tcpPorts.findListener(address, port, LOOPBACK_INDEX, 0) >= 0;
+  }
+
+  /** Whether a UDP socket of this stack would get a datagram to there. */
+  hasUdp(to: IpAddress, port: number, from: IpAddress, fromPort: number): boolean {
+    return this.stack.udp.demux.find(to, port, from, fromPort, LOOPBACK_INDEX) !== null;
+  }
+
+  /** A connection was closed by the program; what it has sent must arrive all the same. */
+  lingers(): void {
+    this.host.lingerUntilUs = this.stack.nowUs + LINGER_US;
+  }
+
+  /** The process ends: connections are closed, and peers get a moment to acknowledge. */
+  end(): void {
+    if (this.device === null) return; // nobody else is there
+    this.host.enter();
+    this.host.releaseSockets();
+    this.runner.runUntil(() => !this.stack.hasUndelivered, EXIT_MS);
+    this.host.close();
+  }
+}
+
+/** `%w` in a device's name is the worker thread's number, 0 for the main one: each needs its own. */
+function ownName(nic: string): string {
+  if (nic.includes("%w")) return nic.replaceAll("%w", String(threadId));
+  if (isMainThread) return nic;
+  throw new TypeError(
+    `worker thread ${threadId} cannot share ${nic} with the main thread; write %w for the thread's number in the device's name to give each its own`,
+  );
+}

@@ -1,0 +1,398 @@
+/** A TCP connection of the stack, as the backend of a handle. */
+import { AsyncResource } from "node:async_hooks";
+import { EAGAIN, EBADF, EINPROGRESS, ENETDOWN, ENOBUFS } from "../base/errno.js";
+import type { IpAddress } from "../base/ip-address.js";
+import { Family, MsgFlags, Shutdown } from "../socket/linux-options.js";
+import type { TcpSocket } from "../socket/tcp-socket.js";
+import { Readiness } from "../tcp/readiness.js";
+import { fillName } from "./names.js";
+import type { NameOut, NativeRequest } from "./natives.js";
+import { tell } from "./scope.js";
+import type { StackSide } from "./stack-side.js";
+import type { Backend, StreamHandle } from "./stream-handle.js";
+
+/** As libuv reads: 64 KiB a time, 32 times at most before others have their turn. */
+const READ_BYTES = 65_536;
+const READS_MAX = 32;
+/** Small reads share memory of this size; larger ones than a quarter have their own. */
+const SLAB_BYTES = 65_536;
+/** libuv's settings for probes when Node gives none. */
+const PROBE_INTERVAL_S = 1;
+const PROBES = 10;
+
+/** Bytes that were read, from `slabAt` on, until somebody has them. */
+let slab = new Uint8Array(SLAB_BYTES);
+let slabAt = 0;
+
+/** Where to connect to, and from. */
+export interface Destination {
+  readonly address: IpAddress;
+  readonly port: number;
+  readonly ifIndex: number;
+  readonly is6: boolean;
+  readonly request: NativeRequest;
+  readonly local: IpAddress | null;
+  readonly localPort: number;
+}
+
+interface Write {
+  readonly chunks: readonly Uint8Array[];
+  /** The first chunk that is not done, and how much of it is. */
+  i: number;
+  at: number;
+  leftBytes: number;
+  done: (status: number) => void;
+}
+
+const nobody = (): void => {};
+
+export class StackStream implements Backend {
+  bytesRead = 0;
+  bytesWritten = 0;
+  queuedBytes = 0;
+  private readonly handle: StreamHandle;
+  private readonly side: StackSide;
+  private readonly socket: TcpSocket;
+  private readonly writes: Write[] = [];
+  private connecting: NativeRequest | null = null;
+  private connectScope: AsyncResource | null = null;
+  private isReading = false;
+  private ending: ((status: number) => void) | null = null;
+  private isEnding = false;
+  private isReferenced = true;
+  private wasActive = true;
+
+  constructor(handle: StreamHandle, side: StackSide, socket: TcpSocket) {
+    this.handle = handle;
+    this.side = side;
+    this.socket = socket;
+    side.host.attach(socket, this);
+  }
+
+  /** Starts a connection; a negated error number when that fails at once. */
+  static connecting(handle: StreamHandle, side: StackSide, to: Destination): StackStream | number {
+    const socket = side.stack.tcpSocket(to.is6 ? Family.INET6 : Family.INET);
+    if (socket === null) return -ENOBUFS;
+    let result = 0;
+    if (to.local !== null) {
+      socket.set("SO_REUSEADDR", 1); // libuv sets it for every bind
+      if (to.localPort === 0) socket.set("IP_BIND_ADDRESS_NO_PORT", 1);
+      result = socket.bind(to.local, to.localPort);
+    }
+    if (result >= 0) result = socket.connect(to.address, to.port, to.ifIndex);
+    if (result < 0 && result !== -EINPROGRESS) {
+      socket.close();
+      return result;
+    }
+    const stream = new StackStream(handle, side, socket);
+    stream.connecting = to.request;
+    stream.connectScope = new AsyncResource("TCPCONNECTWRAP");
+    side.host.kick();
+    return stream;
+  }
+
+  // Reading
+
+  readStart(): number {
+    if (this.isReading) return 0;
+    this.isReading = true;
+    this.referenceChanged();
+    this.side.host.tellAgain(this.socket);
+    return 0;
+  }
+
+  readStop(): number {
+    this.isReading = false;
+    this.referenceChanged();
+    return 0;
+  }
+
+  /** Hot path. Hands over what has arrived for as long as somebody wants it. */
+  private pump(): void {
+    const { socket } = this;
+    for (let reads = 0; this.isReading; reads++) {
+      if (reads === READS_MAX) {
+        this.side.host.tellAgain(socket);
+        return;
+      }
+      const available = socket.readableBytes;
+      const size = available === 0 ? 1 : available < READ_BYTES ? available : READ_BYTES;
+      const own = size > SLAB_BYTES / 4;
+      const into = own ? Buffer.allocUnsafeSlow(size) : roomFor(size);
+      const at = own ? 0 : slabAt;
+      const n = socket.receive(into, at, size);
+      if (n === -EAGAIN) return;
+      if (n <= 0) {
+        this.readEnded(n);
+        return;
+      }
+      if (!own) slabAt = (at + n + 7) & ~7;
+      this.bytesRead += n;
+      this.handle.give(into.buffer as ArrayBuffer, at, n);
+    }
+  }
+
+  private readEnded(n: number): void {
+    this.isReading = false;
+    this.referenceChanged();
+    if (n === 0) this.handle.giveEnd();
+    else if (n !== -EBADF) this.handle.giveError(n);
+  }
+
+  // Writing
+
+  /** Hot path. */
+  write(chunks: readonly Uint8Array[]): boolean | number {
+    const { side } = this;
+    side.host.enter();
+    const w: Write | null = this.writes.length === 0 ? null : newWrite(chunks, 0, 0);
+    if (w !== null) {
+      this.queue(w);
+      return false;
+    }
+    const last = chunks.length - 1;
+    for (let i = 0; i <= last; i++) {
+      const chunk = chunks[i]!;
+      const size = chunk.byteLength;
+      if (size === 0) continue;
+      const sent = this.socket.send(bytesOf(chunk), 0, size, i < last ? MsgFlags.MORE : 0);
+      if (sent > 0) this.bytesWritten += sent;
+      if (sent === size) continue;
+      if (sent < 0 && sent !== -EAGAIN) return sent;
+      this.queue(newWrite(chunks, i, sent < 0 ? 0 : sent));
+      side.host.kick();
+      return false;
+    }
+    side.host.kick();
+    return true;
+  }
+
+  whenWritten(done: (status: number) => void): void {
+    const last = this.writes.at(-1);
+    if (last !== undefined) last.done = done;
+    else setImmediate(done, 0);
+  }
+
+  private queue(w: Write): void {
+    this.writes.push(w);
+    this.queuedBytes += w.leftBytes;
+    this.referenceChanged();
+  }
+
+  /** Sends what waited for room. */
+  private drain(): void {
+    for (;;) {
+      const w = this.writes[0];
+      if (w === undefined) break;
+      const status = this.sendMore(w);
+      if (status === -EAGAIN) break;
+      this.writes.shift();
+      this.queuedBytes -= w.leftBytes;
+      w.done(status);
+      if (this.socket.isClosed) return;
+    }
+    this.side.host.kick();
+    this.referenceChanged();
+    if (this.writes.length > 0 || this.ending === null || this.isEnding) return;
+    this.endSoon(Math.min(0, this.socket.shutdown(Shutdown.WRITE)));
+  }
+
+  /** 0 when all is sent. */
+  private sendMore(w: Write): number {
+    const last = w.chunks.length - 1;
+    for (; w.i <= last; w.i++, w.at = 0) {
+      const chunk = w.chunks[w.i]!;
+      while (w.at < chunk.byteLength) {
+        const more = w.i < last ? MsgFlags.MORE : 0;
+        const sent = this.socket.send(bytesOf(chunk), w.at, chunk.byteLength - w.at, more);
+        if (sent < 0) return sent;
+        w.at += sent;
+        w.leftBytes -= sent;
+        this.queuedBytes -= sent;
+        this.bytesWritten += sent;
+      }
+    }
+    return 0;
+  }
+
+  shutdown(done: (status: number) => void): number {
+    this.side.host.enter();
+    if (this.writes.length === 0) {
+      const result = this.socket.shutdown(Shutdown.WRITE);
+      this.side.host.kick();
+      if (result < 0) return result;
+      this.ending = done;
+      this.endSoon(0);
+    }
+    this.ending = done;
+    this.referenceChanged();
+    return 0;
+  }
+
+  private endSoon(status: number): void {
+    this.isEnding = true;
+    setImmediate(() => {
+      const done = this.ending;
+      this.ending = null;
+      this.referenceChanged();
+      done?.(status);
+    });
+  }
+
+  // For the host
+
+  onReady(bits: number): void {
+    if (this.connecting !== null) {
+      if ((bits & (Readiness.OUT | Readiness.ERR | Readiness.HUP)) !== 0) this.connected();
+      return;
+    }
+    const incoming = Readiness.IN | Readiness.RDHUP | Readiness.HUP | Readiness.ERR;
+    if (this.isReading && (bits & incoming) !== 0) this.pump();
+    const outgoing = Readiness.OUT | Readiness.HUP | Readiness.ERR;
+    if (this.writes.length > 0 && (bits & outgoing) !== 0) this.drain();
+  }
+
+  onHostClosed(): void {
+    this.isReading = false;
+    this.handle.giveError(-ENETDOWN);
+  }
+
+  private connected(): void {
+    const request = this.connecting!;
+    const scope = this.connectScope!;
+    this.connecting = null;
+    this.connectScope = null;
+    const status = -Math.abs(this.socket.takeError());
+    this.referenceChanged();
+    // What was written meanwhile is looked at after the news.
+    this.side.host.tellAgain(this.socket);
+    if (request.oncomplete === undefined) return;
+    tell(scope, request.oncomplete, request, status, this.handle, request, true, true);
+  }
+
+  // Options
+
+  setNoDelay(on: boolean): number {
+    return this.set("TCP_NODELAY", on ? 1 : 0);
+  }
+
+  setKeepAlive(on: boolean, delayS: number, intervalS?: number, probes?: number): number {
+    if (on && delayS > 0) {
+      this.set("TCP_KEEPIDLE", delayS);
+      this.set("TCP_KEEPINTVL", intervalS || PROBE_INTERVAL_S);
+      this.set("TCP_KEEPCNT", probes || PROBES);
+    }
+    return this.set("SO_KEEPALIVE", on ? 1 : 0);
+  }
+
+  setTypeOfService(tos: number): number {
+    if (this.socket.family === Family.INET6) this.set("IPV6_TCLASS", tos);
+    return this.set("IP_TOS", tos);
+  }
+
+  getTypeOfService(): number {
+    const result = this.socket.get("IP_TOS");
+    return result < 0 ? result : this.socket.optionOut;
+  }
+
+  private set(name: Parameters<TcpSocket["set"]>[0], value: number): number {
+    this.side.host.enter();
+    const result = this.socket.set(name, value);
+    this.side.host.kick();
+    return Math.min(result, 0);
+  }
+
+  getsockname(out: NameOut): number {
+    const { localAddress, localPort, family } = this.socket;
+    return this.fill(out, localAddress, localPort, family);
+  }
+
+  getpeername(out: NameOut): number {
+    const { remoteAddress, remotePort, family } = this.socket;
+    const none = this.socket.hasPeer();
+    return none < 0 ? none : this.fill(out, remoteAddress, remotePort, family);
+  }
+
+  private fill(out: NameOut, address: IpAddress, port: number, family: number): number {
+    const { stack } = this.side;
+    const rows = stack.tcpRows;
+    const ifIndex = this.socket.isClosed ? 0 : rows.ifIndex[this.socket.row]!;
+    return fillName(out, address, port, family === Family.INET6, ifIndex, stack);
+  }
+
+  // The process's life
+
+  setReferenced(on: boolean): void {
+    this.isReferenced = on;
+    this.referenceChanged();
+  }
+
+  /** As in libuv, only a handle that waits for something keeps the process alive. */
+  private referenceChanged(): void {
+    const isActive =
+      this.isReferenced &&
+      (this.isReading ||
+        this.writes.length > 0 ||
+        this.ending !== null ||
+        this.connecting !== null);
+    if (isActive === this.wasActive) return;
+    this.wasActive = isActive;
+    this.side.host.setRef(this.socket, isActive);
+  }
+
+  end(isReset: boolean): (status: number) => void {
+    const { socket, side } = this;
+    side.host.enter();
+    side.host.detach(socket);
+    this.isReading = false;
+    if (isReset) socket.abort();
+    else socket.close();
+    side.lingers();
+    side.host.kick();
+    return (status) => this.tellRequests(status);
+  }
+
+  private tellRequests(status: number): void {
+    const request = this.connecting;
+    this.connecting = null;
+    if (request?.oncomplete !== undefined) {
+      tell(
+        this.connectScope!,
+        request.oncomplete,
+        request,
+        status,
+        this.handle,
+        request,
+        false,
+        false,
+      );
+    }
+    for (const w of this.writes.splice(0)) w.done(status);
+    this.queuedBytes = 0;
+    const ending = this.ending;
+    this.ending = null;
+    ending?.(status);
+  }
+}
+
+function newWrite(chunks: readonly Uint8Array[], i: number, at: number): Write {
+  let leftBytes = -at;
+  for (let k = i; k < chunks.length; k++) leftBytes += chunks[k]!.byteLength;
+  return { chunks, i, at, leftBytes, done: nobody };
+}
+
+/** Node gives any view of memory. */
+function bytesOf(chunk: Uint8Array): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk;
+  const view = chunk as ArrayBufferView;
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+}
+
+/** Shared memory with `size` bytes free from `slabAt` on. */
+function roomFor(size: number): Uint8Array {
+  if (slabAt + size > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES);
+    slabAt = 0;
+  }
+  return slab;
+}

@@ -1,0 +1,87 @@
+/** Processes around accelerated programs: preloads, threads, children, clusters. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { type CaseResult, runCase } from "./support/run-case.js";
+
+const program = (name: string): string =>
+  fileURLToPath(new URL(`programs/${name}`, import.meta.url));
+const PLAIN = fileURLToPath(new URL("../../../test/node/programs/plain.cjs", import.meta.url));
+const REGISTER = new URL("../../src/node/register.js", import.meta.url);
+
+/** Runs it on both, which must say the same; gives what Millrace's run said. */
+async function same(file: string, args: readonly string[] = []): Promise<CaseResult> {
+  const onKernel = await runCase(file, { accelerated: false, args });
+  const onMillrace = await runCase(file, { accelerated: true, args });
+  assert.equal(onKernel.status, 0, onKernel.stderr);
+  assert.equal(onMillrace.stdout, onKernel.stdout, onMillrace.stderr);
+  assert.equal(onMillrace.status, 0);
+  return onMillrace;
+}
+
+const ACCELERATED = /enabled bypass on tcp connect/;
+
+test("a program of CommonJS, preloaded by --import, has no new globals", async () => {
+  assert.match((await same(PLAIN)).stderr, ACCELERATED);
+});
+
+test("--require and NODE_OPTIONS preload it, too", async () => {
+  const env = { MILLRACE_LOOPBACK: "1", MILLRACE_DEBUG: "1" };
+  const path = fileURLToPath(REGISTER);
+  const required = await runCase(PLAIN, {
+    accelerated: false,
+    env,
+    nodeArgs: ["--disable-warning=ExperimentalWarning", "--require", path],
+  });
+  assert.match(required.stdout, /^answer/);
+  assert.match(required.stderr, ACCELERATED);
+  const byOptions = await runCase(PLAIN, {
+    accelerated: false,
+    env: { ...env, NODE_OPTIONS: `--import ${REGISTER.href}` },
+  });
+  assert.match(byOptions.stdout, /^answer/);
+  assert.match(byOptions.stderr, ACCELERATED);
+});
+
+test("worker threads are accelerated as the main thread is", async () => {
+  const { stderr } = await same(program("threads.js"));
+  assert.match(stderr, ACCELERATED);
+  assert.match(
+    stderr,
+    /tcp connect 127\.0\.0\.1 port \d+ stays with the kernel: no socket of this/,
+  );
+});
+
+test("a cluster serves by the kernel, whichever way connections are spread", async () => {
+  for (const policy of ["round-robin", "none"]) await same(program("clustered.js"), [policy]);
+});
+
+test("a server can be passed to a child; an accelerated connection cannot, and says so", async () => {
+  const onKernel = await runCase(program("passing.js"), { accelerated: false });
+  const onMillrace = await runCase(program("passing.js"), { accelerated: true });
+  assert.equal(onKernel.status, 0, onKernel.stderr);
+  assert.match(onKernel.stdout, /socket: passed\nsocket: the child's/);
+  assert.equal(onMillrace.status, 0, onMillrace.stderr);
+  assert.equal(onMillrace.stdout.match(/server: from the child/g)?.length, 3, onMillrace.stdout);
+  assert.match(onMillrace.stdout, /socket: EINVAL\nsocket: \n/);
+});
+
+test("preloaded after net it says so, and everything stays with the kernel", async () => {
+  const { stdout, stderr, status } = await runCase(PLAIN, {
+    accelerated: true,
+    nodeArgs: [],
+    env: { NODE_OPTIONS: "--import data:text/javascript,import%20%22node:net%22" },
+  });
+  assert.equal(status, 0);
+  assert.match(stdout, /^answer/);
+  assert.match(stderr, /millrace: net was loaded before millrace\/register.*stay with the kernel/);
+});
+
+test("settings that make no sense are named", async () => {
+  const { stderr, status } = await runCase(PLAIN, {
+    accelerated: true,
+    env: { MILLRACE_PROFILE: "fast" },
+  });
+  assert.equal(status, 1);
+  assert.match(stderr, /MILLRACE_PROFILE: expected latency, balanced or idle, got "fast"/);
+});

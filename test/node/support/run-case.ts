@@ -1,0 +1,42 @@
+/** Runs a program with Node.js, on the kernel's sockets or on Millrace's. */
+import { spawn } from "node:child_process";
+
+const REGISTER = new URL("../../../src/node/register.js", import.meta.url).href;
+const LIMIT_MS = 60_000;
+
+export interface CaseOptions {
+  readonly accelerated: boolean;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly args?: readonly string[];
+  /** Arguments of Node's. */
+  readonly nodeArgs?: readonly string[];
+}
+
+export interface CaseResult {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Waits for the end; one that does not come is status null. */
+export function runCase(file: string, options: CaseOptions): Promise<CaseResult> {
+  const preload = options.accelerated ? ["--import", REGISTER] : [];
+  const millrace = options.accelerated ? { MILLRACE_LOOPBACK: "1", MILLRACE_DEBUG: "1" } : {};
+  const nodeArgs = [...preload, ...(options.nodeArgs ?? [])];
+  const child = spawn(process.execPath, [...nodeArgs, file, ...(options.args ?? [])], {
+    env: { ...process.env, NODE_OPTIONS: "", ...millrace, ...options.env },
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: LIMIT_MS,
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (d) => {
+    stdout += d;
+  });
+  child.stderr.setEncoding("utf8").on("data", (d) => {
+    stderr += d;
+  });
+  return new Promise((resolve) => {
+    child.on("close", (status) => resolve({ status, stdout, stderr }));
+  });
+}

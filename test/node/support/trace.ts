@@ -1,0 +1,26 @@
+/**
+ * What happened to each party of a case, in its own order: two parties run side by side, and which of
+ * them is first is nobody's promise. Printed when the process ends.
+ */
+const lines = new Map<string, string[]>();
+
+/** Records that something happened to `party`. */
+export function trace(party: string, ...what: unknown[]): void {
+  const said = what.map((w) => (typeof w === "string" ? w : JSON.stringify(w))).join(" ");
+  const known = lines.get(party);
+  if (known === undefined) lines.set(party, [said]);
+  else known.push(said);
+}
+
+/** What an error says that programs look at, ports left out: those differ. */
+export function errorText(error: unknown): string {
+  const e = error as NodeJS.ErrnoException & { address?: string };
+  const message = e.message.replace(/:\d{4,5}\b/g, ":PORT").replace(/\(PORT \d+\)/, "");
+  return `${e.name} ${e.code} ${e.errno} ${e.syscall} ${e.address} ${message}`;
+}
+
+process.on("exit", () => {
+  for (const [party, all] of [...lines].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    for (const line of all) process.stdout.write(`${party}: ${line}\n`);
+  }
+});

@@ -1,0 +1,136 @@
+/** Accelerated programs and the kernel's own sockets, over a TAP. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { enterNamespace, ip } from "../support/namespace.js";
+import { runAsync } from "../support/run-async.js";
+import { until } from "../support/until.js";
+import { ask, datagrams, echoServer, GROUP, KERNEL, PROGRAM } from "./support/tap-peer.js";
+
+await enterNamespace(import.meta.url, "ip", "curl");
+
+const REGISTER = new URL("../../src/node/register.js", import.meta.url).href;
+const PROGRAM_FILE = fileURLToPath(new URL("programs/over-tap.js", import.meta.url));
+const TAP = "mrnode0";
+
+ip("tuntap", "add", TAP, "mode", "tap");
+ip("address", "add", `${KERNEL}/24`, "dev", TAP);
+ip("link", "set", TAP, "up");
+
+function start(...args: string[]): ChildProcess & { output: string; errors: string } {
+  const child = spawn(process.execPath, ["--import", REGISTER, PROGRAM_FILE, ...args], {
+    env: {
+      ...process.env,
+      MILLRACE_NIC: `tap:${TAP}`,
+      MILLRACE_ADDRESS: `${PROGRAM}/24`,
+      MILLRACE_DEBUG: "1",
+    },
+    stdio: ["pipe", "pipe", "pipe"],
+  }) as unknown as ChildProcess & { output: string; errors: string };
+  child.output = "";
+  child.errors = "";
+  child.stdout!.on("data", (d) => {
+    child.output += d;
+  });
+  child.stderr!.on("data", (d) => {
+    child.errors += d;
+  });
+  after(() => void child.kill("SIGKILL"));
+  return child;
+}
+
+/** Runs it to its end: what it said on standard output and error. */
+async function run(...args: string[]): Promise<{ output: string; errors: string }> {
+  const child = start(...args);
+  await once(child, "close");
+  return { output: child.output.trim(), errors: child.errors };
+}
+
+const CARRIED = /enabled bypass on tcp connect .*: the route goes through/;
+
+test("it serves the kernel's clients at its own address and at the kernel's", async () => {
+  const child = start("serve");
+  await until(() => child.output.includes("\n"), "the program's ports", 20_000);
+  const { tcp, page, udp } = JSON.parse(child.output) as Record<string, number>;
+  assert.equal(await ask(tcp!, "question"), `question from ::ffff:${KERNEL}`);
+  assert.equal(await runAsync("curl", "-sS", `http://${PROGRAM}:${page}/a`), "page /a");
+  assert.equal(await runAsync("curl", "-sS", `http://127.0.0.1:${page}/b`), "page /b");
+  assert.equal(await runAsync("curl", "-sS", `http://${KERNEL}:${page}/c`), "page /c");
+  const socket = await datagrams();
+  const answered = once(socket, "message");
+  socket.send("hello", udp!, PROGRAM);
+  assert.equal(String((await answered)[0]), "hello answered");
+  const toGroup = once(socket, "message");
+  socket.setMulticastInterface(KERNEL);
+  socket.send("group", udp!, GROUP);
+  const [answer, from] = await toGroup;
+  assert.equal(String(answer), "group answered");
+  assert.ok([PROGRAM, KERNEL].includes(from.address));
+  socket.close();
+  const idle = cpuMs(child.pid!);
+  await new Promise((resolve) => setTimeout(resolve, 2_000));
+  assert.ok(cpuMs(child.pid!) - idle < 500, "an idle program must not use the processor");
+  child.stdin!.end();
+  await once(child, "exit");
+});
+
+/** Processor time of a process so far. */
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+test("it asks the kernel's servers", async () => {
+  const server = await echoServer();
+  const { port } = server.address() as net.AddressInfo;
+  const { output, errors } = await run("echo", KERNEL, String(port));
+  assert.equal(output, `1000000 ${PROGRAM}`);
+  assert.match(errors, CARRIED);
+  server.close();
+});
+
+test("what it has written arrives although it leaves at once", async () => {
+  let received = 0;
+  const server = net.createServer((socket) => {
+    socket.on("data", (d) => {
+      received += d.length;
+    });
+    socket.on("error", () => {});
+  });
+  server.listen(0, KERNEL);
+  await once(server, "listening");
+  const { port } = server.address() as net.AddressInfo;
+  await run("leave", KERNEL, String(port));
+  await until(() => received === 200_000, `all bytes (${received} came)`, 10_000);
+  server.close();
+});
+
+test("refused by the kernel, the error is Node's", async () => {
+  const { output } = await run("refused", KERNEL, "1");
+  assert.equal(output, `connect ECONNREFUSED ${KERNEL}:1`);
+});
+
+test("datagrams have Millrace's address", async () => {
+  const socket = await datagrams();
+  socket.on("message", (m, from) =>
+    socket.send(`${m} of ${from.address}`, from.port, from.address),
+  );
+  const { output } = await run("ask", KERNEL, String(socket.address().port));
+  assert.equal(output, `question of ${PROGRAM} ${KERNEL}`);
+  socket.close();
+});
+
+test("what Millrace has no route to goes by the kernel", async () => {
+  const server = net.createServer((socket) => socket.pipe(socket));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as net.AddressInfo;
+  const { output, errors } = await run("echo", "127.0.0.1", String(port));
+  assert.equal(output, "1000000 127.0.0.1");
+  assert.match(errors, /stays with the kernel: loopback is the kernel's/);
+  server.close();
+});

@@ -1,0 +1,186 @@
+/* TCP: connect, listen, accept. */
+#include "say.h"
+
+static char buffer[100];
+
+static void connecting(void) {
+  section("connect");
+  uint16_t port;
+  int l = listener(&port);
+  int a = socket(home.ss_family, SOCK_STREAM, 0);
+  SAY(connect(a, at(port), 3));
+  struct sockaddr_storage wrong = home;
+  wrong.ss_family = AF_UNIX;
+  SAY(connect(a, (struct sockaddr *)&wrong, home_bytes));
+  SAY(connect(a, at(port), home_bytes));
+  SAY(connect(a, at(port), home_bytes));
+  SAY(listen(a, 5));
+  say_ready("connected", a);
+  SAY(accept(a, NULL, NULL));
+  struct sockaddr_storage name;
+  socklen_t bytes = sizeof name;
+  SAY(getpeername(a, (struct sockaddr *)&name, &bytes));
+  printf("family %d, bytes %d, port right %d\n", name.ss_family == home.ss_family, bytes == home_bytes,
+         ntohs(((struct sockaddr_in *)&name)->sin_port) == port);
+  bytes = 4;
+  SAY(getsockname(a, (struct sockaddr *)&name, &bytes));
+  printf("bytes %d\n", bytes == home_bytes);
+  bytes = -1;
+  SAY(getsockname(a, (struct sockaddr *)&name, &bytes));
+  close(a);
+  close(l);
+}
+
+static void refused(void) {
+  section("refused");
+  uint16_t port;
+  int l = listener(&port);
+  close(l);
+  usleep(20000);
+  int a = socket(home.ss_family, SOCK_STREAM, 0);
+  SAY(connect(a, at(port), home_bytes));
+  say_ready("a", a);
+  SAY(int_option(a, SOL_SOCKET, SO_ERROR));
+  SAY(recv(a, buffer, 1, 0));
+  close(a);
+  section("refused, not blocking");
+  a = socket(home.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  SAY(connect(a, at(port), home_bytes) < 0 && (errno == EINPROGRESS || errno == ECONNREFUSED));
+  say_ready_after("a", a, POLLERR | POLLHUP);
+  printf("SO_ERROR %s\n", strerrorname_np(int_option(a, SOL_SOCKET, SO_ERROR)));
+  SAY(int_option(a, SOL_SOCKET, SO_ERROR));
+  say_ready("a", a);
+  close(a);
+}
+
+static void not_blocking(void) {
+  section("not blocking");
+  uint16_t port;
+  int l = listener(&port);
+  int a = socket(home.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  SAY(connect(a, at(port), home_bytes));
+  await(a, POLLOUT);
+  say_ready("a", a);
+  SAY(int_option(a, SOL_SOCKET, SO_ERROR));
+  SAY(connect(a, at(port), home_bytes)); /* the first to see it is told 0 */
+  SAY(connect(a, at(port), home_bytes));
+  SAY(fcntl(a, F_GETFL) == (O_RDWR | O_NONBLOCK));
+  close(a);
+  close(l);
+}
+
+static void accepting(void) {
+  section("accept");
+  uint16_t port;
+  int l = listener(&port);
+  fcntl(l, F_SETFL, O_NONBLOCK);
+  SAY(accept(l, NULL, NULL));
+  say_ready("listener", l);
+  SAY(recv(l, buffer, 1, 0));
+  SAY(send(l, buffer, 1, MSG_NOSIGNAL));
+  SAY(connect(l, at(port), home_bytes));
+  SAY(int_option(l, SOL_SOCKET, SO_ACCEPTCONN));
+  SAY(set_int(l, SOL_SOCKET, SO_KEEPALIVE, 1));
+  SAY(set_int(l, IPPROTO_TCP, TCP_NODELAY, 1));
+  struct timeval timeout = {.tv_sec = 3};
+  SAY(setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout));
+  int a = socket(home.ss_family, SOCK_STREAM, 0);
+  connect(a, at(port), home_bytes);
+  await(l, POLLIN);
+  say_ready("listener", l);
+  struct sockaddr_storage peer;
+  socklen_t bytes = sizeof peer;
+  int b = accept4(l, (struct sockaddr *)&peer, &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  must(b >= 0, "accept4");
+  printf("port right %d\n", ntohs(((struct sockaddr_in *)&peer)->sin_port) == port_of(a));
+  printf("own port right %d\n", port_of(b) == port);
+  SAY((fcntl(b, F_GETFL) & O_NONBLOCK) != 0);
+  SAY(fcntl(b, F_GETFD));
+  SAY(int_option(b, SOL_SOCKET, SO_KEEPALIVE));
+  SAY(int_option(b, IPPROTO_TCP, TCP_NODELAY) != 0);
+  SAY(int_option(b, SOL_SOCKET, SO_ACCEPTCONN));
+  struct timeval got = {0};
+  bytes = sizeof got;
+  SAY(getsockopt(b, SOL_SOCKET, SO_RCVTIMEO, &got, &bytes));
+  printf("inherited %ld\n", (long)got.tv_sec);
+  SAY(recv(b, buffer, 1, 0));
+  SAY(connect(b, at(port), home_bytes));
+  close(a);
+  close(b);
+  int c = socket(home.ss_family, SOCK_STREAM, 0);
+  connect(c, at(port), home_bytes);
+  await(l, POLLIN);
+  b = accept(l, NULL, NULL);
+  SAY((fcntl(b, F_GETFL) & O_NONBLOCK) != 0);
+  SAY(fcntl(b, F_GETFD));
+  close(b);
+  close(c);
+  SAY(accept4(l, NULL, NULL, 0x4000000));
+  fcntl(l, F_SETFL, 0);
+  timeout = (struct timeval){.tv_usec = 30000};
+  setsockopt(l, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+  SAY(accept(l, NULL, NULL));
+  SAY(shutdown(l, SHUT_RDWR));
+  SAY(accept(l, NULL, NULL));
+  say_ready("shut listener", l);
+  close(l);
+  int u = socket(home.ss_family, SOCK_DGRAM, 0);
+  bind(u, at(0), home_bytes);
+  SAY(accept(u, NULL, NULL));
+  SAY(listen(u, 1));
+  close(u);
+}
+
+static void *wait_in_accept(void *context) {
+  return (void *)(intptr_t)(accept(*(int *)context, NULL, NULL) >= 0);
+}
+
+static void many(void) {
+  section("many connections, threads that accept");
+  uint16_t port;
+  int l = listener(&port);
+  pthread_t threads[4];
+  int ends[4];
+  for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, wait_in_accept, &l);
+  for (int i = 0; i < 4; i++) {
+    ends[i] = socket(home.ss_family, SOCK_STREAM, 0);
+    SAY(connect(ends[i], at(port), home_bytes));
+  }
+  long accepted = 0;
+  for (int i = 0; i < 4; i++) {
+    void *result;
+    pthread_join(threads[i], &result);
+    accepted += (intptr_t)result;
+  }
+  printf("accepted %ld\n", accepted);
+  for (int i = 0; i < 4; i++) close(ends[i]);
+  close(l);
+}
+
+static void ports(void) {
+  section("ports in use");
+  uint16_t port;
+  int l = listener(&port);
+  int a = socket(home.ss_family, SOCK_STREAM, 0);
+  SAY(bind(a, at(port), home_bytes));
+  close(a);
+  uint16_t udp_port;
+  int u = datagram(&udp_port), v = socket(home.ss_family, SOCK_DGRAM, 0);
+  SAY(bind(v, at(udp_port), home_bytes));
+  set_int(v, SOL_SOCKET, SO_REUSEADDR, 1);
+  SAY(bind(v, at(udp_port), home_bytes));
+  close(u);
+  close(v);
+  close(l);
+}
+
+int main(int argc, char **argv) {
+  start(argc, argv);
+  connecting();
+  refused();
+  not_blocking();
+  accepting();
+  many();
+  ports();
+  return 0;
+}
