@@ -15,6 +15,15 @@ import { align8 } from "./linear-memory.js";
 import type { MapDefinition } from "./map-definition.js";
 import { MapType, UpdateFlag } from "./map-type.js";
 
+/** Of the hash function, which compiled code has too. */
+export const HASH_CONSTANTS = {
+  first: 0xcc9e2d51,
+  second: 0x1b873593,
+  add: 0xe6546b64,
+  last1: 0x85ebca6b,
+  last2: 0xc2b2ae35,
+} as const;
+
 const NEXT = 0;
 const HASH = 1;
 const KEY_AT = 8;
@@ -120,8 +129,8 @@ export class HashMap extends LinearMap {
       for (let shift = 0; at < end; at++, shift += 8) word |= b[at]! << shift;
       h = mix(h, word);
     }
-    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+    h = Math.imul(h ^ (h >>> 16), HASH_CONSTANTS.last1);
+    h = Math.imul(h ^ (h >>> 13), HASH_CONSTANTS.last2);
     return h ^ (h >>> 16);
   }
 
@@ -189,9 +198,9 @@ export class HashMap extends LinearMap {
 }
 
 function mix(h: number, word: number): number {
-  let k = Math.imul(word, 0xcc9e2d51);
+  let k = Math.imul(word, HASH_CONSTANTS.first);
   k = (k << 15) | (k >>> 17);
-  k = h ^ Math.imul(k, 0x1b873593);
+  k = h ^ Math.imul(k, HASH_CONSTANTS.second);
   k = (k << 13) | (k >>> 19);
-  return (Math.imul(k, 5) + 0xe6546b64) | 0;
+  return (Math.imul(k, 5) + HASH_CONSTANTS.add) | 0;
 }
