@@ -39,6 +39,7 @@ export interface CallParts {
   readonly network: Network;
   readonly loopback: boolean;
   readonly nowUs: () => number;
+  readonly socketFor: (session: Session, local: number) => EngineSocket | null;
 }
 
 export class Calls {
@@ -66,7 +67,8 @@ export class Calls {
       session.finishCall(at, 0);
       return;
     }
-    const served = session.socketAt(local);
+    const served = this.parts.socketFor(session, local);
+    if (session.isClosed) return;
     if (served === null || served.isClosed) {
       session.finishCall(at, -EBADF);
       return;

@@ -117,8 +117,8 @@ export class Control {
 
   private strangers = 0;
 
-  /** Messages of one process. */
-  private serve(fd: number): void {
+  /** Takes messages of one process. */
+  serve(fd: number): void {
     for (let i = 0; i < BURST; i++) {
       const n = receiveWithFds(fd, this.message, this.fds);
       if (n === -EAGAIN) return;

@@ -117,6 +117,7 @@ export class Engine implements SocketHost {
       network: this.network,
       loopback: options.loopback,
       nowUs: () => this.stack.nowUs,
+      socketFor: (session, local) => this.socketFor(session, local),
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
@@ -150,11 +151,23 @@ export class Engine implements SocketHost {
     for (let i = 0; i < BURST; i++) {
       const value = session.takeSubmission();
       if (value < 0) break;
-      if (value < Submit.CONTROL) session.socketAt(value)?.submitted();
+      if (value < Submit.CONTROL) this.socketFor(session, value)?.submitted();
       else if (value >= Submit.CALL) this.calls.run(session, value - Submit.CALL);
       else this.wantsControl = true;
+      if (session.isClosed) return;
     }
     session.publishSubmitHead();
+  }
+
+  /**
+   * Hot path. The socket of a session's entry, or null. Who has accepted a connection says so on the
+   * control socket, does not wait, and submits: that message is then read first.
+   */
+  socketFor(session: Session, local: number): EngineSocket | null {
+    const served = session.socketAt(local);
+    if (served !== null) return served;
+    this.control.serve(session.controlFd);
+    return session.isClosed ? null : session.socketAt(local);
   }
 
   /** Hot path. */
