@@ -87,12 +87,12 @@ static int receive(int control_fd, void *answer, size_t bytes, int got[2]) {
 }
 
 static void copy_environment(char *to, size_t room, const char *name) {
-  const char *value = getenv(name);
+  const char *value = mr_environment_get(name);
   if (value != NULL) strncpy(to, value, room - 1);
 }
 
 static uint32_t wanted_spin_us(void) {
-  const char *value = getenv("MILLRACE_SPIN_US");
+  const char *value = mr_environment_get("MILLRACE_SPIN_US");
   if (value == NULL || *value == '\0') return UINT32_MAX - 1;
   if (value[0] == '-' || strcmp(value, "forever") == 0) return UINT32_MAX;
   unsigned long us = strtoul(value, NULL, 10);

@@ -237,6 +237,10 @@ int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, 
 /* ---- fork.c, exec.c ---------------------------------------------------------------------------- */
 void mr_after_fork_in_child(void);
 
+/* ---- environment.c ------------------------------------------------------------------------------ */
+/* As getenv, of the environment that the program was started with. */
+const char *mr_environment_get(const char *name);
+
 /* ---- debug.c ----------------------------------------------------------------------------------- */
 /* With MILLRACE_DEBUG: "millrace: …\n" on stderr in one write, errno kept. */
 void mr_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
