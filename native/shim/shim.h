@@ -237,6 +237,11 @@ int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, 
 /* ---- fork.c, exec.c ---------------------------------------------------------------------------- */
 void mr_after_fork_in_child(void);
 
+/* ---- undecided.c ------------------------------------------------------------------------------ */
+/* Before receiving from a PENDING socket: returns when something can be read, or when it has been decided
+ * meanwhile. -1 and errno: EAGAIN its timeout is over, EINTR. */
+int mr_undecided_wait(int fd, int flags);
+
 /* ---- environment.c ------------------------------------------------------------------------------ */
 /* As getenv, of the environment that the program was started with. */
 const char *mr_environment_get(const char *name);
