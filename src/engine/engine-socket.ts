@@ -169,7 +169,7 @@ export abstract class EngineSocket {
   }
 
   /** Hot path. Publishes what {@link pumpIn} has put into the ring. */
-  protected publishTail(): void {
+  publishTail(): void {
     Atomics.store(this.words, this.base + (SocketAt.rxTail >> 2), this.rxTail);
   }
 
@@ -191,7 +191,7 @@ export abstract class EngineSocket {
   }
 
   /** Hot path. There is something new to be told by IN, PRI or HUP. */
-  protected tell(): void {
+  tell(): void {
     this.rxEvents = (this.rxEvents + 1) | 0;
     Atomics.store(this.words, this.base + (SocketAt.rxEvents >> 2), this.rxEvents);
     this.ring();
