@@ -93,6 +93,7 @@ export class Engine implements SocketHost {
   private retries: EngineSocket[] = [];
   private queued: TcpServed[] = [];
   private unclaimed: { socket: EngineSocket; untilUs: number }[] = [];
+  private routesVersion = 0;
   private housekeepingUs = 0;
   private nextSocketId = 1;
   private nextSessionId = 1;
@@ -142,6 +143,7 @@ export class Engine implements SocketHost {
     if (this.ready.hasCandidates) this.tellSockets();
     if (this.retries.length > 0) this.retry();
     if (nowUs >= this.housekeepingUs) this.keepHouse(nowUs);
+    if (stack.ip.paths.version !== this.routesVersion) this.publishRoutes();
     if (worked) this.turns++;
     return worked;
   }
@@ -179,6 +181,12 @@ export class Engine implements SocketHost {
       if (served !== null) served.pumpIn(events.bits[i]!);
     }
     this.stack.flush();
+  }
+
+  /** Programs that know where a datagram goes must ask again. */
+  private publishRoutes(): void {
+    this.routesVersion = this.stack.ip.paths.version;
+    for (const session of this.sessions) session.setRoutes(this.routesVersion);
   }
 
   private retry(): void {
@@ -323,6 +331,7 @@ export class Engine implements SocketHost {
         settings,
         rulesFor(options.rules, program),
       );
+      session.setRoutes(this.routesVersion);
       this.sessions.push(session);
       return session;
     } catch (error) {
