@@ -2,6 +2,8 @@
  * is; slots whose caller did not wait are taken back when they are done. */
 #include "core.h"
 
+#define SETTLE_NS 1000000000
+
 static _Atomic uint64_t used, orphaned;
 static uint32_t released[MR_CALLS]; /* the entry that an orphan gives back, + 1 */
 
@@ -146,6 +148,17 @@ void mr_call_release(struct mr_link *link, uint32_t local) {
   mr_store(&calling.call->state, MR_CALL_BUSY);
   mr_submit(link, MR_SUBMIT_CALL | calling.number);
   atomic_fetch_or(&orphaned, 1ull << calling.number);
+}
+
+void mr_call_settle(struct mr_link *link) {
+  struct mr_wait wait;
+  mr_wait_begin(&wait, SETTLE_NS);
+  for (;;) {
+    collect_orphans(link);
+    if (atomic_load(&orphaned) == 0 || mr_wait_check(&wait, false) == -ETIMEDOUT) return;
+    if (mr_engine_died()) return;
+    sched_yield();
+  }
 }
 
 void mr_call_reset(void) {

@@ -126,6 +126,8 @@ int mr_call(struct mr_sock *sock, int fd, uint32_t op, uint32_t arg0, const stru
 bool mr_call_settle(void);
 /* Does not wait; the entry is free for another socket when the engine has done it. */
 void mr_call_release(struct mr_link *link, uint32_t local);
+/* Waits until what was released before is closed: its ports are free then. A second at most. */
+void mr_call_settle(struct mr_link *link);
 void mr_call_reset(void);
 
 /* ---- session.c, control.c, region.c ----------------------------------------------------------------- */

@@ -119,6 +119,7 @@ export class Engine implements SocketHost {
       loopback: options.loopback,
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
+      onUnheld: () => this.control.serviceEnds(),
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
