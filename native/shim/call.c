@@ -126,7 +126,7 @@ int mr_call(struct mr_sock *sock, int fd, uint32_t op, uint32_t arg0, const stru
   return result;
 }
 
-bool mr_call_settle(void) {
+bool mr_call_catch_up(void) {
   struct mr_link *link = mr_link_get();
   /* Twice: the first answer may come in a turn that has looked at hang-ups before. */
   for (int i = 0; link != NULL && i < 2; i++) {

@@ -38,7 +38,7 @@ static bool may_have_companion(struct mr_pending *pending, const struct mr_addre
  */
 static int bind_kernel(int fd, const struct sockaddr *address, socklen_t bytes) {
   if (real.bind(fd, address, bytes) == 0) return 0;
-  if (errno != EADDRINUSE || !mr_call_settle()) return -errno;
+  if (errno != EADDRINUSE || !mr_call_catch_up()) return -errno;
   return real.bind(fd, address, bytes) < 0 ? -errno : 0;
 }
 

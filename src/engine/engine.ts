@@ -306,7 +306,7 @@ export class Engine implements SocketHost {
   begin(hello: Hello, pid: number, controlFd: number): Session {
     const { options } = this;
     const home = this.network.enterHome(hello.address);
-    const flags = options.loopback ? SessionFlag.LOOPBACK : 0;
+    const flags = options.loopback || hello.loopback ? SessionFlag.LOOPBACK : 0;
     const program = {
       pid,
       uid: this.uid,
