@@ -60,6 +60,22 @@ test("loops in loops, with ways out of both", () => {
   assert.equal(got, 1 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9);
 });
 
+for (const blocks of [1_000, 20_000]) {
+  test(`a program of ${blocks} branches in a row`, () => {
+    const got = result((a) => {
+      a.mov(R0, 0);
+      a.mov(R6, 0);
+      for (let n = 0; n < blocks; n++) {
+        a.jumpIf(R6, n % 3 === 0 ? "==" : "!=", 1, `skip${n}`);
+        a.add(R0, 1);
+        a.label(`skip${n}`);
+      }
+      a.exit();
+    });
+    assert.equal(got, Math.ceil(blocks / 3));
+  });
+}
+
 test("functions have stacks of their own and keep their caller's registers", () => {
   const got = result((a) => {
     a.mov(R6, 3);
