@@ -9,7 +9,13 @@ import type { MapDefinition } from "../ebpf/map-definition.js";
 import { MapFlag, MapType } from "../ebpf/map-type.js";
 import type { BpfObject, ObjectProgram } from "../ebpf/object.js";
 import { BpfMap, possibleCpus } from "../sys/bpf-map.js";
-import { loadProgram, ProgramType, type TestRun, testRun } from "../sys/bpf-program.js";
+import {
+  loadProgram,
+  ProgramFlag,
+  ProgramType,
+  type TestRun,
+  testRun,
+} from "../sys/bpf-program.js";
 import { closeFd } from "../sys/fd.js";
 
 export interface KernelObjectOptions {
@@ -112,5 +118,6 @@ function load(
     code: linkMaps({ ...program, labels: new Map() }, fds),
     name: program.name.slice(0, 15),
     license: object.license,
+    flags: program.section.startsWith("xdp.frags") ? ProgramFlag.XDP_HAS_FRAGS : 0,
   });
 }
