@@ -97,7 +97,10 @@ static ssize_t send_one(struct mr_sock *sock, struct mr_cursor *from, size_t n, 
     if (failed != -EAGAIN) return failed;
     mr_store(&shared->no_space, 1);
     if (has_room_for(sock, header.payload_bytes)) continue;
-    if (must_not_wait(sock, flags)) return -EAGAIN;
+    if (must_not_wait(sock, flags)) {
+      mr_sock_missed(sock);
+      return -EAGAIN;
+    }
     if (!waits) mr_wait_begin(&wait, mr_timeout(shared->sndtimeo_ns));
     waits = true;
     failed = mr_wait_change(&wait, sock, seen, -1);

@@ -239,16 +239,20 @@ static bool has_error(struct mr_sock *sock) {
   return mr_engine_is_dead && !atomic_load(&sock->error_told);
 }
 
-void mr_sock_submit(struct mr_sock *sock) {
-  if (mr_exchange(&sock->shared->submitted, 1) != 0) return;
-  struct mr_link *link = mr_link_now;
-  if (link != NULL && link->id == sock->link_id && !mr_engine_is_dead) mr_submit(link, sock->local);
-}
+static __thread uint32_t misses __attribute__((tls_model("initial-exec")));
 
 void mr_sock_missed(struct mr_sock *sock) {
-  static __thread uint32_t misses __attribute__((tls_model("initial-exec")));
   (void)sock;
-  if (++misses % MISSES_A_CHECK == 0) mr_engine_died();
+  if (MR_UNLIKELY(++misses % MISSES_A_CHECK == 0)) mr_engine_died();
+}
+
+void mr_sock_submit(struct mr_sock *sock) {
+  if (mr_exchange(&sock->shared->submitted, 1) != 0) {
+    mr_sock_missed(sock); /* nobody has looked since the last one */
+    return;
+  }
+  struct mr_link *link = mr_link_now;
+  if (link != NULL && link->id == sock->link_id && !mr_engine_is_dead) mr_submit(link, sock->local);
 }
 
 uint32_t mr_sock_type(const struct mr_sock *sock) {

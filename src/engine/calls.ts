@@ -40,6 +40,8 @@ export interface CallParts {
   readonly loopback: boolean;
   readonly nowUs: () => number;
   readonly socketFor: (session: Session, local: number) => EngineSocket | null;
+  /** No session has a certain socket any more. */
+  onUnheld(): void;
 }
 
 export class Calls {
@@ -75,6 +77,8 @@ export class Calls {
     }
     if (op === Op.RELEASE) {
       served.removeHolder(session, local);
+      // What the program does next finds the socket closed, if that was its last descriptor.
+      if (!served.isHeld) this.parts.onUnheld();
       session.finishCall(at, 0);
       return;
     }

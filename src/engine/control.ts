@@ -319,7 +319,8 @@ export class Control {
     closeFd(fd);
   }
 
-  private serviceEnds(): void {
+  /** Looks for sockets that nobody holds any more. */
+  serviceEnds(): void {
     const n = this.ends.take(this.events, EVENTS);
     for (let i = 0; i < n; i++) {
       const fd = this.events[2 * i]!;

@@ -296,6 +296,11 @@ export abstract class EngineSocket {
     if (!this.holders.some((h) => h.session === session)) this.dropped(session);
   }
 
+  /** Whether a session has it. */
+  get isHeld(): boolean {
+    return this.holders.length > 0;
+  }
+
   /** A session has ended. */
   removeSession(session: Session): void {
     for (const h of [...this.holders]) {

@@ -119,6 +119,7 @@ export class Engine implements SocketHost {
       loopback: options.loopback,
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
+      onUnheld: () => this.control.serviceEnds(),
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
@@ -305,7 +306,7 @@ export class Engine implements SocketHost {
   begin(hello: Hello, pid: number, controlFd: number): Session {
     const { options } = this;
     const home = this.network.enterHome(hello.address);
-    const flags = options.loopback ? SessionFlag.LOOPBACK : 0;
+    const flags = options.loopback || hello.loopback ? SessionFlag.LOOPBACK : 0;
     const program = {
       pid,
       uid: this.uid,

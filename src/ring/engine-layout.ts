@@ -226,6 +226,9 @@ export const Msg = {
   KERNEL: 7,
 } as const;
 
+/** `MR_HELLO_*`. */
+export const HelloFlag = { LOOPBACK: 1 } as const;
+
 /** `mr_hello`. */
 export const HelloAt = {
   type: 0,

@@ -9,10 +9,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { requireTools } from "../support/tools.js";
+import { buildProgram } from "../support/c-program.js";
 import { until } from "../support/until.js";
 
-requireTools("cc");
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PROGRAMS = [
   "both",
@@ -45,17 +44,6 @@ after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function build(name: string): string {
-  const program = join(folder, name);
-  const source = join(ROOT, "test", "run", "programs", `${name}.c`);
-  const options = "-std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread".split(" ");
-  const { status, stderr } = spawnSync("cc", [...options, "-o", program, source], {
-    encoding: "utf8",
-  });
-  assert.equal(status, 0, stderr);
-  return program;
-}
-
 function run(program: string, address: string, env: NodeJS.ProcessEnv): string {
   const { status, signal, stdout, stderr } = spawnSync(program, [address], {
     encoding: "utf8",
@@ -72,7 +60,7 @@ const UNDER_MILLRACE = {
 
 for (const name of PROGRAMS) {
   test(`${name}: the same under Millrace as on the kernel`, () => {
-    const program = build(name);
+    const program = buildProgram(name, folder);
     for (const [ofKernel, here] of ADDRESSES) {
       const onKernel = run(program, ofKernel, {});
       assert.match(onKernel, /status 0,/);
