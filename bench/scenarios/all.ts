@@ -6,6 +6,7 @@ import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
 import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
+import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
 import { tcpRx } from "./tcp-rx.js";
@@ -36,6 +37,7 @@ export const SCENARIOS: readonly Scenario[] = [
   nodeNetEcho,
   nodeDgramStream,
   nodeNetBulk,
+  ...RUN_SCENARIOS,
   xdpUdp,
   xdpPair,
   xdpStream,

@@ -175,3 +175,20 @@ test("sessions that come and go leave nothing behind", () => {
     );
   });
 });
+
+test("who accepts may use the connection at once, before the engine has heard of it", () => {
+  withEngine((rig) => {
+    const server = rig.client();
+    const listener = listen(server, 80);
+    const a = connect(rig.client(), 80);
+    rig.until(() => listener.word(SocketAt.rxTail) !== 0);
+    const b = server.accept(listener)!;
+    b.send(bytes("at once"));
+    server.startCall(3, Op.SETSOCKOPT, b.local, [6, 1], new Uint8Array([1, 0, 0, 0]));
+    // A turn, without a look at the control socket.
+    rig.engine.turn(rig.engine.stack.nowUs);
+    assert.equal(server.isDone(3), true);
+    assert.equal(server.callResult(3).result, 0);
+    assert.equal(Buffer.from(rig.read(a, 7)).toString(), "at once");
+  });
+});

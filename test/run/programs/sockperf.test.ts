@@ -31,7 +31,10 @@ async function measure(
 for (const protocol of ["udp", "tcp"] as const) {
   test(`${protocol}: ping-pong, under-load and throughput`, async () => {
     assert.match(await measure(protocol, "ping-pong", []), /Summary: Latency is \d/);
-    assert.match(await measure(protocol, "under-load", ["--mps", "200"]), /Summary: Latency is \d/);
+    assert.match(
+      await measure(protocol, "under-load", ["--mps", "2000", "--reply-every", "10"]),
+      /Summary: Latency is \d/,
+    );
     assert.match(await measure(protocol, "throughput", ["-m", "1000"]), /Message Rate is [1-9]/);
   });
 
