@@ -195,7 +195,7 @@ static void epoll_in_child(void) {
 
 static void *fork_beside(void *argument) {
   int *pair = argument;
-  for (int i = 0; i < 300; i++) {
+  for (int i = 0; i < 100; i++) {
     char byte;
     if (send(pair[0], "x", 1, 0) != 1 || recv(pair[1], &byte, 1, 0) != 1) return (void *)1;
   }
@@ -209,7 +209,7 @@ static void forked_with_threads(void) {
   pthread_t thread;
   pthread_create(&thread, NULL, fork_beside, pair);
   int failures = 0;
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 6; i++) {
     pid_t child = fork();
     if (child == 0) {
       char byte;
