@@ -28,7 +28,9 @@ function receive(socket: TcpSocket): boolean {
     const n = socket.receive(buffer, have, BYTES - have);
     if (n === 0) return false;
     if (n > 0) have += n;
-    else end.turn();
+    else
+      do end.turn();
+      while (!end.stack.isBusy);
   }
   return true;
 }

@@ -1,6 +1,7 @@
 /** Every scenario, in the order of `--list`. */
 import type { Scenario } from "../scenario.js";
 import { connectRate } from "./connect-rate.js";
+import { ebpfBalancer, ebpfFilter, ebpfFiveTuple } from "./ebpf.js";
 import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
 import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
@@ -41,4 +42,7 @@ export const SCENARIOS: readonly Scenario[] = [
   xdpPair,
   xdpStream,
   xdpStreamLong,
+  ebpfFilter,
+  ebpfFiveTuple,
+  ebpfBalancer,
 ];

@@ -150,7 +150,7 @@ void mr_call_release(struct mr_link *link, uint32_t local) {
   atomic_fetch_or(&orphaned, 1ull << calling.number);
 }
 
-void mr_call_settle(struct mr_link *link) {
+void mr_call_await_released(struct mr_link *link) {
   struct mr_wait wait;
   mr_wait_begin(&wait, SETTLE_NS);
   for (;;) {

@@ -127,7 +127,7 @@ bool mr_call_catch_up(void);
 /* Does not wait; the entry is free for another socket when the engine has done it. */
 void mr_call_release(struct mr_link *link, uint32_t local);
 /* Waits until what was released before is closed: its ports are free then. A second at most. */
-void mr_call_settle(struct mr_link *link);
+void mr_call_await_released(struct mr_link *link);
 void mr_call_reset(void);
 
 /* ---- session.c, control.c, region.c ----------------------------------------------------------------- */

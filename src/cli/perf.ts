@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { deviceKinds } from "../socket/open-device.js";
 import { type AddCommand, examples } from "./command.js";
+import { inlineMore } from "./inline-more.js";
 import { HEADER_BYTES, MAX_BYTES } from "./perf/message.js";
 import { type PerfOptions, runClient, runServer, type TestName } from "./perf/run.js";
 import type { World } from "./world.js";
@@ -46,6 +47,7 @@ export const addPerf: AddCommand = (program, world, finish) => {
     addClientOptions(command, name);
     addClientExamples(command, name);
     command.action(async (options: PerfOptions) => {
+      inlineMore();
       finish(await runClient(name, options, world));
     });
   }
@@ -64,6 +66,7 @@ function addServer(perf: Command, world: World, finish: (status: number) => void
     .addOption(timeOption("-t, --time <s>", "end by itself after so many seconds"))
     .option("--json", "print one JSON object at the end")
     .action(async (options: PerfOptions) => {
+      inlineMore();
       finish(await runServer(options, world));
     });
   examples(command, [

@@ -231,6 +231,9 @@ export class Control {
   hold(session: Session, served: EngineSocket, local: number, fd: number): void {
     session.socketAt(local)?.removeHolder(session, local);
     served.addHolder({ session, local, fd });
+    // The process may have used the socket before we heard of it, and wait by now for what came.
+    served.submitted();
+    session.ring(local);
   }
 
   private attach(session: Session, n: number): boolean {

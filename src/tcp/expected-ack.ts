@@ -7,7 +7,8 @@
  * in flight, so no timer of recovery is set. Whatever else an ACK may mean is left to them.
  *
  * Measured: half a round trip of 64 bytes between two stacks of one process, CPU time, 2,000 ns without,
- * 1,730 with (node 20.20, 2 shared cores, 2026-11).
+ * 1,730 with; with `expected.ts` written out instead of calling its parts another 110 less (node 20.20, 2
+ * shared cores, 2026-11).
  */
 
 import { NEVER } from "../base/time.js";

@@ -22,6 +22,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   cc: "gcc libc6-dev",
   python3: "python3-minimal",
   "dpdk-testpmd": "dpdk-dev",
+  pg_ctlcluster: "postgresql",
 };
 
 function isInstalled(program: string): boolean {
