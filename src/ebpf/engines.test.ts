@@ -1,6 +1,7 @@
 /** Interpreter and compiled code beside each other, where the kernel cannot be asked. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EACCES, EINVAL } from "../base/errno.js";
 import { Assembler } from "./asm.js";
 import { type EngineName, XdpInstance, type XdpOptions } from "./instance.js";
 import { MapType } from "./map-type.js";
@@ -59,6 +60,22 @@ test("loops in loops, with ways out of both", () => {
   });
   assert.equal(got, 1 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 8 + 9);
 });
+
+for (const blocks of [1_000, 5_000]) {
+  test(`a program of ${blocks} branches in a row`, () => {
+    const got = result((a) => {
+      a.mov(R0, 0);
+      a.mov(R6, 0);
+      for (let n = 0; n < blocks; n++) {
+        a.jumpIf(R6, n % 3 === 0 ? "==" : "!=", 1, `skip${n}`);
+        a.add(R0, 1);
+        a.label(`skip${n}`);
+      }
+      a.exit();
+    });
+    assert.equal(got, Math.ceil(blocks / 3));
+  });
+}
 
 test("functions have stacks of their own and keep their caller's registers", () => {
   const got = result((a) => {
@@ -220,6 +237,54 @@ test("a map of maps gives a program the map that the value names", () => {
     const instance = XdpInstance.open(assembled(a, [inner, outer]), { engine });
     instance.map("inner").set(Uint8Array.of(1, 0, 0, 0), Uint8Array.of(42, 0, 0, 0));
     assert.equal(instance.run(FRAME).verdict, 42);
+  }
+});
+
+/** A TCP header's flags, sequence and acknowledgement in a packet, for programs that see no other. */
+function tcpFrame(flags: number, seq: number, ack: number): Uint8Array {
+  const frame = new Uint8Array(54);
+  const view = new DataView(frame.buffer);
+  view.setUint32(34 + 4, seq);
+  view.setUint32(34 + 8, ack);
+  view.setUint8(34 + 12, 0x50);
+  view.setUint8(34 + 13, flags);
+  return frame;
+}
+
+test("a SYN cookie is good for the ACK that carries it, and no other", () => {
+  const a = new Assembler();
+  a.mov(R6, R1);
+  a.load("u32", R7, R1, 0);
+  a.load("u32", R3, R1, 4);
+  a.mov(R1, R7);
+  a.add(R1, 54);
+  a.jumpIf(R1, ">", R3, "short");
+  a.mov(R1, R7);
+  a.add(R1, 14);
+  a.mov(R2, R7);
+  a.add(R2, 34);
+  a.load("u8", R3, R7, 34 + 13);
+  a.jumpIf(R3, "==", 0x10, "ack");
+  a.mov(R3, 20);
+  a.call("tcp_raw_gen_syncookie_ipv4");
+  a.exit();
+  a.label("ack");
+  a.call("tcp_raw_check_syncookie_ipv4");
+  a.exit();
+  a.label("short");
+  a.mov(R0, 1);
+  a.exit();
+  for (const engine of ENGINES) {
+    const instance = XdpInstance.open(assembled(a), { engine, seed: 7 });
+    instance.runtime.setTime(10n ** 15n);
+    const cookie = instance.run(tcpFrame(2, 1000, 0)).verdict >>> 0;
+    const answer = (cookie + 1) >>> 0;
+    assert.equal(instance.run(tcpFrame(0x10, 1001, answer)).verdict, 0);
+    assert.equal(instance.run(tcpFrame(0x10, 1002, answer)).verdict, -EACCES);
+    assert.equal(instance.run(tcpFrame(0x10, 1001, answer + 4)).verdict, -EACCES);
+    assert.equal(instance.run(tcpFrame(0x12, 1001, answer)).verdict, -EINVAL);
+    instance.runtime.setTime(10n ** 15n + 200n * 10n ** 9n);
+    assert.equal(instance.run(tcpFrame(0x10, 1001, answer)).verdict, -EACCES);
   }
 });
 

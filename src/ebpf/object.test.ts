@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Btf, BtfKind, type BtfType, VOID } from "./btf.js";
 import { EbpfError } from "./ebpf-error.js";
 import { parseElf } from "./elf.js";
 import { MapType } from "./map-type.js";
@@ -66,4 +67,22 @@ test("what is no object of eBPF is named", () => {
   assert.throws(() => parseElf(changed(18, 62)), /machine 62, expected eBPF \(247\)/);
   assert.throws(() => parseElf(changed(16, 2)), /build with clang -c/);
   assert.throws(() => parseElf(changed(60, 0xff, 0xff)), /65535 section headers/);
+});
+
+test("types that refer to themselves in a circle are an error", () => {
+  const circle = (id: number, kind: number, fields: Partial<BtfType>): BtfType => ({
+    ...VOID,
+    id,
+    kind,
+    ...fields,
+  });
+  const btf = new Btf([
+    VOID,
+    circle(1, BtfKind.TYPEDEF, { type: 2 }),
+    circle(2, BtfKind.CONST, { type: 1 }),
+    circle(3, BtfKind.ARRAY, { type: 3, elements: 2 }),
+  ]);
+  assert.throws(() => btf.resolve(1), /type 1 is a loop of typedefs/);
+  assert.throws(() => btf.sizeOf(3), /type 3 is a loop of arrays/);
+  assert.throws(() => btf.at(9), /there is no type 9/);
 });

@@ -160,7 +160,7 @@ export class Verifier {
     for (let next = this.open.pop(); next !== undefined; next = this.open.pop()) {
       this.walk(next.state, next.at);
     }
-    this.checkStackDepth(0, 0, []);
+    this.deepest(0, new Map());
     return { steps: this.steps, stackBytes: this.stackDepth };
   }
 
@@ -225,20 +225,24 @@ export class Verifier {
     this.at = 0;
   }
 
-  private checkStackDepth(index: number, above: number, chain: readonly number[]): void {
-    const own = Math.max(1, Math.ceil(this.stackDepth[index]! / 32)) * 32;
-    const total = above + (this.stackDepth[index] === 0 ? 0 : own);
+  /** Bytes of stack that a function and the deepest chain of its calls take. */
+  private deepest(index: number, known: Map<number, number>): number {
+    const found = known.get(index);
+    if (found !== undefined && found >= 0) return found;
+    this.at = this.functionStarts[index]!;
+    if (found !== undefined) this.refuse("the function calls itself");
+    known.set(index, IN_WORK);
+    let below = 0;
+    for (const to of this.callsFrom[index]!) below = Math.max(below, this.deepest(to, known));
+    const total = Math.ceil(this.stackDepth[index]! / 32) * 32 + below;
+    this.at = this.functionStarts[index]!;
     if (total > MAX_STACK_BYTES) {
-      this.at = this.functionStarts[index]!;
       this.refuse(
-        `the stacks of the calls that lead here take ${total} bytes together, and ${MAX_STACK_BYTES} are allowed`,
+        `its stack and those of the calls that it makes take ${total} bytes together, and ${MAX_STACK_BYTES} are allowed`,
       );
     }
-    if (chain.includes(index)) {
-      this.at = this.functionStarts[index]!;
-      this.refuse("the function calls itself");
-    }
-    for (const to of this.callsFrom[index]!) this.checkStackDepth(to, total, [...chain, index]);
+    known.set(index, total);
+    return total;
   }
 
   // ---- walking
@@ -741,6 +745,7 @@ export class Verifier {
 }
 
 const ALL = 0x7ff;
+const IN_WORK = -1;
 /** Of one instruction: more only make the search slower. */
 const MAX_STATES = 64;
 /** Rounds of a loop that are compared with this one: those that change nothing do so at once. */

@@ -55,6 +55,7 @@ export interface Addon {
     flags: number,
     name: string,
     cpus: number,
+    innerFd: number,
   ): BpfMapHandle | number;
   bpfMapFd(map: BpfMapHandle): number;
   bpfMapClose(map: BpfMapHandle): number;

@@ -7,6 +7,7 @@ import { copyOut } from "../base/copy.js";
 import { EAGAIN, ENOTCONN, EPIPE } from "../base/errno.js";
 import type { TcpCore } from "./core.js";
 import { delayIsOver } from "./delayed-ack.js";
+import { receiveInTurn } from "./lockstep.js";
 import { waitForRoom } from "./ready.js";
 import { peekReceived, takeReceived, takeReceivedSlot } from "./receive-queue.js";
 import { appendFirst, appendToSend } from "./send-queue.js";
@@ -118,6 +119,10 @@ export function receiveBytes(
   flags: number,
 ): number {
   const c = t.c;
+  if (flags === 0 && c.row === t.lockstep.row) {
+    const got = receiveInTurn(t, into, at, n);
+    if (got >= 0) return got;
+  }
   if (flags === 0 && (c.flags & URGENT) === 0) return receivePlain(t, into, at, n);
   if ((flags & TransferFlags.OOB) !== 0) return receiveUrgent(t, into, at, flags);
   if ((flags & TransferFlags.PEEK) !== 0) return peek(t, into, at, n);
