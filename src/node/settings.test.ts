@@ -47,7 +47,10 @@ test("what makes no sense is named, with what was expected", () => {
   assert.throws(() => checkSettings({ profile: "fast" }, "register"), {
     message: 'register: profile: expected latency, balanced or idle, got "fast"',
   });
-  assert.throws(() => checkSettings({ nick: "tap:a" }, "register"), /unknown setting "nick"; known/);
+  assert.throws(
+    () => checkSettings({ nick: "tap:a" }, "register"),
+    /unknown setting "nick"; known/,
+  );
   assert.throws(() => checkSettings([], "register"), /expected an object of settings, got \[\]/);
   writeFileSync(file, "{ nic }");
   assert.throws(() => environmentSettings({ MILLRACE_CONFIG: file }), /MILLRACE_CONFIG: .*json: /);
