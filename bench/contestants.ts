@@ -6,7 +6,7 @@ export type Protocol = "udp" | "tcp";
 
 /** Seconds that sockperf and iperf3 measure. */
 const SECONDS = "2";
-const PERCENTILES: readonly (readonly [string, RegExp])[] = [
+export const PERCENTILES: readonly (readonly [string, RegExp])[] = [
   ["p50_us", /percentile 50\.000 = +([\d.]+)/],
   ["p99_us", /percentile 99\.000 = +([\d.]+)/],
   ["p99_9_us", /percentile 99\.900 = +([\d.]+)/],
@@ -43,11 +43,12 @@ function sockperf(protocol: Protocol, test: string, args: string[], both: string
   };
 }
 
-function figures(output: string, wanted: readonly (readonly [string, RegExp])[]): Metrics {
+/** Figures in a program's words. */
+export function figures(output: string, wanted: readonly (readonly [string, RegExp])[]): Metrics {
   const out: Record<string, number> = {};
   for (const [name, pattern] of wanted) {
     const found = pattern.exec(output)?.[1];
-    if (found === undefined) throw new Error(`sockperf says no ${name}: ${output}`);
+    if (found === undefined) throw new Error(`there is no ${name} in: ${output}`);
     out[name] = Number(found);
   }
   return out;

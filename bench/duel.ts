@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { nativeProgram } from "./child.js";
 import type { Metrics } from "./scenario.js";
 
-const CLIENT_CORE = "0";
-const SERVER_CORE = "1";
+export const CLIENT_CORE = "0";
+export const SERVER_CORE = "1";
 /** A pair that takes longer hangs. */
 const LONGEST_MS = 120_000;
 export const SERVER_ADDRESS = "10.77.5.1";

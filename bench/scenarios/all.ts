@@ -1,10 +1,12 @@
 /** Every scenario, in the order of `--list`. */
 import type { Scenario } from "../scenario.js";
 import { connectRate } from "./connect-rate.js";
+import { ebpfBalancer, ebpfFilter, ebpfFiveTuple } from "./ebpf.js";
 import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
 import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
+import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
 import { tcpRx } from "./tcp-rx.js";
@@ -35,8 +37,12 @@ export const SCENARIOS: readonly Scenario[] = [
   nodeNetEcho,
   nodeDgramStream,
   nodeNetBulk,
+  ...RUN_SCENARIOS,
   xdpUdp,
   xdpPair,
   xdpStream,
   xdpStreamLong,
+  ebpfFilter,
+  ebpfFiveTuple,
+  ebpfBalancer,
 ];

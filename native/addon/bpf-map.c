@@ -55,15 +55,18 @@ static napi_value open_map(napi_env env, union bpf_attr *attr, int32_t cpus) {
   return int_result(env, error);
 }
 
-/* bpfMapCreate(type, keyBytes, valueBytes, maxEntries, flags, name, cpus): a handle; cpus: possible ones. */
+/*
+ * bpfMapCreate(type, keyBytes, valueBytes, maxEntries, flags, name, cpus, innerFd): a handle; cpus: possible
+ * ones; innerFd: a map that those in a map of maps are like, otherwise below 0.
+ */
 static napi_value map_create(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
-  int32_t type, key, value, entries, flags, cpus;
+  int32_t type, key, value, entries, flags, cpus, inner;
   union bpf_attr attr = {0};
   if (!arg_int(&args, 0, &type) || !arg_int(&args, 1, &key) || key < 0 || !arg_int(&args, 2, &value) ||
       value < 0 || !arg_int(&args, 3, &entries) || !arg_int(&args, 4, &flags) ||
       !arg_text(&args, 5, attr.map_name, sizeof attr.map_name) || !arg_int(&args, 6, &cpus) ||
-      cpus < 1) {
+      cpus < 1 || !arg_int(&args, 7, &inner)) {
     return int_result(env, -EINVAL);
   }
   attr.map_type = (uint32_t)type;
@@ -71,6 +74,7 @@ static napi_value map_create(napi_env env, napi_callback_info info) {
   attr.value_size = (uint32_t)value;
   attr.max_entries = (uint32_t)entries;
   attr.map_flags = (uint32_t)flags;
+  if (inner >= 0) attr.inner_map_fd = (uint32_t)inner;
   return open_map(env, &attr, cpus);
 }
 

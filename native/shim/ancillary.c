@@ -164,17 +164,30 @@ static void put_time(struct writer *to, uint32_t reports, const struct mr_datagr
   else if (reports & MR_REPORT_TIMESTAMP) put(to, SOL_SOCKET, SCM_TIMESTAMP, &coarse, sizeof coarse);
 }
 
+static bool is_mapped(const uint8_t address[16]) {
+  return IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)address);
+}
+
+/* The destination of an IPv4 datagram, which the engine writes in its mapped form. */
+static const uint8_t *own_ipv4(const struct mr_datagram *header) {
+  return header->own + (is_mapped(header->own) ? 12 : 0);
+}
+
+static bool is_ipv4_datagram(const struct mr_datagram *header) {
+  return header->peer.family == AF_INET || is_mapped(header->peer.address);
+}
+
 /* The local address that answers would have: the destination, unless that is a group. */
 static void spec_dst_of(struct mr_sock *sock, const struct mr_datagram *header, uint8_t out[4]) {
   if (header->flags & MR_DATAGRAM_MULTICAST) memcpy(out, sock->shared->local.address, 4);
-  else memcpy(out, header->own, 4);
+  else memcpy(out, own_ipv4(header), 4);
 }
 
 static void put_ipv4(struct mr_sock *sock, struct writer *to, uint32_t reports, const struct mr_datagram *header) {
   if (reports & MR_REPORT_PKTINFO) {
     struct in_pktinfo info = {.ipi_ifindex = (int)header->if_index};
     spec_dst_of(sock, header, (uint8_t *)&info.ipi_spec_dst);
-    memcpy(&info.ipi_addr, header->own, 4);
+    memcpy(&info.ipi_addr, own_ipv4(header), 4);
     put(to, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
   }
   int ttl = header->ttl;
@@ -182,7 +195,7 @@ static void put_ipv4(struct mr_sock *sock, struct writer *to, uint32_t reports, 
   if (reports & MR_REPORT_TOS) put(to, IPPROTO_IP, IP_TOS, &header->tos, 1);
   if (reports & MR_REPORT_ORIGDST) {
     struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(sock->shared->local.port)};
-    memcpy(&own.sin_addr, header->own, 4);
+    memcpy(&own.sin_addr, own_ipv4(header), 4);
     put(to, IPPROTO_IP, IP_ORIGDSTADDR, &own, sizeof own);
   }
 }
@@ -192,7 +205,7 @@ static void put_ipv6(struct writer *to, uint32_t reports, const struct mr_datagr
     struct in6_pktinfo info = {.ipi6_ifindex = header->if_index};
     if (is_ipv4) {
       memset(&info.ipi6_addr.s6_addr[10], 0xff, 2);
-      memcpy(&info.ipi6_addr.s6_addr[12], header->own, 4);
+      memcpy(&info.ipi6_addr.s6_addr[12], own_ipv4(header), 4);
     } else {
       memcpy(&info.ipi6_addr, header->own, 16);
     }
@@ -210,7 +223,7 @@ int mr_ancillary_write(struct mr_sock *sock, struct msghdr *message, struct mr_r
   uint32_t reports = mr_load(&sock->shared->reports);
   if (received->has_header) {
     const struct mr_datagram *header = &received->header;
-    bool is_ipv4 = header->peer.family == AF_INET;
+    bool is_ipv4 = is_ipv4_datagram(header);
     put_time(&to, reports, header);
     if (sock->shared->family == AF_INET6) put_ipv6(&to, reports, header, is_ipv4);
     if (is_ipv4) put_ipv4(sock, &to, reports, header);
@@ -263,6 +276,8 @@ ssize_t mr_error_recv(struct mr_sock *sock, int fd, struct msghdr *message, stru
     result = mr_cursor_write(to, calling.call->data + sizeof error, part);
     if (result == 0) result = put_error(sock, message, &error, received);
     if (result == 0) result = (int)part;
+    /* The last entry takes the pending error with it. */
+    if (!(mr_sock_status(sock) & MR_STATUS_ERRQUEUE)) mr_sock_take_error(sock);
   }
   mr_call_end(&calling);
   return result;

@@ -2,6 +2,8 @@
  * is; slots whose caller did not wait are taken back when they are done. */
 #include "core.h"
 
+#define SETTLE_NS 1000000000
+
 static _Atomic uint64_t used, orphaned;
 static uint32_t released[MR_CALLS]; /* the entry that an orphan gives back, + 1 */
 
@@ -124,6 +126,20 @@ int mr_call(struct mr_sock *sock, int fd, uint32_t op, uint32_t arg0, const stru
   return result;
 }
 
+bool mr_call_catch_up(void) {
+  struct mr_link *link = mr_link_get();
+  /* Twice: the first answer may come in a turn that has looked at hang-ups before. */
+  for (int i = 0; link != NULL && i < 2; i++) {
+    struct mr_calling calling;
+    mr_submit(link, MR_SUBMIT_CONTROL);
+    if (begin(&calling, link, 0, MR_OP_PING) != 0) return false;
+    int result = mr_call_wait(&calling, false);
+    mr_call_end(&calling);
+    if (result != 0) return false;
+  }
+  return link != NULL;
+}
+
 void mr_call_release(struct mr_link *link, uint32_t local) {
   struct mr_calling calling;
   if (begin(&calling, link, local, MR_OP_RELEASE) != 0) return;
@@ -132,6 +148,17 @@ void mr_call_release(struct mr_link *link, uint32_t local) {
   mr_store(&calling.call->state, MR_CALL_BUSY);
   mr_submit(link, MR_SUBMIT_CALL | calling.number);
   atomic_fetch_or(&orphaned, 1ull << calling.number);
+}
+
+void mr_call_await_released(struct mr_link *link) {
+  struct mr_wait wait;
+  mr_wait_begin(&wait, SETTLE_NS);
+  for (;;) {
+    collect_orphans(link);
+    if (atomic_load(&orphaned) == 0 || mr_wait_check(&wait, false) == -ETIMEDOUT) return;
+    if (mr_engine_died()) return;
+    sched_yield();
+  }
 }
 
 void mr_call_reset(void) {

@@ -87,12 +87,12 @@ static int receive(int control_fd, void *answer, size_t bytes, int got[2]) {
 }
 
 static void copy_environment(char *to, size_t room, const char *name) {
-  const char *value = getenv(name);
+  const char *value = mr_environment_get(name);
   if (value != NULL) strncpy(to, value, room - 1);
 }
 
 static uint32_t wanted_spin_us(void) {
-  const char *value = getenv("MILLRACE_SPIN_US");
+  const char *value = mr_environment_get("MILLRACE_SPIN_US");
   if (value == NULL || *value == '\0') return UINT32_MAX - 1;
   if (value[0] == '-' || strcmp(value, "forever") == 0) return UINT32_MAX;
   unsigned long us = strtoul(value, NULL, 10);
@@ -102,6 +102,8 @@ static uint32_t wanted_spin_us(void) {
 int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]) {
   struct mr_hello hello = {.type = MR_MSG_HELLO, .version = MR_VERSION};
   hello.pid = (int32_t)getpid();
+  const char *loopback = mr_environment_get("MILLRACE_LOOPBACK");
+  if (loopback != NULL && strcmp(loopback, "1") == 0) hello.flags |= MR_HELLO_LOOPBACK;
   strncpy(hello.program, program_invocation_short_name, sizeof hello.program - 1);
   copy_environment(hello.application_id, sizeof hello.application_id, "VMA_APPLICATION_ID");
   copy_environment(hello.application_id, sizeof hello.application_id, "MILLRACE_APPLICATION_ID");

@@ -122,8 +122,12 @@ int mr_call_wait(struct mr_calling *calling, bool interruptible);
 void mr_call_end(struct mr_calling *calling);
 /* The whole, for calls whose data is an address or nothing. */
 int mr_call(struct mr_sock *sock, int fd, uint32_t op, uint32_t arg0, const struct mr_address *address);
+/* Waits until the engine has seen which sockets have been closed so far. False: there is no engine. */
+bool mr_call_catch_up(void);
 /* Does not wait; the entry is free for another socket when the engine has done it. */
 void mr_call_release(struct mr_link *link, uint32_t local);
+/* Waits until what was released before is closed: its ports are free then. A second at most. */
+void mr_call_await_released(struct mr_link *link);
 void mr_call_reset(void);
 
 /* ---- session.c, control.c, region.c ----------------------------------------------------------------- */

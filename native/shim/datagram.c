@@ -97,7 +97,10 @@ static ssize_t send_one(struct mr_sock *sock, struct mr_cursor *from, size_t n, 
     if (failed != -EAGAIN) return failed;
     mr_store(&shared->no_space, 1);
     if (has_room_for(sock, header.payload_bytes)) continue;
-    if (must_not_wait(sock, flags)) return -EAGAIN;
+    if (must_not_wait(sock, flags)) {
+      mr_sock_missed(sock);
+      return -EAGAIN;
+    }
     if (!waits) mr_wait_begin(&wait, mr_timeout(shared->sndtimeo_ns));
     waits = true;
     failed = mr_wait_change(&wait, sock, seen, -1);
@@ -170,7 +173,8 @@ int mr_datagram_uncork(struct mr_sock *sock, int fd) {
 ssize_t mr_datagram_send(struct mr_sock *sock, int fd, struct mr_cursor *from, size_t n, int flags,
                          const struct mr_address *to, const struct mr_ancillary *ancillary) {
   mr_sock_link(sock, fd);
-  if (MR_UNLIKELY(flags & MSG_OOB)) return -EOPNOTSUPP;
+  /* Linux refuses it over IPv4 and does not look over IPv6. */
+  if (MR_UNLIKELY((flags & MSG_OOB) && sock->shared->family == AF_INET)) return -EOPNOTSUPP;
   bool is_corked = (flags & MSG_MORE) || (sock->corked != NULL && sock->corked->is_open) ||
                    (mr_load(&sock->shared->reports) & MR_REPORT_CORKED);
   if (MR_UNLIKELY(is_corked)) return send_corked(sock, from, n, flags, to, ancillary);

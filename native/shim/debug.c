@@ -6,7 +6,7 @@
 #include "core.h"
 
 static bool is_set(const char *name) {
-  const char *value = getenv(name);
+  const char *value = mr_environment_get(name);
   return value != NULL && *value != '\0' && strcmp(value, "0") != 0;
 }
 

@@ -32,13 +32,24 @@ static bool may_have_companion(struct mr_pending *pending, const struct mr_addre
   return pending->type == SOCK_DGRAM && mr_address_is_multicast(address);
 }
 
+/*
+ * bind(2). Of a wildcard socket that was just closed the engine holds the companion until it has seen that;
+ * with kernel sockets the port would be free.
+ */
+static int bind_kernel(int fd, const struct sockaddr *address, socklen_t bytes) {
+  if (real.bind(fd, address, bytes) == 0) return 0;
+  if (errno != EADDRINUSE || !mr_call_catch_up()) return -errno;
+  return real.bind(fd, address, bytes) < 0 ? -errno : 0;
+}
+
 /* Bound by the kernel first, so that the port is free on both sides. */
 static int bind_both(int fd, struct mr_pending *pending, const struct sockaddr *address, socklen_t bytes,
                      bool any_port, const struct mr_address *peer, uint32_t at) {
   for (int tries = 0;; tries++) {
     struct mr_address own;
-    if (real.bind(fd, address, bytes) < 0) return -errno;
-    int failed = mr_open_own_address(fd, pending, &own);
+    int failed = bind_kernel(fd, address, bytes);
+    if (failed != 0) return failed;
+    failed = mr_open_own_address(fd, pending, &own);
     if (failed != 0) return failed;
     struct mr_asking asking = {.at = at, .with_companion = true, .own = &own, .peer = peer};
     int answer = mr_open_ask(fd, pending, &asking);
@@ -59,7 +70,8 @@ static int bind_locked(int fd, struct mr_pending *pending, const struct sockaddr
     if (pending->type == SOCK_DGRAM) {
       return bind_both(fd, pending, checked, bytes, address.port == 0, NULL, MR_AT_BIND);
     }
-    if (real.bind(fd, checked, bytes) < 0) return -errno;
+    int failed = bind_kernel(fd, checked, bytes);
+    if (failed != 0) return failed;
     return mr_open_own_address(fd, pending, &pending->state->own);
   }
   struct mr_asking asking = {.at = MR_AT_BIND, .own = &address};

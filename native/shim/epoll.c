@@ -26,8 +26,8 @@
 
 /* What EPOLLET tells: new data to who reads, new room to who writes, a new state to all. */
 static bool has_happened(struct mr_epoll_item *item, uint64_t events, uint32_t status) {
-  uint32_t readers = EPOLLIN | EPOLLRDNORM | EPOLLPRI | EPOLLRDHUP;
-  uint32_t writers = EPOLLOUT | EPOLLWRNORM;
+  uint32_t readers = EPOLLIN | EPOLLRDNORM | EPOLLPRI | EPOLLRDBAND;
+  uint32_t writers = EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND;
   if (item->is_fresh || ((item->seen_status ^ status) & STATES)) return true;
   if (events >> 32 != item->seen >> 32 && (item->events & readers)) return true;
   return (uint32_t)events != (uint32_t)item->seen && (item->events & writers);

@@ -5,11 +5,18 @@
 #include "interpose.h"
 
 /* The rest of a function for descriptors that are not accelerated. */
-#define ELSE_REAL(fd, call)                               \
+#define ELSE_REAL(fd, call) ELSE_REAL_AFTER(fd, 0, call)
+
+/* The same where a thread may wait for data: `wait` says -1 and errno when it is to end. */
+#define ELSE_REAL_IN(fd, flags, call) \
+  ELSE_REAL_AFTER(fd, kind == MR_FD_PENDING ? mr_undecided_wait(fd, flags) : 0, call)
+
+#define ELSE_REAL_AFTER(fd, wait, call)                   \
   enum mr_fd_kind kind = mr_fd_kind_of(fd);               \
   if (LIKELY(kind != MR_FD_SOCKET)) {                     \
     if (kind == MR_FD_PRIVATE) return mr_fail(EBADF);     \
-    return call;                                          \
+    if ((wait) != 0) return -1;                           \
+    if (kind != MR_FD_PENDING || mr_fd_kind_of(fd) != MR_FD_SOCKET) return call; \
   }                                                       \
   struct mr_fd entry = mr_fd_get(fd);                     \
   if (entry.kind != MR_FD_SOCKET) {                       \
@@ -28,7 +35,7 @@ extern void __chk_fail(void) __attribute__((noreturn));
 /* ---- Out of sockets ------------------------------------------------------------------------------ */
 
 EXPORT ssize_t read(int fd, void *bytes, size_t n) {
-  ELSE_REAL(fd, real.read(fd, bytes, n))
+  ELSE_REAL_IN(fd, 0, real.read(fd, bytes, n))
   /* The kernel looks at no socket for no bytes; recv does. */
   RETURN_PUT(ssize_t, n == 0 ? 0 : mr_recv(entry.sock, fd, bytes, n, 0, NULL, NULL));
 }
@@ -41,7 +48,7 @@ EXPORT ssize_t __read_chk(int fd, void *bytes, size_t n, size_t room) {
 }
 
 EXPORT ssize_t recv(int fd, void *bytes, size_t n, int flags) {
-  ELSE_REAL(fd, real.recv(fd, bytes, n, flags))
+  ELSE_REAL_IN(fd, flags, real.recv(fd, bytes, n, flags))
   RETURN_PUT(ssize_t, mr_recv(entry.sock, fd, bytes, n, flags, NULL, NULL));
 }
 
@@ -52,7 +59,7 @@ EXPORT ssize_t __recv_chk(int fd, void *bytes, size_t n, size_t room, int flags)
 
 EXPORT ssize_t recvfrom(int fd, void *bytes, size_t n, int flags, struct sockaddr *from,
                         socklen_t *from_bytes) {
-  ELSE_REAL(fd, real.recvfrom(fd, bytes, n, flags, from, from_bytes))
+  ELSE_REAL_IN(fd, flags, real.recvfrom(fd, bytes, n, flags, from, from_bytes))
   RETURN_PUT(ssize_t, mr_recv(entry.sock, fd, bytes, n, flags, from, from_bytes));
 }
 
@@ -71,7 +78,7 @@ static ssize_t receive_vector(struct mr_sock *sock, int fd, const struct iovec *
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *parts, int n) {
-  ELSE_REAL(fd, real.readv(fd, parts, n))
+  ELSE_REAL_IN(fd, 0, real.readv(fd, parts, n))
   RETURN_PUT(ssize_t, receive_vector(entry.sock, fd, parts, n, 0));
 }
 
@@ -106,6 +113,10 @@ EXPORT ssize_t preadv2(int fd, const struct iovec *parts, int n, off_t at, int f
 
 EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
   enum mr_fd_kind kind = mr_fd_kind_of(fd);
+  if (kind == MR_FD_PENDING) {
+    if (mr_undecided_wait(fd, flags) != 0) return -1;
+    kind = mr_fd_kind_of(fd);
+  }
   if (kind == MR_FD_SOCKET) {
     struct mr_fd entry = mr_fd_get(fd);
     if (entry.kind == MR_FD_SOCKET) {

@@ -22,8 +22,9 @@ EXPORT int close(int fd) {
   int saved = errno;
   /* Before the number is free for others. */
   mr_fd_clear(fd);
-  mr_fd_put(entry);
   int closed = real.close(fd);
+  /* The engine is told when the hang-up is there to be seen. */
+  mr_fd_put(entry);
   if (closed == 0 && result < 0) errno = saved;
   return closed < 0 ? closed : result;
 }

@@ -98,12 +98,14 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *bytes) {
 }
 
 EXPORT int getsockopt(int fd, int level, int option, void *value, socklen_t *bytes) {
+  if (level == MR_SOL_MILLRACE) return mr_opt_out_get(fd, option, value, bytes);
   DISPATCH(fd, mr_sock_getsockopt(entry.sock, level, option, value, bytes),
            real.getsockopt(fd, level, option, value, bytes),
            real.getsockopt(fd, level, option, value, bytes));
 }
 
 EXPORT int setsockopt(int fd, int level, int option, const void *value, socklen_t bytes) {
+  if (level == MR_SOL_MILLRACE) return mr_opt_out_set(fd, option, value, bytes);
   DISPATCH(fd, touched(entry.sock, false, mr_sock_setsockopt(entry.sock, fd, level, option, value, bytes)),
            mr_open_setsockopt(fd, entry.pending, level, option, value, bytes),
            real.setsockopt(fd, level, option, value, bytes));

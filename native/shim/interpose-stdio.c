@@ -40,7 +40,7 @@ static FILE *stream_over(int fd, const char *mode) {
   static const cookie_io_functions_t functions = {stream_read, stream_write, stream_seek, stream_close};
   FILE *stream = fopencookie((void *)(intptr_t)fd, mode, functions);
 #ifdef __GLIBC__
-  if (stream != NULL) stream->_fileno = fd;
+  if (stream != NULL) stream->_fileno = fd; /* what fileno answers */
 #endif
   return stream;
 }
@@ -59,32 +59,23 @@ EXPORT FILE *fdopen(int fd, const char *mode) {
   return stream_over(fd, mode);
 }
 
-/* glibc answers EBADF for cookie streams, whose number is below 0 unless stream_over has set it. */
-EXPORT int fileno(FILE *stream) {
-  int saved = errno;
-  int fd = real.fileno(stream);
-#ifdef __GLIBC__
-  if (fd < 0 && stream->_fileno >= 0) {
-    errno = saved;
-    return stream->_fileno;
-  }
-#endif
-  return fd;
-}
-EXPORT int fileno_unlocked(FILE *stream) { return fileno(stream); }
-
-/* libc closes the number where we cannot see it. */
+/* Streams of libc's own close their number where we cannot see it; ours close it by our close. */
 EXPORT int fclose(FILE *stream) {
   int saved = errno;
   int fd = real.fileno(stream);
   errno = saved;
-  if (fd >= 0) mr_fresh_fd(fd);
-  return real.fclose(stream);
+  bool was_ours = fd >= 0 && may_be_ours(fd);
+  if (fd >= 0 && !was_ours) mr_fresh_fd(fd);
+  int result = real.fclose(stream);
+  saved = errno;
+  if (was_ours && real.fcntl(fd, F_GETFD, NULL) < 0) mr_fresh_fd(fd);
+  errno = saved;
+  return result;
 }
 
 #define REOPEN(name)                                                          \
   EXPORT FILE *name(const char *path, const char *mode, FILE *stream) {       \
-    int fd = fileno(stream);                                                  \
+    int fd = real.fileno(stream);                                                \
     FILE *result = real.name(path, mode, stream);                             \
     if (fd >= 0 && mr_fd_kind_of(fd) != MR_FD_PRIVATE) mr_fresh_fd(fd);       \
     return result;                                                            \
@@ -129,12 +120,11 @@ EXPORT int __dprintf_chk(int fd, int flag, const char *format, ...) {
 /* As inetd leaves it: a socket at 0, 1 and 2. What the old stream holds is not written: between fork
  * and exec that would be the parent's. */
 void mr_stdio_follow(int fd) {
+  static FILE *ours[3];
   FILE **standard = fd == 0 ? &stdin : fd == 1 ? &stdout : &stderr;
-#ifdef __GLIBC__
-  if (*standard != NULL && real.fileno(*standard) < 0) return;
-#endif
+  if (ours[fd] != NULL && *standard == ours[fd]) return;
   FILE *stream = stream_over(fd, fd == 0 ? "r" : "w");
   if (stream == NULL) return;
   if (fd == 2) setvbuf(stream, NULL, _IONBF, 0);
-  *standard = stream;
+  *standard = ours[fd] = stream;
 }

@@ -272,10 +272,12 @@ enum mr_msg {
   MR_MSG_KERNEL = 7,   /* mr_open: a socket that the program itself leaves with the kernel; no answer */
 };
 
+#define MR_HELLO_LOOPBACK 1u /* loopback addresses go through Millrace, whatever the engine's own setting */
+
 struct mr_hello {
   uint32_t type, version;
   int32_t pid;
-  uint32_t flags;          /* reserved */
+  uint32_t flags;          /* MR_HELLO_* */
   char program[64];        /* program_invocation_short_name, zero-terminated */
   char application_id[64]; /* MILLRACE_APPLICATION_ID (or VMA_APPLICATION_ID) */
   char address[64];        /* --address of `millrace run`, or empty */

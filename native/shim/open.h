@@ -10,6 +10,7 @@ struct mr_open_state {
   struct mr_mutex mutex;     /* one thread decides at a time */
   int protocol;
   bool too_many;             /* options that could not be kept */
+  int choice;                /* MR_CHOICE_* of the program, opt-out.c */
   struct mr_address own;     /* of a wildcard-bound TCP socket; family 0: not bound */
   uint8_t options[MR_OPTIONS_BYTES];
 };
@@ -20,6 +21,13 @@ struct mr_asking {
   bool with_companion;
   const struct mr_address *own, *peer;
 };
+
+#define MR_CHOICE_NONE 0
+#define MR_CHOICE_KERNEL 1     /* SO_MILLRACE_NO_ACCEL was set to 1 */
+#define MR_CHOICE_ACCELERATE 2 /* ... to 0 */
+
+/* Why the program itself keeps a socket with the kernel, or NULL. */
+const char *mr_opt_out_reason(struct mr_pending *pending);
 
 /* Locks, if the descriptor is still undecided; otherwise false, and the table says what it is now. */
 bool mr_open_begin(int fd, struct mr_pending *pending);

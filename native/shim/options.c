@@ -240,6 +240,13 @@ static int take_any_error(struct mr_sock *sock) {
   return real.getsockopt(sock->companion, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0 ? error : 0;
 }
 
+/* As the kernel: options of other protocols are not supported at all, to be read. */
+static bool is_of_protocol(struct mr_sock *sock, int level) {
+  if (level == SOL_SOCKET || level == IPPROTO_IP) return true;
+  if (level == IPPROTO_IPV6) return sock->shared->family == AF_INET6;
+  return level == (mr_sock_is_stream(sock) ? IPPROTO_TCP : IPPROTO_UDP);
+}
+
 /* 1: not one of ours. */
 static int get_own(struct mr_sock *sock, int level, int option, struct value *to) {
   struct mr_socket *shared = sock->shared;
@@ -304,7 +311,8 @@ int mr_sock_getsockopt(struct mr_sock *sock, int level, int option, void *user, 
   socklen_t room;
   if (mr_copy_from(&room, user_bytes, sizeof room) != 0) return (int)mr_return(-EFAULT);
   if ((int)room < 0) return (int)mr_return(-EINVAL);
-  int result = get_own(sock, level, option, &value);
+  int result = sock->shared->family == AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+  if (is_of_protocol(sock, level)) result = get_own(sock, level, option, &value);
   if (result == 1) {
     size_t most = room < sizeof value.bytes ? room : sizeof value.bytes;
     result = get_engines(sock, level, option, most, user, &value);

@@ -178,7 +178,7 @@ static void sort_out(struct set *set) {
     if (kind == MR_FD_SOCKET) {
       struct mr_sock *sock = set->entries[i].sock;
       if (sock->companion < 0 || !(at->events & (POLLIN | POLLRDNORM))) continue;
-      kernel = (struct pollfd){.fd = sock->companion, .events = POLLIN};
+      kernel = (struct pollfd){.fd = sock->companion, .events = POLLIN | POLLRDNORM};
     }
     set->from[set->kernel_n] = (unsigned)i;
     set->kernel[set->kernel_n++] = kernel;

@@ -69,7 +69,7 @@ static struct mr_link *link_make(void) {
   int saved = errno;
   mr_mutex_lock(&link_mutex);
   if (mr_link_now == NULL && !atomic_load(&has_failed)) {
-    const char *path = getenv("MILLRACE_ENGINE");
+    const char *path = mr_environment_get("MILLRACE_ENGINE");
     int error = 0;
     const char *step = path == NULL || *path == '\0' ? "find" : make(path, &error);
     if (step == NULL) {

@@ -237,6 +237,21 @@ int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, 
 /* ---- fork.c, exec.c ---------------------------------------------------------------------------- */
 void mr_after_fork_in_child(void);
 
+/* ---- opt-out.c --------------------------------------------------------------------------------- */
+/* Options of SOL_MILLRACE (native/include/millrace.h), whatever the descriptor is. */
+#define MR_SOL_MILLRACE 0x200
+int mr_opt_out_get(int fd, int option, void *value, socklen_t *bytes);
+int mr_opt_out_set(int fd, int option, const void *value, socklen_t bytes);
+
+/* ---- undecided.c ------------------------------------------------------------------------------ */
+/* Before receiving from a PENDING socket: returns when something can be read, or when it has been decided
+ * meanwhile. -1 and errno: EAGAIN its timeout is over, EINTR. */
+int mr_undecided_wait(int fd, int flags);
+
+/* ---- environment.c ------------------------------------------------------------------------------ */
+/* As getenv, of the environment that the program was started with. */
+const char *mr_environment_get(const char *name);
+
 /* ---- debug.c ----------------------------------------------------------------------------------- */
 /* With MILLRACE_DEBUG: "millrace: …\n" on stderr in one write, errno kept. */
 void mr_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));

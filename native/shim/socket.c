@@ -239,16 +239,20 @@ static bool has_error(struct mr_sock *sock) {
   return mr_engine_is_dead && !atomic_load(&sock->error_told);
 }
 
-void mr_sock_submit(struct mr_sock *sock) {
-  if (mr_exchange(&sock->shared->submitted, 1) != 0) return;
-  struct mr_link *link = mr_link_now;
-  if (link != NULL && link->id == sock->link_id && !mr_engine_is_dead) mr_submit(link, sock->local);
-}
+static __thread uint32_t misses __attribute__((tls_model("initial-exec")));
 
 void mr_sock_missed(struct mr_sock *sock) {
-  static __thread uint32_t misses __attribute__((tls_model("initial-exec")));
   (void)sock;
-  if (++misses % MISSES_A_CHECK == 0) mr_engine_died();
+  if (MR_UNLIKELY(++misses % MISSES_A_CHECK == 0)) mr_engine_died();
+}
+
+void mr_sock_submit(struct mr_sock *sock) {
+  if (mr_exchange(&sock->shared->submitted, 1) != 0) {
+    mr_sock_missed(sock); /* nobody has looked since the last one */
+    return;
+  }
+  struct mr_link *link = mr_link_now;
+  if (link != NULL && link->id == sock->link_id && !mr_engine_is_dead) mr_submit(link, sock->local);
 }
 
 uint32_t mr_sock_type(const struct mr_sock *sock) {
@@ -278,6 +282,12 @@ bool mr_sock_is_over(const struct mr_sock *sock, uint32_t status) {
          mr_load(&sock->shared->connect_state) != MR_CONNECT_NONE;
 }
 
+/* The urgent byte is of no interest once the stream was read past it. */
+static bool is_past_mark(const struct mr_socket *shared, uint32_t status) {
+  int32_t past = (int32_t)(mr_load(&shared->rx_head) - mr_load(&shared->urgent_at));
+  return (status & MR_STATUS_MARK) && past > 0;
+}
+
 static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) {
   struct mr_socket *shared = sock->shared;
   uint32_t tcp = mr_load(&shared->tcp_state), shut = mr_load(&shared->shut);
@@ -297,7 +307,7 @@ static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) 
     if (used > 0 && (available >= wanted || used == sock->rx_bytes)) ready |= POLLIN | POLLRDNORM;
     else mr_sock_made_room(sock, 0); /* SO_RCVLOWAT wants more than is left: the engine may go on */
     if (no_write || is_writable(sock)) ready |= POLLOUT | POLLWRNORM;
-    if (status & MR_STATUS_URGENT) ready |= POLLPRI;
+    if ((status & MR_STATUS_URGENT) && !is_past_mark(shared, status)) ready |= POLLPRI;
   }
   if (has_error(sock) || (status & MR_STATUS_ERRQUEUE)) ready |= POLLERR;
   return ready;

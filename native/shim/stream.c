@@ -42,8 +42,9 @@ static bool has_room(struct mr_sock *sock) {
   return used < sock->tx_bytes;
 }
 
-/* Whether the state lets it send: 1 yes, 0 it is connecting, or a negated error number. */
-static int may_send(struct mr_sock *sock) {
+/* Whether the state lets it send: 1 yes, 0 it is connecting, or a negated error number. The pending error
+ * is left for the next call when this one has `done` something. */
+static int may_send(struct mr_sock *sock, ssize_t done) {
   struct mr_socket *shared = sock->shared;
   uint32_t status = mr_sock_status(sock);
   bool is_open = (status & (MR_STATUS_CONNECTED | MR_STATUS_NO_SEND)) == MR_STATUS_CONNECTED;
@@ -52,7 +53,7 @@ static int may_send(struct mr_sock *sock) {
     return 1;
   }
   if (shared->kind != MR_KIND_TCP) return -EPIPE;
-  int error = mr_sock_take_error(sock);
+  int error = done == 0 ? mr_sock_take_error(sock) : 0;
   if (error != 0) return -error;
   if ((status & MR_STATUS_CONNECTING) && !(mr_load(&shared->shut) & 2)) return 0;
   return is_open && !(mr_load(&shared->shut) & 2) ? 1 : -EPIPE;
@@ -78,7 +79,7 @@ static ssize_t send_with_urgent(struct mr_sock *sock, int fd, struct mr_cursor *
   ssize_t before = 0;
   if (n > 1) before = mr_stream_send(sock, fd, from, n - 1, flags & ~MSG_OOB);
   if (before < 0 || (size_t)before < n - (n > 0)) return before;
-  int allowed = may_send(sock);
+  int allowed = may_send(sock, before);
   if (allowed <= 0) return ended(before, allowed == 0 ? -EAGAIN : allowed);
   ssize_t last = send_urgent(sock, fd, from, n - (size_t)before);
   return last < 0 ? ended(before, (int)last) : before + last;
@@ -93,7 +94,7 @@ ssize_t mr_stream_send(struct mr_sock *sock, int fd, struct mr_cursor *from, siz
   ssize_t done = 0;
   for (;;) {
     uint32_t seen = mr_sock_seen(sock);
-    int allowed = may_send(sock);
+    int allowed = may_send(sock, done);
     if (MR_UNLIKELY(allowed < 0)) return ended(done, allowed);
     if (MR_LIKELY(allowed > 0)) {
       ssize_t part = put(sock, from, n - (size_t)done);
@@ -104,7 +105,10 @@ ssize_t mr_stream_send(struct mr_sock *sock, int fd, struct mr_cursor *from, siz
       mr_store(&shared->no_space, 1);
       if (has_room(sock)) continue;
     }
-    if (must_not_wait(sock, flags)) return ended(done, -EAGAIN);
+    if (must_not_wait(sock, flags)) {
+      mr_sock_missed(sock);
+      return ended(done, -EAGAIN);
+    }
     if (!waits) mr_wait_begin(&wait, mr_timeout(shared->sndtimeo_ns));
     waits = true;
     int failed = mr_wait_change(&wait, sock, seen, -1);

@@ -42,7 +42,7 @@ const TOOLS: readonly (readonly [program: string, debian: string])[] = [
   ["traceroute", "traceroute"],
   ["python3", "python3"],
   ["git", "git"],
-  ["nginx", "nginx-light"],
+  ["nginx", "nginx"],
   ["wrk", "wrk"],
   ["redis-server", "redis-server"],
   ["redis-benchmark", "redis-tools"],

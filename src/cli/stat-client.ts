@@ -4,7 +4,8 @@ import type { StatLine, StatRequest } from "../engine/stat-message.js";
 
 /** No answer within this: the engine stands still. */
 const ANSWER_MS = 5000;
-const NOBODY: readonly string[] = ["ENOENT", "ECONNREFUSED"];
+/** The last two: it ends just now. */
+const NOBODY: readonly string[] = ["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"];
 
 /** Its lines, or null when there is no engine. Throws the system's errors, and what makes no sense. */
 export async function askEngine(

@@ -234,6 +234,22 @@ export class Assembler {
     this.emitWide(dst, WideKind.MAP_FD_VALUE, 0, offset);
   }
 
+  /** The address of a function of this program, for helpers that call back (Linux 5.13 on). */
+  loadFunction(dst: Register, target: string): void {
+    this.pending.push({
+      instruction: {
+        opcode: LDDW,
+        dst: dst.number,
+        src: WideKind.CODE,
+        offset: 0,
+        imm: 0,
+        immHigh: 0,
+      },
+      target,
+    });
+    this.words += 2;
+  }
+
   jump(target: string): void {
     this.emit({ opcode: Class.JMP | Jmp.JA }, target);
   }
@@ -299,7 +315,7 @@ export class Assembler {
     const distance = place - word - 1;
     const isCall = instruction.opcode === (Class.JMP | Jmp.CALL);
     const isFar = instruction.opcode === (Class.JMP32 | Jmp.JA);
-    if (isCall || isFar) return { ...instruction, imm: distance };
+    if (isCall || isFar || isWide(instruction)) return { ...instruction, imm: distance };
     if (distance < INT16_MIN || distance > INT16_MAX) {
       throw new RangeError(`the label ${target} is ${distance} instructions away: use jumpFar`);
     }

@@ -7,13 +7,22 @@
  *
  * `next` is the address of the next entry of the bucket, or of the next free one. Where the LRU kinds are
  * full, a hand goes round the entries and takes the first that was not used since it last came by
- * (CLOCK); the kernel's choice is approximate too, and other.
+ * (CLOCK). Being looked up is use, being added is not. The kernel's choice is approximate too, and other.
  */
 import { E2BIG, EEXIST, EINVAL, ENOENT } from "../base/errno.js";
 import { expectSizes, LinearMap, type MapPlace } from "./linear-map.js";
 import { align8 } from "./linear-memory.js";
 import type { MapDefinition } from "./map-definition.js";
 import { MapType, UpdateFlag } from "./map-type.js";
+
+/** Of the hash function, which compiled code has too. */
+export const HASH_CONSTANTS = {
+  first: 0xcc9e2d51,
+  second: 0x1b873593,
+  add: 0xe6546b64,
+  last1: 0x85ebca6b,
+  last2: 0xc2b2ae35,
+} as const;
 
 const NEXT = 0;
 const HASH = 1;
@@ -74,7 +83,6 @@ export class HashMap extends LinearMap {
     }
     const to = entry + this.valueOffset + this.cpu * this.cpuStride;
     this.bytes.copyWithin(to, valueAt, valueAt + this.valueBytes);
-    if (this.isLru) this.bytes[this.usedAt + (entry - this.entriesAt) / this.entryStride] = 1;
     return 0;
   }
 
@@ -121,8 +129,8 @@ export class HashMap extends LinearMap {
       for (let shift = 0; at < end; at++, shift += 8) word |= b[at]! << shift;
       h = mix(h, word);
     }
-    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+    h = Math.imul(h ^ (h >>> 16), HASH_CONSTANTS.last1);
+    h = Math.imul(h ^ (h >>> 13), HASH_CONSTANTS.last2);
     return h ^ (h >>> 16);
   }
 
@@ -190,9 +198,9 @@ export class HashMap extends LinearMap {
 }
 
 function mix(h: number, word: number): number {
-  let k = Math.imul(word, 0xcc9e2d51);
+  let k = Math.imul(word, HASH_CONSTANTS.first);
   k = (k << 15) | (k >>> 17);
-  k = h ^ Math.imul(k, 0x1b873593);
+  k = h ^ Math.imul(k, HASH_CONSTANTS.second);
   k = (k << 13) | (k >>> 19);
-  return (Math.imul(k, 5) + 0xe6546b64) | 0;
+  return (Math.imul(k, 5) + HASH_CONSTANTS.add) | 0;
 }

@@ -20,6 +20,10 @@ export type Argument =
   | "memory"
   | "memory or null"
   | "memory to fill"
+  /** Memory of 20 or 40 bytes. */
+  | "ipv4 header"
+  | "ipv6 header"
+  | "tcp header"
   | "size"
   | "size or 0"
   /** A number that is known. */

@@ -1,4 +1,5 @@
 /** All helpers that this engine has, by number. */
+import { COOKIE_HELPERS } from "./cookie-helpers.js";
 import { EbpfError } from "./ebpf-error.js";
 import type { Helper } from "./helper.js";
 import { HELPER_NAMES } from "./helper-names.js";
@@ -7,7 +8,10 @@ import { OTHER_HELPERS } from "./other-helpers.js";
 import { PACKET_HELPERS } from "./packet-helpers.js";
 
 export const HELPERS: ReadonlyMap<number, Helper> = new Map(
-  [...MAP_HELPERS, ...PACKET_HELPERS, ...OTHER_HELPERS].map((helper) => [helper.number, helper]),
+  [...MAP_HELPERS, ...PACKET_HELPERS, ...COOKIE_HELPERS, ...OTHER_HELPERS].map((helper) => [
+    helper.number,
+    helper,
+  ]),
 );
 
 /** `bpf_map_lookup_elem`, or the number of one that nobody knows. */

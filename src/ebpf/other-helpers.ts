@@ -24,13 +24,11 @@ function fold16(sum: number): number {
 }
 
 function checksumDifference(r: Runtime): number {
-  const [from, fromBytes, to, toBytes, seed] = [1, 2, 3, 4, 5].map((n) => argument(r, n)) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const from = argument(r, 1);
+  const fromBytes = argument(r, 2);
+  const to = argument(r, 3);
+  const toBytes = argument(r, 4);
+  const seed = argument(r, 5);
   if ((fromBytes | toBytes) & 3) return -EINVAL;
   if (fromBytes !== 0 && toBytes !== 0) {
     const added = partialSum(r, to, toBytes, seed);

@@ -116,6 +116,13 @@ class Call {
       case "memory to fill":
         this.checkSized(n, value, wanted);
         break;
+      case "ipv4 header":
+      case "tcp header":
+        this.checkMemory(n, value, 20, false);
+        break;
+      case "ipv6 header":
+        this.checkMemory(n, value, 40, false);
+        break;
       case "constant":
         this.checkConstant(n, value);
         break;

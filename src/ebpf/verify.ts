@@ -80,6 +80,8 @@ export interface VerifyInput {
   readonly program: LinkedProgram;
   readonly maps: readonly MapDefinition[];
   readonly license: string;
+  /** Instructions that may be walked; the kernel's limit by default. */
+  readonly maxSteps?: number;
 }
 
 export interface VerifyResult {
@@ -121,6 +123,7 @@ export class Verifier {
   private readonly open: { state: State; at: number }[] = [];
   private readonly stackDepth: number[];
   private readonly callsFrom: Set<number>[];
+  private readonly maxSteps: number;
   private steps = 0;
   private sinceState = 0;
   private ids = 0;
@@ -128,6 +131,7 @@ export class Verifier {
 
   constructor(input: VerifyInput) {
     this.input = input;
+    this.maxSteps = input.maxSteps ?? MAX_STEPS;
     this.isGpl = GPL.has(input.license);
     this.mayEgress = input.section.includes("devmap");
     this.maps = new Map(input.maps.map((map) => [map.name, map]));
@@ -156,7 +160,7 @@ export class Verifier {
     for (let next = this.open.pop(); next !== undefined; next = this.open.pop()) {
       this.walk(next.state, next.at);
     }
-    this.checkStackDepth(0, 0, []);
+    this.deepest(0, new Map());
     return { steps: this.steps, stackBytes: this.stackDepth };
   }
 
@@ -221,20 +225,24 @@ export class Verifier {
     this.at = 0;
   }
 
-  private checkStackDepth(index: number, above: number, chain: readonly number[]): void {
-    const own = Math.max(1, Math.ceil(this.stackDepth[index]! / 32)) * 32;
-    const total = above + (this.stackDepth[index] === 0 ? 0 : own);
+  /** Bytes of stack that a function and the deepest chain of its calls take. */
+  private deepest(index: number, known: Map<number, number>): number {
+    const found = known.get(index);
+    if (found !== undefined && found >= 0) return found;
+    this.at = this.functionStarts[index]!;
+    if (found !== undefined) this.refuse("the function calls itself");
+    known.set(index, IN_WORK);
+    let below = 0;
+    for (const to of this.callsFrom[index]!) below = Math.max(below, this.deepest(to, known));
+    const total = Math.ceil(this.stackDepth[index]! / 32) * 32 + below;
+    this.at = this.functionStarts[index]!;
     if (total > MAX_STACK_BYTES) {
-      this.at = this.functionStarts[index]!;
       this.refuse(
-        `the stacks of the calls that lead here take ${total} bytes together, and ${MAX_STACK_BYTES} are allowed`,
+        `its stack and those of the calls that it makes take ${total} bytes together, and ${MAX_STACK_BYTES} are allowed`,
       );
     }
-    if (chain.includes(index)) {
-      this.at = this.functionStarts[index]!;
-      this.refuse("the function calls itself");
-    }
-    for (const to of this.callsFrom[index]!) this.checkStackDepth(to, total, [...chain, index]);
+    known.set(index, total);
+    return total;
   }
 
   // ---- walking
@@ -244,8 +252,8 @@ export class Verifier {
     let at = from;
     for (;;) {
       this.at = at;
-      if (++this.steps > MAX_STEPS) {
-        this.refuse(`walking it takes more than ${MAX_STEPS} steps: does a loop never end?`);
+      if (++this.steps > this.maxSteps) {
+        this.refuse(`walking it takes more than ${this.maxSteps} steps: does a loop never end?`);
       }
       this.sinceState++;
       if (this.isTarget[at] === 1) {
@@ -269,13 +277,16 @@ export class Verifier {
   private lookBack(state: State, at: number): State | null {
     const states = this.seen.get(at) ?? [];
     const live = this.live[at]!;
-    for (const old of states) {
+    let exact = 0;
+    for (let n = states.length - 1; n >= 0; n--) {
+      const old = states[n]!;
       if (old.isDone) {
         const comparison = new StateComparison(old, state, live, false);
         if (!comparison.covers()) continue;
         comparison.propagate();
         return null;
       }
+      if (exact++ >= MOST_EXACT) continue;
       if (new StateComparison(old, state, ALL, true).covers() && this.isAbove(old, state)) {
         this.refuse("a loop that changes nothing and so never ends");
       }
@@ -387,7 +398,8 @@ export class Verifier {
   /** Both registers hold the same number: what is learnt of one holds for the other. */
   private linked(state: State, register: number, value: Value): Value {
     if (value.isConstant || value.id !== 0) return value;
-    const named = number(value.min, value.max, value);
+    const named = value.with({});
+    named.origins = [value];
     named.id = this.freshId();
     named.shifted = value.shifted;
     state.frame.registers[register] = named;
@@ -733,8 +745,11 @@ export class Verifier {
 }
 
 const ALL = 0x7ff;
+const IN_WORK = -1;
 /** Of one instruction: more only make the search slower. */
 const MAX_STATES = 64;
+/** Rounds of a loop that are compared with this one: those that change nothing do so at once. */
+const MOST_EXACT = 4;
 const BYTES = [4, 2, 1, 8];
 const DESTROYED = new Value(Kind.NOTHING, { reason: "was destroyed by a call" });
 

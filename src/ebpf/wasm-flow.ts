@@ -1,10 +1,13 @@
 /**
  * Control flow as WebAssembly has it: blocks and loops from a graph of basic blocks, by the dominator tree
  * (Ramsey, "Beyond Relooper", ICFP 2022). Graphs with loops that are entered at several places, which
- * compilers hardly make, become one loop around a table of blocks.
+ * compilers hardly make, and very large ones become one loop around a table of blocks.
  */
 import type { BasicBlock, FlowGraph } from "./flow-graph.js";
 import { NO_RESULT, Wasm, type WasmBytes } from "./wasm-writer.js";
+
+/** Deeper nesting would exhaust the stack, of the writer here or of the engine that reads it. */
+const MAX_NESTED_BLOCKS = 1_500;
 
 export interface BlockWriter {
   /** Writes a block's instructions but the jump at its end. */
@@ -20,7 +23,8 @@ export function writeFlow(
   writer: BlockWriter,
   stateLocal: number,
 ): void {
-  if (graph.isReducible) new Structure(out, graph, writer).tree(0);
+  if (graph.isReducible && graph.blocks.length <= MAX_NESTED_BLOCKS)
+    new Structure(out, graph, writer).tree(0);
   else writeTable(out, graph, writer, stateLocal);
   out.byte(Wasm.unreachable);
 }

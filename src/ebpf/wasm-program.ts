@@ -3,12 +3,11 @@
  * memory. Each function of the program is one of the module.
  *
  * Helpers are called through imports: arguments and result go through the registers in memory, since a
- * number of 64 bits would be a BigInt on the way. Lookups in arrays, which have no holes and one CPU, are
- * made in place when the map is known.
+ * number of 64 bits would be a BigInt on the way. Lookups in maps that are known are functions of the module
+ * where that can be (wasm-map.ts).
  *
  * Nothing counts instructions here: a program that has not been verified may run for ever.
  */
-import { ArrayMap } from "./array-map.js";
 import type { DecodedProgram } from "./decode.js";
 import { EbpfError } from "./ebpf-error.js";
 import { type BasicBlock, buildFlowGraph, type FlowGraph, isBranch, isExit } from "./flow-graph.js";
@@ -21,6 +20,7 @@ import { lookup } from "./map-helpers.js";
 import { MAX_FRAMES, type Runtime, STACK_BYTES } from "./runtime.js";
 import { WasmCode } from "./wasm-code.js";
 import { writeFlow } from "./wasm-flow.js";
+import { type LookupFunction, lookupFunction } from "./wasm-map.js";
 import { I32, I64, NO_RESULT, Wasm, WasmBytes, WasmModule } from "./wasm-writer.js";
 
 const MAX_TAIL_CALLS = 33;
@@ -49,10 +49,11 @@ export function compileModule(program: DecodedProgram, runtime: Runtime): Uint8A
     tail: module.importFunction("tail", [I32, I32, I32], [I32]),
   };
   const starts = program.program.functions.map(({ at }) => at / INSTRUCTION_BYTES);
+  const lookups = new Lookups(module.importCount + 2 * starts.length);
   for (let index = 0; index < starts.length; index++) {
     const end = starts[index + 1] ?? Number.POSITIVE_INFINITY;
     const own = program.instructions.filter(({ word }) => word >= starts[index]! && word < end);
-    const code = new FunctionCompiler(own, runtime, imports, starts).compile();
+    const code = new FunctionCompiler(own, { runtime, imports, starts, lookups }).compile();
     const parameters = [I64, I64, I64, I64, I64, I32];
     module.addFunction(parameters, [I64], LOCAL_TYPES, code);
   }
@@ -68,6 +69,7 @@ export function compileModule(program: DecodedProgram, runtime: Runtime): Uint8A
     module.addFunction([I32, I32, I32, I32, I32, I32], [I32], [], code);
     module.exportFunction(`f${index}`, first + index);
   }
+  for (const { locals, code } of lookups.bodies) module.addFunction([I32], [I32], locals, code);
   const isShared = runtime.memory.memory.buffer instanceof SharedArrayBuffer;
   return module.finish(isShared, runtime.bytes.length / 65_536);
 }
@@ -80,27 +82,32 @@ const ADDRESS = 12;
 const STATE = 13;
 const LOCAL_TYPES = [I64, I64, I64, I64, I64, I64, I32, I32];
 
+/** What functions of a module share. */
+interface Around {
+  readonly runtime: Runtime;
+  readonly imports: Imports;
+  /** Words at which functions begin. */
+  readonly starts: readonly number[];
+  readonly lookups: Lookups;
+}
+
 class FunctionCompiler {
   private readonly out = new WasmBytes();
   private readonly code: WasmCode;
   private readonly graph: FlowGraph;
   private readonly runtime: Runtime;
   private readonly imports: Imports;
-  /** Words at which functions begin. */
   private readonly starts: readonly number[];
+  private readonly lookups: Lookups;
   /** Maps that registers are known to hold, in the block at hand. */
   private readonly known = new Map<number, LinearMap>();
 
-  constructor(
-    instructions: readonly PlacedInstruction[],
-    runtime: Runtime,
-    imports: Imports,
-    starts: readonly number[],
-  ) {
+  constructor(instructions: readonly PlacedInstruction[], around: Around) {
     this.graph = buildFlowGraph(instructions);
-    this.runtime = runtime;
-    this.imports = imports;
-    this.starts = starts;
+    this.runtime = around.runtime;
+    this.imports = around.imports;
+    this.starts = around.starts;
+    this.lookups = around.lookups;
     this.code = new WasmCode(this.out, {
       registers: REGISTERS,
       frame: FRAME,
@@ -229,23 +236,33 @@ class FunctionCompiler {
   private writeLookup(): void {
     const { out, code } = this;
     const map = this.known.get(R1);
-    if (map instanceof ArrayMap && map.cpus === 1 && !map.hasHoles) {
-      this.writeArrayLookup(map);
-    } else {
-      code.getLow(R1);
-      code.getLow(R2);
-      out.call(this.imports.lookup);
-    }
-    out.byte(Wasm.i64_extend_i32_u);
+    const own = map === undefined ? -1 : this.lookups.indexOf(map);
+    if (own < 0) code.getLow(R1);
+    code.getLow(R2);
+    out.call(own < 0 ? this.imports.lookup : own).byte(Wasm.i64_extend_i32_u);
     code.set(R0);
   }
+}
 
-  private writeArrayLookup(map: ArrayMap): void {
-    const { out } = this;
-    this.code.getLow(R2);
-    out.memory(Wasm.i32_load, 0).tee(ADDRESS).i32Const(map.entryStride).byte(Wasm.i32_mul);
-    out.i32Const(map.valuesAt).byte(Wasm.i32_add).i32Const(0);
-    out.get(ADDRESS).i32Const(map.maxEntries).ops(Wasm.i32_lt_u, Wasm.select);
+/** Lookups that the module has itself, one function a map. */
+class Lookups {
+  readonly bodies: LookupFunction[] = [];
+  private readonly numbers = new Map<LinearMap, number>();
+  private readonly first: number;
+
+  constructor(first: number) {
+    this.first = first;
+  }
+
+  /** The function's index; -1 when JavaScript does it. */
+  indexOf(map: LinearMap): number {
+    const known = this.numbers.get(map);
+    if (known !== undefined) return known;
+    const body = lookupFunction(map);
+    const index = body === null ? -1 : this.first + this.bodies.length;
+    if (body !== null) this.bodies.push(body);
+    this.numbers.set(map, index);
+    return index;
   }
 }
 

@@ -3,13 +3,14 @@
  * interpreter. `d` is the place of the left operand, which gets the result.
  */
 
-/** High 32 bits of the product of two unsigned words. */
+/** High 32 bits of the product of two unsigned words, by halves, so that all stays in int32. */
 function highProduct(a: number, b: number): number {
-  const [al, ah, bl, bh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];
-  const low = Math.imul(al, bl) >>> 0;
-  const middle = al * bh + (low >>> 16);
-  const other = ah * bl + (middle % 65536);
-  return (ah * bh + Math.floor(middle / 65536) + Math.floor(other / 65536)) | 0;
+  const lowHigh = Math.imul(a & 0xffff, b >>> 16);
+  const highLow = Math.imul(a >>> 16, b & 0xffff);
+  const lowLow = Math.imul(a & 0xffff, b & 0xffff);
+  const middle = (lowLow >>> 16) + (lowHigh & 0xffff) + (highLow & 0xffff);
+  const above = (lowHigh >>> 16) + (highLow >>> 16) + (middle >>> 16);
+  return (Math.imul(a >>> 16, b >>> 16) + above) | 0;
 }
 
 export function multiply(r: Int32Array, d: number, low: number, high: number): void {

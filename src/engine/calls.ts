@@ -39,6 +39,9 @@ export interface CallParts {
   readonly network: Network;
   readonly loopback: boolean;
   readonly nowUs: () => number;
+  readonly socketFor: (session: Session, local: number) => EngineSocket | null;
+  /** No session has a certain socket any more. */
+  onUnheld(): void;
 }
 
 export class Calls {
@@ -66,13 +69,16 @@ export class Calls {
       session.finishCall(at, 0);
       return;
     }
-    const served = session.socketAt(local);
+    const served = this.parts.socketFor(session, local);
+    if (session.isClosed) return;
     if (served === null || served.isClosed) {
       session.finishCall(at, -EBADF);
       return;
     }
     if (op === Op.RELEASE) {
       served.removeHolder(session, local);
+      // What the program does next finds the socket closed, if that was its last descriptor.
+      if (!served.isHeld) this.parts.onUnheld();
       session.finishCall(at, 0);
       return;
     }

@@ -117,8 +117,8 @@ export class Control {
 
   private strangers = 0;
 
-  /** Messages of one process. */
-  private serve(fd: number): void {
+  /** Takes messages of one process. */
+  serve(fd: number): void {
     for (let i = 0; i < BURST; i++) {
       const n = receiveWithFds(fd, this.message, this.fds);
       if (n === -EAGAIN) return;
@@ -231,6 +231,9 @@ export class Control {
   hold(session: Session, served: EngineSocket, local: number, fd: number): void {
     session.socketAt(local)?.removeHolder(session, local);
     served.addHolder({ session, local, fd });
+    // The process may have used the socket before we heard of it, and wait by now for what came.
+    served.submitted();
+    session.ring(local);
   }
 
   private attach(session: Session, n: number): boolean {
@@ -316,7 +319,8 @@ export class Control {
     closeFd(fd);
   }
 
-  private serviceEnds(): void {
+  /** Looks for sockets that nobody holds any more. */
+  serviceEnds(): void {
     const n = this.ends.take(this.events, EVENTS);
     for (let i = 0; i < n; i++) {
       const fd = this.events[2 * i]!;

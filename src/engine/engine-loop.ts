@@ -10,7 +10,7 @@
  * | stopped  |                                                 |                                         |
  */
 import { type Clock, NEVER } from "../base/time.js";
-import { drainEvent, pollFds } from "../sys/fd.js";
+import { drainEvent, pollFds, yieldProcessor } from "../sys/fd.js";
 import { nowUs } from "./clock.js";
 import type { Engine } from "./engine.js";
 
@@ -25,6 +25,13 @@ const YIELD_US = 100_000;
 const YIELDS = 3;
 /** While somebody asks for statistics the event loop runs at least this often. */
 const VISITOR_US = 5_000;
+/**
+ * A pass without work that took this long was interrupted: somebody else wants this processor. Then
+ * passes without work let others run first, for a while: two that poll would otherwise wait for
+ * each other by time slices.
+ */
+const INTERRUPTED_US = 500;
+const SHARED_US = 50_000;
 /** Polls without work for which the clock is read once: a reading takes about as long as one. */
 const IDLE_POLLS_A_CLOCK = 8;
 
@@ -44,6 +51,9 @@ export class EngineLoop {
   private readonly fds: Int32Array;
   private lastWorkUs: number;
   private lastUsedUs: number;
+  /** Until then the processor is taken to be shared. */
+  private sharedUs = 0;
+  private lastPassUs = 0;
   private controlUs = 0;
   private yieldUs = 0;
   private yields = YIELDS;
@@ -90,11 +100,12 @@ export class EngineLoop {
   private pass(): boolean {
     const { engine } = this;
     const nowUs = this.clock();
-    for (let i = 0; i < IDLE_POLLS_A_CLOCK; i++) {
-      if (!engine.turn(nowUs)) continue;
-      this.lastWorkUs = nowUs;
-      break;
-    }
+    if (nowUs - this.lastPassUs > INTERRUPTED_US) this.sharedUs = nowUs + SHARED_US;
+    this.lastPassUs = nowUs;
+    let isIdle = true;
+    for (let i = 0; i < IDLE_POLLS_A_CLOCK && isIdle; i++) isIdle = !engine.turn(nowUs);
+    if (!isIdle) this.lastWorkUs = nowUs;
+    else if (nowUs < this.sharedUs) yieldProcessor();
     if (engine.wantsControl || nowUs - this.controlUs >= CONTROL_US) {
       this.serviceControl(nowUs);
       if (this.yields > 0) return true;
@@ -136,6 +147,7 @@ export class EngineLoop {
     }
     engine.endSleep();
     const wokeUs = this.clock();
+    this.lastPassUs = wokeUs;
     this.serviceControl(wokeUs);
     if (hasVisitors) this.yields = YIELDS;
   }

@@ -131,8 +131,7 @@ test("a program that dies closes its connections: in order when it had read all,
     // What SIGKILL does: all descriptors go at once.
     b.close();
     d.close();
-    server.close = () => {};
-    closeFd(server.controlFd);
+    server.close();
     rig.until(() => (a.status & Status.EOF) !== 0 && (c.status & Status.ERROR) !== 0, "both ends");
     assert.equal(Buffer.from(rig.read(a, 10)).toString(), "last words");
     assert.equal(c.takeError(), ECONNRESET);
@@ -165,8 +164,7 @@ test("sessions that come and go leave nothing behind", () => {
       });
       const u = client.open({ kind: Kind.UDP, at: OpenedFor.BIND, own: "0.0.0.0" });
       for (const s of [listener, a, u]) s.close();
-      closeFd(client.controlFd);
-      client.close = () => closeFd(client.wakeFd);
+      client.close();
       rig.until(() => rig.engine.sessions.length === 0 && rig.engine.sockets.size === 0);
     }
     assert.equal(rig.engine.memory.usedBytes, 0);
@@ -175,5 +173,22 @@ test("sessions that come and go leave nothing behind", () => {
       rig.engine.network.iface.addresses.map((a) => a.address.toString()),
       ["10.77.0.1", "fd77::1"],
     );
+  });
+});
+
+test("who accepts may use the connection at once, before the engine has heard of it", () => {
+  withEngine((rig) => {
+    const server = rig.client();
+    const listener = listen(server, 80);
+    const a = connect(rig.client(), 80);
+    rig.until(() => listener.word(SocketAt.rxTail) !== 0);
+    const b = server.accept(listener)!;
+    b.send(bytes("at once"));
+    server.startCall(3, Op.SETSOCKOPT, b.local, [6, 1], new Uint8Array([1, 0, 0, 0]));
+    // A turn, without a look at the control socket.
+    rig.engine.turn(rig.engine.stack.nowUs);
+    assert.equal(server.isDone(3), true);
+    assert.equal(server.callResult(3).result, 0);
+    assert.equal(Buffer.from(rig.read(a, 7)).toString(), "at once");
   });
 });

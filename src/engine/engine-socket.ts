@@ -169,7 +169,7 @@ export abstract class EngineSocket {
   }
 
   /** Hot path. Publishes what {@link pumpIn} has put into the ring. */
-  protected publishTail(): void {
+  publishTail(): void {
     Atomics.store(this.words, this.base + (SocketAt.rxTail >> 2), this.rxTail);
   }
 
@@ -191,7 +191,7 @@ export abstract class EngineSocket {
   }
 
   /** Hot path. There is something new to be told by IN, PRI or HUP. */
-  protected tell(): void {
+  tell(): void {
     this.rxEvents = (this.rxEvents + 1) | 0;
     Atomics.store(this.words, this.base + (SocketAt.rxEvents >> 2), this.rxEvents);
     this.ring();
@@ -294,6 +294,11 @@ export abstract class EngineSocket {
     if (i >= 0) this.holders.splice(i, 1);
     if (session.socketAt(local) === this) session.setSocket(local, null);
     if (!this.holders.some((h) => h.session === session)) this.dropped(session);
+  }
+
+  /** Whether a session has it. */
+  get isHeld(): boolean {
+    return this.holders.length > 0;
   }
 
   /** A session has ended. */

@@ -5,6 +5,7 @@ import {
   Kind,
   Op,
   OpenedFor,
+  SessionAt,
   SocketAt,
   Status,
   WaiterState,
@@ -160,5 +161,19 @@ test("urgent data: the byte by a call, the mark in the stream", () => {
     assert.deepEqual([oob.result, Buffer.from(oob.data).toString()], [1, "!"]);
     assert.equal(b!.status & Status.URGENT, 0);
     assert.equal(Buffer.from(rig.read(b!, 4)).toString(), "abcd");
+  });
+});
+
+test("programs hear that routes have changed", () => {
+  withEngine((rig) => {
+    const { client } = pair(rig);
+    const routes = SessionAt.routes >> 2;
+    const before = client.session[routes];
+    rig.run();
+    assert.equal(client.session[routes], before);
+    const other = rig.client({ address: "10.77.0.8" });
+    rig.run();
+    assert.notEqual(client.session[routes], before);
+    assert.equal(other.session[routes], client.session[routes]);
   });
 });

@@ -93,6 +93,7 @@ export class Engine implements SocketHost {
   private retries: EngineSocket[] = [];
   private queued: TcpServed[] = [];
   private unclaimed: { socket: EngineSocket; untilUs: number }[] = [];
+  private routesVersion = 0;
   private housekeepingUs = 0;
   private nextSocketId = 1;
   private nextSessionId = 1;
@@ -117,6 +118,8 @@ export class Engine implements SocketHost {
       network: this.network,
       loopback: options.loopback,
       nowUs: () => this.stack.nowUs,
+      socketFor: (session, local) => this.socketFor(session, local),
+      onUnheld: () => this.control.serviceEnds(),
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
@@ -141,6 +144,7 @@ export class Engine implements SocketHost {
     if (this.ready.hasCandidates) this.tellSockets();
     if (this.retries.length > 0) this.retry();
     if (nowUs >= this.housekeepingUs) this.keepHouse(nowUs);
+    if (stack.ip.paths.version !== this.routesVersion) this.publishRoutes();
     if (worked) this.turns++;
     return worked;
   }
@@ -150,11 +154,23 @@ export class Engine implements SocketHost {
     for (let i = 0; i < BURST; i++) {
       const value = session.takeSubmission();
       if (value < 0) break;
-      if (value < Submit.CONTROL) session.socketAt(value)?.submitted();
+      if (value < Submit.CONTROL) this.socketFor(session, value)?.submitted();
       else if (value >= Submit.CALL) this.calls.run(session, value - Submit.CALL);
       else this.wantsControl = true;
+      if (session.isClosed) return;
     }
     session.publishSubmitHead();
+  }
+
+  /**
+   * Hot path. The socket of a session's entry, or null. Who has accepted a connection says so on the
+   * control socket, does not wait, and submits: that message is then read first.
+   */
+  socketFor(session: Session, local: number): EngineSocket | null {
+    const served = session.socketAt(local);
+    if (served !== null) return served;
+    this.control.serve(session.controlFd);
+    return session.isClosed ? null : session.socketAt(local);
   }
 
   /** Hot path. */
@@ -166,6 +182,12 @@ export class Engine implements SocketHost {
       if (served !== null) served.pumpIn(events.bits[i]!);
     }
     this.stack.flush();
+  }
+
+  /** Programs that know where a datagram goes must ask again. */
+  private publishRoutes(): void {
+    this.routesVersion = this.stack.ip.paths.version;
+    for (const session of this.sessions) session.setRoutes(this.routesVersion);
   }
 
   private retry(): void {
@@ -284,7 +306,7 @@ export class Engine implements SocketHost {
   begin(hello: Hello, pid: number, controlFd: number): Session {
     const { options } = this;
     const home = this.network.enterHome(hello.address);
-    const flags = options.loopback ? SessionFlag.LOOPBACK : 0;
+    const flags = options.loopback || hello.loopback ? SessionFlag.LOOPBACK : 0;
     const program = {
       pid,
       uid: this.uid,
@@ -310,6 +332,7 @@ export class Engine implements SocketHost {
         settings,
         rulesFor(options.rules, program),
       );
+      session.setRoutes(this.routesVersion);
       this.sessions.push(session);
       return session;
     } catch (error) {

@@ -3,6 +3,7 @@ import type { IpAddress } from "../base/ip-address.js";
 import {
   HELLO_BYTES,
   HelloAt,
+  HelloFlag,
   Kind,
   OPEN_BYTES,
   OPENED_BYTES,
@@ -24,6 +25,8 @@ import { SharedAddress } from "./shared-address.js";
 export interface Hello {
   readonly version: number;
   readonly pid: number;
+  /** It asks for loopback addresses. */
+  readonly loopback: boolean;
   readonly program: string;
   readonly applicationId: string;
   readonly address: string;
@@ -70,6 +73,7 @@ export function readHello(view: DataView, n: number): Hello | null {
   return {
     version: view.getUint32(HelloAt.version, true),
     pid: view.getInt32(HelloAt.pid, true),
+    loopback: (view.getUint32(HelloAt.flags, true) & HelloFlag.LOOPBACK) !== 0,
     program: readText(view, HelloAt.program, PROGRAM_CHARS),
     applicationId: readText(view, HelloAt.applicationId, PROGRAM_CHARS),
     address: readText(view, HelloAt.address, PROGRAM_CHARS),

@@ -104,7 +104,7 @@ export function openSocket(
     return { request, served: null, code: bound, reason: `bind: ${errnoName(bound)}` };
   }
   served.refresh();
-  return { request, served, code: 0, reason: `${network.iface.name}; ${decision.reason}` };
+  return { request, served, code: 0, reason: network.iface.name };
 }
 
 const kernelKeeps = (request: OpenRequest, reason: string): OpenResult => ({

@@ -144,6 +144,11 @@ export class Session {
     return (value - 1) >>> 0;
   }
 
+  /** Says that routes, rules or addresses have changed since the last version. */
+  setRoutes(version: number): void {
+    Atomics.store(this.words, this.base + (SessionAt.routes >> 2), version);
+  }
+
   /** Hot path. Shows the program how far its submissions were taken. */
   publishSubmitHead(): void {
     this.words[this.base + (SessionAt.submitHead >> 2)] = this.submitHead;

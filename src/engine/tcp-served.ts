@@ -349,6 +349,12 @@ export class TcpServed extends EngineSocket {
 
   // State
 
+  /** Whether the urgent byte was not read: out of line, in the stack, or in line in the ring. */
+  private get isUrgentWaiting(): boolean {
+    if (this.oobByte >= 0 || (this.socket.readiness() & Readiness.PRI) !== 0) return true;
+    return this.hasMark && this.socket.get("SO_OOBINLINE") === 1;
+  }
+
   private refreshStatus(): boolean {
     const { socket } = this;
     const state = socket.state;
@@ -363,9 +369,7 @@ export class TcpServed extends EngineSocket {
     }
     if (this.hasMark || this.hasUrgent) this.forgetMark();
     if (this.hasMark) status |= Status.MARK;
-    if (this.hasUrgent && (this.oobByte >= 0 || socket.readiness() & Readiness.PRI)) {
-      status |= Status.URGENT;
-    }
+    if (this.hasUrgent && this.isUrgentWaiting) status |= Status.URGENT;
     if (this.hasError) status |= Status.ERROR;
     return this.setStatus(status);
   }

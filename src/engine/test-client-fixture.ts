@@ -6,6 +6,7 @@
 import { fstatSync } from "node:fs";
 import { EAGAIN } from "../base/errno.js";
 import { IpAddress } from "../base/ip-address.js";
+import { Arena } from "../ring/arena.js";
 import {
   ACCEPTED_AS_BYTES,
   ACCEPTED_BYTES,
@@ -50,21 +51,33 @@ import {
 } from "../ring/engine-layout.js";
 import { Family } from "../socket/linux-options.js";
 import { closeFd, createEvent, drainEvent, wakeByEvent } from "../sys/fd.js";
-import { mapShared } from "../sys/memory.js";
+import { mapShared, unmapShared } from "../sys/memory.js";
 import { connectUnix, receiveWithFds, sendWithFds, unixPair } from "../sys/unix-socket.js";
 import { SharedAddress, writeAddress } from "./shared-address.js";
 
-const WASM_PAGE_BYTES = 65_536;
+/** Where programs of this process map what engines give them. */
+let arena: Arena | null = null;
+const ARENA_BYTES = 1 << 29;
 
-/** Memory of a program that maps what the engine gives it. */
-function mapFd(fd: number, bytes: number): ArrayBuffer {
-  const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-  mapShared(memory, { at: 0, lengthBytes: bytes, fd });
-  keep.add(memory);
-  return memory.buffer;
+/** A mapped memfd. */
+interface Mapped {
+  readonly buffer: ArrayBuffer;
+  readonly at: number;
+  readonly bytes: number;
 }
-const keep = new Set<WebAssembly.Memory>();
+
+function mapFd(fd: number, bytes: number): Mapped {
+  arena ??= new Arena(ARENA_BYTES);
+  const at = arena.lend(bytes);
+  if (at < 0) throw new Error("the test clients' address space is full");
+  mapShared(arena.memory!, { at, lengthBytes: bytes, fd });
+  return { buffer: arena.memory!.buffer, at, bytes };
+}
+
+function unmap({ at, bytes }: Mapped): void {
+  unmapShared(arena!.memory!, at, bytes);
+  arena!.takeBack(at);
+}
 
 export interface ClientOptions {
   readonly program?: string;
@@ -91,7 +104,8 @@ export class TestClient {
   readonly wakeFd: number;
   readonly sessionId: number;
   private readonly run: () => void;
-  private readonly regions = new Map<number, { buffer: ArrayBuffer; fd: number }>();
+  private readonly regions = new Map<number, { mapped: Mapped; fd: number }>();
+  private readonly mapped: Mapped;
   private readonly message = new Uint8Array(MESSAGE_BYTES);
   private readonly messageView = new DataView(this.message.buffer);
   private readonly fds: number[] = [];
@@ -120,11 +134,12 @@ export class TestClient {
     this.sessionId = this.messageView.getUint32(WelcomeAt.sessionId, true);
     const [sessionFd, wakeFd] = this.fds;
     this.wakeFd = wakeFd!;
-    const buffer = mapFd(sessionFd!, SESSION_BYTES);
+    this.mapped = mapFd(sessionFd!, SESSION_BYTES);
     closeFd(sessionFd!);
-    this.session = new Int32Array(buffer);
-    this.bytes = new Uint8Array(buffer);
-    this.view = new DataView(buffer);
+    const { buffer, at } = this.mapped;
+    this.session = new Int32Array(buffer, at, SESSION_BYTES >> 2);
+    this.bytes = new Uint8Array(buffer, at, SESSION_BYTES);
+    this.view = new DataView(buffer, at, SESSION_BYTES);
   }
 
   private text(at: number): string {
@@ -214,15 +229,15 @@ export class TestClient {
     const hasRegion = view.getUint32(OpenedAt.hasRegion, true) !== 0;
     const companionFd = hasCompanion ? this.fds[0]! : -1;
     if (hasRegion) this.addRegion(regionId, this.fds[hasCompanion ? 1 : 0]!, bytes);
-    const buffer = this.regions.get(regionId)!.buffer;
+    const { mapped } = this.regions.get(regionId)!;
     const headerAt = view.getUint32(OpenedAt.headerAt, true);
-    const socket = new TestSocket(this, local, endFd, family, buffer, headerAt, 0, reason);
+    const socket = new TestSocket(this, local, endFd, family, mapped, headerAt, 0, reason);
     socket.companionFd = companionFd;
     return socket;
   }
 
   private addRegion(id: number, fd: number, bytes: number): void {
-    this.regions.set(id, { buffer: mapFd(fd, bytes), fd });
+    this.regions.set(id, { mapped: mapFd(fd, bytes), fd });
   }
 
   /** Takes a connection out of a listener's ring; null when there is none. */
@@ -257,8 +272,8 @@ export class TestClient {
     sendWithFds(this.controlFd, message, [theirs]);
     closeFd(theirs);
     this.submit(Submit.CONTROL);
-    const { buffer } = this.regions.get(regionId)!;
-    return new TestSocket(this, local, mine, listener.family, buffer, headerAt, 0, "");
+    const { mapped } = this.regions.get(regionId)!;
+    return new TestSocket(this, local, mine, listener.family, mapped, headerAt, 0, "");
   }
 
   // Submissions and calls
@@ -352,11 +367,20 @@ export class TestClient {
     return drainEvent(fd);
   }
 
+  /** The process's end, but for its sockets. Idempotent. */
   close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
     closeFd(this.controlFd);
     closeFd(this.wakeFd);
-    for (const { fd } of this.regions.values()) closeFd(fd);
+    for (const { fd, mapped } of this.regions.values()) {
+      closeFd(fd);
+      unmap(mapped);
+    }
+    unmap(this.mapped);
   }
+
+  private isClosed = false;
 }
 
 function optionRecord(
@@ -399,7 +423,7 @@ export class TestSocket {
     local: number,
     endFd: number,
     family: number,
-    buffer: ArrayBuffer | null,
+    mapped: Mapped | null,
     headerAt: number,
     result: number,
     reason: string,
@@ -411,10 +435,10 @@ export class TestSocket {
     this.result = result;
     this.reason = reason;
     this.headerAt = headerAt;
-    const memory = buffer ?? new ArrayBuffer(512);
-    this.words = new Int32Array(memory);
-    this.bytes = new Uint8Array(memory);
-    this.view = new DataView(memory);
+    const { buffer, at, bytes } = mapped ?? { buffer: new ArrayBuffer(512), at: 0, bytes: 512 };
+    this.words = new Int32Array(buffer, at, bytes >> 2);
+    this.bytes = new Uint8Array(buffer, at, bytes);
+    this.view = new DataView(buffer, at, bytes);
   }
 
   /** Word index of a field of the header. */

@@ -98,6 +98,8 @@ export class Interface {
   readonly filters: MulticastFilters;
   private readonly host: InterfaceHost;
   private readonly batch = new Batch();
+  /** A datagram of this turn has gone, or could not go, by the lane: others go in the batch. */
+  hasPlaced = false;
   private waitingFirst = NO_SLOT;
   private waitingLast = NO_SLOT;
   private waitingFrames = 0;
@@ -183,6 +185,7 @@ export class Interface {
 
   /** Hot path. Hands the device what it takes, and flushes it. */
   flush(nowUs: number): void {
+    this.hasPlaced = false;
     if (this.batch.n > 0 || this.waitingFrames > 0) this.push(nowUs);
     if (!this.isLoopback) this.device.flush(nowUs); // `lo` has nothing to flush
   }

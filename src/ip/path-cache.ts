@@ -66,8 +66,12 @@ export class PathCache {
     this.table.insert(src, path.dst, ifIndex, 0, row);
   }
 
+  /** Grows whenever paths may lead elsewhere than before. */
+  version = 0;
+
   /** Makes every path stale and forgets it. */
   invalidate(): void {
+    this.version = (this.version + 1) | 0;
     for (let row = 0; row < this.rows.length; row++) {
       if (this.rows[row] === null) continue;
       this.evict(row);

@@ -46,6 +46,8 @@ export const ReceiveFlags = { PEEK: 2, TRUNC: 0x20 } as const;
 /** Bits of {@link UdpEndpoint.readiness}; the numbers are poll(2)'s. */
 export const UdpReadiness = { IN: 1, OUT: 4, ERR: 8, HUP: 16, RDHUP: 0x2000 } as const;
 
+/** What one IPv4 packet carries. */
+const MOST_DIRECT_BYTES = 65_507;
 const PAYLOAD_OFFSET = HEADROOM_BYTES + wire.HEADER_BYTES;
 
 export class UdpEndpoint implements SenderWaiting {
@@ -61,6 +63,8 @@ export class UdpEndpoint implements SenderWaiting {
   ifIndex = 0;
   /** What its wildcard means; null: every address of the host. Set before it is bound. */
   home: Home | null = null;
+  /** For whoever takes datagrams of this host directly; the stack does not touch it. */
+  user: unknown = null;
   /** Number that the socket layer knows this endpoint by, for `ReadinessSink`. */
   cookie = 0;
 
@@ -305,6 +309,36 @@ export class UdpEndpoint implements SenderWaiting {
     if (this.plainSend.may(this, path, n)) return this.plainSend.sendSlot(this, path, to, slot, n);
     const result = this.transmit(slot, path, to);
     return result < 0 ? result : n;
+  }
+
+  /** Path of the last {@link directTo}. */
+  directPath: Path | null = null;
+  private directPort = 0;
+  private directVersion = 0;
+  private directEndpoint: UdpEndpoint | null = null;
+
+  /**
+   * Hot path. The endpoint of this host that a datagram of `n` bytes to `dst` (null: the peer) would come
+   * to, if it is one and nothing waits there or on the way: whoever serves both may hand it over at once,
+   * from `directPath.src`. Null: send it.
+   */
+  directTo(dst: IpAddress | null, port: number, n: number): UdpEndpoint | null {
+    if (this.pendingErrno !== 0 || this.gsoBytes !== 0 || n > MOST_DIRECT_BYTES) return null;
+    const path = this.pathTo(dst, port, 0);
+    if (path === null || path.kind !== PathKind.LOCAL) return null;
+    if (this.ip.loopback.waiting > 0 || this.ip.lo.hasQueued) return null;
+    const to = dst === null ? this.remotePort : port;
+    const { version } = this.ip.prediction;
+    if (path !== this.directPath || to !== this.directPort || version !== this.directVersion) {
+      this.directPath = path;
+      this.directPort = to;
+      this.directVersion = version;
+      const lo = this.ip.lo.index;
+      const { demux } = this.udp;
+      this.directEndpoint = demux.find(path.dst, to, path.src, this.localPort, lo);
+    }
+    const e = this.directEndpoint;
+    return e !== null && e.queue.n === 0 && e.minTtl === 0 && !e.isReadShut ? e : null;
   }
 
   /** Nothing can be sent until the interface has sent some of what waits there. */

@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EINVAL, ENOBUFS } from "../base/errno.js";
+import type { Device } from "../nic/device.js";
+import type { Lane } from "../nic/lane.js";
 import { NO_SLOT } from "../ring/pool.js";
+import type { Path } from "./path.js";
 import { DontFragment } from "./send-options.js";
 import { ip, Pair } from "./stack-fixture.js";
 import type { UdpEndpoint } from "./udp-endpoint.js";
@@ -11,13 +14,55 @@ import { Wire } from "./wire-fixture.js";
 const PEER = ip("10.0.0.2");
 const LENGTHS = [0, 1, 2, 3, 17, 63, 64, 65, 255, 256, 257];
 
-/** `sendSlot` goes through the general path. */
-function sendSlowly(wire: Wire, e: UdpEndpoint, bytes: Uint8Array): number {
+function slotWith(wire: Wire, e: UdpEndpoint, bytes: Uint8Array): number {
   const { pool } = wire.host;
   const slot = e.takeSlot();
   pool.bytes.set(bytes, pool.at[slot]!);
   pool.end[slot] = pool.at[slot]! + bytes.length;
-  return e.sendSlot(slot, null, 0);
+  return slot;
+}
+
+/** What the short ways leave out. */
+interface Steps {
+  pathTo(dst: null, port: number, ifIndex: number): Path | null;
+  transmit(slot: number, path: Path, port: number): number;
+}
+
+/** By the general path. */
+function sendSlowly(wire: Wire, e: UdpEndpoint, bytes: Uint8Array): number {
+  const slot = slotWith(wire, e, bytes);
+  const steps = e as unknown as Steps;
+  const result = steps.transmit(slot, steps.pathTo(null, 0, 0)!, e.remotePort);
+  return result < 0 ? result : bytes.length;
+}
+
+const sendSlot = (wire: Wire, e: UdpEndpoint, bytes: Uint8Array): number =>
+  e.sendSlot(slotWith(wire, e, bytes), null, 0);
+
+/** A lane onto a slot that is kept; like the wire, it leaves checksums unmade. */
+class TestLane implements Lane {
+  readonly frames: Uint8Array[] = [];
+  private readonly slotAt: number;
+  private lengthBytes = 0;
+  private readonly bytes: Uint8Array;
+
+  constructor({ host, iface }: Wire) {
+    this.bytes = host.pool.bytes;
+    this.slotAt = host.pool.base(host.pool.take()) + 2;
+    (iface.device as Device & { lane: Lane | null }).lane = this;
+  }
+
+  place(lengthBytes: number): number {
+    this.bytes.fill(0xa5, this.slotAt, this.slotAt + lengthBytes);
+    this.lengthBytes = lengthBytes;
+    return lengthBytes > 238 ? -1 : this.slotAt;
+  }
+
+  sendPlaced(csumStart: number, csumOffset: number): void {
+    const frame = this.bytes.slice(this.slotAt, this.slotAt + this.lengthBytes);
+    assert.deepEqual([csumStart, csumOffset], [34, 6]);
+    this.frames.push(frame);
+  }
 }
 
 function connected(set: (e: UdpEndpoint) => void): { wire: Wire; e: UdpEndpoint } {
@@ -54,7 +99,9 @@ for (const [name, set] of Object.entries(CASES)) {
     for (const n of LENGTHS) {
       const bytes = Uint8Array.from({ length: n }, (_, i) => i * 37 + n);
       for (let round = 0; round < 3; round++) {
-        assert.equal(fast.e.send(bytes, 0, n, null, 0), n);
+        const result =
+          round === 1 ? sendSlot(fast.wire, fast.e, bytes) : fast.e.send(bytes, 0, n, null, 0);
+        assert.equal(result, n);
         assert.equal(sendSlowly(slow.wire, slow.e, bytes), n);
         assert.deepEqual(fast.wire.sent(), slow.wire.sent(), `${n} bytes`);
       }
@@ -63,6 +110,44 @@ for (const [name, set] of Object.entries(CASES)) {
     slow.wire.assertNothingHeld();
   });
 }
+
+for (const [name, set] of Object.entries(CASES)) {
+  test(`${name}, the first datagram of a turn is the same on a lane`, () => {
+    const fast = connected(set);
+    const slow = connected(set);
+    const lane = new TestLane(fast.wire);
+    for (const n of [...LENGTHS, 196, 197]) {
+      const bytes = Uint8Array.from({ length: n }, (_, i) => i * 37 + n);
+      for (let round = 0; round < 2; round++) {
+        const result =
+          round === 0 ? sendSlot(fast.wire, fast.e, bytes) : fast.e.send(bytes, 0, n, null, 0);
+        assert.equal(result, n);
+        assert.equal(sendSlowly(slow.wire, slow.e, bytes), n);
+        const sent = [...lane.frames.splice(0), ...fast.wire.sent()];
+        assert.deepEqual(sent, slow.wire.sent(), `${n} bytes`);
+      }
+    }
+  });
+}
+
+test("of a turn's datagrams only the first takes the lane: the others go together, and after it", () => {
+  const { wire, e } = connected(() => {});
+  const lane = new TestLane(wire);
+  const { pool } = wire.host;
+  const free = pool.freeSmall;
+  for (let turn = 0; turn < 3; turn++) {
+    for (let i = 0; i < 4; i++) assert.equal(e.send(Uint8Array.of(i), 0, 1, null, 0), 1);
+    assert.deepEqual(
+      lane.frames.splice(0).map((frame) => frame[42]),
+      [0],
+    );
+    assert.deepEqual(
+      wire.sent().map((frame) => frame[42]),
+      [1, 2, 3],
+    );
+    assert.equal(pool.freeSmall, free);
+  }
+});
 
 test("with UDP_SEGMENT beyond the path's MTU, a short datagram is sent both ways", () => {
   const { wire, e } = connected((endpoint) => {

@@ -47,6 +47,8 @@ export class UdpPrediction {
   private readonly keys = new Int32Array(PLACES * KEY_WORDS);
   private readonly endpoints: (UdpEndpoint | null)[] = new Array(PLACES).fill(null);
   private isEmpty = true;
+  /** Another one since something that was remembered elsewhere: it may not hold any more. */
+  version = 0;
 
   constructor(pool: Pool, view: DataView, checksum: ArenaChecksum) {
     this.pool = pool;
@@ -134,6 +136,7 @@ export class UdpPrediction {
 
   /** Addresses, sockets or their options changed: nothing is known any more. */
   forget(): void {
+    this.version = (this.version + 1) | 0;
     if (this.isEmpty) return;
     this.keys.fill(0);
     this.endpoints.fill(null);

@@ -9,7 +9,13 @@ import type { MapDefinition } from "../ebpf/map-definition.js";
 import { MapFlag, MapType } from "../ebpf/map-type.js";
 import type { BpfObject, ObjectProgram } from "../ebpf/object.js";
 import { BpfMap, possibleCpus } from "../sys/bpf-map.js";
-import { loadProgram, ProgramType, type TestRun, testRun } from "../sys/bpf-program.js";
+import {
+  loadProgram,
+  ProgramFlag,
+  ProgramType,
+  type TestRun,
+  testRun,
+} from "../sys/bpf-program.js";
 import { closeFd } from "../sys/fd.js";
 
 export interface KernelObjectOptions {
@@ -39,6 +45,7 @@ export class KernelObject {
     const others: number[] = [];
     try {
       for (const map of object.maps) maps.set(map.name, createMap(map, options));
+      fillMaps(object, maps);
       fillPrograms(object, maps, others);
       return new KernelObject(maps, load(object, program, maps), others);
     } catch (error) {
@@ -67,6 +74,16 @@ export class KernelObject {
 }
 
 function createMap(map: MapDefinition, options: KernelObjectOptions): BpfMap {
+  if (map.inner === null) return createPlain(map, options, -1);
+  const template = createPlain(map.inner, options, -1);
+  try {
+    return createPlain(map, options, template.fd);
+  } finally {
+    template.close();
+  }
+}
+
+function createPlain(map: MapDefinition, options: KernelObjectOptions, innerFd: number): BpfMap {
   const { type, keyBytes, valueBytes } = map;
   const given = options.maxEntries?.[map.name] ?? map.maxEntries;
   const needsNoPrealloc = type === MapType.LPM_TRIE;
@@ -75,6 +92,7 @@ function createMap(map: MapDefinition, options: KernelObjectOptions): BpfMap {
     keyBytes,
     valueBytes,
     maxEntries: given === 0 && type === MapType.PERF_EVENT_ARRAY ? possibleCpus() : given,
+    innerFd,
     flags: needsNoPrealloc ? map.flags | MapFlag.NO_PREALLOC : map.flags,
     name: map.name.replaceAll(/[^A-Za-z0-9_.]/g, "_").slice(0, 15),
   });
@@ -84,6 +102,17 @@ function createMap(map: MapDefinition, options: KernelObjectOptions): BpfMap {
     created.update(new Uint8Array(4), value);
   }
   return created;
+}
+
+/** Entries that the object gives its maps of maps. */
+function fillMaps(object: BpfObject, maps: ReadonlyMap<string, BpfMap>): void {
+  for (const { name, inner, entries } of object.maps) {
+    if (inner === null) continue;
+    for (const [index, entry] of entries.entries()) {
+      const other = entry === null ? undefined : maps.get(entry);
+      if (other !== undefined) maps.get(name)!.update(word(index), word(other.fd));
+    }
+  }
 }
 
 /** Entries that the object gives its maps of programs. */
@@ -112,5 +141,6 @@ function load(
     code: linkMaps({ ...program, labels: new Map() }, fds),
     name: program.name.slice(0, 15),
     license: object.license,
+    flags: program.section.startsWith("xdp.frags") ? ProgramFlag.XDP_HAS_FRAGS : 0,
   });
 }

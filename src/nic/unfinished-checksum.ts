@@ -8,7 +8,7 @@
  * unchecked; so this is for virtual links only.
  */
 import { type Bytes, u16 } from "../base/bytes.js";
-import { fold, sum } from "../base/checksum.js";
+import { fold, foldSmall, sum } from "../base/checksum.js";
 import { FrameFlags, type Pool } from "../ring/pool.js";
 import * as ethernet from "../wire/ethernet.js";
 import * as ipv4 from "../wire/ipv4.js";
@@ -31,13 +31,16 @@ export function markUnfinished(pool: Pool, slot: number): void {
 
 /** Hot path. Fragments have no checksum of their own. */
 function markIpv4(pool: Pool, slot: number, l3: number, end: number): void {
-  const b = pool.bytes;
+  const { bytes: b, view } = pool;
   if (l3 + ipv4.HEADER_BYTES > end || ipv4.isFragment(b, l3)) return;
   const l4 = ipv4.payloadAt(b, l3);
   const l4Bytes = ipv4.endOf(b, l3) - l4;
   const protocol = ipv4.protocol(b, l3);
   if (!hasChecksum(protocol, l4, l4Bytes, end)) return;
-  mark(pool, slot, protocol, l4, fold(sum(b, l3 + ipv4.SRC, 8, protocol + l4Bytes)));
+  const src = view.getInt32(l3 + ipv4.SRC);
+  const dst = view.getInt32(l3 + ipv4.DST);
+  const addresses = (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff);
+  mark(pool, slot, protocol, l4, foldSmall(addresses + protocol + l4Bytes));
 }
 
 /** Hot path. Packets with extension headers are left to the stack. */

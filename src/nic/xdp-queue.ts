@@ -39,6 +39,8 @@ import type { RxMetadata } from "./xdp-rx-metadata.js";
 import { ConsumerRing, ProducerRing } from "./xsk-ring.js";
 
 const ETHERNET_BYTES = 14;
+/** In the first byte of an Ethernet frame. */
+const GROUP_BIT = 1;
 /** Ethernet header and two VLAN tags. */
 const LINK_BYTES = 22;
 const TCP = 6;
@@ -116,7 +118,12 @@ export class XdpQueue {
   private readonly smallBase: number;
   private readonly postedWanted: number;
   private posted = 0;
+  /** By the call of `receive` in work. */
+  private receivedBytes = 0;
   private sending = 0;
+  /** By the call of `transmit` in work. */
+  private sentFrames = 0;
+  private sentBytes = 0;
   /** Written to the tx ring and not yet shown to the kernel, or not yet taken by it. */
   private isUnsent = false;
   /** The big slot of the frame that is being put together, or NO_SLOT. */
@@ -172,18 +179,22 @@ export class XdpQueue {
       this.receiveNothing();
       return;
     }
+    const { words } = rx;
+    const firstNew = batch.n;
+    this.receivedBytes = 0;
     let n = 0;
     while (n < ready && batch.n < BATCH_FRAMES) {
       const at = rx.entriesAt + ((rx.next & rx.mask) << 2);
       // The high half of the address is 0: an arena has less than 4 GiB.
-      const address = rx.words[at]!;
-      const lengthBytes = rx.words[at + LENGTH_WORD]!;
-      const options = rx.words[at + OPTIONS_WORD]!;
+      const address = words[at]!;
+      const lengthBytes = words[at + LENGTH_WORD]!;
+      const options = words[at + OPTIONS_WORD]!;
       rx.next = (rx.next + 1) | 0;
       n = (n + 1) | 0;
       this.take(nowUs, batch, address, lengthBytes, options);
     }
     rx.release();
+    this.tally.receivedFrames((batch.n - firstNew) | 0, this.receivedBytes);
     if (this.postedWanted - this.posted >= REFILL_SLOTS) this.refill();
   }
 
@@ -238,10 +249,10 @@ export class XdpQueue {
     pool.flags[slot] = 0;
     pool.gsoBytes[slot] = 0;
     pool.rxTimeUs[slot] = nowUs;
-    setLinkFlags(pool, slot);
+    if ((pool.bytes[at]! & GROUP_BIT) !== 0) setLinkFlags(pool, slot);
     if (this.expectsUnfinished) markUnfinished(pool, slot);
     batch.put(slot);
-    this.tally.received(end - at);
+    this.receivedBytes = (this.receivedBytes + end - at) | 0;
   }
 
   /** Appends a piece of a long frame to the big slot. */
@@ -315,11 +326,14 @@ export class XdpQueue {
   /** Hot path. Writes descriptors for the first frames of the batch; how many frames were taken. */
   transmit(batch: Batch): number {
     if (this.sending > 0) this.reclaim();
+    this.sentBytes = 0;
+    this.sentFrames = 0;
     let n = 0;
     for (; n < batch.n; n++) {
       if (!this.send(batch.slots[n]!)) break;
     }
     if (n > 0) this.isUnsent = true;
+    this.tally.sentFrames(this.sentFrames, this.sentBytes);
     if (n < batch.n) this.tally.txFull();
     return n;
   }
@@ -328,14 +342,15 @@ export class XdpQueue {
   private send(slot: number): boolean {
     const { pool } = this;
     const at = pool.at[slot]!;
-    const lengthBytes = pool.end[slot]! - at;
-    const room = this.tx.mask + 1 - this.sending;
+    const lengthBytes = (pool.end[slot]! - at) | 0;
+    const room = (this.tx.mask + 1 - this.sending) | 0;
     const isInPlace = slot < pool.smallSlots && at - pool.base(slot) >= this.metadataBytes;
     if (!isInPlace || lengthBytes <= 0) return this.sendCopy(slot, at, lengthBytes, room);
     if (room === 0) return false;
     const options = this.writeMetadata(slot, at, at);
     this.putDescriptor(slot, at, lengthBytes, options);
-    this.tally.sent(lengthBytes);
+    this.sentFrames = (this.sentFrames + 1) | 0;
+    this.sentBytes = (this.sentBytes + lengthBytes) | 0;
     return true;
   }
 
@@ -374,7 +389,8 @@ export class XdpQueue {
     }
     pool.give(slot);
     this.counters.add(XdpCount.TX_COPIED, 1);
-    this.tally.sent(lengthBytes);
+    this.sentFrames = (this.sentFrames + 1) | 0;
+    this.sentBytes = (this.sentBytes + lengthBytes) | 0;
     return true;
   }
 

@@ -350,8 +350,15 @@ export class XdpDevice implements Device {
   /** Asked about again while it is down, and at most every 100 ms while frames are asked for. */
   get isUp(): boolean {
     if (this.isClosed || this.isGone) return false;
-    if (!this.isLinkUp || this.queues.some((queue) => queue.sawLinkDown)) this.askLink();
+    if (!this.isLinkUp || this.sawLinkDown) this.askLink();
     return this.isLinkUp;
+  }
+
+  /** Hot path. */
+  private get sawLinkDown(): boolean {
+    const { queues } = this;
+    for (let i = 0; i < queues.length; i++) if (queues[i]!.sawLinkDown) return true;
+    return false;
   }
 
   private askLink(): void {
@@ -368,11 +375,18 @@ export class XdpDevice implements Device {
   receive(nowUs: number, batch: Batch): void {
     if (this.isClosed || this.isGone) return;
     const { queues } = this;
+    if (queues.length === 1) queues[0]!.receive(nowUs, batch);
+    else this.receiveInTurn(nowUs, batch);
+    if (nowUs >= this.checkAtUs) this.check(nowUs);
+  }
+
+  /** Another queue is first each time. */
+  private receiveInTurn(nowUs: number, batch: Batch): void {
+    const { queues } = this;
     for (let i = 0; i < queues.length; i++) {
       queues[(this.firstQueue + i) % queues.length]!.receive(nowUs, batch);
     }
     this.firstQueue = (this.firstQueue + 1) % queues.length;
-    if (nowUs >= this.checkAtUs) this.check(nowUs);
   }
 
   /** Brings link state and the kernel's counts up to date. */

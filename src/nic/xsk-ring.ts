@@ -4,8 +4,10 @@
  *
  * Indices count for ever and wrap at 2^32. Each side publishes its own once per batch; what the
  * kernel publishes is read once per batch and is not believed beyond the ring's size.
- * Measured: a publication takes 10 ns (Node 20.20, 2026-11).
+ * Measured: a publication takes 10 ns, a look at an index by `Atomics.load` 8, plain 1 (Node 20.20,
+ * 2026-11).
  */
+import { loadAcquire, storeRelease } from "../ring/ordered.js";
 import { RING_NEEDS_WAKEUP, type XskRing } from "../sys/xsk.js";
 
 /** A ring that this side writes: `fill`, `tx`. */
@@ -65,12 +67,12 @@ export class ConsumerRing {
 
   /** Hot path. Entries to read, from `next` on. */
   get ready(): number {
-    const n = (Atomics.load(this.words, this.producerAt) - this.next) | 0;
+    const n = (loadAcquire(this.words, this.producerAt) - this.next) | 0;
     return n >= 0 && n <= this.mask + 1 ? n : 0;
   }
 
   /** Hot path. Gives the kernel back what has been read. */
   release(): void {
-    Atomics.store(this.words, this.consumerAt, this.next);
+    storeRelease(this.words, this.consumerAt, this.next);
   }
 }

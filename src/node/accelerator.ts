@@ -37,6 +37,7 @@ const loadSide = (): typeof import("./stack-side.js") => require("./stack-side.j
 let settings: NodeSettings = {};
 let rules = new ProgramRules([], "", "");
 let side: StackSide | null = null;
+let tellsAsIo = false;
 /** Why there is no stack. */
 let failure: Verdict | null = null;
 
@@ -68,7 +69,7 @@ export const openSide = (): StackSide | null => side;
 export function stackSide(): StackSide | null {
   if (side !== null || failure !== null || !accelerates(settings)) return side;
   try {
-    side = loadSide().StackSide.open(settings);
+    side = loadSide().StackSide.open(settings, tellsAsIo);
     process.once("exit", endSide);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
@@ -158,6 +159,11 @@ export function forBind(role: Role, at: IpAddress, port: number): Verdict {
   if (s.device === null) return NO_DEVICE;
   if (at.isMulticast) return EVERY_ADDRESS;
   return s.stack.ip.mayBind(at) ? OWN_ADDRESS : kernel("the address is not Millrace's");
+}
+
+/** Handles below `net` run ticks and microtasks themselves, others (`millrace/net`) leave them to Node. */
+export function handlesAreInstalled(): void {
+  tellsAsIo = true;
 }
 
 let kernelAddresses = new Set<string>();

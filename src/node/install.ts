@@ -2,6 +2,7 @@
  * Puts Millrace's handle classes in the place of the kernel's, below `net` and `dgram`, before those
  * are loaded: each takes the classes once, when it is loaded.
  */
+import { handlesAreInstalled } from "./accelerator.js";
 import { binding, isLoaded } from "./natives.js";
 import { guardPipes } from "./pipe-guard.js";
 import { StreamHandle } from "./stream-handle.js";
@@ -19,6 +20,7 @@ export function loadedTooEarly(): string[] {
 export function install(): void {
   if (isInstalled) return;
   isInstalled = true;
+  handlesAreInstalled();
   Object.assign(binding("tcp_wrap"), { TCP: TcpHandle });
   Object.assign(binding("udp_wrap"), { UDP: UdpHandle });
   watchTls();

@@ -42,8 +42,8 @@ export class StackSide {
   }
 
   /** Opens the device and builds the host. Throws `TypeError` or `NetError`, saying what is wrong. */
-  static open(settings: NodeSettings): StackSide {
-    const runner = new Runner({ tellsAsIo: true });
+  static open(settings: NodeSettings, tellsAsIo: boolean): StackSide {
+    const runner = new Runner({ tellsAsIo });
     const common: HostOptions = {
       name: "node",
       runner,

@@ -30,6 +30,7 @@ export const SessionAt = {
   engineSleeps: 64,
   hintTail: 68,
   submitHead: 72,
+  routes: 76,
   hintHead: 128,
   submitTail: 192,
 } as const;
@@ -117,6 +118,7 @@ export const SocketAt = {
   peekOff: 424,
   linger: 428,
   oobInline: 432,
+  connectState: 436,
   names: 448,
   local: 456,
   remote: 480,
@@ -136,6 +138,9 @@ export const Status = {
   GONE: 128,
   ERROR: 256,
 } as const;
+
+/** What connect(2) says next. */
+export const ConnectState = { NONE: 0, STARTED: 1, DONE: 2 } as const;
 
 /** `mr_datagram`. */
 export const DatagramAt = {
@@ -175,6 +180,8 @@ export const Report = {
   ORIGDST: 256,
   RXQ_OVFL: 512,
   INQ: 1_024,
+  MAY_BROADCAST: 0x4000_0000,
+  CORKED: 0x8000_0000,
 } as const;
 
 /** `enum mr_op`. */
@@ -218,6 +225,9 @@ export const Msg = {
   REGION: 6,
   KERNEL: 7,
 } as const;
+
+/** `MR_HELLO_*`. */
+export const HelloFlag = { LOOPBACK: 1 } as const;
 
 /** `mr_hello`. */
 export const HelloAt = {

@@ -41,6 +41,7 @@ export interface Addon {
   pipeCreate(out: Int32Array): number;
   fdLock(path: string): number;
   loopFd(): number;
+  threadYield(): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
   programExec(path: string, words: Uint8Array, n: number): number;
@@ -54,6 +55,7 @@ export interface Addon {
     flags: number,
     name: string,
     cpus: number,
+    innerFd: number,
   ): BpfMapHandle | number;
   bpfMapFd(map: BpfMapHandle): number;
   bpfMapClose(map: BpfMapHandle): number;

@@ -44,6 +44,8 @@ export interface BpfMapOptions {
   readonly flags?: number;
   /** Up to 15 letters, digits, `_` and `.`: what `bpftool map` shows. */
   readonly name: string;
+  /** Of a map of maps: one that its maps are like. */
+  readonly innerFd?: number;
 }
 
 export class BpfMap {
@@ -66,9 +68,17 @@ export class BpfMap {
 
   /** A new map. Throws `NetError`: EPERM without privilege. */
   static create(options: BpfMapOptions): BpfMap {
-    const { type, keyBytes, valueBytes, maxEntries, flags = 0, name } = options;
-    const cpus = possibleCpus();
-    const handle = addon().bpfMapCreate(type, keyBytes, valueBytes, maxEntries, flags, name, cpus);
+    const { type, keyBytes, valueBytes, maxEntries, flags = 0, name, innerFd = -1 } = options;
+    const handle = addon().bpfMapCreate(
+      type,
+      keyBytes,
+      valueBytes,
+      maxEntries,
+      flags,
+      name,
+      possibleCpus(),
+      innerFd,
+    );
     if (typeof handle !== "number") return new BpfMap(options, handle);
     throw failure(handle, `bpf BPF_MAP_CREATE ${name}`, createHints(options));
   }

@@ -71,3 +71,9 @@ test("hello-tcp prints what its peer echoed", () => {
 function run(file: string, ...args: string[]) {
   return spawnSync(process.execPath, [file, ...args], { encoding: "utf8", timeout: 60_000 });
 }
+
+test("the feed handler loses nothing", () => {
+  const file = fileURLToPath(new URL("../../examples/feed-handler.js", import.meta.url));
+  const { stdout, stderr } = spawnSync(process.execPath, [file], { encoding: "utf8" });
+  assert.match(stdout, /^10000 messages, 0 lost, .* orders entered$/m, stderr);
+});

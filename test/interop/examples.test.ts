@@ -19,6 +19,17 @@ for (const example of EXAMPLES) {
   });
 }
 
+test("the unit test of an XDP program passes, without privilege", () => {
+  const file = fileURLToPath(new URL("../../examples/xdp/firewall.test.js", import.meta.url));
+  // Inside of another test run, node --test would only report to that.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const { status, stdout } = spawnSync(process.execPath, ["--test", file], {
+    encoding: "utf8",
+    env,
+  });
+  assert.equal(status, 0, stdout);
+});
+
 test("hello-tcp needs no privilege and ends by itself", () => {
   const { status, stdout } = run("hello-tcp");
   assert.equal(stdout, "Hello over my own TCP/IP stack!\n");

@@ -42,6 +42,7 @@ const GROUPS: readonly (readonly [string, Readonly<Record<string, number>>])[] =
   ["MR_SUBMIT_", layout.Submit],
   ["MR_KIND_", layout.Kind],
   ["MR_STATUS_", layout.Status],
+  ["MR_CONNECT_", layout.ConnectState],
   ["MR_DATAGRAM_", layout.DatagramFlag],
   ["MR_REPORT_", layout.Report],
   ["MR_OP_", layout.Op],

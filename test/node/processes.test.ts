@@ -85,3 +85,14 @@ test("settings that make no sense are named", async () => {
   assert.equal(status, 1);
   assert.match(stderr, /MILLRACE_PROFILE: expected latency, balanced or idle, got "fast"/);
 });
+
+test("millrace/net and millrace/dgram are used by name", async () => {
+  const env = { MILLRACE_LOOPBACK: "1", MILLRACE_DEBUG: "1" };
+  const names = ["net.js", "dgram.js"].map((n) => new URL(`../../src/node/${n}`, import.meta.url));
+  const file = program("named.js");
+  const onKernel = await runCase(file, { accelerated: false });
+  const byName = await runCase(file, { accelerated: false, env, args: names.map((n) => n.href) });
+  assert.equal(onKernel.status, 0, onKernel.stderr);
+  assert.equal(byName.stdout, onKernel.stdout, byName.stderr);
+  assert.equal(byName.status, 0, byName.stderr);
+});

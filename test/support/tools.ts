@@ -17,9 +17,12 @@ const PACKAGES: Readonly<Record<string, string>> = {
   setpriv: "util-linux",
   tracepath: "iputils-tracepath",
   nice: "coreutils",
+  "redis-cli": "redis-tools",
+  "redis-benchmark": "redis-tools",
   cc: "gcc libc6-dev",
   python3: "python3-minimal",
   "dpdk-testpmd": "dpdk-dev",
+  pg_ctlcluster: "postgresql",
 };
 
 function isInstalled(program: string): boolean {

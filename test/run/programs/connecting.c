@@ -174,8 +174,31 @@ static void ports(void) {
   close(l);
 }
 
+/* What close has closed is closed for whoever comes next. */
+static void again_and_again(void) {
+  section("the same port again and again");
+  uint16_t port, udp_port;
+  int l = listener(&port), u = datagram(&udp_port);
+  int worked = 0, refusals = 0;
+  for (int i = 0; i < 50; i++) {
+    close(l);
+    close(u);
+    int a = socket(home.ss_family, SOCK_STREAM, 0);
+    refusals += connect(a, at(port), home_bytes) < 0 && errno == ECONNREFUSED;
+    close(a);
+    l = socket(home.ss_family, SOCK_STREAM, 0);
+    u = socket(home.ss_family, SOCK_DGRAM, 0);
+    worked += bind(l, at(port), home_bytes) == 0 && listen(l, 1) == 0;
+    worked += bind(u, at(udp_port), home_bytes) == 0;
+  }
+  printf("worked %d, refused %d\n", worked, refusals);
+  close(l);
+  close(u);
+}
+
 int main(int argc, char **argv) {
   start(argc, argv);
+  again_and_again();
   connecting();
   refused();
   not_blocking();

@@ -19,7 +19,7 @@ static uint32_t draw(uint32_t below) {
 static struct {
   int watched, peer;   /* what instances watch, and the other end */
   int waiting;         /* bytes that lie at `watched` */
-  bool is_ended, is_full;
+  bool is_ended;
   int copy;            /* a dup of watched, or -1 */
 } ends[SOCKETS];
 static int epfds[INSTANCES], pipe_ends[2], pipe_waiting;
@@ -38,6 +38,7 @@ static void send_some(int at) {
   static char bytes[200];
   if (ends[at].is_ended) return;
   int n = 1 + (int)draw(100);
+  say("send %d: %d", at, n);
   MUST(send(ends[at].peer, bytes, (size_t)n, 0));
   ends[at].waiting += n;
   await_bytes(ends[at].watched, ends[at].waiting);
@@ -55,41 +56,35 @@ static void receive_some(int at) {
 static void end(int at) {
   if (ends[at].is_ended) return;
   ends[at].is_ended = true;
+  say("end %d", at);
   MUST(shutdown(ends[at].peer, SHUT_WR));
   await(ends[at].watched, POLLRDHUP);
   settle(ends[at].watched);
 }
 
-static void fill(int at) {
+/* Full, and then empty again: in between it depends on timers of the stack what is told. */
+static void fill_and_empty(int at) {
   static char bytes[65536];
-  for (;;) {
-    while (send(ends[at].watched, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
-    }
-    struct pollfd polled = {.fd = ends[at].watched, .events = POLLOUT};
-    if (poll(&polled, 1, 60) == 0) break;
-  }
-  ends[at].is_full = true;
-}
-
-static void empty(int at) {
-  static char bytes[65536];
-  if (!ends[at].is_full) return;
+  say("fill and empty %d", at);
   struct pollfd polled = {.fd = ends[at].peer, .events = POLLIN};
-  while (poll(&polled, 1, 100) == 1 && recv(ends[at].peer, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
+  while (send(ends[at].watched, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
+  }
+  while (poll(&polled, 1, 200) == 1 && recv(ends[at].peer, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
   }
   await(ends[at].watched, POLLOUT);
   settle(ends[at].watched);
-  ends[at].is_full = false;
 }
 
 static void change_copy(int at) {
   if (ends[at].copy < 0) {
+    say("dup %d", at);
     ends[at].copy = dup(ends[at].watched);
     MUST(ends[at].copy);
     return;
   }
   /* Registrations of the copy go on, as the kernel has it; delete them, or nobody can. */
   for (int i = 0; i < INSTANCES; i++) epoll_ctl(epfds[i], EPOLL_CTL_DEL, ends[at].copy, NULL);
+  say("close copy %d", at);
   close(ends[at].copy);
   ends[at].copy = -1;
 }
@@ -143,8 +138,7 @@ static void play(uint32_t seed) {
     else if (what < 76) send_some(at);
     else if (what < 90) receive_some(at);
     else if (what < 92) end(at);
-    else if (what < 93) fill(at);
-    else if (what < 95) empty(at);
+    else if (what < 94) fill_and_empty(at);
     else if (what < 98) change_pipe();
     else change_copy(at);
   }

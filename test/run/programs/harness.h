@@ -31,6 +31,8 @@
 #include <unistd.h>
 
 #define PATIENCE_MS 20000
+/* A full connection has come to rest: timers of both stacks that move some more have run by then. */
+#define QUIET_MS 400
 
 static struct sockaddr_in base_address;
 

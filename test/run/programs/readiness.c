@@ -64,7 +64,7 @@ static void fill(int fd) {
     while (send(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0) {
     }
     struct pollfd polled = {.fd = fd, .events = POLLOUT};
-    if (poll(&polled, 1, 100) == 0) return;
+    if (poll(&polled, 1, QUIET_MS) == 0) return;
   }
 }
 

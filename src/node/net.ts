@@ -1,0 +1,436 @@
+/**
+ * `millrace/net`: `net` without any private interface of Node's, for programs that import it by name.
+ * Sockets are streams over a connection of the stack, or over a `net.Socket` where the kernel carries
+ * it; decided as for preloaded programs (docs/node.md), which get the better `net`: this one has a
+ * stream more, and knows neither `autoSelectFamily` nor block lists.
+ */
+import { EventEmitter } from "node:events";
+import kernelNet, {
+  type AddressInfo,
+  type ListenOptions,
+  type LookupFunction,
+  type TcpNetConnectOpts,
+} from "node:net";
+import { Duplex } from "node:stream";
+import type { TcpConnection } from "../socket/tcp-connection.js";
+import type { TcpServer } from "../socket/tcp-server.js";
+import { addressOf, forBind, forConnect, stackSide } from "./accelerator.js";
+import { resolveHost, useEnvironment } from "./lookup.js";
+import { Carrier, note } from "./verdict.js";
+
+export const { isIP, isIPv4, isIPv6, BlockList, SocketAddress } = kernelNet;
+
+export interface SocketOptions {
+  readonly allowHalfOpen?: boolean;
+  readonly highWaterMark?: number;
+  readonly signal?: AbortSignal;
+}
+
+export type ConnectOptions = SocketOptions &
+  Pick<TcpNetConnectOpts, "port" | "host" | "family" | "localAddress" | "localPort"> & {
+    readonly noDelay?: boolean;
+    readonly keepAlive?: boolean;
+    readonly lookup?: LookupFunction;
+  };
+
+type Connection = kernelNet.Socket | TcpConnection;
+
+export class Socket extends Duplex {
+  connecting = false;
+  bytesRead = 0;
+  bytesWritten = 0;
+  private connection: Connection | null = null;
+  private wantsData = false;
+  /** What was asked for before there was a connection. */
+  private readonly later: ((connection: Connection) => void)[] = [];
+
+  constructor(options: SocketOptions = {}) {
+    const { allowHalfOpen = false, highWaterMark, signal } = options;
+    super({
+      allowHalfOpen,
+      emitClose: false,
+      ...(highWaterMark === undefined ? {} : { highWaterMark }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  /** For a server: a socket over a connection that has come. */
+  static over(connection: Connection, options: SocketOptions): Socket {
+    const socket = new Socket(options);
+    socket.carry(connection);
+    return socket;
+  }
+
+  connect(options: ConnectOptions, connected?: () => void): this;
+  connect(port: number, connected?: () => void): this;
+  connect(port: number, host: string, connected?: () => void): this;
+  connect(...args: unknown[]): this {
+    const { options, callback } = connectArguments(args);
+    if (callback !== null) this.once("connect", callback);
+    this.connecting = true;
+    const host = options.host ?? "localhost";
+    resolveHost(host, options.family ?? 0, options.lookup, (error, address, family) => {
+      if (this.destroyed) return;
+      if (host !== address) this.emit("lookup", error, address, family, host);
+      if (error !== null) this.destroy(error);
+      else this.connectTo(address, options);
+    });
+    return this;
+  }
+
+  private connectTo(address: string, options: ConnectOptions): void {
+    const { port } = options;
+    const verdict = forConnect(addressOf(address)!.address, port, null);
+    note(this, "tcp connect", `${address} port ${port}`, verdict);
+    if (verdict.by === Carrier.KERNEL) {
+      const { localAddress, localPort } = options;
+      const kernel = kernelNet.connect({
+        host: address,
+        port,
+        allowHalfOpen: true,
+        ...(localAddress === undefined ? {} : { localAddress }),
+        ...(localPort === undefined ? {} : { localPort }),
+      });
+      const failed = (error: Error): void => void this.destroy(error);
+      kernel.once("error", failed);
+      kernel.once("connect", () => {
+        kernel.off("error", failed);
+        this.connected(kernel, options);
+      });
+      this.once("close", () => kernel.destroy());
+      return;
+    }
+    const { localAddress, localPort } = options;
+    stackSide()!
+      .host.connect({
+        address,
+        port,
+        allowHalfOpen: true,
+        ...(localAddress === undefined ? {} : { localAddress }),
+        ...(localPort === undefined ? {} : { localPort }),
+      })
+      .then(
+        (connection) => this.connected(connection, options),
+        (error: Error) => void this.destroy(error),
+      );
+  }
+
+  private connected(connection: Connection, options: ConnectOptions): void {
+    if (this.destroyed) {
+      connection.destroy();
+      return;
+    }
+    if (options.noDelay === true) connection.setNoDelay(true);
+    if (options.keepAlive === true) connection.setKeepAlive(true);
+    this.connecting = false;
+    this.carry(connection);
+    this.emit("connect");
+    this.emit("ready");
+  }
+
+  private carry(connection: Connection): void {
+    this.connection = connection;
+    connection.on("data", (data: Buffer) => {
+      this.bytesRead += data.length;
+      if (!this.push(data)) connection.pause();
+    });
+    let isEnded = false;
+    connection.on("end", () => {
+      isEnded = true;
+      this.push(null);
+    });
+    connection.on("error", (error: Error) => void this.destroy(error));
+    connection.on("close", () => {
+      if (!isEnded) this.destroy(); // else when everything has been read and written
+    });
+    connection.on("timeout", () => this.emit("timeout"));
+    if (!this.wantsData) connection.pause();
+    for (const call of this.later.splice(0)) call(connection);
+  }
+
+  /** Now, or when there is a connection. */
+  private use(call: (connection: Connection) => void): this {
+    if (this.connection !== null) call(this.connection);
+    else this.later.push(call);
+    return this;
+  }
+
+  override _read(): void {
+    this.wantsData = true;
+    this.connection?.resume();
+  }
+
+  override _write(chunk: Buffer, _: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.use((connection) => {
+      this.bytesWritten += chunk.length;
+      connection.write(chunk, done);
+    });
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    this.use((connection) => connection.end(() => done()));
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.connecting = false;
+    const { connection } = this;
+    const closed = (): void => {
+      done(error);
+      process.nextTick(() => this.emit("close", error !== null));
+    };
+    if (connection === null || connection.closed) closed();
+    else {
+      connection.once("close", closed);
+      connection.destroy();
+    }
+  }
+
+  get pending(): boolean {
+    return this.connection === null;
+  }
+  get remoteAddress(): string | undefined {
+    return this.connection?.remoteAddress;
+  }
+  get remotePort(): number | undefined {
+    return this.connection?.remotePort;
+  }
+  get remoteFamily(): string | undefined {
+    return this.connection?.remoteFamily;
+  }
+  get localAddress(): string | undefined {
+    return this.connection?.localAddress;
+  }
+  get localPort(): number | undefined {
+    return this.connection?.localPort;
+  }
+
+  address(): AddressInfo | object {
+    return this.connection?.address() ?? {};
+  }
+  setNoDelay(on = true): this {
+    return this.use((c) => void c.setNoDelay(on));
+  }
+  setKeepAlive(on = false, initialDelayMs = 0): this {
+    return this.use((c) => void c.setKeepAlive(on, initialDelayMs));
+  }
+  setTimeout(ms: number, callback?: () => void): this {
+    if (callback !== undefined) this.once("timeout", callback);
+    return this.use((c) => void c.setTimeout(ms));
+  }
+  ref(): this {
+    return this.use((c) => void c.ref());
+  }
+  unref(): this {
+    return this.use((c) => void c.unref());
+  }
+  resetAndDestroy(): this {
+    this.connection?.resetAndDestroy();
+    return this.destroy();
+  }
+  destroySoon(): void {
+    if (this.writable) this.end();
+    if (this.writableFinished) this.destroy();
+    else this.once("finish", () => this.destroy());
+  }
+}
+
+export interface ServerOptions extends SocketOptions {
+  readonly noDelay?: boolean;
+  readonly keepAlive?: boolean;
+}
+
+export class Server extends EventEmitter {
+  maxConnections = Number.POSITIVE_INFINITY;
+  private readonly options: ServerOptions;
+  private kernel: kernelNet.Server | null = null;
+  private stack: TcpServer | null = null;
+  private readonly sockets = new Set<Socket>();
+  private isReferenced = true;
+
+  constructor(options: ServerOptions = {}, onConnection?: (socket: Socket) => void) {
+    super();
+    this.options = options;
+    if (onConnection !== undefined) this.on("connection", onConnection);
+  }
+
+  get listening(): boolean {
+    return this.kernel !== null || this.stack !== null;
+  }
+
+  listen(options: ListenOptions, listening?: () => void): this;
+  listen(port?: number, host?: string, backlog?: number, listening?: () => void): this;
+  listen(port?: number, host?: string, listening?: () => void): this;
+  listen(port?: number, listening?: () => void): this;
+  listen(...args: unknown[]): this {
+    const { options, callback } = listenArguments(args);
+    if (callback !== null) this.once("listening", callback);
+    if (options.host === undefined) {
+      this.listenAt("::", options).catch((error: Error) => this.emit("error", error));
+      return this;
+    }
+    resolveHost(options.host, 0, undefined, (error, address) => {
+      if (error !== null) this.emit("error", error);
+      else this.listenAt(address, options).catch((e: Error) => this.emit("error", e));
+    });
+    return this;
+  }
+
+  private async listenAt(address: string, options: ListenOptions): Promise<void> {
+    useEnvironment();
+    const verdict = forBind("tcp_server", addressOf(address)!.address, options.port ?? 0);
+    note(this, "tcp listen", `${address} port ${options.port ?? 0}`, verdict);
+    let port = options.port ?? 0;
+    if (verdict.by !== Carrier.MILLRACE) port = await this.listenByKernel(address, options);
+    if (verdict.by !== Carrier.KERNEL) await this.listenByStack(address, port, options);
+    if (!this.isReferenced) this.unref();
+    this.emit("listening");
+  }
+
+  private listenByKernel(address: string, options: ListenOptions): Promise<number> {
+    const server = kernelNet.createServer({ allowHalfOpen: true }, (c) => this.accept(c));
+    return new Promise((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ ...options, host: address }, () => {
+        server.off("error", reject);
+        server.on("error", (error) => this.emit("error", error));
+        this.kernel = server;
+        resolve((server.address() as AddressInfo).port);
+      });
+    });
+  }
+
+  private async listenByStack(address: string, port: number, options: ListenOptions) {
+    const server = await stackSide()!.host.listen({
+      address,
+      port,
+      allowHalfOpen: true,
+      ...(options.backlog === undefined ? {} : { backlog: options.backlog }),
+      ...(options.ipv6Only === undefined ? {} : { ipv6Only: options.ipv6Only }),
+    });
+    this.stack = server;
+    void (async () => {
+      for await (const connection of server) this.accept(connection);
+    })();
+  }
+
+  private accept(connection: Connection): void {
+    if (this.sockets.size >= this.maxConnections) {
+      connection.destroy();
+      this.emit("drop");
+      return;
+    }
+    if (this.options.noDelay === true) connection.setNoDelay(true);
+    if (this.options.keepAlive === true) connection.setKeepAlive(true);
+    const socket = Socket.over(connection, this.options);
+    this.sockets.add(socket);
+    socket.once("close", () => {
+      this.sockets.delete(socket);
+      this.closeIfDrained();
+    });
+    this.emit("connection", socket);
+  }
+
+  address(): AddressInfo | null {
+    return (this.kernel?.address() as AddressInfo | undefined) ?? this.stack?.address() ?? null;
+  }
+
+  getConnections(done: (error: Error | null, count: number) => void): this {
+    process.nextTick(done, null, this.sockets.size);
+    return this;
+  }
+
+  close(done?: (error?: Error) => void): this {
+    if (done !== undefined) this.once("close", () => done());
+    this.kernel?.close();
+    this.stack?.close();
+    this.kernel = null;
+    this.stack = null;
+    this.closeIfDrained();
+    return this;
+  }
+
+  private closeIfDrained(): void {
+    if (this.listening || this.sockets.size > 0) return;
+    process.nextTick(() => this.emit("close"));
+  }
+
+  ref(): this {
+    this.isReferenced = true;
+    this.kernel?.ref();
+    this.stack?.ref();
+    return this;
+  }
+
+  unref(): this {
+    this.isReferenced = false;
+    this.kernel?.unref();
+    this.stack?.unref();
+    return this;
+  }
+}
+
+function connectArguments(args: unknown[]): {
+  options: ConnectOptions;
+  callback: (() => void) | null;
+} {
+  useEnvironment();
+  const last = args.at(-1);
+  const callback = typeof last === "function" ? (last as () => void) : null;
+  const [first, second] = args;
+  if (typeof first === "object" && first !== null) {
+    return { options: first as ConnectOptions, callback };
+  }
+  const host = typeof second === "string" ? { host: second } : {};
+  return { options: { port: Number(first), ...host }, callback };
+}
+
+function listenArguments(args: unknown[]): {
+  options: ListenOptions;
+  callback: (() => void) | null;
+} {
+  const last = args.at(-1);
+  const callback = typeof last === "function" ? (last as () => void) : null;
+  const [first, second, third] = args;
+  if (typeof first === "object" && first !== null) {
+    return { options: first as ListenOptions, callback };
+  }
+  const options: ListenOptions = { port: Number(first ?? 0) };
+  if (typeof second === "string") options.host = second;
+  const backlog = typeof second === "number" ? second : third;
+  if (typeof backlog === "number") options.backlog = backlog;
+  return { options: typeof first === "function" ? { port: 0 } : options, callback };
+}
+
+export function createServer(onConnection?: (socket: Socket) => void): Server;
+export function createServer(
+  options: ServerOptions,
+  onConnection?: (socket: Socket) => void,
+): Server;
+export function createServer(...args: unknown[]): Server {
+  const [first, second] = args;
+  return typeof first === "function"
+    ? new Server({}, first as (socket: Socket) => void)
+    : new Server((first ?? {}) as ServerOptions, second as ((socket: Socket) => void) | undefined);
+}
+
+export function connect(options: ConnectOptions, connected?: () => void): Socket;
+export function connect(port: number, host?: string, connected?: () => void): Socket;
+export function connect(port: number, connected?: () => void): Socket;
+export function connect(...args: unknown[]): Socket {
+  const { options, callback } = connectArguments(args);
+  return new Socket(options).connect(options, callback ?? undefined);
+}
+export const createConnection = connect;
+
+export default {
+  Socket,
+  Server,
+  createServer,
+  connect,
+  createConnection,
+  isIP,
+  isIPv4,
+  isIPv6,
+  BlockList,
+  SocketAddress,
+};

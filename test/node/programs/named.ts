@@ -1,0 +1,72 @@
+/** A program that imports `net` and `dgram` by the names that it is given. */
+import { once } from "node:events";
+import { createServer as createHttp } from "node:http";
+
+const [netName = "node:net", dgramName = "node:dgram"] = process.argv.slice(2);
+const net = ((await import(netName)) as { default: typeof import("node:net") }).default;
+const dgram = ((await import(dgramName)) as { default: typeof import("node:dgram") }).default;
+
+const server = net.createServer({ noDelay: true }, (socket) => {
+  socket.on("data", (d) => socket.write(`${d} answered`));
+  socket.on("end", () => console.log("server: end"));
+  socket.on("close", (hadError) => console.log("server: close", hadError));
+});
+server.listen(0, "127.0.0.1");
+await once(server, "listening");
+const { port, family } = server.address() as import("node:net").AddressInfo;
+console.log(family, server.listening);
+const client = net.connect({ port, host: "127.0.0.1" }, () => console.log("client: connected"));
+client.setNoDelay(true).setTimeout(5_000);
+client.write("question");
+console.log(String((await once(client, "data"))[0]), client.remoteAddress, client.bytesRead);
+client.end();
+await once(client, "close");
+const large = net.connect(port, "localhost");
+large.on("error", (e) => console.log("large:", (e as NodeJS.ErrnoException).code));
+large.destroy();
+
+const echo = net.createServer((socket) => socket.pipe(socket));
+echo.listen(0, "127.0.0.1");
+await once(echo, "listening");
+const bulk = net.connect((echo.address() as { port: number }).port, "127.0.0.1");
+bulk.end(Buffer.alloc(1_000_000, "n"));
+let n = 0;
+for await (const d of bulk) n += (d as Buffer).length;
+console.log(n);
+echo.close();
+
+const refused = net.connect(1, "127.0.0.1");
+const [e] = await once(refused, "error");
+console.log(e.code, e.syscall, e.address, e.port);
+
+const http = createHttp((_request, response) => response.end("page"));
+const web = net.createServer((socket) => http.emit("connection", socket));
+web.listen(0, "127.0.0.1");
+await once(web, "listening");
+const raw = net.connect((web.address() as { port: number }).port, "127.0.0.1");
+raw.end("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+let page = "";
+for await (const d of raw) page += String(d);
+console.log(page.split("\r\n").at(-1));
+web.close();
+server.close();
+
+const receiver = dgram.createSocket("udp4");
+receiver.on("message", (m, from) => receiver.send(`${m} answered`, from.port, from.address));
+receiver.bind(0, "127.0.0.1");
+await once(receiver, "listening");
+const sender = dgram.createSocket({ type: "udp4" });
+sender.send(["in ", "parts"], receiver.address().port, "127.0.0.1", (error, sent) => {
+  console.log("sent", error, sent);
+});
+const [m, from] = await once(sender, "message");
+console.log(String(m), from.size);
+sender.close();
+await once(sender, "close");
+const connected = dgram.createSocket("udp4");
+connected.connect(receiver.address().port, "127.0.0.1");
+await once(connected, "connect");
+connected.send("to the peer");
+console.log(String((await once(connected, "message"))[0]), connected.remoteAddress().family);
+connected.close();
+receiver.close();

@@ -1,0 +1,99 @@
+/**
+ * The same C program run plainly, over the kernel's sockets on 127.0.0.1, and with the preload library,
+ * over Millrace's: both must print the same. The engine is one of the test's own.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { requireTools } from "../support/tools.js";
+
+export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+export const LIBRARY = join(ROOT, "native/build/libmillrace.so");
+const ADDRESS = "10.77.0.1";
+const LIMIT_MS = 90_000;
+
+export class Comparison {
+  private readonly folder: string;
+  private readonly engine: ChildProcess;
+
+  private constructor(folder: string, engine: ChildProcess) {
+    this.folder = folder;
+    this.engine = engine;
+  }
+
+  /** Starts the engine, and is ready when it is. */
+  static async begin(): Promise<Comparison> {
+    requireTools("cc");
+    const folder = mkdtempSync(join(tmpdir(), "millrace-run-"));
+    const socket = join(folder, "engine");
+    const engine = spawn(
+      process.execPath,
+      [join(ROOT, "bin/millrace.js"), "engine", "--keep", "--socket", socket],
+      { stdio: ["ignore", "ignore", "pipe"] },
+    );
+    let said = "";
+    engine.stderr.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+    });
+    const until = Date.now() + 30_000;
+    while (!existsSync(socket)) {
+      assert.equal(engine.exitCode, null, `the engine ended: ${said}`);
+      assert.ok(Date.now() < until, `no engine after 30 s: ${said}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    return new Comparison(folder, engine);
+  }
+
+  async end(): Promise<void> {
+    const ended = new Promise((resolve) => this.engine.once("exit", resolve));
+    this.engine.kill("SIGTERM");
+    await ended;
+    rmSync(this.folder, { recursive: true });
+  }
+
+  /** Builds test/run/programs/NAME.c; the program's path. */
+  build(name: string): string {
+    const program = join(this.folder, name);
+    // Wrong arguments are part of the tests.
+    const options = "-std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-function";
+    const source = join(ROOT, "test/run/programs", `${name}.c`);
+    const { status, stderr } = spawnSync(
+      "cc",
+      [...options.split(" "), "-o", program, source, "-lpthread"],
+      { encoding: "utf8" },
+    );
+    assert.equal(status, 0, stderr);
+    return program;
+  }
+
+  private run(program: string, args: string[], env: NodeJS.ProcessEnv) {
+    const { status, signal, stdout, stderr } = spawnSync(program, args, {
+      encoding: "utf8",
+      env: { ...process.env, ...env },
+      timeout: LIMIT_MS,
+      maxBuffer: 1 << 26,
+    });
+    return { end: signal ?? status, stdout, stderr };
+  }
+
+  /** Runs it both ways with these arguments behind the address. */
+  compare(program: string, ...args: string[]): void {
+    const kernel = this.run(program, ["127.0.0.1", ...args], {});
+    const ours = this.run(program, [ADDRESS, ...args], {
+      LD_PRELOAD: LIBRARY,
+      MILLRACE_ENGINE: join(this.folder, "engine"),
+    });
+    assert.equal(kernel.end, 0, `over the kernel: ${kernel.stdout}${kernel.stderr}`);
+    assert.equal(ours.stdout, kernel.stdout, ours.stderr);
+    assert.equal(ours.end, 0, ours.stderr);
+  }
+
+  /** The names of the cases that NAME.c lists. */
+  cases(name: string): string[] {
+    const source = readFileSync(join(ROOT, "test/run/programs", `${name}.c`), "utf8");
+    return [...source.matchAll(/^ {4}\{"(\w+)", \w+\},$/gm)].map((match) => match[1]!);
+  }
+}

@@ -1,0 +1,16 @@
+/** dup, fork, exec, passing, streams and files with accelerated sockets, compared with the kernel. */
+import { after, before, test } from "node:test";
+import { Comparison } from "./comparison.js";
+
+let comparison: Comparison;
+before(async () => {
+  comparison = await Comparison.begin();
+});
+after(() => comparison.end());
+
+test("processes share sockets as they do in the kernel", async (t) => {
+  const program = comparison.build("process");
+  for (const name of comparison.cases("process")) {
+    await t.test(name, () => comparison.compare(program, name));
+  }
+});
