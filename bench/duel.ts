@@ -79,7 +79,7 @@ export async function duel(d: Duel): Promise<DuelOutput> {
     });
     const status = await client.closed;
     if (status !== 0) throw new Error(`${d.client.join(" ")}: ${client.output}\n${server.output}`);
-    if (d.serverEnds !== true) server.child.kill("SIGINT");
+    if (d.serverEnds !== true) await ended(server);
     else if ((await server.closed) !== 0)
       throw new Error(`${d.server.join(" ")}: ${server.output}`);
     return { server: server.output, client: client.output };

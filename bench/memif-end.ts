@@ -3,15 +3,12 @@
  * `server` of a case is memif's server too, and listens for the `client`.
  */
 import { IpAddress } from "../src/base/ip-address.js";
-import { inlineMore } from "../src/cli/inline-more.js";
 import type { Interface } from "../src/ip/interface.js";
 import { monotonicUs } from "../src/nic/clock.js";
 import { openMemif } from "../src/nic/memif.js";
 import type { Pool } from "../src/ring/pool.js";
 import { createPool } from "../src/socket/create-host.js";
 import { Stack } from "../src/socket/stack.js";
-
-inlineMore();
 
 export type Role = "server" | "client";
 

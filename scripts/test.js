@@ -3,9 +3,10 @@
  *
  * With no argument: every `*.test.js` under dist/src and dist/test. A part of a path selects
  * (`src/tcp`, `test/interop`); `--not` leaves out. Each file is a process of its own (preloads, addons, namespaces need it).
+ * The packages that `test/node/packages.test.js` runs are installed first when they are not there.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -34,6 +35,15 @@ const found = ["src", "test"]
 if (found.length === 0) {
   console.error(`no test file matches ${wanted.join(" ")}`);
   process.exit(2);
+}
+
+const packages = join("test", "node-packages");
+const needsPackages = found.some((file) => file.endsWith(join("node", "packages.test.js")));
+if (needsPackages && !existsSync(join(root, packages, "node_modules"))) {
+  console.error(`installing the packages of ${packages}, which tests run`);
+  const npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", packages];
+  const installed = spawnSync("npm", npm, { cwd: root, stdio: "inherit" });
+  if (installed.status !== 0) process.exit(1);
 }
 
 const { status, signal } = spawnSync(

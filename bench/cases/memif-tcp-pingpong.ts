@@ -4,6 +4,7 @@
  *     memif-tcp-pingpong.js server|client PATH [SECONDS]
  */
 import { ANY4 } from "../../src/base/ip-address.js";
+import { inlineMore } from "../../src/cli/inline-more.js";
 import { Histogram } from "../../src/cli/perf/histogram.js";
 import { clockUs, monotonicUs, readClock } from "../../src/nic/clock.js";
 import { Family } from "../../src/socket/linux-options.js";
@@ -14,6 +15,8 @@ import { afterOutput, MemifEnd, PORT, type Role, SERVER } from "../memif-end.js"
 
 const BYTES = 64;
 const WARM_UP_US = 500_000;
+
+inlineMore();
 
 const [role, path, seconds = "0"] = process.argv.slice(2) as [Role, string, string?];
 const end = new MemifEnd(role, path);

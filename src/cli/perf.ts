@@ -47,7 +47,7 @@ export const addPerf: AddCommand = (program, world, finish) => {
     addClientOptions(command, name);
     addClientExamples(command, name);
     command.action(async (options: PerfOptions) => {
-      inlineMore();
+      if (name === "ping-pong") inlineMore();
       finish(await runClient(name, options, world));
     });
   }
@@ -66,7 +66,6 @@ function addServer(perf: Command, world: World, finish: (status: number) => void
     .addOption(timeOption("-t, --time <s>", "end by itself after so many seconds"))
     .option("--json", "print one JSON object at the end")
     .action(async (options: PerfOptions) => {
-      inlineMore();
       finish(await runServer(options, world));
     });
   examples(command, [

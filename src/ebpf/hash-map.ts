@@ -116,35 +116,53 @@ export class HashMap extends LinearMap {
 
   /** Mixes the key by words (the mixing of MurmurHash3), with a seed that attackers do not know. */
   private hash(keyAt: number): number {
-    const b = this.bytes;
     let h = this.seed;
     const end = keyAt + this.keyBytes;
-    let at = keyAt;
-    for (; at + 4 <= end; at += 4) {
-      const word = b[at]! | (b[at + 1]! << 8) | (b[at + 2]! << 16) | (b[at + 3]! << 24);
-      h = mix(h, word);
-    }
-    if (at < end) {
-      let word = 0;
-      for (let shift = 0; at < end; at++, shift += 8) word |= b[at]! << shift;
-      h = mix(h, word);
+    if (((keyAt | end) & 3) === 0) {
+      for (let i = keyAt >>> 2; i < end >>> 2; i++) h = mix(h, this.words[i]!);
+    } else {
+      h = this.mixBytes(h, keyAt, end);
     }
     h = Math.imul(h ^ (h >>> 16), HASH_CONSTANTS.last1);
     h = Math.imul(h ^ (h >>> 13), HASH_CONSTANTS.last2);
     return h ^ (h >>> 16);
   }
 
+  /** Words of keys that are not aligned, and a last one of fewer bytes. */
+  private mixBytes(from: number, keyAt: number, end: number): number {
+    const b = this.bytes;
+    let h = from;
+    for (let at = keyAt; at < end; at += 4) {
+      let word = 0;
+      const n = Math.min(4, end - at);
+      for (let i = 0; i < n; i++) word |= b[at + i]! << (8 * i);
+      h = mix(h, word);
+    }
+    return h;
+  }
+
   private find(keyAt: number, hash: number): number {
     const w = this.words;
-    const b = this.bytes;
     let entry = w[(this.bucketsAt >>> 2) + (hash & this.bucketMask)]!;
     for (; entry !== 0; entry = w[entry >>> 2]!) {
-      if (w[(entry >>> 2) + HASH] !== hash) continue;
-      let i = 0;
-      while (i < this.keyBytes && b[entry + KEY_AT + i] === b[keyAt + i]) i++;
-      if (i === this.keyBytes) return entry;
+      if (w[(entry >>> 2) + HASH] === hash && this.isKey(entry + KEY_AT, keyAt)) return entry;
     }
     return 0;
+  }
+
+  private isKey(one: number, other: number): boolean {
+    const { keyBytes } = this;
+    if (((other | keyBytes) & 3) === 0) {
+      const w = this.words;
+      const a = one >>> 2;
+      const b = other >>> 2;
+      const n = keyBytes >>> 2;
+      for (let i = 0; i < n; i++) if (w[a + i] !== w[b + i]) return false;
+      return true;
+    }
+    const bytes = this.bytes;
+    for (let i = 0; i < keyBytes; i++) if (bytes[one + i] !== bytes[other + i]) return false;
+    return true;
   }
 
   private allocate(): number {

@@ -77,6 +77,8 @@ export class Runner {
   private readonly driven: Driven[] = [];
   private state: number = State.IDLE;
   private wasKicked = false;
+  /** `sendSoon` is among the ticks. */
+  private isSending = false;
   private told = false;
   private deadlineUs = NEVER;
   private spinUs = 0;
@@ -91,6 +93,7 @@ export class Runner {
   };
   /** Sends what was queued, at the end of the callback or tick that is running. */
   private readonly sendSoon = (): void => {
+    this.isSending = false;
     if (this.state !== State.SCHEDULED) return;
     const nowUs = this.clock();
     for (let i = 0; i < this.driven.length; i++) this.driven[i]!.poll(nowUs);
@@ -137,15 +140,26 @@ export class Runner {
   /** Something was called that a turn must carry out, or that changes how to sleep. */
   kick(): void {
     this.wasKicked = true;
-    if (this.state !== State.IDLE && this.state !== State.SLEEPING) return;
-    this.endSleep();
     if (this.tellsAsIo) {
-      this.schedule();
-      process.nextTick(this.sendSoon);
+      this.kickAsIo();
       return;
     }
+    if (this.state !== State.IDLE && this.state !== State.SLEEPING) return;
+    this.endSleep();
     this.state = State.SCHEDULED;
     process.nextTick(this.runSoon);
+  }
+
+  /** What was queued leaves at the end of this tick: ticks may follow one another without an end. */
+  private kickAsIo(): void {
+    if (this.state === State.RUNNING) return;
+    if (this.state !== State.SCHEDULED) {
+      this.endSleep();
+      this.schedule();
+    }
+    if (this.isSending) return;
+    this.isSending = true;
+    process.nextTick(this.sendSoon);
   }
 
   /**

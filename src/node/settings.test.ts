@@ -1,0 +1,65 @@
+/** Settings from the environment, a file and a program, and what is said of bad ones. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { accelerates, checkSettings, environmentSettings, spinUsOf } from "./settings.js";
+
+const folder = mkdtempSync(join(tmpdir(), "millrace-settings-"));
+after(() => rmSync(folder, { recursive: true }));
+const file = join(folder, "millrace.json");
+
+test("the environment's words are read", () => {
+  const env = {
+    MILLRACE_NIC: "memif:/run/a.sock",
+    MILLRACE_ADDRESS: "10.0.0.2/24, fd00::2/64",
+    MILLRACE_GATEWAY: "10.0.0.1",
+    MILLRACE_LOOPBACK: "1",
+    MILLRACE_PROFILE: "idle",
+    MILLRACE_DEBUG: "0",
+  };
+  assert.deepEqual(environmentSettings(env), {
+    nic: "memif:/run/a.sock",
+    addresses: ["10.0.0.2/24", "fd00::2/64"],
+    gateways: ["10.0.0.1"],
+    loopback: true,
+    profile: "idle",
+    debug: false,
+  });
+  assert.deepEqual(environmentSettings({ MILLRACE_NIC: "" }), {});
+});
+
+test("a file has the same words, and the environment comes first", () => {
+  writeFileSync(file, '{ "nic": "tap:a", "loopback": true, "addresses": ["10.0.0.2/24"] }');
+  const env = { MILLRACE_CONFIG: file, MILLRACE_NIC: "tap:b" };
+  assert.deepEqual(environmentSettings(env), {
+    nic: "tap:b",
+    loopback: true,
+    addresses: ["10.0.0.2/24"],
+  });
+});
+
+test("what makes no sense is named, with what was expected", () => {
+  assert.throws(() => environmentSettings({ MILLRACE_LOOPBACK: "maybe" }), {
+    message: 'MILLRACE_LOOPBACK: expected 1 or 0, got "maybe"',
+  });
+  assert.throws(() => checkSettings({ profile: "fast" }, "register"), {
+    message: 'register: profile: expected latency, balanced or idle, got "fast"',
+  });
+  assert.throws(
+    () => checkSettings({ nick: "tap:a" }, "register"),
+    /unknown setting "nick"; known/,
+  );
+  assert.throws(() => checkSettings([], "register"), /expected an object of settings, got \[\]/);
+  writeFileSync(file, "{ nic }");
+  assert.throws(() => environmentSettings({ MILLRACE_CONFIG: file }), /MILLRACE_CONFIG: .*json: /);
+  assert.throws(() => environmentSettings({ MILLRACE_CONFIG: join(folder, "none") }), /ENOENT/);
+});
+
+test("nothing is accelerated without a device or loopback", () => {
+  assert.equal(accelerates({}), false);
+  assert.equal(accelerates({ loopback: true }), true);
+  assert.equal(accelerates({ nic: "tap:a" }), true);
+  assert.deepEqual([spinUsOf("latency"), spinUsOf(), spinUsOf("idle")], [Infinity, 50, 0]);
+});
