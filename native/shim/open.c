@@ -111,16 +111,16 @@ static void leave_with_kernel(int fd, struct mr_pending *pending, const char *re
 
 /* ---- Asking ------------------------------------------------------------------------------------------------ */
 
-static void say_enabled(int fd, struct mr_sock *sock, const struct mr_opened *opened) {
-  char own[80], peer[80];
-  struct mr_address local = sock->shared->local, remote = sock->shared->remote;
+/* `opened->reason` is the NIC's name. */
+static void say_enabled(int fd, struct mr_sock *sock, const struct mr_address *peer,
+                        const struct mr_opened *opened) {
+  char own[80], to[80] = "";
+  struct mr_address local = sock->shared->local;
   if (local.family == 0) local.family = sock->shared->family;
   mr_address_text(own, sizeof own, &local);
-  mr_address_text(peer, sizeof peer, &remote);
-  bool has_name = opened->reason[0] != '\0';
-  mr_debug("enabled bypass on fd %d (%s %s%s%s%s%.111s)", fd, mr_sock_is_stream(sock) ? "tcp" : "udp", own,
-           remote.family != 0 ? " to " : "", remote.family != 0 ? peer : "", has_name ? " on " : "",
-           has_name ? opened->reason : "");
+  if (peer != NULL) mr_address_text(to, sizeof to, peer);
+  mr_debug("enabled bypass on fd %d (%s %s%s%s on %.111s)", fd, mr_sock_is_stream(sock) ? "tcp" : "udp", own,
+           peer != NULL ? " to " : "", to, opened->reason);
 }
 
 /* The message, with the options behind it. */
@@ -143,12 +143,12 @@ static size_t write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pen
 
 /* The engine said yes: everything that follows is ours. */
 static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, int pair_end,
-                     const struct mr_opened *opened, int got[2], bool with_companion) {
-  int companion = with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
+                     const struct mr_opened *opened, int got[2], const struct mr_asking *asking) {
+  int companion = asking->with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
   if (companion >= 0) companion = mr_fd_hide(companion);
   struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
   if (sock == NULL) return -ENOMEM;
-  say_enabled(fd, sock, opened);
+  say_enabled(fd, sock, asking->peer, opened);
   replace(fd, pending, pair_end, sock);
   mr_sock_drop(sock);
   return 0;
@@ -193,7 +193,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   else opened.result = result = 1; /* the program does not have to know */
   if (result == 0) {
     opened.local = (uint32_t)local;
-    result = take_over(fd, pending, link, fds[0], &opened, got, asking->with_companion);
+    result = take_over(fd, pending, link, fds[0], &opened, got, asking);
   } else if (local >= 0) {
     mr_local_free((uint32_t)local);
   }
