@@ -76,6 +76,12 @@ static int ask(struct mr_sock *sock, int fd, struct mr_link *link, const struct 
   return known.answer;
 }
 
+/* In the child of fork: another thread may have been in the middle of it. */
+void mr_routes_reset(void) {
+  mutex = (struct mr_mutex){0};
+  memset(routes, 0, sizeof routes);
+}
+
 int mr_companion_carries(struct mr_sock *sock, int fd, const struct mr_address *to) {
   if (to == NULL) return sock->companion_peer;
   struct mr_link *link = mr_sock_link(sock, fd);

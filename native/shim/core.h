@@ -78,6 +78,8 @@ struct mr_pool {
   size_t object_bytes; /* a multiple of 16 */
   struct mr_mutex mutex;
   void *free;
+  struct mr_pool *next;
+  bool is_listed;
 };
 void *mr_pool_take(struct mr_pool *pool); /* zeroed; NULL: no memory */
 void mr_pool_give(struct mr_pool *pool, void *object);

@@ -161,29 +161,36 @@ void mr_region_before_fork(void);
 void mr_region_after_fork(void);
 void mr_socks_before_fork(void);
 void mr_socks_after_fork(bool in_child);
+void mr_pools_before_fork(void);
+void mr_pools_after_fork(void);
+void mr_routes_reset(void);
 
 /* Whoever holds one of these locks finishes first, so that the child finds nothing half done. Callers
  * of fork are between mr_core_before_fork and after_fork with their signals waiting. */
 void mr_core_before_fork(void) {
+  /* In the order in which they are taken elsewhere: messages are sent with those before `control` held. */
   mr_mutex_lock(&link_mutex);
-  mr_control_before_fork();
-  mr_region_before_fork();
   mr_socks_before_fork();
+  mr_region_before_fork();
+  mr_control_before_fork();
   mr_mutex_lock(&locals_mutex);
+  mr_pools_before_fork();
 }
 
 void mr_core_after_fork(bool in_child) {
   if (in_child) {
     mr_waiters_reset(&link_memory, true);
     mr_call_reset();
+    mr_routes_reset();
     link_forget();
     free_count = never_used = 0;
     atomic_store(&has_failed, false);
     atomic_store(&mr_engine_is_dead, false);
   }
+  mr_pools_after_fork();
   mr_mutex_unlock(&locals_mutex);
-  mr_socks_after_fork(in_child);
-  mr_region_after_fork();
   mr_control_after_fork();
+  mr_region_after_fork();
+  mr_socks_after_fork(in_child);
   mr_mutex_unlock(&link_mutex);
 }
