@@ -2,7 +2,7 @@
  * `millrace run`: sees to it that an engine is there, sets the environment, and becomes the program.
  *
  * In C because it stands before every program that is run: Node.js needs 40 ms to start where this needs
- * one (docs/decisions/0003). Everything that is not on that path is left to Node.js: help, starting the
+ * one (docs/decisions/0004). Everything that is not on that path is left to Node.js: help, starting the
  * engine, checking rules.
  */
 #ifndef MILLRACE_LAUNCHER_H
@@ -37,7 +37,7 @@ _Noreturn void become_node(const struct place *place, char *const *args);
 struct options {
   const char *address, *profile, *spin, *rules, *application_id; /* NULL: not given */
   bool has_engine_options; /* --nic, --gateway, --config, --network: the engine must be asked about them */
-  bool loopback, no_auto, debug, trace, no_warn;
+  bool loopback, no_auto, debug, no_warn;
   bool is_for_node;        /* --help and what else needs no program */
   bool is_inspect;         /* for `millrace doctor`: print what the program is */
   char **command;          /* ends with NULL; its first word is NULL when there is none */

@@ -77,7 +77,6 @@ static void set_environment(const struct options *options, const char *engine, c
   if (options->loopback) set("MILLRACE_LOOPBACK", "1");
   if (options->no_auto) set("MILLRACE_DEFAULT_DISABLE", "1");
   if (options->debug) set("MILLRACE_DEBUG", "1");
-  if (options->trace) set("MILLRACE_TRACE", "1");
   if (options->no_warn) set("MILLRACE_NO_WARN", "1");
 }
 

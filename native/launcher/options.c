@@ -32,7 +32,6 @@ static const struct known KNOWN[] = {
     {"--loopback", TO_FLAG, AT(loopback)},
     {"--no-auto", TO_FLAG, AT(no_auto)},
     {"--debug", TO_FLAG, AT(debug)},
-    {"--trace", TO_FLAG, AT(trace)},
     {"--no-warn", TO_FLAG, AT(no_warn)},
     {"--inspect", TO_FLAG, AT(is_inspect)},
     {"--help", TO_NODE, 0},

@@ -75,12 +75,17 @@ enum mr_fd_kind mr_fd_kind_of(int fd) {
   return at == NULL ? MR_FD_PLAIN : kind_of(atomic_load_explicit(at, memory_order_acquire));
 }
 
-/* Many readers since the word was written: their count goes to the object. */
+/* Many readers since the word was written: their count goes to the object. Readers who come meanwhile
+ * stay in the word, so that two who read without a pause cannot keep each other from it until the count
+ * overflows. */
 static void settle(word *at, uint64_t seen) {
-  uint64_t without = seen & (ONE_READER - 1);
-  if (readers_of(seen) < MANY_READERS) return;
-  count(object_of(seen), readers_of(seen));
-  if (!atomic_compare_exchange_strong(at, &seen, without)) count(object_of(seen), -readers_of(seen));
+  void *object = object_of(seen);
+  int moved = readers_of(seen);
+  count(object, moved);
+  while (object_of(seen) == object && readers_of(seen) >= moved) {
+    if (atomic_compare_exchange_weak(at, &seen, seen - (uint64_t)moved * ONE_READER)) return;
+  }
+  count(object, -moved); /* who replaced the word has moved them */
 }
 
 struct mr_fd mr_fd_get(int fd) {

@@ -51,7 +51,6 @@ export const addRun: AddCommand = (program, world, finish) => {
     .option("--loopback", "127.0.0.0/8 and ::1 go through Millrace, too")
     .option("--no-auto", "accelerate only sockets that ask for it (docs/opt-out.md)")
     .option("--debug", "tell of each socket whether it is accelerated, and why not")
-    .option("--trace", "print every socket call")
     .option("--no-warn", "no warnings")
     .option("--check-rules <FILE>", "say what is wrong with a file of rules, run nothing")
     .option("--start-only", "start the engine, run nothing")

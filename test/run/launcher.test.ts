@@ -150,7 +150,7 @@ test("options become the environment that the library reads", async (t) => {
   const engine = await fakeEngine(t);
   writeFileSync(join(folder, "a.rules"), "use os tcp_server *:80\n");
   const options =
-    "--address 10.77.0.2/16 --profile latency --spin=forever --rules a.rules --application-id B1 --loopback --no-auto --debug --trace --no-warn";
+    "--address 10.77.0.2/16 --profile latency --spin=forever --rules a.rules --application-id B1 --loopback --no-auto --debug --no-warn";
   const env = await environment({ engine }, ...options.split(" "));
   const ours = Object.entries(env).filter(([name]) => name.startsWith("MILLRACE_"));
   assert.deepEqual(Object.fromEntries(ours.sort()), {
@@ -166,7 +166,6 @@ test("options become the environment that the library reads", async (t) => {
     MILLRACE_RULES: join(folder, "a.rules"),
     MILLRACE_SHIM: library,
     MILLRACE_SPIN_US: "forever",
-    MILLRACE_TRACE: "1",
   });
 });
 
