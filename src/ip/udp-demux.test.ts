@@ -52,6 +52,24 @@ test("find() takes the best score, the last bound among equals, however many sha
   );
 });
 
+test("of two with one peer on a crowded port, the one of the interface is found, though it came later", () => {
+  const p = new Pair();
+  const open = (ifIndex: number, peerPort: number): UdpEndpoint => {
+    const e = p.a.udp.open(4);
+    e.reuseAddress = true;
+    assert.equal(e.bind(ip("10.0.0.1"), 9, ifIndex), 0);
+    e.connect(ip("10.0.0.2"), peerPort);
+    return e;
+  };
+  for (let i = 0; i < 10; i++) open(0, 100 + i);
+  const elsewhere = open(0, 1);
+  const here = open(2, 1);
+  const find = () => p.a.udp.demux.find(ip("10.0.0.1"), 9, ip("10.0.0.2"), 1, 2);
+  assert.equal(find(), here);
+  here.close();
+  assert.equal(find(), elsewhere);
+});
+
 type Spec = { at: string; reuse?: boolean; port?: boolean; only?: boolean };
 for (const [first, second, conflict, why] of [
   [{ at: "0.0.0.0" }, { at: "10.0.0.1" }, true, "a wildcard covers every address"],

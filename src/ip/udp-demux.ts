@@ -65,16 +65,23 @@ export class UdpDemux {
   /** The endpoint now has a peer. */
   nowConnected(e: UdpEndpoint): void {
     const ports = packPorts(e.localPort, e.remotePort);
-    if (this.connected.find(e.localAddress, e.remoteAddress, ports, UDP) !== NO_ROW) return;
+    const row = this.connected.find(e.localAddress, e.remoteAddress, ports, UDP);
+    if (row !== NO_ROW) {
+      this.shared.add(row);
+      return;
+    }
     this.connected.insert(e.localAddress, e.remoteAddress, ports, UDP, e.id);
     this.rows.set(e.id, e);
   }
 
   disconnected(e: UdpEndpoint): void {
     if (this.rows.delete(e.id)) this.connected.remove(e.id);
+    this.shared.delete(e.id);
   }
 
   private readonly rows = new Map<number, UdpEndpoint>();
+  /** Rows whose addresses and ports another endpoint has, too: an interface or a family decides then. */
+  private readonly shared = new Set<number>();
 
   /** Hot path. The endpoint for a datagram to `dst`, or null. */
   find(
@@ -87,7 +94,7 @@ export class UdpDemux {
     const list = this.list(dstPort);
     if (list.length > SCAN_MAX) {
       const row = this.connected.find(dst, src, packPorts(dstPort, srcPort), UDP);
-      const e = row === NO_ROW ? null : this.rows.get(row)!;
+      const e = row === NO_ROW || this.shared.has(row) ? null : this.rows.get(row)!;
       if (e !== null && scoreOne(e, dst, src, srcPort, ifIndex) !== NO_MATCH) return e;
     }
     let best: UdpEndpoint | null = null;
