@@ -81,6 +81,13 @@ EXPORT long syscall(long number, ...) {
     case SYS_timerfd_create: return timerfd_create((int)a, (int)b);
     case SYS_inotify_init1: return inotify_init1((int)a);
     case SYS_memfd_create: return memfd_create((const char *)a, (unsigned)b);
+    /* What goes through an io_uring never passes here: epoll_ctl of libuv, for one. Programs that use it
+     * have another way for kernels without, and are told that this is one. */
+    case SYS_io_uring_setup:
+      if (mr_link_get() == NULL) break;
+      mr_debug("io_uring is refused: its calls would pass by accelerated sockets");
+      errno = ENOSYS;
+      return -1;
     case SYS_ppoll:
       return ppoll((struct pollfd *)a, (nfds_t)b, (const struct timespec *)c, (const sigset_t *)d);
     case SYS_pselect6: {
