@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "core.h"
 #include "interpose.h"
 
 /* One set of descriptors being waited for: what the caller gave, in two arrays. */
@@ -177,6 +178,7 @@ static void sort_out(struct set *set) {
     if (kind == MR_FD_PRIVATE) kernel.fd = INT_MAX; /* POLLNVAL */
     if (kind == MR_FD_SOCKET) {
       struct mr_sock *sock = set->entries[i].sock;
+      mr_sock_link(sock, at->fd); /* in a child of fork: the waiter must be marked in its own session */
       if (sock->companion < 0 || !(at->events & (POLLIN | POLLRDNORM))) continue;
       kernel = (struct pollfd){.fd = sock->companion, .events = POLLIN | POLLRDNORM};
     }

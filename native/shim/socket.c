@@ -247,12 +247,15 @@ void mr_sock_missed(struct mr_sock *sock) {
 }
 
 void mr_sock_submit(struct mr_sock *sock) {
+  /* Without a link nothing is submitted, and the word must not say that something was: others who have
+   * the socket would never submit again. */
+  struct mr_link *link = mr_link_now;
+  if (link == NULL || link->id != sock->link_id || mr_engine_is_dead) return;
   if (mr_exchange(&sock->shared->submitted, 1) != 0) {
     mr_sock_missed(sock); /* nobody has looked since the last one */
     return;
   }
-  struct mr_link *link = mr_link_now;
-  if (link != NULL && link->id == sock->link_id && !mr_engine_is_dead) mr_submit(link, sock->local);
+  mr_submit(link, sock->local);
 }
 
 uint32_t mr_sock_type(const struct mr_sock *sock) {

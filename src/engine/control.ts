@@ -242,10 +242,12 @@ export class Control {
     const local = this.view.getUint32(AttachAt.local, true);
     if (!isEntry(local)) return false;
     const status = fstatSync(programsEnd);
-    const served = status.isSocket() ? this.host.socketByEnd(status.ino) : null;
     const { controlFd } = session;
+    // Of sockfs, as the control socket is: a file system of the program's own may have any inode.
+    const isSocket = status.isSocket() && status.dev === fstatSync(controlFd).dev;
+    const served = isSocket ? this.host.socketByEnd(status.ino) : null;
     if (served === null || served.isClosed) {
-      const errno = status.isSocket() ? -ENOENT : -ENOTSOCK;
+      const errno = isSocket ? -ENOENT : -ENOTSOCK;
       return this.answer(controlFd, refusal(Msg.ATTACH, local, errno), []);
     }
     this.hold(session, served, local, this.view.getInt32(AttachAt.fd, true));

@@ -329,6 +329,10 @@ export class TcpServed extends EngineSocket {
     const head = this.word(SocketAt.rxHead);
     for (const [id, offer] of this.offers) {
       if (((head - offer.end) | 0) < 0) break; // later ones are not taken either
+      if (!offer.socket.isOffered) {
+        this.offers.delete(id); // claimed by a process that has closed the listener since
+        continue;
+      }
       if (offer.takenAtUs === 0) offer.takenAtUs = nowUs;
       else if (nowUs - offer.takenAtUs > CLAIM_US) {
         this.offers.delete(id);

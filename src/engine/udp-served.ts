@@ -65,6 +65,7 @@ export class UdpServed extends EngineSocket {
       const n = this.view.getInt32(at + DatagramAt.payloadBytes, true);
       const space = n >= 0 && n <= LARGEST_BYTES ? spaceOf(n) : -1;
       if (space < 0 || space > used) {
+        if (this.handed !== null) this.tellHanded(); // what came before is not its receiver's fault
         this.fail();
         return;
       }
@@ -80,6 +81,7 @@ export class UdpServed extends EngineSocket {
       sent = (sent + 1) | 0;
     }
     if (used !== 0 && used < DATAGRAM_BYTES) {
+      if (this.handed !== null) this.tellHanded();
       this.fail();
       return;
     }
