@@ -193,6 +193,27 @@ static void epoll_in_child(void) {
   close(server), close(inherited);
 }
 
+/* The first that the child does with the socket is to sleep on it: longer than anybody polls. */
+static void poll_in_child(void) {
+  int pair[2];
+  tcp_pair(pair);
+  MUST(send(pair[1], "a", 1, 0)); /* the parent has used it */
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    struct pollfd wanted = {.fd = pair[1], .events = POLLIN};
+    alarm(20); /* who is not woken is killed */
+    say("poll %s", outcome(poll(&wanted, 1, -1)));
+    say_read("the child", pair[1]);
+    fflush(stdout);
+    _exit(0);
+  }
+  usleep(300000);
+  MUST(send(pair[0], "late", 4, 0));
+  end_of(child);
+  close(pair[0]), close(pair[1]);
+}
+
 static void *fork_beside(void *argument) {
   int *pair = argument;
   for (int i = 0; i < 100; i++) {
@@ -583,6 +604,7 @@ static const struct test_case cases[] = {
     {"handed_to_child", handed_to_child},
     {"preforked", preforked},
     {"epoll_in_child", epoll_in_child},
+    {"poll_in_child", poll_in_child},
     {"forked_with_threads", forked_with_threads},
     {"executed", executed},
     {"standard_streams", standard_streams},
