@@ -6,58 +6,56 @@
  * L. A. Belady, A study of replacement algorithms for a virtual-storage computer, 1966.
  */
 import type { CachePolicy } from "./cache-policy.js";
+import { TraceOrder } from "./trace-order.js";
 
 const NEVER = 0x7fff_ffff;
-const EMPTY = -1;
 
 export class BeladyPolicy implements CachePolicy {
   readonly name = "belady";
   /** For each packet: the next one of the same trace. */
   private readonly nextSame: Int32Array;
-  /** Of each place: when it is needed next; EMPTY: no trace is there. */
+  /** Of each trace that is in: when it is needed next. */
   private readonly neededAt: Int32Array;
+  private readonly held = new TraceOrder();
   /** Packets so far. */
   private now = 0;
 
   /** `packets`: the trace of each packet that will come, in order. */
-  constructor(places: number, packets: ArrayLike<number>) {
-    this.neededAt = new Int32Array(places).fill(EMPTY);
+  constructor(packets: ArrayLike<number>) {
     this.nextSame = new Int32Array(packets.length);
-    const last = new Map<number, number>();
+    let most = 0;
+    for (let at = 0; at < packets.length; at++) most = Math.max(most, packets[at]!);
+    this.neededAt = new Int32Array(most + 1).fill(NEVER);
     for (let at = packets.length - 1; at >= 0; at--) {
-      this.nextSame[at] = last.get(packets[at]!) ?? NEVER;
-      last.set(packets[at]!, at);
+      this.nextSame[at] = this.neededAt[packets[at]!]!;
+      this.neededAt[packets[at]!] = at;
     }
   }
 
   /** Hot path. */
-  hit(place: number): void {
-    this.neededAt[place] = this.nextSame[this.now++]!;
+  hit(id: number): void {
+    this.neededAt[id] = this.nextSame[this.now++]!;
   }
 
-  miss(): void {
-    this.now++;
+  admits(id: number, isFull: boolean): boolean {
+    this.neededAt[id] = this.nextSame[this.now++]!;
+    return !isFull || this.neededAt[id]! < this.neededAt[this.victim()]!;
   }
 
-  admits(): boolean {
-    return this.nextSame[this.now - 1]! < this.neededAt[this.victim()]!;
+  inserted(id: number): void {
+    this.held.addFront(id);
   }
 
   victim(): number {
-    const { neededAt } = this;
-    let last = -1;
-    for (let place = 0; place < neededAt.length; place++) {
-      if (neededAt[place] === EMPTY) continue;
-      if (last < 0 || neededAt[place]! > neededAt[last]!) last = place;
+    const { held, neededAt } = this;
+    let last = held.back;
+    for (let id = last; id >= 0; id = held.nextToFront(id)) {
+      if (neededAt[id]! > neededAt[last]!) last = id;
     }
     return last;
   }
 
-  add(place: number): void {
-    this.neededAt[place] = this.nextSame[this.now - 1]!;
-  }
-
-  remove(place: number): void {
-    this.neededAt[place] = EMPTY;
+  removed(id: number): void {
+    this.held.remove(id);
   }
 }

@@ -1,35 +1,29 @@
 /** Least recently used: what has not matched a packet for the longest time goes first. */
 import type { CachePolicy } from "./cache-policy.js";
-import { PlaceList } from "./place-list.js";
+import { TraceOrder } from "./trace-order.js";
 
 export class LruPolicy implements CachePolicy {
-  readonly name = "lru";
-  private readonly order: PlaceList;
-
-  constructor(places: number) {
-    this.order = new PlaceList(places);
-  }
+  readonly name: string = "lru";
+  private readonly order = new TraceOrder();
 
   /** Hot path. */
-  hit(place: number): void {
-    this.order.toFront(place);
+  hit(id: number): void {
+    this.order.toFront(id);
   }
 
-  miss(): void {}
-
-  admits(): boolean {
+  admits(_id: number, _isFull: boolean): boolean {
     return true;
+  }
+
+  inserted(id: number): void {
+    this.order.addFront(id);
   }
 
   victim(): number {
     return this.order.back;
   }
 
-  add(place: number): void {
-    this.order.addFront(place);
-  }
-
-  remove(place: number): void {
-    this.order.remove(place);
+  removed(id: number): void {
+    this.order.remove(id);
   }
 }

@@ -19,26 +19,26 @@ export const POLICY_NAMES = [
 ] as const;
 export type PolicyName = (typeof POLICY_NAMES)[number];
 
-/** A policy for a cache of `places` entries; Belady's needs the trace of each packet to come. */
+/** A policy for a cache of `entries`; Belady's needs the trace of each packet to come. */
 export function makePolicy(
   name: PolicyName,
-  places: number,
+  entries: number,
   packets: ArrayLike<number> = [],
 ): CachePolicy {
   switch (name) {
     case "fifo":
-      return new FifoPolicy(places);
+      return new FifoPolicy();
     case "lru":
-      return new LruPolicy(places);
+      return new LruPolicy();
     case "clock":
-      return new ClockPolicy(places);
+      return new ClockPolicy();
     case "lfu":
-      return new LfuPolicy(places);
+      return new LfuPolicy();
     case "second-miss":
-      return new SecondMissPolicy(places);
+      return new SecondMissPolicy(entries);
     case "tinylfu":
-      return new TinyLfuPolicy(places);
+      return new TinyLfuPolicy(entries);
     case "belady":
-      return new BeladyPolicy(places, packets);
+      return new BeladyPolicy(packets);
   }
 }

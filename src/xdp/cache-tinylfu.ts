@@ -1,89 +1,74 @@
 /**
- * LRU behind TinyLFU, an admission policy against thrashing: a trace comes in only when it was seen more
- * often lately than the one that would go, hits and misses alike counted in a sketch. A flood of rare paths
- * then displaces nothing that is used.
+ * LRU behind TinyLFU, an admission policy against thrashing: a trace stays only when it was seen more often
+ * lately than the one that would go, hits and misses alike counted in a sketch. A flood of rare paths then
+ * displaces nothing that is used.
  *
- * A share of the places is a window: every trace that misses enters it at once, and must beat the oldest of
+ * A share of the entries is a window: every trace that misses enters it at once, and must beat the oldest of
  * the rest when it leaves it. So bursts of a new path are met, too (W-TinyLFU).
  *
  * G. Einziger, R. Friedman, B. Manes, TinyLFU: A Highly Efficient Cache Admission Policy, ACM TOS 2017.
  */
 import type { CachePolicy } from "./cache-policy.js";
 import { FrequencySketch } from "./frequency-sketch.js";
-import { PlaceList } from "./place-list.js";
+import { TraceOrder } from "./trace-order.js";
 
-/** Of the places, the window's: one in this many, rounded up. */
+/** Of the entries, the window's: one in this many, rounded up. */
 const WINDOW_SHARE = 8;
-/** Counters of the sketch and packets between its halvings, per place. */
-const COUNTERS_PER_PLACE = 16;
-const SAMPLES_PER_PLACE = 256;
+/** Counters of the sketch, and packets between its halvings, per entry. */
+const COUNTERS_PER_ENTRY = 16;
+const SAMPLES_PER_ENTRY = 256;
 
 export class TinyLfuPolicy implements CachePolicy {
   readonly name = "tinylfu";
-  private readonly window: PlaceList;
-  private readonly main: PlaceList;
-  private readonly windowPlaces: number;
-  private inWindow = 0;
-  private readonly traceAt: Int32Array;
+  private readonly window = new TraceOrder();
+  private readonly main = new TraceOrder();
+  private readonly windowEntries: number;
   private readonly sketch: FrequencySketch;
 
-  constructor(places: number, windowPlaces = Math.ceil(places / WINDOW_SHARE)) {
-    this.window = new PlaceList(places);
-    this.main = new PlaceList(places);
-    this.windowPlaces = Math.max(1, Math.min(windowPlaces, places));
-    this.traceAt = new Int32Array(places);
-    const width = 1 << Math.ceil(Math.log2(places * COUNTERS_PER_PLACE));
-    this.sketch = new FrequencySketch(width, places * SAMPLES_PER_PLACE);
+  constructor(entries: number, windowEntries = Math.ceil(entries / WINDOW_SHARE)) {
+    this.windowEntries = Math.max(1, Math.min(windowEntries, entries));
+    const width = 1 << Math.ceil(Math.log2(entries * COUNTERS_PER_ENTRY));
+    this.sketch = new FrequencySketch(width, entries * SAMPLES_PER_ENTRY);
   }
 
   /** Hot path. */
-  hit(place: number): void {
-    this.sketch.add(this.traceAt[place]!);
-    if (this.window.has(place)) this.window.toFront(place);
-    else this.main.toFront(place);
-  }
-
-  miss(trace: number): void {
-    this.sketch.add(trace);
+  hit(id: number): void {
+    this.sketch.add(id);
+    if (this.window.has(id)) this.window.toFront(id);
+    else this.main.toFront(id);
   }
 
   /** Always: into the window. What leaves that one may be worth more than what is in the rest, or not. */
-  admits(): boolean {
+  admits(id: number): boolean {
+    this.sketch.add(id);
     return true;
   }
 
+  inserted(id: number): void {
+    // While there is room, what leaves the window stays.
+    if (this.window.count === this.windowEntries) this.promote();
+    this.window.addFront(id);
+  }
+
   victim(): number {
-    const eldest = this.main.back;
-    if (this.inWindow < this.windowPlaces && eldest >= 0) return eldest;
     const candidate = this.window.back;
+    const eldest = this.main.back;
     if (eldest < 0) return candidate;
-    const { sketch, traceAt } = this;
-    if (sketch.count(traceAt[candidate]!) <= sketch.count(traceAt[eldest]!)) return candidate;
-    this.window.remove(candidate);
-    this.inWindow--;
-    this.main.addFront(candidate);
+    if (this.window.count < this.windowEntries) return eldest;
+    if (this.sketch.count(candidate) <= this.sketch.count(eldest)) return candidate;
+    this.promote();
     return eldest;
   }
 
-  add(place: number, trace: number): void {
-    this.traceAt[place] = trace;
-    // While there is room, what leaves the window stays.
-    if (this.inWindow === this.windowPlaces) {
-      const eldest = this.window.back;
-      this.window.remove(eldest);
-      this.main.addFront(eldest);
-      this.inWindow--;
-    }
-    this.window.addFront(place);
-    this.inWindow++;
+  removed(id: number): void {
+    this.window.remove(id);
+    this.main.remove(id);
   }
 
-  remove(place: number): void {
-    if (!this.window.has(place)) {
-      this.main.remove(place);
-      return;
-    }
-    this.window.remove(place);
-    this.inWindow--;
+  /** The oldest of the window joins the rest. */
+  private promote(): void {
+    const id = this.window.back;
+    this.window.remove(id);
+    this.main.addFront(id);
   }
 }

@@ -6,7 +6,7 @@ import { FrequencySketch } from "./frequency-sketch.js";
 import { Fate, TraceCache } from "./trace-cache.js";
 
 function cacheOf(name: PolicyName, entries: number, packets: readonly number[] = []): TraceCache {
-  return new TraceCache({ entries, policy: makePolicy(name, entries, packets) });
+  return new TraceCache({ entries }, makePolicy(name, entries, packets));
 }
 
 /** The packets that hit, as a string of 0 and 1. */
@@ -96,33 +96,19 @@ const lfuModel: Model = (entries, all) => {
 };
 
 const clockModel: Model = (entries, all) => {
-  const ring: ({ trace: number; wasUsed: boolean } | null)[] = Array(entries).fill(null);
-  let free = Array.from({ length: entries }, (_, n) => n);
-  let hand = 0;
-  const step = (): number => {
-    const at = hand;
-    hand = (hand + 1) % entries;
-    return at;
-  };
+  let face: { trace: number; wasUsed: boolean }[] = [];
   return all.map(([trace, isInvalidation]) => {
-    const at = ring.findIndex((one) => one?.trace === trace);
-    if (isInvalidation && at >= 0) {
-      ring[at] = null;
-      free = [at, ...free];
-    } else if (!isInvalidation && at >= 0) ring[at]!.wasUsed = true;
-    else if (!isInvalidation) {
-      if (free.length === 0) {
-        let victim = step();
-        while (ring[victim]!.wasUsed) {
-          ring[victim]!.wasUsed = false;
-          victim = step();
-        }
-        free = [victim];
+    const found = face.find((one) => one.trace === trace);
+    if (isInvalidation) face = face.filter((one) => one.trace !== trace);
+    else if (found !== undefined) found.wasUsed = true;
+    else {
+      while (face.length === entries) {
+        const [under, ...others] = face;
+        face = under!.wasUsed ? [...others, { ...under!, wasUsed: false }] : others;
       }
-      ring[free[0]!] = { trace, wasUsed: false };
-      free = free.slice(1);
+      face = [...face, { trace, wasUsed: false }];
     }
-    return show(ring.flatMap((one) => (one === null ? [] : [one.trace])));
+    return show(face.map((one) => one.trace));
   });
 };
 
@@ -155,8 +141,7 @@ for (const name of POLICY_NAMES) {
     fc.assert(
       fc.property(places, fc.integer({ min: 10, max: 60 }), packets, (entries, tcamBits, all) => {
         const bitsOf = (trace: number): number => 3 * trace;
-        const policy = makePolicy(name, entries, all);
-        const cache = new TraceCache({ entries, tcamBits, policy });
+        const cache = new TraceCache({ entries, tcamBits }, makePolicy(name, entries, all));
         for (const trace of all) {
           const wasThere = cache.has(trace);
           const fate = cache.use(trace, bitsOf(trace));

@@ -1,13 +1,12 @@
 /**
- * The traces that a NIC holds: so many entries, and so many bits of ternary memory (TCAM) for their
- * conditions, whichever is less. A policy decides what goes when a trace comes.
+ * Which traces a NIC holds: so many entries, and so many bits of ternary memory (TCAM) for their conditions,
+ * whichever is less. A policy decides what goes when a trace comes. Only numbers: what the traces are, the
+ * owner knows.
  *
- *     const cache = new TraceCache({ entries: 16, policy: new LruPolicy(16) });
+ *     const cache = new TraceCache({ entries: 16 }, new LruPolicy());
  *     const fate = cache.use(trace, bits); // for each packet, the trace that its path is
- *
- * Traces are numbers from 0, as their owner counts them; a table of as many words finds their places.
  */
-import type { CachePolicy } from "./cache-policy.js";
+import type { CacheCapacity, CachePolicy } from "./cache-policy.js";
 
 export const Fate = {
   /** The NIC had the trace. */
@@ -20,12 +19,7 @@ export const Fate = {
   TOO_LARGE: 3,
 } as const;
 
-export interface TraceCacheOptions {
-  readonly entries: number;
-  /** Without it bits do not count. */
-  readonly tcamBits?: number;
-  readonly policy: CachePolicy;
-}
+const NOT_IN = -1;
 
 export class TraceCache {
   readonly entries: number;
@@ -37,27 +31,19 @@ export class TraceCache {
   evicted = 0;
   /** Taken out because they were not valid any more. */
   invalidated = 0;
-  /** Of the traces that are there. */
+  /** Of the traces that are in. */
   usedBits = 0;
-  /** Traces that are there. */
+  /** Traces that are in. */
   count = 0;
-  /** By trace: its place, -1 when it is not there. */
-  private placeOf = new Int32Array(64).fill(-1);
-  private readonly traceAt: Int32Array;
-  private readonly bitsAt: Float64Array;
-  /** Places without a trace, the first `entries - count`. */
-  private readonly free: Int32Array;
+  /** By trace: its bits; NOT_IN. */
+  private bitsOf = new Float64Array(64).fill(NOT_IN);
 
-  constructor({ entries, tcamBits = Number.POSITIVE_INFINITY, policy }: TraceCacheOptions) {
-    if (!Number.isInteger(entries) || entries < 1) {
-      throw new RangeError(`expected at least one entry, got ${entries}`);
-    }
+  constructor(capacity: CacheCapacity, policy: CachePolicy) {
+    const { entries = Number.POSITIVE_INFINITY, tcamBits = Number.POSITIVE_INFINITY } = capacity;
+    if (!(entries >= 1)) throw new RangeError(`expected at least one entry, got ${entries}`);
     this.entries = entries;
     this.tcamBits = tcamBits;
     this.policy = policy;
-    this.traceAt = new Int32Array(entries).fill(-1);
-    this.bitsAt = new Float64Array(entries);
-    this.free = Int32Array.from({ length: entries }, (_, n) => entries - 1 - n);
   }
 
   /** Packets that matched nothing. */
@@ -65,38 +51,32 @@ export class TraceCache {
     return this.installed + this.refused;
   }
 
+  /** Hot path. */
   has(trace: number): boolean {
-    return trace < this.placeOf.length && this.placeOf[trace]! >= 0;
+    return trace < this.bitsOf.length && this.bitsOf[trace] !== NOT_IN;
   }
 
-  /** The traces that are there, in no order. */
+  /** The traces that are in, in order of their numbers. */
   traces(): number[] {
-    return [...this.traceAt].filter((trace) => trace >= 0);
+    return [...this.bitsOf.keys()].filter((trace) => this.has(trace));
   }
 
-  /**
-   * Hot path. True, and counted, when the NIC has the trace. When not: {@link install}.
-   */
+  /** Hot path. True, and counted, when the NIC has the trace. When not: {@link install}. */
   hit(trace: number): boolean {
-    if (trace >= this.placeOf.length) return false;
-    const place = this.placeOf[trace]!;
-    if (place < 0) return false;
+    if (!this.has(trace)) return false;
     this.hits++;
-    this.policy.hit(place);
+    this.policy.hit(trace);
     return true;
   }
 
   /** A packet missed, the host traced it: `Fate` of the trace, whose condition takes `bits`. */
   install(trace: number, bits = 0): number {
     const { policy } = this;
-    policy.miss(trace);
-    if (bits > this.tcamBits) {
+    const isTooLarge = bits > this.tcamBits;
+    const isAdmitted = policy.admits(trace, this.count > 0 && !this.fits(bits));
+    if (isTooLarge || !isAdmitted) {
       this.refused++;
-      return Fate.TOO_LARGE;
-    }
-    if (!this.fits(bits) && !policy.admits(trace)) {
-      this.refused++;
-      return Fate.REFUSED;
+      return isTooLarge ? Fate.TOO_LARGE : Fate.REFUSED;
     }
     while (!this.fits(bits)) {
       this.take(policy.victim());
@@ -112,10 +92,10 @@ export class TraceCache {
     return this.hit(trace) ? Fate.HIT : this.install(trace, bits);
   }
 
-  /** Takes a trace out, because it is not valid any more; false when it is not there. */
+  /** Takes a trace out, because it is not valid any more; false when it is not in. */
   invalidate(trace: number): boolean {
     if (!this.has(trace)) return false;
-    this.take(this.placeOf[trace]!);
+    this.take(trace);
     this.invalidated++;
     return true;
   }
@@ -125,24 +105,21 @@ export class TraceCache {
   }
 
   private put(trace: number, bits: number): void {
-    if (trace >= this.placeOf.length) {
-      const longer = new Int32Array(2 * Math.max(trace + 1, this.placeOf.length)).fill(-1);
-      longer.set(this.placeOf);
-      this.placeOf = longer;
+    if (trace >= this.bitsOf.length) {
+      const longer = new Float64Array(2 * Math.max(trace + 1, this.bitsOf.length)).fill(NOT_IN);
+      longer.set(this.bitsOf);
+      this.bitsOf = longer;
     }
-    const place = this.free[this.entries - ++this.count]!;
-    this.placeOf[trace] = place;
-    this.traceAt[place] = trace;
-    this.bitsAt[place] = bits;
+    this.bitsOf[trace] = bits;
     this.usedBits += bits;
-    this.policy.add(place, trace);
+    this.count++;
+    this.policy.inserted(trace);
   }
 
-  private take(place: number): void {
-    this.policy.remove(place);
-    this.placeOf[this.traceAt[place]!] = -1;
-    this.traceAt[place] = -1;
-    this.usedBits -= this.bitsAt[place]!;
-    this.free[this.entries - this.count--] = place;
+  private take(trace: number): void {
+    this.usedBits -= this.bitsOf[trace]!;
+    this.bitsOf[trace] = NOT_IN;
+    this.count--;
+    this.policy.removed(trace);
   }
 }

@@ -10,7 +10,7 @@ const ENTRIES = 16;
 
 for (const name of POLICY_NAMES.filter((one) => one !== "belady")) {
   test(`${name}: nothing is allocated`, async () => {
-    const cache = new TraceCache({ entries: ENTRIES, policy: makePolicy(name, ENTRIES) });
+    const cache = new TraceCache({ entries: ENTRIES }, makePolicy(name, ENTRIES));
     const n = await fewestCollections(() => {
       for (let i = 0; i < PACKETS; i++) cache.use((Math.imul(i, 0x9e3779b1) >>> 24) % 20);
     }, 2);
