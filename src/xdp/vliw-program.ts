@@ -164,7 +164,7 @@ class BlockBuilder {
     if (i.dst === FRAME && !isAtomic) {
       const size = sizeOf(i);
       const after = [...this.storesOf(i.offset, size), ...this.unknownStore()];
-      const n = this.push("store", text, value, { after, notBefore: this.stackLoads });
+      const n = this.push("store", text, value, { after, notBefore: [...this.stackLoads] });
       this.slots.set(i.offset, { store: n, size });
       return;
     }
