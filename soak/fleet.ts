@@ -52,7 +52,8 @@ export class Fleet {
       said = (said + data.toString()).slice(-2_000);
     });
     child.on("exit", (status, signal) => {
-      if (signal !== "SIGKILL") this.failures.push(`program ${index}: ${signal ?? status}: ${said}`);
+      if (signal !== "SIGKILL")
+        this.failures.push(`program ${index}: ${signal ?? status}: ${said}`);
     });
     this.running[index] = child;
   }

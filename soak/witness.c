@@ -69,6 +69,7 @@ static void round_trip(int fd) {
   must(send(fd, said, BYTES, MSG_NOSIGNAL) == BYTES, "send");
   for (size_t got = 0; got < BYTES;) {
     ssize_t n = recv(fd, heard + got, sizeof heard - got, 0);
+    if (n < 0 && errno == EINTR) continue; /* SIGTERM: with a timeout it does not restart */
     must(n > 0, "recv");
     got += (size_t)n;
   }

@@ -49,7 +49,8 @@ export class Witnesses {
     this.asker.kill("SIGTERM");
     await ended;
     const match = /^(\d+) (\d+)\n$/.exec(this.said);
-    if (match === null) throw new Error(`the witness says ${JSON.stringify(this.said)}`);
+    if (match === null)
+      throw new Error(`the witness says ${JSON.stringify(this.said)}: ${this.failures.join("; ")}`);
     return { rounds: Number(match[1]), worstUs: Number(match[2]) };
   }
 
