@@ -3,7 +3,8 @@
  * nothing of an interval cannot be.
  */
 import { Jmp } from "./isa.js";
-import { low32, number, type Value } from "./verify-value.js";
+import { low32 } from "./verify-arithmetic.js";
+import { number, type Value } from "./verify-value.js";
 
 export interface Refined {
   readonly left: Value;
@@ -51,9 +52,7 @@ export function refine(
 
 function narrowed(value: Value, [min, max]: Interval, other: Value): Value {
   if (min === value.min && max === value.max) return value;
-  const result = number(min, max, value, other);
-  result.id = value.id;
-  return result;
+  return number(min, max, value, other, value.id);
 }
 
 const whole = (v: Value): readonly [Interval, boolean] => [[v.min, v.max], true];
