@@ -11,14 +11,19 @@ const POINTER_OFFSET_LIMIT = 2 ** 29;
 const U32 = 2 ** 32 - 1;
 
 /** What an instruction of class ALU or ALU64 leaves in its register. */
-export function computed(verifier: Verifier, state: State, i: PlacedInstruction): Value {
+export function computed(
+  verifier: Verifier,
+  state: State,
+  i: PlacedInstruction,
+  constant: Value,
+): Value {
   const code = i.opcode & 0xf0;
   const is64 = (i.opcode & 7) === Class.ALU64;
   const isRegister = (i.opcode & SOURCE_REGISTER) !== 0;
   if (code === Alu.MOV) return moved(verifier, state, i, is64, isRegister);
   const left = verifier.read(state, i.dst);
   if (code === Alu.END || code === Alu.NEG) return changedAlone(verifier, left, i, code, is64);
-  const right = isRegister ? verifier.read(state, i.src) : number(i.imm, i.imm);
+  const right = isRegister ? verifier.read(state, i.src) : constant;
   if (!isRegister) checkConstant(verifier, i, code, is64);
   if (left.kind !== Kind.NUMBER || right.kind !== Kind.NUMBER) {
     return pointerArithmetic(verifier, left, right, code, is64, i);

@@ -7,17 +7,10 @@
  * start of the packet is read again, which does not move with them. What lies in front must have room: the
  * lowest offset that was accessed says how much.
  */
-import type { Frame, Places, State } from "./verify-state.js";
+import type { Frame, State } from "./verify-state.js";
 import { Kind, markPrecise, unknown, type Value } from "./verify-value.js";
 
 const UNKNOWN = unknown();
-/** Registers that are compared when all are. */
-const ALL: Readonly<Pick<Places, "registers" | "low" | "high">> = {
-  registers: 0x3ff,
-  low: -1,
-  high: -1,
-};
-
 /** Compares one pair of states after the other. */
 export class StateComparison {
   /** What of the older state was met as what in the newer one. */
@@ -56,18 +49,16 @@ export class StateComparison {
     // The innermost first: that is where states differ.
     for (let depth = old.frames.length - 1; depth >= 0; depth--) {
       const frame = old.frames[depth]!;
-      const places = this.isExact ? ALL : frame.read;
-      if (!this.coversFrame(frame, now.frames[depth]!, places)) return false;
+      if (!this.coversFrame(frame, now.frames[depth]!)) return false;
     }
     return now.held.length === 0 || now.held.every((id) => this.isHeld(id, old.held));
   }
 
-  private coversFrame(
-    old: Frame,
-    now: Frame,
-    { registers, low, high }: Pick<Places, "registers" | "low" | "high">,
-  ): boolean {
+  private coversFrame(old: Frame, now: Frame): boolean {
     if (old.returnTo !== now.returnTo || old.functionIndex !== now.functionIndex) return false;
+    const registers = this.isExact ? -1 : old.readRegisters;
+    const low = this.isExact ? -1 : old.readLow;
+    const high = this.isExact ? -1 : old.readHigh;
     for (let i = 0; i < 10; i++) {
       if ((registers & (1 << i)) === 0) continue;
       if (!this.coversValue(old.registers[i]!, now.registers[i]!)) return false;
@@ -150,7 +141,7 @@ export class StateComparison {
     const { old } = this;
     for (let depth = 0; depth < old.frames.length; depth++) {
       const frame = old.frames[depth]!;
-      const { registers, low, high } = frame.read;
+      const { readRegisters: registers, readLow: low, readHigh: high } = frame;
       const other = now.frames[depth]!;
       for (let i = 0; i < 10; i++) {
         if ((registers & (1 << i)) !== 0) mark(frame.registers[i]!, other.registers[i]!);

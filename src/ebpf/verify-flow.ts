@@ -7,11 +7,14 @@ import { type PlacedInstruction, placeInstructions } from "./instructions.js";
 import { INSTRUCTION_BYTES } from "./isa.js";
 import type { LinkedProgram } from "./link.js";
 import { VerifyError } from "./verify-error.js";
+import { number, type Value } from "./verify-value.js";
 
 export class ProgramFlow {
   readonly instructions: readonly PlacedInstruction[];
   /** By instruction: the one that it jumps to; -1 where it is no jump. */
   readonly targets: Int32Array;
+  /** By instruction: its constant, as the operand that it is; never in a state, so all walks share it. */
+  readonly constants: readonly Value[];
   /** By instruction, whether jumps lead there. */
   readonly isTarget: Uint8Array;
   /** By instruction, whether a jump from behind leads there: where loops begin. */
@@ -31,6 +34,7 @@ export class ProgramFlow {
     const { length } = this.instructions;
     this.places = new Int32Array(program.code.length / INSTRUCTION_BYTES).fill(-1);
     for (let at = 0; at < length; at++) this.places[this.instructions[at]!.word] = at;
+    this.constants = this.instructions.map(({ imm }) => number(imm, imm));
     this.targets = new Int32Array(length).fill(-1);
     this.isTarget = new Uint8Array(length);
     this.isLoop = new Uint8Array(length);

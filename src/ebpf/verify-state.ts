@@ -14,18 +14,6 @@ export type Slot = Value | null;
 const REGISTERS = 11;
 const ALL_REGISTERS = (1 << REGISTERS) - 1;
 
-/** Registers, and slots 0 to 31 and 32 to 63 of a stack, as bits. */
-export class Places {
-  registers = 0;
-  low = 0;
-  high = 0;
-
-  addSlot(slot: number): void {
-    if (slot < 32) this.low |= 1 << slot;
-    else this.high |= 1 << (slot - 32);
-  }
-}
-
 export class Frame {
   readonly registers: Value[];
   /** By slot from the top: slot n is at -8 (n + 1). Ends with the last that was written whole. */
@@ -36,10 +24,14 @@ export class Frame {
   readonly functionIndex: number;
   /** A callback of a helper: it returns to the helper. */
   readonly isCallback: boolean;
-  /** Written since the last checkpoint. */
-  readonly written = new Places();
+  /** Written since the last checkpoint: registers, and slots 0 to 31 and 32 to 63 of the stack, as bits. */
+  writtenRegisters = 0;
+  writtenLow = 0;
+  writtenHigh = 0;
   /** Of a checkpoint: read from there on before it was written. */
-  readonly read = new Places();
+  readRegisters = 0;
+  readLow = 0;
+  readHigh = 0;
 
   constructor(
     returnTo: number,
@@ -59,9 +51,9 @@ export class Frame {
   static begin(returnTo: number, functionIndex: number, isCallback: boolean): Frame {
     const registers = new Array<Value>(REGISTERS).fill(NOTHING);
     const frame = new Frame(returnTo, functionIndex, isCallback, registers, []);
-    frame.written.registers = ALL_REGISTERS;
-    frame.written.low = -1;
-    frame.written.high = -1;
+    frame.writtenRegisters = ALL_REGISTERS;
+    frame.writtenLow = -1;
+    frame.writtenHigh = -1;
     return frame;
   }
 
@@ -84,7 +76,8 @@ export class Frame {
   store(slot: number, value: Value): void {
     while (this.stack.length < slot) this.stack.push(null);
     this.stack[slot] = value;
-    this.written.addSlot(slot);
+    if (slot < 32) this.writtenLow |= 1 << slot;
+    else this.writtenHigh |= 1 << (slot - 32);
   }
 
   /** Some of it was written: it says nothing any more. */
@@ -94,7 +87,7 @@ export class Frame {
 
   put(register: number, value: Value): void {
     this.registers[register] = value;
-    this.written.registers |= 1 << register;
+    this.writtenRegisters |= 1 << register;
   }
 }
 
@@ -122,11 +115,11 @@ export class State {
   fork(): State {
     const copied = this.copyFrames();
     for (let i = 0; i < this.frames.length; i++) {
-      const { written } = this.frames[i]!;
-      const to = copied.frames[i]!.written;
-      to.registers = written.registers;
-      to.low = written.low;
-      to.high = written.high;
+      const from = this.frames[i]!;
+      const to = copied.frames[i]!;
+      to.writtenRegisters = from.writtenRegisters;
+      to.writtenLow = from.writtenLow;
+      to.writtenHigh = from.writtenHigh;
     }
     copied.parent = this.parent;
     if (this.parent !== null) this.parent.branches++;
@@ -162,28 +155,23 @@ export class State {
 
   /** Notes a read in the checkpoints from which on it was not written. */
   noteRead(depth: number, registers: number, low: number, high: number): void {
-    const { written } = this.frames[depth]!;
-    let r = registers & ~written.registers;
-    let l = low & ~written.low;
-    let h = high & ~written.high;
+    const now = this.frames[depth]!;
+    let r = registers & ~now.writtenRegisters;
+    let l = low & ~now.writtenLow;
+    let h = high & ~now.writtenHigh;
     for (let one = this.parent; one !== null && (r | l | h) !== 0; one = one.parent) {
       const frame = one.frames[depth]!;
-      const { read } = frame;
       // Where it is noted, it is noted in those before, too.
-      r &= ~read.registers;
-      l &= ~read.low;
-      h &= ~read.high;
-      read.registers |= r;
-      read.low |= l;
-      read.high |= h;
-      r &= ~frame.written.registers;
-      l &= ~frame.written.low;
-      h &= ~frame.written.high;
+      r &= ~frame.readRegisters;
+      l &= ~frame.readLow;
+      h &= ~frame.readHigh;
+      frame.readRegisters |= r;
+      frame.readLow |= l;
+      frame.readHigh |= h;
+      r &= ~frame.writtenRegisters;
+      l &= ~frame.writtenLow;
+      h &= ~frame.writtenHigh;
     }
-  }
-
-  noteSlotRead(depth: number, slot: number): void {
-    this.noteRead(depth, 0, slot < 32 ? 1 << slot : 0, slot < 32 ? 0 : 1 << (slot - 32));
   }
 
   /** Notes the known offset of an access to the packet. */

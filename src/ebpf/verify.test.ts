@@ -393,6 +393,17 @@ const REFUSED: readonly (readonly [
     [HASH],
   ],
   [
+    "bits of which only the upper half, which is not compared, is set",
+    /r5 was never written/,
+    (a) => {
+      a.loadConstant(R6, 1n << 32n);
+      a.jumpIf32(R6, "&", -1, "end");
+      a.mov(R0, R5);
+      a.exit();
+      end(a);
+    },
+  ],
+  [
     "a value compared with what is 0 on one path only",
     /may be NULL here/,
     (a) => {

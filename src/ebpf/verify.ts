@@ -25,7 +25,7 @@ import {
 import type { LinkedProgram } from "./link.js";
 import type { MapDefinition } from "./map-definition.js";
 import { computed } from "./verify-arithmetic-step.js";
-import { refine } from "./verify-branch.js";
+import { Refinement } from "./verify-branch.js";
 import { callHelper } from "./verify-call.js";
 import { ProgramFlow } from "./verify-flow.js";
 import { adopt, learn } from "./verify-learn.js";
@@ -94,6 +94,7 @@ export class Verifier {
   private readonly seen: SeenStates;
   private readonly stacks: StackDepths;
   private readonly open: { state: State; at: number }[] = [];
+  private readonly refinement = new Refinement();
   private readonly maxSteps: number;
   private steps = 0;
   private ids = 0;
@@ -159,7 +160,7 @@ export class Verifier {
     switch (i.opcode & 7) {
       case Class.ALU:
       case Class.ALU64:
-        this.write(state, i.dst, computed(this, state, i));
+        this.write(state, i.dst, computed(this, state, i, this.flow.constants[at]!));
         return at + 1;
       case Class.LDX:
         this.stepLoad(state, i);
@@ -184,7 +185,7 @@ export class Verifier {
     const value = frame.registers[register]!;
     if (value.kind === Kind.NOTHING) this.refuse(`r${register} ${value.reason}, and is read`);
     const bit = 1 << register;
-    if ((frame.written.registers & bit) === 0) state.noteRead(state.frames.length - 1, bit, 0, 0);
+    if ((frame.writtenRegisters & bit) === 0) state.noteRead(state.frames.length - 1, bit, 0, 0);
     return value;
   }
 
@@ -299,8 +300,8 @@ export class Verifier {
     if (isGoto(i)) return this.flow.targets[at]!;
     if (!isBranch(i)) return this.stepCall(state, i, at);
     const left = this.read(state, i.dst);
-    const right =
-      (i.opcode & SOURCE_REGISTER) !== 0 ? this.read(state, i.src) : number(i.imm, i.imm);
+    const isRegister = (i.opcode & SOURCE_REGISTER) !== 0;
+    const right = isRegister ? this.read(state, i.src) : this.flow.constants[at]!;
     const to = this.flow.targets[at]!;
     if (left.kind === Kind.NUMBER && right.kind === Kind.NUMBER) {
       return this.branchNumbers(state, i, left, right, to, at + 1);
@@ -322,18 +323,21 @@ export class Verifier {
   ): number {
     const code = i.opcode & 0xf0;
     const is32 = (i.opcode & 7) === Class.JMP32;
-    const taken = refine(code, is32, left, right, true);
-    const other = refine(code, is32, left, right, false);
-    if (!taken.isPossible || !other.isPossible) {
+    const { refinement } = this;
+    const isTakenPossible = refinement.compare(code, is32, left, right, true);
+    const takenLeft = refinement.left(left, right);
+    const takenRight = refinement.right(left, right);
+    const isOtherPossible = refinement.compare(code, is32, left, right, false);
+    if (!isTakenPossible || !isOtherPossible) {
       markPrecise(left);
       markPrecise(right);
-      return taken.isPossible ? to : next;
+      return isTakenPossible ? to : next;
     }
     const forked = state.fork();
-    adopt(forked, i, left, taken.left);
-    adopt(forked, i, right, taken.right);
-    adopt(state, i, left, other.left);
-    adopt(state, i, right, other.right);
+    adopt(forked, i, left, takenLeft);
+    adopt(forked, i, right, takenRight);
+    adopt(state, i, left, refinement.left(left, right));
+    adopt(state, i, right, refinement.right(left, right));
     this.open.push({ state: forked, at: to });
     return next;
   }
