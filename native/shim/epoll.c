@@ -255,7 +255,7 @@ static int spin(struct mr_epoll *epoll, int epfd, struct epoll_event *events, in
     int n = 0;
     if (has_news(epoll, wait->link)) {
       n = look(epoll, epfd, events, max);
-    } else if (has_kernel && wait->looks % 16 == 0) {
+    } else if (has_kernel && mr_wait_kernel_due(wait)) {
       bool was_companion = false;
       n = look_at_kernel(epoll, epfd, events, max, &was_companion);
       if (was_companion && n == 0) n = collect(epoll, events, max);
@@ -307,7 +307,7 @@ static int sleep_in_kernel(struct mr_epoll *epoll, int epfd, struct epoll_event 
 static int sleep_once(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,
                       struct mr_wait *wait) {
   go_to_sleep(epoll, wait->link, 1);
-  int n = look(epoll, epfd, events, max);
+  int n = collect(epoll, events, max); /* the kernel is asked by sleeping */
   int slept = n == 0 ? sleep_in_kernel(epoll, epfd, events, max, wait) : 0;
   go_to_sleep(epoll, wait->link, -1);
   if (n != 0) return n;
