@@ -4,10 +4,10 @@ import fc from "fast-check";
 import { Random } from "../base/random.js";
 import { arrivalTimes } from "./arrivals.js";
 import { LruPolicy } from "./cache-lru.js";
+import { CacheSimulator } from "./cache-simulator.js";
 import { makeServers } from "./fifo-servers.js";
 import { mutatePacket } from "./hostile.js";
 import { type NicMachine, type NicPacket, simulateNic } from "./nic-simulator.js";
-import { TraceCache } from "./trace-cache.js";
 
 /** Round numbers: a cycle is 10 ns, PCIe 100 ns and no time a byte, a packet on the host 50 ns. */
 const MACHINE: Partial<NicMachine> = {
@@ -36,7 +36,7 @@ function simulate(
 ): ReturnType<typeof simulateNic> {
   return simulateNic(packets, {
     machine: { ...MACHINE, ...machine },
-    cache: new TraceCache({ entries: 2 }, new LruPolicy()),
+    cache: new CacheSimulator({ entries: 2 }, new LruPolicy()),
     costs: cycles.map((n) => ({ cycles: n, tcamBits: 8 })),
     windowPackets: 1,
   });

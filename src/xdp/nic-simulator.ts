@@ -16,8 +16,9 @@
  * What each packet's path is, what its trace costs and what the program costs on the host is given
  * (path-log.ts). Nothing here depends on anything but its arguments.
  */
+
+import type { CacheSimulator } from "./cache-simulator.js";
 import { type FifoServers, makeServers } from "./fifo-servers.js";
-import type { TraceCache } from "./trace-cache.js";
 
 export interface NicMachine {
   readonly clockMhz: number;
@@ -117,7 +118,7 @@ export interface NicReport {
 
 export interface NicOptions {
   readonly machine?: Partial<NicMachine>;
-  readonly cache: TraceCache;
+  readonly cache: CacheSimulator;
   readonly costs: readonly TraceCosts[];
   readonly windowPackets?: number;
 }
@@ -134,7 +135,7 @@ interface Miss {
 
 class NicSimulation {
   private readonly machine: NicMachine;
-  private readonly cache: TraceCache;
+  private readonly cache: CacheSimulator;
   private readonly costs: readonly TraceCosts[];
   private readonly windowPackets: number;
   private readonly cycleNs: number;
