@@ -228,7 +228,8 @@ export class XdpInstance {
     this.map(map).set(key, word(this.map(inner).index + 1));
   }
 
-  private readonly tailTarget: TailTarget = (mapAt, index) => {
+  /** The program that a tail call goes to. */
+  readonly tailTarget: TailTarget = (mapAt, index) => {
     const map = this.runtime.mapByAddress.get(mapAt);
     if (!(map instanceof ArrayMap)) return null;
     const valueAt = map.at32(index >>> 0);

@@ -226,14 +226,17 @@ class TraceBuilder {
       case "store":
         return [op.base, op.value].filter((node) => node !== NONE);
       case "atomic":
-        return [op.base, op.value, op.expected].filter((node) => node !== NONE);
+        return [op.base, op.value].filter((node) => node !== NONE);
+      case "move":
+        return [];
     }
   }
 
   private addEffect(op: EffectOp): void {
     const needs = this.valuesOf(op).map((node) => this.make(node));
     if (op.kind === "lookup") return;
-    if (op.kind !== "call") this.addStore(op, needs);
+    if (op.kind === "move") this.effects.push(this.push("alu", "move", [], { after: this.guards }));
+    else if (op.kind !== "call") this.addStore(op, needs);
     else {
       const text = helperName(op.helper);
       const n = this.push("helper", text, needs, {

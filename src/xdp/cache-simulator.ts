@@ -1,9 +1,9 @@
 /**
- * Which traces a NIC holds: so many entries, and so many bits of ternary memory (TCAM) for their conditions,
- * whichever is less. A policy decides what goes when a trace comes. Only numbers: what the traces are, the
- * owner knows.
+ * Which traces a simulated NIC holds: so many entries, and so many bits of ternary memory (TCAM) for their
+ * conditions, whichever is less. A policy decides what goes when a trace comes. Only numbers: what the traces
+ * are, the owner knows.
  *
- *     const cache = new TraceCache({ entries: 16 }, new LruPolicy());
+ *     const cache = new CacheSimulator({ entries: 16 }, new LruPolicy());
  *     const fate = cache.use(trace, bits); // for each packet, the trace that its path is
  */
 import type { CacheCapacity, CachePolicy } from "./cache-policy.js";
@@ -21,7 +21,7 @@ export const Fate = {
 
 const NOT_IN = -1;
 
-export class TraceCache {
+export class CacheSimulator {
   readonly entries: number;
   readonly tcamBits: number;
   readonly policy: CachePolicy;
