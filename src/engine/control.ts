@@ -32,7 +32,7 @@ import {
   throwAway,
 } from "../sys/unix-socket.js";
 import type { EngineSocket } from "./engine-socket.js";
-import { type Hello, isEntry, opened, readHello, welcome } from "./message.js";
+import { Companion, type Hello, isEntry, opened, readHello, welcome } from "./message.js";
 import type { OpenResult } from "./opening.js";
 import type { Region } from "./region.js";
 import type { Session } from "./session.js";
@@ -224,7 +224,7 @@ export class Control {
     if (result === null) return false;
     const { served, request } = result;
     if (served === null) return this.answer(session.controlFd, openedAs(Msg.OPEN, result, []), []);
-    this.fds.splice(0, request.hasCompanion ? 2 : 1); // they are the socket's now
+    this.fds.splice(0, request.companion === Companion.NONE ? 1 : 2); // they are the socket's now
     this.host.setEnd(served, endFd, request.endInode);
     const passed = this.regionFds(session, served);
     return this.answer(session.controlFd, openedAs(Msg.OPEN, result, passed), passed);

@@ -9,6 +9,8 @@ import { unlinkSync } from "node:fs";
 import { dirname } from "node:path";
 import { EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
+import { NEVER } from "../base/time.js";
+import type { Home } from "../ip/home.js";
 import {
   Kind,
   SESSION_BYTES,
@@ -35,7 +37,7 @@ import { lockEngine } from "./engine-lock.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
 import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
-import { type Hello, isEntry, readOpen } from "./message.js";
+import { Companion, type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
 import { type OpenResult, openSocket, type RingSettings, takeBlock } from "./opening.js";
 import { spinOf } from "./profile.js";
@@ -219,15 +221,22 @@ export class Engine implements SocketHost {
 
   /** When the next turn is due without a wake, or NEVER. */
   nextDeadlineUs(): number {
-    const { housekeeping, calls } = this;
+    const { housekeeping, calls, network, stack } = this;
     const lingerUs = Math.max(calls.nextDeadlineUs, housekeeping.dueUs);
-    return Math.min(housekeeping.nextUs, lingerUs, this.stack.nextDeadlineUs());
+    const sweepUs = network.hasLeft ? housekeeping.dueUs : NEVER;
+    return Math.min(housekeeping.nextUs, lingerUs, sweepUs, stack.nextDeadlineUs());
   }
 
   private keepHouse(nowUs: number): void {
     this.setRealTime(nowUs);
     this.calls.poll(nowUs);
+    if (this.network.hasLeft) this.network.sweep((home) => this.isHomeUsed(home));
     this.housekeeping.keep(nowUs);
+  }
+
+  private isHomeUsed(home: Home): boolean {
+    for (const served of this.sockets.values()) if (served.home === home) return true;
+    return false;
   }
 
   private setRealTime(nowUs: number): void {
@@ -276,6 +285,7 @@ export class Engine implements SocketHost {
       const served = new TcpServed(this, id, family, block, regionPool, socket);
       served.reason = listener.reason;
       served.uid = listener.uid;
+      served.home = listener.home;
       this.adoptSocket(served);
       served.refresh();
       return served;
@@ -361,7 +371,8 @@ export class Engine implements SocketHost {
       if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
       return result;
     }
-    if (request.hasCompanion) served.companionFd = companionFd;
+    if (request.companion === Companion.HEARS) served.companionFd = companionFd;
+    else if (request.companion !== Companion.NONE) served.holdFd = companionFd;
     this.kernelSockets.remove(session, request.fd);
     this.adoptSocket(served);
     this.control.hold(session, served, request.local, request.fd);

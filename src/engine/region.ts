@@ -199,7 +199,7 @@ export class RegionPool {
     const wanted = most === 0 ? FIRST_BLOCKS : Math.min(most * GROWTH, MOST_BLOCKS);
     const { freeBytes } = this.regions.memory;
     const share = Math.floor((freeBytes * SHARE_OF_FREE) / (sizes.rxBytes + sizes.txBytes));
-    const region = this.create(sizes, Math.max(1, Math.min(wanted, share)));
+    const region = this.create(sizes, Math.max(FIRST_BLOCKS, Math.min(wanted, share)));
     this.list.push(region);
     return region;
   }
