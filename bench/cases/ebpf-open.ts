@@ -10,7 +10,7 @@ const packet = new Uint8Array(64);
 const start = performance.now();
 const object = parseObject(bytes);
 const parsed = performance.now();
-const [{ name }] = object.programs as [{ name: string }];
+const { name } = object.programs[0]!;
 if (engine === "kernel") {
   const kernel = KernelObject.load(object, { program: name });
   kernel.run(packet, new Uint8Array(4096));
