@@ -298,6 +298,7 @@ export class Engine implements SocketHost {
       served.reason = listener.reason;
       served.uid = listener.uid;
       served.home = listener.home;
+      served.kernelValues = listener.kernelValues?.inherited() ?? null;
       served.isOffered = true;
       this.adoptSocket(served);
       served.refresh();
