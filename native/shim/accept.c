@@ -1,5 +1,4 @@
 /* accept: takes a connection from the listener's ring, makes its descriptor, and tells the engine. */
-#include <poll.h>
 
 #include "core.h"
 
@@ -86,10 +85,8 @@ static int accept_ours(struct mr_sock *listener, int fd, int flags, struct mr_ad
   return result;
 }
 
-/* One from the kernel's listener beside ours. */
+/* One from the kernel's listener beside ours, which does not wait. */
 static int accept_kernel(struct mr_sock *listener, int flags, struct sockaddr *peer, socklen_t *peer_bytes) {
-  struct pollfd kernel = {.fd = listener->companion, .events = POLLIN};
-  if (real.poll(&kernel, 1, 0) <= 0) return -EAGAIN;
   int fd = real.accept4(listener->companion, peer, peer_bytes, flags);
   if (fd < 0) return -errno;
   mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_KERNEL});

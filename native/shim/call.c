@@ -75,7 +75,7 @@ static int sleep_once(struct mr_calling *calling, struct mr_wait *wait, int wait
   if (!is_done(calling)) {
     result = mr_wait_sleep(wait, waiter >= 0 ? mr_thread.waiter_fd : -1, fds, 0, NULL);
   }
-  if (waiter >= 0) mr_waiter_disarm(link, waiter, mr_thread.waiter_fd);
+  if (waiter >= 0) mr_waiter_disarm(wait, waiter, mr_thread.waiter_fd);
   return result;
 }
 

@@ -183,7 +183,8 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   int result = 0;
   if (local >= 0 && real.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) result = -errno;
   if (local >= 0 && result == 0) {
-    mr_call_await_released(link);
+    /* Who chooses its port must find those of closed sockets free. */
+    if (asking->own != NULL || pending->state->own.family != 0) mr_call_await_released(link);
     size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
     result = mr_control_ask(link, buffer, bytes, &fds[1], asking->with_companion || asking->with_hold ? 2 : 1, &opened,
                             sizeof opened, got);

@@ -105,8 +105,11 @@ void mr_waiter_arm(struct mr_link *link, int waiter) {
   mr_store(&link->waiters[waiter].state, MR_WAITER_SLEEPS);
 }
 
-void mr_waiter_disarm(struct mr_link *link, int waiter, int eventfd) {
-  if (mr_exchange(&link->waiters[waiter].state, MR_WAITER_AWAKE) != MR_WAITER_RANG) return;
+void mr_waiter_disarm(struct mr_wait *wait, int waiter, int eventfd) {
+  bool has_drained = wait->has_drained;
+  wait->has_drained = false;
+  if (mr_exchange(&wait->link->waiters[waiter].state, MR_WAITER_AWAKE) != MR_WAITER_RANG) return;
+  if (has_drained) return;
   int saved = errno;
   uint64_t count;
   /* The engine says RANG before it writes: what is not there yet ends the next sleep at once. */

@@ -41,13 +41,12 @@ for (const kind of ["packet", "xdp"] as const) {
   test(`--nic ${kind}:NAME: Linux behind a veth`, { skip: NEEDS_ROOT }, async () => {
     const world = RunWorld.open();
     const far = Namespace.create();
-    const nic = `veth-${kind}`;
-    ip("link", "add", nic, "type", "veth", "peer", "name", "far", "netns", far.name);
-    ip("link", "set", nic, "up");
+    ip("link", "add", "name", kind, "type", "veth", "peer", "name", "far", "netns", far.name);
+    ip("link", "set", "dev", kind, "up");
     far.run("ip", "address", "add", "10.9.0.1/24", "dev", "far");
     far.run("ip", "link", "set", "far", "up");
     const near = accelerated(
-      ...([world, "10.9.0.2", "--nic", `${kind}:${nic}`, "--address", "10.9.0.2/24"] as const),
+      ...([world, "10.9.0.2", "--nic", `${kind}:${kind}`, "--address", "10.9.0.2/24"] as const),
     );
     await tryPrograms(near, plain(world, "10.9.0.1", far));
     await world.end();
