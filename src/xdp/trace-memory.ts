@@ -293,19 +293,13 @@ export class TraceMemory {
     if (this.isEntry(one) && this.isEntry(other)) {
       return recorder.guard(build.eq(a, b), "alias") ? 0 : null;
     }
-    const distance = recorder.values.numberOf(b) - recorder.values.numberOf(a);
-    const from = oneOffset - distance;
-    if (from < otherOffset + otherSize && from + oneSize > otherOffset) {
-      return Number(BigInt.asIntN(64, recorder.pin(build.sub(b, a))));
-    }
-    const [lower, end, upper, start] =
-      from < otherOffset
-        ? [a, oneOffset + oneSize, b, otherOffset]
-        : [b, otherOffset + otherSize, a, oneOffset];
-    // The last byte of the lower one is before the first of the other.
-    const last = build.add(lower, build.number(end - 1));
-    recorder.guard(build.lts(last, build.add(upper, build.number(start))), "alias");
-    return null;
+    const isLower = (x: number, end: number, y: number, start: number): boolean => {
+      const last = build.add(x, build.number(end - 1));
+      return recorder.guard(build.lts(last, build.add(y, build.number(start))), "alias");
+    };
+    if (isLower(a, oneOffset + oneSize, b, otherOffset)) return null;
+    if (isLower(b, otherOffset + otherSize, a, oneOffset)) return null;
+    return Number(BigInt.asIntN(64, recorder.pin(build.sub(b, a))));
   };
 
   private baseOf(base: number): number {
