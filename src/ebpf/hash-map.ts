@@ -39,8 +39,8 @@ export class HashMap extends LinearMap {
   readonly valueOffset: number;
   readonly seed: number;
   private readonly isLru: boolean;
-  /** One byte an entry: used since the hand came by. */
-  private readonly usedAt: number;
+  /** One byte an entry: used since the hand came by; 0: no LRU kind. */
+  readonly usedAt: number;
   private free = 0;
   /** Entries that were never used lie behind this one. */
   private fresh = 0;

@@ -62,6 +62,11 @@ export interface XdpResult {
   readonly redirect: { readonly map: string | null; readonly key: number } | null;
 }
 
+/** Runs on a packet that lies in the memory: {@link XdpInstance.runAt}. */
+export interface PacketRunner {
+  runAt(at: number, end: number, hardStart: number, hardEnd: number): number;
+}
+
 /** Bytes of a frame as most drivers have them: a page, the end of which is the kernel's. */
 const PAGE_BYTES = 4096;
 const PAGE_END_BYTES = 320;
@@ -129,8 +134,8 @@ export class XdpInstance {
     return this.interpreter.executed;
   }
 
-  /** Runs the program on a copy of a packet. */
-  run(packet: Uint8Array, context: PacketContext = {}): XdpResult {
+  /** Runs the program, or what runs in its place, on a copy of a packet. */
+  run(packet: Uint8Array, context: PacketContext = {}, runner: PacketRunner = this): XdpResult {
     if (packet.length > MAX_PACKET_BYTES) {
       throw new RangeError(`a packet of ${packet.length} bytes is longer than ${MAX_PACKET_BYTES}`);
     }
@@ -140,7 +145,7 @@ export class XdpInstance {
     runtime.bytes.set(packet, at);
     const end = at + packet.length;
     const hardEnd = Math.max(frameAt + PAGE_BYTES - PAGE_END_BYTES, end);
-    const verdict = this.runAt(at, end, frameAt, hardEnd);
+    const verdict = runner.runAt(at, end, frameAt, hardEnd);
     const { map, key } = runtime.redirect;
     return {
       verdict,
@@ -156,6 +161,11 @@ export class XdpInstance {
    */
   runAt(at: number, end: number, hardStart: number, hardEnd: number): number {
     this.runtime.begin(at, end, hardStart, hardEnd);
+    return this.runHost();
+  }
+
+  /** Hot path. Runs the program on the packet that the runtime has. */
+  runHost(): number {
     return this.wasm === null ? this.interpreter.run() : this.wasm.run();
   }
 

@@ -13,7 +13,7 @@ import { HELPERS, TAIL_CALL } from "../ebpf/helpers.js";
 import type { PlacedInstruction } from "../ebpf/instructions.js";
 import type { TailTarget } from "../ebpf/interp.js";
 import { Atomic, CallKind, Class, INSTRUCTION_BYTES, Jmp, Mode } from "../ebpf/isa.js";
-import { MAX_FRAMES, type Runtime, STACK_BYTES } from "../ebpf/runtime.js";
+import { type Engine, MAX_FRAMES, type Runtime, STACK_BYTES } from "../ebpf/runtime.js";
 import { Arithmetic } from "./arithmetic-instructions.js";
 import { Builder } from "./build.js";
 import { conditionOf } from "./condition-of.js";
@@ -48,7 +48,7 @@ interface Frame {
   readonly kept: readonly number[];
 }
 
-export class Tracer {
+export class Tracer implements Engine {
   readonly e = new Expressions();
   readonly build: Builder;
   readonly values: Evaluator;
@@ -94,9 +94,16 @@ export class Tracer {
     this.frames = [];
     this.executed = 0;
     this.words = [];
+    runtime.engine = this;
     this.run(0);
     const verdict = Number(BigInt.asIntN(32, this.values.of(this.registers[0]!)));
     return { verdict, trace: this.finish() };
+  }
+
+  /** Forgets which paths there were. */
+  clear(): void {
+    this.ids.clear();
+    this.memory.constants.clear();
   }
 
   private finish(): Trace {
@@ -321,24 +328,37 @@ export class Tracer {
     const count = Number(recorder.pin(build.word(times)));
     if (count > MAX_LOOPS) return build.number(-E2BIG);
     const index = Number(recorder.pin(callback));
-    const start = this.place(this.running.program.functions[index]!.at / INSTRUCTION_BYTES);
     for (let round = 0; round < count; round++) {
-      const kept = this.registers.slice(6, 11);
-      const program = this.running;
-      this.frames.push({ program, back: 0, kept });
-      this.registers[1] = build.number(round);
-      this.registers[2] = context;
-      this.registers.fill(NONE, 3, 6);
-      this.registers[R10] = this.addressOf(R10, STACK_BYTES);
-      this.run(start);
-      this.frames.pop();
-      for (const [n, node] of kept.entries()) this.registers[6 + n] = node;
+      const result = this.callBack(index, [build.number(round), context]);
       // The host looks at the low half of what the callback returned.
-      if (!recorder.guard(build.eq(build.word(this.registers[0]!), build.zero))) {
-        return build.number(round + 1);
-      }
+      if (!recorder.guard(build.eq(build.word(result), build.zero))) return build.number(round + 1);
     }
     return build.number(count);
+  }
+
+  /** Runs a function of the program from a helper; its r0. */
+  private callBack(index: number, args: readonly number[]): number {
+    const kept = this.registers.slice(6, 11);
+    const program = this.running;
+    const start = this.place(program.program.functions[index]!.at / INSTRUCTION_BYTES);
+    if (this.frames.length + 1 >= MAX_FRAMES) throw this.fail("ELOOP", "too many calls in a chain");
+    this.frames.push({ program, back: 0, kept });
+    this.registers.fill(NONE, 1, 6);
+    for (const [n, node] of args.entries()) this.registers[1 + n] = node;
+    this.registers[R10] = this.addressOf(R10, STACK_BYTES);
+    this.run(start);
+    this.frames.pop();
+    for (const [n, node] of kept.entries()) this.registers[6 + n] = node;
+    return this.registers[0]!;
+  }
+
+  /** For helpers that are really made: calls a function of the program. */
+  callFunction(index: number, args: readonly number[]): number {
+    const result = this.callBack(
+      index,
+      args.map((value) => this.build.number(value)),
+    );
+    return Number(BigInt.asIntN(32, this.values.of(result)));
   }
 }
 
