@@ -1,5 +1,5 @@
 /** How often packets find their trace on the NIC, by size of the cache and policy: table T3. */
-import { type PolicyName, makePolicy } from "./cache-policies.js";
+import { makePolicy, type PolicyName } from "./cache-policies.js";
 import { CacheSimulator, Fate } from "./cache-simulator.js";
 import { HOST_ONLY, meanOverPackets, mergedOf, type ProgramProfile } from "./evaluation.js";
 

@@ -31,7 +31,8 @@ export function runNic(profile: ProgramProfile, options: NicRunOptions): NicRepo
   const hostTrace = profile.mergedCount; // one number for all that only the host runs
   const traces = merged.map((one) => (one === HOST_ONLY ? hostTrace : one));
   const bits = new Float64Array(profile.mergedCount);
-  for (const one of profile.traces) if (one.merged !== HOST_ONLY) bits[one.merged]! += one.tcam.bits;
+  for (const one of profile.traces)
+    if (one.merged !== HOST_ONLY) bits[one.merged]! += one.tcam.bits;
   const costs = cyclesOfMerged(profile, HXDP_MACHINE).map((cycles, n) => ({
     cycles,
     tcamBits: bits[n]!,

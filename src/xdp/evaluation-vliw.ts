@@ -26,8 +26,7 @@ export function withMachine(changes: {
   readonly memoryPorts?: number;
 }): VliwMachine {
   const { lanes = HXDP_MACHINE.lanes, lookup, memoryPorts = HXDP_MACHINE.memoryPorts } = changes;
-  const latency =
-    lookup === undefined ? HXDP_MACHINE.latency : { ...HXDP_MACHINE.latency, lookup };
+  const latency = lookup === undefined ? HXDP_MACHINE.latency : { ...HXDP_MACHINE.latency, lookup };
   return { ...HXDP_MACHINE, lanes, memoryPorts, guardsPerRow: lanes, latency };
 }
 

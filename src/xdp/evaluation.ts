@@ -5,8 +5,8 @@
 import { XdpInstance, type XdpOptions } from "../ebpf/instance.js";
 import type { BpfObject } from "../ebpf/object.js";
 import { AccessLog } from "./access-log.js";
-import type { MapAccess } from "./consistency-run.js";
 import type { TcamSize } from "./condition.js";
+import type { MapAccess } from "./consistency-run.js";
 import type { Expressions } from "./expr.js";
 import { findMapUse, type MapUse } from "./map-use.js";
 import { PathRecorder } from "./path-log.js";
@@ -60,7 +60,7 @@ export function profileProgram(
 ): ProgramProfile {
   const { setUp, accessPackets = DEFAULT_ACCESS_PACKETS, progress = () => true, ...rest } = options;
   const open = (): XdpInstance => {
-    const instance = XdpInstance.open(object, { seed: 1, ...rest, program });
+    const instance = XdpInstance.open(object, { seed: 1, engine: "wasm", ...rest, program });
     setUp?.(instance);
     return instance;
   };
@@ -78,8 +78,8 @@ export function profileProgram(
     instructions: linked.code.length / 8,
     paths: Int32Array.from(paths),
     lengths: Int32Array.from(paths, (_, n) => packets[n]!.length),
-    ...mergeTraces(recorder.traces, recorder.tracer.e, paths),
-    expressions: recorder.tracer.e,
+    ...mergeTraces(recorder.traces, recorder.expressions, paths),
+    expressions: recorder.expressions,
     maps,
     accesses,
   };
