@@ -27,7 +27,9 @@ export class TraceStore {
   private readonly e: Expressions;
   private readonly runtime: Runtime;
   private readonly imports: Record<string, Record<string, unknown>>;
-  private tree = new DecisionTree();
+  private tree: DecisionTree;
+  /** Traces that did not fit into the tree: their packets are traced again and again. */
+  refused = 0;
   private main: Run | null = null;
   private fresh: Run[] = [];
   private freshHits = 0;
@@ -35,6 +37,7 @@ export class TraceStore {
   constructor(e: Expressions, runtime: Runtime) {
     this.e = e;
     this.runtime = runtime;
+    this.tree = new DecisionTree(e);
     const { memory } = runtime;
     const inputsAt = memory.take(16, "what traces sample");
     this.place = {
@@ -94,13 +97,16 @@ export class TraceStore {
 
   /** Takes in a trace whose number is new; false when it cannot. */
   add(trace: Trace): boolean {
-    if (trace.id !== this.traces.length || !this.tree.add(trace)) return false;
-    this.traces.push(trace);
+    this.traces[trace.id] = trace;
+    if (!this.tree.add(trace)) {
+      this.refused++;
+      return false;
+    }
     if (this.fresh.length >= MAX_FRESH) {
       this.rebuild();
       return true;
     }
-    const alone = new DecisionTree();
+    const alone = new DecisionTree(this.e);
     alone.add(trace);
     this.fresh.unshift(this.instantiate(alone.root));
     return true;
@@ -122,7 +128,7 @@ export class TraceStore {
     this.runtime.bytes.fill(0, this.place.enabledAt, this.place.enabledAt + MAX_TRACES);
     this.traces.length = 0;
     this.hits.fill(0);
-    this.tree = new DecisionTree();
+    this.tree = new DecisionTree(this.e);
     this.main = null;
     this.fresh = [];
     this.freshHits = 0;

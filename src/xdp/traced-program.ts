@@ -52,6 +52,8 @@ export class TracedProgram {
   /** Maps whose values are constants of the traces, and their versions. */
   private constants: LinearMap[] = [];
   private epochs: number[] = [];
+  /** Number of the trace that the last packet took; -1: its path has none. */
+  lastTrace = -1;
   private packets = 0;
   private traced = 0;
   private evicted = 0;
@@ -106,6 +108,7 @@ export class TracedProgram {
     runtime.engine = null;
     const id = this.take(at, end, hardStart, hardEnd);
     if (id < 0) return this.runOnHost(id);
+    this.lastTrace = id;
     store.hits[id]! += 1;
     this.cache.policy.hit(id);
     return runtime.registers[0]!;
@@ -138,6 +141,7 @@ export class TracedProgram {
 
   private runOnHost(id: number): number {
     const { store, cache } = this;
+    this.lastTrace = -2 - id;
     if (id < -1) {
       const trace = store.traces[-2 - id]!;
       if (trace.hostOnly !== null) {
@@ -154,6 +158,7 @@ export class TracedProgram {
     }
     this.traced++;
     const { trace, verdict } = this.tracer.trace();
+    this.lastTrace = trace.id;
     this.noteConstants();
     if (store.add(trace)) cache.offer(trace);
     return verdict;
