@@ -103,7 +103,7 @@ export class Calls {
       case Op.SHUTDOWN:
         return this.shutdown(served, arg(0));
       case Op.SETSOCKOPT:
-        return this.setOption(served, at, arg(0), arg(1));
+        return this.setOption(served, at, arg(0), arg(1), arg(2) >>> 0);
       case Op.GETSOCKOPT:
         return this.getOption(served, at, arg(0), arg(1), arg(2));
       case Op.SEND_OOB:
@@ -205,9 +205,17 @@ export class Calls {
     this.view.setUint32(at + CallAt.dataBytes, n, true);
   }
 
-  private setOption(served: EngineSocket, at: number, level: number, option: number): number {
-    const bytes = this.copyData(at);
-    const result = setOption(served, level, option, { view: this.scratchView, at: 0, bytes });
+  /** The data end with the `kept` bytes that the kernel reads the value back as. */
+  private setOption(
+    served: EngineSocket,
+    at: number,
+    level: number,
+    option: number,
+    kept: number,
+  ): number {
+    const bytes = this.copyData(at) - kept;
+    if (bytes < 0) return -EINVAL;
+    const result = setOption(served, level, option, { view: this.scratchView, at: 0, bytes }, kept);
     served.refresh();
     return result;
   }

@@ -286,6 +286,7 @@ export class Engine implements SocketHost {
       served.reason = listener.reason;
       served.uid = listener.uid;
       served.home = listener.home;
+      served.kernelValues = listener.kernelValues?.inherited() ?? null;
       this.adoptSocket(served);
       served.refresh();
       return served;

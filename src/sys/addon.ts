@@ -94,6 +94,7 @@ export interface Addon {
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
   fdBytes(fd: number): number;
+  heapKeep(bytes: number): number;
   memoryMap(
     bytes: Uint8Array,
     at: number,
