@@ -14,6 +14,7 @@ import { until } from "../support/until.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PROGRAMS = [
+  "all-options",
   "both",
   "connecting",
   "datagrams",
