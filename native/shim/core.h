@@ -251,6 +251,8 @@ ssize_t mr_stream_recv(struct mr_sock *sock, int fd, struct mr_cursor *to, size_
 int64_t mr_timeout(uint64_t set_ns); /* of SO_RCVTIMEO, SO_SNDTIMEO; negative: none */
 
 /* What is sent beside the payload; zero where the socket's options hold. */
+#define MR_MOST_SEGMENTS 128 /* of one message with UDP_SEGMENT, the kernel's UDP_MAX_SEGMENTS */
+
 struct mr_ancillary {
   uint16_t flags; /* MR_DATAGRAM_* */
   uint8_t ttl, tos;

@@ -161,7 +161,8 @@ struct mr_socket {
   uint32_t linger;     /* seconds + 1 for SO_LINGER; 0: off */
   uint32_t oob_inline;
   uint32_t connect_state; /* MR_CONNECT_*: what connect(2) says next */
-  uint32_t reserved6[2];
+  uint32_t segment_bytes; /* UDP_SEGMENT, or 0 */
+  uint32_t reserved6[1];
   /* Line 7. Engine: getsockname and getpeername. `names` is odd while they change. */
   uint32_t names;
   uint32_t reserved7;

@@ -104,6 +104,10 @@ static int set_own(struct mr_sock *sock, int level, int option, const uint8_t *v
     int failed = set_report(sock, report, number);
     return failed == 0 && report->engine_too ? 2 : failed;
   }
+  if (level == IPPROTO_UDP && option == UDP_SEGMENT && shared->kind == MR_KIND_UDP && number >= 0) {
+    mr_store(&shared->segment_bytes, (uint32_t)number);
+    return 2; /* the engine splits, here it is known what is too long for that */
+  }
   if (level != SOL_SOCKET || option == SO_BINDTODEVICE) return 1;
   if (bytes < sizeof number) return -EINVAL;
   switch (option) {

@@ -18,6 +18,7 @@ const PROGRAMS = [
   "both",
   "connecting",
   "datagrams",
+  "holding",
   "messages",
   "options",
   "streams",
