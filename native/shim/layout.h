@@ -249,8 +249,11 @@ enum mr_op {
   MR_OP_RELEASE = 12,  /* this session no longer uses the entry (close, while others may) */
   MR_OP_PING = 13,     /* does nothing */
   MR_OP_ROUTE = 14,    /* address; 0: Millrace reaches it, 1: only the kernel may. For sockets with a
-                        * companion, before they send to a destination for the first time */
+                        * companion, before they send to a destination for the first time. Without port
+                        * also MR_ROUTE_BY_PORT: with one there is an answer, for now */
 };
+
+#define MR_ROUTE_BY_PORT 2
 
 /* An entry of the error queue, as sock_extended_err of ip(7). */
 struct mr_error {
@@ -309,7 +312,7 @@ struct mr_open {
   uint16_t kind, family;
   uint32_t at;             /* MR_AT_* */
   int32_t fd;              /* for messages and `millrace stat` */
-  uint32_t has_companion;  /* a kernel socket with the same port comes along */
+  uint32_t has_companion;  /* a kernel socket with the same port comes along; 2: only to hold the port */
   struct mr_address own;   /* bound address, family 0: none yet */
   struct mr_address peer;  /* of connect and sendto; the group of a join */
   uint64_t inode;          /* of the kernel socket that is replaced or stays */
