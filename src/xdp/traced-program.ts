@@ -92,6 +92,11 @@ export class TracedProgram {
     return this.store.traces;
   }
 
+  /** Traces that could not be told from others, so that their packets stay with the host; 0. */
+  get refused(): number {
+    return this.store.refused;
+  }
+
   /** Packets that each trace has run, by number. */
   hitsOf(id: number): number {
     return this.store.hits[id] ?? 0;
