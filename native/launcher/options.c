@@ -22,6 +22,7 @@ struct known {
 static const struct known KNOWN[] = {
     {"--nic", TO_ENGINE, 0},
     {"--gateway", TO_ENGINE, 0},
+    {"--xdp", TO_ENGINE, 0},
     {"--config", TO_ENGINE, 0},
     {"--network", TO_ENGINE, 0},
     {"--address", TO_TEXT, AT(address)},
