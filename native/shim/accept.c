@@ -1,4 +1,5 @@
 /* accept: takes a connection from the listener's ring, makes its descriptor, and tells the engine. */
+#include <fcntl.h>
 
 #include "core.h"
 
@@ -31,10 +32,32 @@ static int make_pair(int pair[2], int flags) {
   return 0;
 }
 
-/* Gives the connection its descriptor. The descriptor, or a negated error number. */
+/* A descriptor of a spare end. */
+static int number_of(struct mr_spare *spare, int flags) {
+  mr_spare_set_nonblock(spare, (flags & SOCK_NONBLOCK) != 0);
+  int command = flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+  int fd = real.fcntl(spare->fd, command, NULL);
+  return fd < 0 ? -errno : fd;
+}
+
+/* Tells the engine which end the connection has. 0 or a negated error number. */
+static int claim(struct mr_link *link, const struct mr_accepted_as *as, int engines_end, bool is_spare) {
+  if (!is_spare) return mr_control_ask(link, as, sizeof *as, &engines_end, 1, NULL, 0, NULL);
+  struct mr_calling calling;
+  int failed = mr_call_begin_at(&calling, link, as->local, MR_OP_CLAIM);
+  if (failed != 0) return failed;
+  calling.call->args[0] = as->connection;
+  calling.call->args[1] = (uint32_t)as->fd;
+  mr_call_post(&calling);
+  return 0;
+}
+
+/* Gives the connection its descriptor, pair[0]; `spare` has fd -1 for a new pair. The descriptor, or a
+ * negated error number. */
 static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr_accepted *taken,
-                 int pair[2], int flags) {
-  int local = mr_local_alloc();
+                 int pair[2], const struct mr_spare *spare, int flags) {
+  bool is_spare = spare->fd >= 0;
+  int local = is_spare ? (int)spare->local : mr_local_alloc();
   struct mr_accepted_as as = {.type = MR_MSG_ACCEPTED, .connection = taken->connection, .fd = pair[0]};
   uint8_t *region = local < 0 ? NULL : mr_region_map(link, taken->region_id, 0, -1);
   struct mr_sock *sock = NULL;
@@ -42,19 +65,20 @@ static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr
     sock = mr_sock_make(link, region, taken->header_at, taken->generation, (uint32_t)local, -1);
   }
   if (sock == NULL) {
-    if (local >= 0) mr_local_free((uint32_t)local);
+    if (local >= 0 && !is_spare) mr_local_free((uint32_t)local);
     return -ENFILE;
   }
   mr_options_inherit(sock, listener);
   mr_store(&sock->shared->nonblock, (flags & SOCK_NONBLOCK) != 0);
   mr_store(&sock->shared->connect_state, MR_CONNECT_DONE);
   as.local = (uint32_t)local;
-  as.end_inode = mr_inode_of(pair[0]);
-  int failed = mr_control_ask(link, &as, sizeof as, &pair[1], 1, NULL, 0, NULL);
-  if (failed != 0) {
+  if (!is_spare) as.end_inode = mr_inode_of(pair[0]);
+  if (claim(link, &as, pair[1], is_spare) != 0) {
     mr_sock_drop(sock);
     return -ECONNABORTED;
   }
+  atomic_store(&sock->copy, spare->fd);
+  sock->epoch = spare->epoch;
   mr_fd_set(pair[0], (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
   return pair[0];
 }
@@ -69,19 +93,27 @@ static int accept_ours(struct mr_sock *listener, int fd, int flags, struct mr_ad
   struct mr_link *link = mr_sock_link(listener, fd);
   if (!has_connection(listener)) return -EAGAIN;
   if (link == NULL) return -ENETDOWN;
-  int pair[2];
-  int failed = make_pair(pair, flags);
-  if (failed != 0) return failed;
+  int pair[2] = {-1, -1};
+  struct mr_spare spare = {.fd = -1, .epoch = mr_spare_epoch()};
+  bool is_spare = mr_spare_take(link, 0, &spare);
+  int failed = is_spare ? pair[0] = number_of(&spare, flags) : make_pair(pair, flags);
+  if (failed < 0) {
+    if (is_spare) mr_spare_give(&spare);
+    return failed;
+  }
   struct mr_accepted taken;
   int result = take(listener, &taken);
   if (result > 0) {
     *peer = taken.peer;
-    result = equip(link, listener, &taken, pair, flags);
+    result = equip(link, listener, &taken, pair, &spare, flags);
   } else if (result == 0) {
     result = -EAGAIN;
   }
-  real.close(pair[1]);
-  if (result < 0) real.close(pair[0]);
+  if (!is_spare) real.close(pair[1]);
+  if (result < 0) {
+    real.close(pair[0]);
+    if (is_spare) mr_spare_give(&spare);
+  }
   return result;
 }
 

@@ -232,6 +232,7 @@ static void decide_message(int fd, const struct msghdr *message) {
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
   if (mr_fd_kind_of(fd) == MR_FD_PENDING) decide_message(fd, message);
+  if (mr_fd_kind_of(fd) != MR_FD_SOCKET) mr_spares_passing(message);
   ELSE_REAL(fd, real.sendmsg(fd, message, flags))
   RETURN_PUT(ssize_t, mr_sendmsg(entry.sock, fd, message, flags));
 }
@@ -251,6 +252,7 @@ static int send_many(struct mr_sock *sock, int fd, struct mmsghdr *messages, uns
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
   if (mr_fd_kind_of(fd) == MR_FD_PENDING && n > 0) decide_message(fd, &messages[0].msg_hdr);
+  for (unsigned i = 0; i < n && mr_fd_kind_of(fd) != MR_FD_SOCKET; i++) mr_spares_passing(&messages[i].msg_hdr);
   ELSE_REAL(fd, real.sendmmsg(fd, messages, n, flags))
   RETURN_PUT(int, send_many(entry.sock, fd, messages, n, flags));
 }

@@ -121,6 +121,13 @@ static int set_own(struct mr_sock *sock, int level, int option, const uint8_t *v
   }
 }
 
+/* Those that cannot fail are posted: what follows in the ring comes after them. */
+static bool is_sure(struct mr_sock *sock, int level, int option, size_t bytes) {
+  if (sock->shared->kind != MR_KIND_TCP || bytes != sizeof(int)) return false;
+  if (level == IPPROTO_TCP) return option == TCP_NODELAY || option == TCP_QUICKACK;
+  return level == SOL_SOCKET && option == SO_KEEPALIVE;
+}
+
 static int set_engines(struct mr_sock *sock, int fd, int level, int option, const uint8_t *value,
                        size_t bytes) {
   struct mr_calling calling;
@@ -130,6 +137,10 @@ static int set_engines(struct mr_sock *sock, int fd, int level, int option, cons
   calling.call->args[1] = (uint32_t)option;
   calling.call->data_bytes = (uint32_t)bytes;
   memcpy(calling.call->data, value, bytes);
+  if (is_sure(sock, level, option, bytes)) {
+    mr_call_post(&calling);
+    return 0;
+  }
   result = mr_call_wait(&calling, false);
   mr_call_end(&calling);
   return result < 0 ? result : 0;

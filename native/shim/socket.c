@@ -40,6 +40,7 @@ struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t hea
   sock->local = local;
   sock->link_id = link->id;
   sock->companion = companion;
+  atomic_init(&sock->copy, -1);
   atomic_store(&by_local[local % MR_SOCKETS], sock);
   return sock;
 }
@@ -62,7 +63,7 @@ void mr_sock_drop(struct mr_sock *sock) {
   struct mr_link *link = mr_link_now;
   if (link != NULL && link->id == sock->link_id) {
     atomic_store(&by_local[sock->local % MR_SOCKETS], NULL);
-    if (!mr_engine_is_dead) mr_call_release(link, sock->local);
+    if (!mr_engine_is_dead && !mr_spare_park(link, sock)) mr_call_release(link, sock->local);
   }
   close_companion(sock->companion);
   mr_corked_free(sock);
@@ -196,6 +197,13 @@ void mr_sock_adopt(int fd) {
   if (sock != NULL) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
 done:
   errno = saved;
+}
+
+void mr_sock_each(void (*visit)(struct mr_sock *sock)) {
+  for (int i = 0; i < MR_SOCKETS; i++) {
+    struct mr_sock *sock = atomic_load(&by_local[i]);
+    if (sock != NULL) visit(sock);
+  }
 }
 
 void mr_socks_before_fork(void) { mr_mutex_lock(&attach_mutex); }

@@ -16,6 +16,7 @@ import type { EngineSocket } from "./engine-socket.js";
 import { ioctl } from "./interface-ioctls.js";
 import type { Network } from "./network.js";
 import { getOption, setOption } from "./options.js";
+import type { ParkedEnd } from "./parked-end.js";
 import type { Session } from "./session.js";
 import { clearAddress, SharedAddress, writeAddress } from "./shared-address.js";
 import type { SharedMemory } from "./shared-memory.js";
@@ -42,6 +43,12 @@ export interface CallParts {
   readonly socketFor: (session: Session, local: number) => EngineSocket | null;
   /** No session has a certain socket any more. */
   onUnheld(): void;
+  /** MR_OP_PARK, by the session that alone has the socket: the parked end, or null if it cannot be. */
+  park(session: Session, local: number, served: EngineSocket, connects: boolean): ParkedEnd | null;
+  /** MR_OP_CLAIM; 0 or a negated error number. */
+  claimParked(session: Session, local: number, connection: number, fd: number): number;
+  /** MR_OP_OPEN; 0 or a negated error number. */
+  openParked(session: Session, local: number, message: DataView, bytes: number): number;
 }
 
 export class Calls {
@@ -69,6 +76,10 @@ export class Calls {
       session.finishCall(at, 0);
       return;
     }
+    if (op === Op.CLAIM || op === Op.OPEN) {
+      session.finishCall(at, this.useParked(session, local, op, at));
+      return;
+    }
     const served = this.parts.socketFor(session, local);
     if (session.isClosed) return;
     if (served === null || served.isClosed) {
@@ -82,9 +93,43 @@ export class Calls {
       session.finishCall(at, 0);
       return;
     }
+    if (op === Op.PARK) {
+      this.park(session, served, local, at);
+      return;
+    }
     served.pumpOut(); // what was sent before the call goes before it
     const result = served.isClosed ? -EBADF : this.dispatch(session, served, op, at);
     if (result !== LATER) session.finishCall(at, result);
+  }
+
+  private park(session: Session, served: EngineSocket, local: number, at: number): void {
+    const { view } = this;
+    const parked = this.parts.park(session, local, served, view.getUint32(at + CallAt.args, true) === 1);
+    if (parked === null) {
+      served.removeHolder(session, local);
+      if (!served.isHeld) this.parts.onUnheld();
+      session.finishCall(at, 1);
+      return;
+    }
+    const { prepared } = parked;
+    if (prepared === null) {
+      session.finishCall(at, 0);
+      return;
+    }
+    const { block } = prepared;
+    view.setUint32(at + CallAt.args + 4, block.region.id, true);
+    view.setUint32(at + CallAt.args + 8, block.headerAt, true);
+    view.setUint32(at + CallAt.args + 12, block.generation, true);
+    session.finishCall(at, 2);
+  }
+
+  private useParked(session: Session, local: number, op: number, at: number): number {
+    const { view, parts } = this;
+    if (op === Op.OPEN) {
+      return parts.openParked(session, local, this.scratchView, this.copyData(at));
+    }
+    const connection = view.getUint32(at + CallAt.args, true);
+    return parts.claimParked(session, local, connection, view.getInt32(at + CallAt.args + 4, true));
   }
 
   private dispatch(session: Session, served: EngineSocket, op: number, at: number): number {

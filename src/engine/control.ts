@@ -25,6 +25,7 @@ import { acceptUnix, peerOf, receiveWithFds, sendWithFds } from "../sys/unix-soc
 import type { EngineSocket } from "./engine-socket.js";
 import { type Hello, isEntry, opened, readHello, welcome } from "./message.js";
 import type { OpenResult } from "./opening.js";
+import type { ParkedEnd } from "./parked-end.js";
 import type { Session } from "./session.js";
 
 /** What the control socket needs of the engine. */
@@ -59,7 +60,7 @@ export class Control {
   private readonly set = new PollSet();
   /** The engine's ends of sockets. */
   private readonly ends = new PollSet();
-  private readonly byEnd = new Map<number, EngineSocket>();
+  private readonly byEnd = new Map<number, EngineSocket | ParkedEnd>();
   /** Null: has not said HELLO. */
   private readonly sessions = new Map<number, Session | null>();
   private readonly events = new Int32Array(2 * EVENTS);
@@ -314,6 +315,11 @@ export class Control {
     this.ends.add(fd);
   }
 
+  /** A watched end is somebody else's from now on. */
+  moveEnd(fd: number, to: EngineSocket | ParkedEnd): void {
+    this.byEnd.set(fd, to);
+  }
+
   /** Closes it: the socket is gone. */
   closeEnd(fd: number): void {
     this.byEnd.delete(fd);
@@ -330,7 +336,7 @@ export class Control {
       if (served === undefined) continue;
       if ((this.events[2 * i + 1]! & HANG_UP) !== 0) {
         this.closeEnd(fd);
-        served.endFd = -1;
+        if ("socket" in served) served.endFd = -1;
         served.hangUp();
       } else this.drain(fd);
     }

@@ -7,10 +7,19 @@
  */
 import { unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import { EAGAIN, EBUSY, EINVAL } from "../base/errno.js";
+import { EAGAIN, EBADF, EBUSY, ECONNABORTED, EINVAL, ENOBUFS } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
-import { Kind, SESSION_BYTES, SessionFlag, SPIN_FOR_EVER, Submit } from "../ring/engine-layout.js";
+import {
+  Kind,
+  OpenedFor,
+  SESSION_BYTES,
+  SessionFlag,
+  SocketAt,
+  SPIN_FOR_EVER,
+  Status,
+  Submit,
+} from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
@@ -28,7 +37,15 @@ import type { EngineSocket, SocketHost } from "./engine-socket.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
-import { type OpenResult, openSocket, type RingSettings, ringSizes } from "./opening.js";
+import {
+  type OpeningParts,
+  type OpenResult,
+  openPrepared,
+  openSocket,
+  type RingSettings,
+  ringSizes,
+} from "./opening.js";
+import { ParkedEnd, type PreparedBlock } from "./parked-end.js";
 import { spinOf } from "./profile.js";
 import { Regions } from "./region.js";
 import { type Program, Session } from "./session.js";
@@ -88,6 +105,7 @@ export class Engine implements SocketHost {
   private readonly options: EngineOptions;
   private readonly lockFd: number;
   private readonly calls: Calls;
+  private readonly opening: OpeningParts;
   private readonly events = new ReadyEvents(64);
   private readonly byEndInode = new Map<number, EngineSocket>();
   private retries: EngineSocket[] = [];
@@ -112,6 +130,12 @@ export class Engine implements SocketHost {
     this.stack = this.network.stack;
     this.memory = new SharedMemory(pool.memory.arena);
     this.regions = new Regions(this.memory);
+    this.opening = {
+      network: this.network,
+      host: this,
+      rings: options.rings,
+      nextId: () => this.nextSocketId++,
+    };
     this.wakeFd = createEvent();
     this.calls = new Calls({
       memory: this.memory,
@@ -120,6 +144,10 @@ export class Engine implements SocketHost {
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
       onUnheld: () => this.control.serviceEnds(),
+      park: (session, local, served, connects) => this.park(session, local, served, connects),
+      claimParked: (session, local, connection, fd) =>
+        this.claimParked(session, local, connection, fd),
+      openParked: (session, local, view, n) => this.openParked(session, local, view, n),
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
@@ -346,6 +374,7 @@ export class Engine implements SocketHost {
     if (session.hasSubmission) this.takeSubmissions(session);
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
+    for (const parked of [...session.parked.values()]) this.dropParked(parked);
     this.sessions.splice(this.sessions.indexOf(session), 1);
     this.network.leaveHome(session.program.address);
     session.close();
@@ -354,17 +383,7 @@ export class Engine implements SocketHost {
   open(session: Session, view: DataView, n: number, companionFd: number): OpenResult | null {
     const request = readOpen(view, n);
     if (request === null || !isEntry(request.local)) return null;
-    const result = openSocket(
-      {
-        network: this.network,
-        host: this,
-        rings: this.options.rings,
-        nextId: () => this.nextSocketId++,
-      },
-      session,
-      request,
-      view,
-    );
+    const result = openSocket(this.opening, session, request, view);
     const { served } = result;
     if (served === null) {
       if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
@@ -375,6 +394,95 @@ export class Engine implements SocketHost {
     this.adoptSocket(served);
     this.control.hold(session, served, request.local, request.fd);
     return result;
+  }
+
+  // Ends that are used again
+
+  /** Closes the socket and keeps its end; null when others have the socket, too. */
+  private park(
+    session: Session,
+    local: number,
+    served: EngineSocket,
+    connects: boolean,
+  ): ParkedEnd | null {
+    const { holders, endFd, endInode, family } = served;
+    const isAlone = holders.length === 1 && holders[0]!.session === session;
+    if (!isAlone || endFd < 0 || served.companionFd >= 0 || served.kind !== Kind.TCP) return null;
+    served.removeHolder(session, local);
+    served.endFd = -1;
+    if (this.byEndInode.get(endInode) === served) this.byEndInode.delete(endInode);
+    served.hangUp(); // before the next block is taken: it may be this one's
+    const old = session.parked.get(local);
+    if (old !== undefined) this.dropParked(old);
+    const prepared = connects ? this.prepare(session, family) : null;
+    const parked = new ParkedEnd(session, local, endFd, endInode, prepared);
+    this.control.moveEnd(endFd, parked);
+    return parked;
+  }
+
+  /** A block for the session's next connection; null when there is none that it has mapped. */
+  private prepare(session: Session, family: number): PreparedBlock | null {
+    const pool = session.regionPool;
+    const socketId = this.nextSocketId++;
+    const sizes = ringSizes(this.options.rings, Kind.TCP, this.memory.fullness);
+    const block = pool.takeKnown(socketId, Kind.TCP, family, sizes, session.knownRegions);
+    if (block === null) return null;
+    this.memory.view.setUint32(block.at + SocketAt.status, Status.CONNECTING, true);
+    return { block, pool, socketId, family };
+  }
+
+  private dropParked(parked: ParkedEnd): void {
+    this.control.closeEnd(parked.endFd);
+    parked.hangUp();
+  }
+
+  private claimParked(session: Session, local: number, connection: number, fd: number): number {
+    const parked = session.parked.get(local);
+    if (parked === undefined || parked.prepared !== null) return -EBADF;
+    const served = this.claim(session, connection);
+    if (served === null) {
+      this.dropParked(parked);
+      return -ECONNABORTED;
+    }
+    this.useParked(parked, served);
+    this.control.hold(session, served, local, fd);
+    return 0;
+  }
+
+  private openParked(session: Session, local: number, view: DataView, n: number): number {
+    const parked = session.parked.get(local);
+    const prepared = parked?.prepared ?? null;
+    if (parked === undefined || prepared === null) return -EBADF;
+    const request = readOpen(view, n);
+    const isFine =
+      request !== null &&
+      request.kind === Kind.TCP &&
+      request.at === OpenedFor.CONNECT &&
+      request.family === prepared.family &&
+      request.peer !== null;
+    const served = isFine ? openPrepared(this.opening, session, request, view, prepared) : null;
+    if (served === null) {
+      this.memory.view.setUint32(prepared.block.at + SocketAt.error, ENOBUFS, true);
+      this.memory.view.setUint32(prepared.block.at + SocketAt.status, Status.GONE, true);
+      session.ring(local);
+      this.dropParked(parked);
+      return -ENOBUFS;
+    }
+    this.useParked(parked, served);
+    this.kernelSockets.remove(session, request!.fd);
+    this.adoptSocket(served);
+    session.socketAt(local)?.removeHolder(session, local);
+    served.addHolder({ session, local, fd: request!.fd });
+    served.refresh();
+    return 0;
+  }
+
+  private useParked(parked: ParkedEnd, served: EngineSocket): void {
+    parked.take();
+    served.endFd = parked.endFd;
+    served.endInode = parked.endInode;
+    this.byEndInode.set(parked.endInode, served);
+    this.control.moveEnd(parked.endFd, served);
   }
 
   kernelSocket(session: Session, view: DataView, n: number): void {

@@ -378,6 +378,11 @@ export class TcpServed extends EngineSocket {
     return this.setStatus(status);
   }
 
+  /** In a prepared block: the program has been told that it is connecting. */
+  beginPrepared(): void {
+    this.status = Status.CONNECTING;
+  }
+
   /** A new attempt to connect. */
   begin(): void {
     this.sawEof = false;
