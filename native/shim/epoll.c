@@ -272,7 +272,7 @@ static void go_to_sleep(struct mr_epoll *epoll, struct mr_link *link, int change
   epoll->sleepers += change;
   if (epoll->sleepers < 0) epoll->sleepers = 0; /* a fork came between */
   if (link != NULL && epoll->waiter >= 0 && epoll->link_id == link->id) {
-    if (epoll->sleepers > 0 || epoll->is_nested) mr_waiter_arm(link, epoll->waiter);
+    if (mr_epoll_is_slept_in(epoll)) mr_waiter_arm(link, epoll->waiter);
     else mr_store(&link->waiters[epoll->waiter].state, MR_WAITER_AWAKE);
   }
   mr_mutex_unlock(&mr_epoll_lock);
@@ -331,19 +331,28 @@ static int wait_for(struct mr_epoll *epoll, int epfd, struct epoll_event *events
 }
 
 /* No accelerated member, until another thread adds one: then its waiter wakes us. -EAGAIN: something was
- * there that is not for the program. */
+ * there that is not for the program. The look after the counting sees what was added before it; who adds
+ * after it sees the count. */
 static int wait_plainly(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,
                         int64_t timeout_ns, const sigset_t *mask) {
   bool was_companion = false;
   int saved = errno;
-  int n = wait_in_kernel(epfd, events, max, timeout_ns, mask);
-  if (n < 0) {
-    n = -errno;
-    errno = saved;
+  int n = -EAGAIN;
+  atomic_fetch_add(&epoll->plain_sleepers, 1);
+  if (atomic_load(&epoll->sockets) == 0) {
+    n = wait_in_kernel(epfd, events, max, timeout_ns, mask);
+    if (n < 0) n = -errno;
   }
-  if (n <= 0 || !atomic_load(&epoll->has_marks)) return n;
-  n = sift(events, n, &was_companion);
-  return n > 0 ? n : -EAGAIN;
+  /* A child of fork begins at 0, and may come from a handler in here. */
+  if (atomic_fetch_sub(&epoll->plain_sleepers, 1) <= 0) atomic_store(&epoll->plain_sleepers, 0);
+  errno = saved;
+  if (n == -EAGAIN || (n > 0 && atomic_load(&epoll->has_marks))) {
+    /* What woke this thread is over: the next thing wakes another. */
+    go_to_sleep(epoll, mr_link_now, 0);
+    if (n > 0) n = sift(events, n, &was_companion);
+    if (n == 0) n = -EAGAIN;
+  }
+  return n;
 }
 
 static int wait_ours(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,

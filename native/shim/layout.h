@@ -250,7 +250,8 @@ enum mr_op {
   MR_OP_RELEASE = 12,  /* this session no longer uses the entry (close, while others may) */
   MR_OP_PING = 13,     /* does nothing */
   MR_OP_ROUTE = 14,    /* address; 0: Millrace reaches it, 1: only the kernel may. For sockets with a
-                        * companion, before they send to a destination for the first time */
+                        * companion, before they send to a destination for the first time. Without port
+                        * also MR_ROUTE_BY_PORT: with one there is an answer, for now */
   MR_OP_PARK = 15,     /* RELEASE by a process that alone has the socket and keeps a copy of its end for the
                         * next one. args[0] 1: which is to connect. Result 1: no, the copy is of no use; 0:
                         * the end is parked under the entry; 2: and args[1..3] are the region, header_at and
@@ -259,6 +260,8 @@ enum mr_op {
   MR_OP_OPEN = 17,     /* as MR_MSG_OPEN at CONNECT, with a parked end and its block, and connects: mr_open
                         * and the options. What goes wrong is an error of the connection */
 };
+
+#define MR_ROUTE_BY_PORT 2
 
 /* An entry of the error queue, as sock_extended_err of ip(7). */
 struct mr_error {
@@ -317,7 +320,7 @@ struct mr_open {
   uint16_t kind, family;
   uint32_t at;             /* MR_AT_* */
   int32_t fd;              /* for messages and `millrace stat` */
-  uint32_t has_companion;  /* a kernel socket with the same port comes along */
+  uint32_t has_companion;  /* a kernel socket with the same port comes along; 2: only to hold the port */
   struct mr_address own;   /* bound address, family 0: none yet */
   struct mr_address peer;  /* of connect and sendto; the group of a join */
   uint64_t inode;          /* of the kernel socket that is replaced or stays */

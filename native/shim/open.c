@@ -132,7 +132,7 @@ static size_t write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pen
   *message = (struct mr_open){.type = MR_MSG_OPEN, .local = local, .at = asking->at, .fd = fd};
   message->kind = pending->type == SOCK_STREAM ? MR_KIND_TCP : MR_KIND_UDP;
   message->family = (uint16_t)pending->family;
-  message->has_companion = asking->with_companion;
+  message->has_companion = asking->with_hold ? 2 : asking->with_companion;
   message->own = pending->state->own;
   if (asking->own != NULL) message->own = *asking->own;
   if (asking->peer != NULL) message->peer = *asking->peer;
@@ -217,7 +217,7 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   if (companion < 0) sock->epoch = asked->epoch;
   sock->connects = asking->at == MR_AT_CONNECT;
   replace(fd, pending, pair_end, sock, nonblock);
-  if (sock->connects && asking->own == NULL) remember(link, pending, asking->peer, asked->routes, opened->reason);
+  if (sock->connects && pending->state->own.family == 0) remember(link, pending, asking->peer, asked->routes, opened->reason);
   mr_sock_drop(sock);
   return 0;
 }
@@ -292,8 +292,8 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
     /* Who chooses its port must find those of closed sockets free. */
     if (asking->own != NULL || pending->state->own.family != 0) mr_call_await_released(link);
     size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
-    result = mr_control_ask(link, buffer, bytes, &fds[1], asking->with_companion ? 2 : 1, &opened,
-                            sizeof opened, got);
+    unsigned count = asking->with_companion || asking->with_hold ? 2 : 1;
+    result = mr_control_ask(link, buffer, bytes, &fds[1], count, &opened, sizeof opened, got);
     if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
   }
   if (result == 0) result = opened.result;

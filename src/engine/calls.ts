@@ -25,6 +25,8 @@ import { UdpServed } from "./udp-served.js";
 
 /** The call goes on: {@link Calls.finish} ends it. */
 const LATER = 0x7fff_ffff;
+/** `MR_ROUTE_BY_PORT` of layout.h. */
+const ROUTE_BY_PORT = 2;
 const US_PER_S = 1_000_000;
 
 /** A close that lingers. */
@@ -315,14 +317,18 @@ export class Calls {
     return result < 0 ? result : 0;
   }
 
-  /** 0: through Millrace, 1: only the kernel can. */
+  /** 0: through Millrace, 1: only the kernel can, 2: that depends on the port, now. */
   private route(session: Session, data: number): number {
     const a = this.address;
     a.read(this.view, data);
     if (a.family !== Family.INET && a.family !== Family.INET6) return -EINVAL;
     const isLocal = a.address.isLoopback || a.address.isUnspecified;
     if (isLocal) return session.loopback ? 0 : 1;
-    return this.parts.network.whyUnreachable(a.address, a.scope) === "" ? 0 : 1;
+    const { network } = this.parts;
+    if (network.whyUnreachable(session.home, a.address, a.scope) !== "") return 1;
+    if (!network.isKernels(a.address)) return 0;
+    if (a.port === 0) return ROUTE_BY_PORT;
+    return network.isThere("udp", a.address, a.port) ? 0 : 1;
   }
 
   // Lingering

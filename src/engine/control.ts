@@ -23,7 +23,7 @@ import { closeFd, isEvent } from "../sys/fd.js";
 import { PollBits, PollSet } from "../sys/poll-set.js";
 import { acceptUnix, peerOf, receiveWithFds, sendWithFds } from "../sys/unix-socket.js";
 import type { EngineSocket } from "./engine-socket.js";
-import { type Hello, isEntry, opened, readHello, welcome } from "./message.js";
+import { Companion, type Hello, isEntry, opened, readHello, welcome } from "./message.js";
 import type { OpenResult } from "./opening.js";
 import type { ParkedEnd } from "./parked-end.js";
 import type { Session } from "./session.js";
@@ -199,7 +199,7 @@ export class Control {
     const { served, request } = result;
     if (served === null) return this.answer(session.controlFd, openedAs(Msg.OPEN, result, []), []);
     this.fds.length = 0; // they are the socket's now
-    if (!request.hasCompanion && companionFd >= 0) closeFd(companionFd);
+    if (request.companion === Companion.NONE && companionFd >= 0) closeFd(companionFd);
     this.host.setEnd(served, endFd, request.endInode);
     const passed = this.regionFds(session, served);
     return this.answer(session.controlFd, openedAs(Msg.OPEN, result, passed), passed);

@@ -1,4 +1,5 @@
 /** Whether a socket is accelerated, and why: rules, then what Millrace can reach. */
+import type { Home } from "../ip/home.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
 import { readRules } from "../socket/rules-parser.js";
@@ -25,13 +26,14 @@ const stays = (reason: string): Decision => ({ accelerate: false, reason });
 
 export interface DecisionParts {
   readonly network: Network;
+  readonly home: Home | null;
   readonly rules: ProgramRules;
   readonly loopback: boolean;
 }
 
 /** Decides about a socket that is to be opened. */
 export function decide(request: OpenRequest, parts: DecisionParts): Decision {
-  const { network, rules, loopback } = parts;
+  const { network, home, rules, loopback } = parts;
   const { own, peer } = request;
   if (!loopback) {
     const local = loopbackOf(own, false) ?? loopbackOf(peer, needsPeer(request));
@@ -43,8 +45,13 @@ export function decide(request: OpenRequest, parts: DecisionParts): Decision {
     return stays(`${own.address} is no address of Millrace's`);
   }
   if (peer !== null && needsPeer(request)) {
-    const why = network.whyUnreachable(peer.address, peer.scope);
+    const why = network.whyUnreachable(home, peer.address, peer.scope);
     if (why !== "") return stays(why);
+    const protocol = request.kind === Kind.TCP ? "tcp" : "udp";
+    const asksForPort = request.at === OpenedFor.CONNECT && network.isKernels(peer.address);
+    if (asksForPort && !network.isThere(protocol, peer.address, peer.port)) {
+      return stays(`nobody under Millrace is at ${peer.address} port ${peer.port}`);
+    }
   }
   return rule;
 }

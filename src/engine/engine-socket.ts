@@ -13,6 +13,7 @@
  */
 import { EPROTO } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
+import type { Home } from "../ip/home.js";
 import { SocketAt, Status } from "../ring/engine-layout.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import type { ReadySet } from "../socket/ready-set.js";
@@ -68,6 +69,10 @@ export abstract class EngineSocket {
   isOffered = false;
   /** The kernel socket that hears the kernel's interfaces for it, or -1. */
   companionFd = -1;
+  /** A kernel socket that only holds the port in the kernel, or -1. */
+  holdFd = -1;
+  /** The home of the program that made it. */
+  home: Home | null = null;
   /** Inode of the kernel socket that it replaced, or 0. */
   inode = 0;
   /** Why it is accelerated, for `millrace stat`. */
@@ -373,6 +378,8 @@ export abstract class EngineSocket {
     this.host.forget(this);
     if (this.companionFd >= 0) closeFd(this.companionFd);
     this.companionFd = -1;
+    if (this.holdFd >= 0) closeFd(this.holdFd);
+    this.holdFd = -1;
     this.regionPool.give(this.block);
   }
 }

@@ -10,6 +10,7 @@ import { dirname } from "node:path";
 import { EAGAIN, EBADF, EBUSY, ECONNABORTED, EINVAL, ENOBUFS } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
+import type { Home } from "../ip/home.js";
 import {
   Kind,
   OpenedFor,
@@ -35,7 +36,7 @@ import { Control } from "./control.js";
 import type { RulesOf } from "./decision.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
 import { KernelSockets } from "./kernel-sockets.js";
-import { type Hello, isEntry, readOpen } from "./message.js";
+import { Companion, type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
 import {
   type OpeningParts,
@@ -237,7 +238,11 @@ export class Engine implements SocketHost {
 
   /** When the next turn is due without a wake, or NEVER. */
   nextDeadlineUs(): number {
-    const isKeeping = this.queued.length > 0 || this.unclaimed.length > 0 || this.calls.isWaiting;
+    const isKeeping =
+      this.queued.length > 0 ||
+      this.unclaimed.length > 0 ||
+      this.calls.isWaiting ||
+      this.network.hasLeft;
     const own = isKeeping || this.hasOffers ? this.housekeepingUs : NEVER;
     return Math.min(own, this.stack.nextDeadlineUs());
   }
@@ -248,6 +253,7 @@ export class Engine implements SocketHost {
     this.housekeepingUs = nowUs + HOUSEKEEPING_US;
     this.setRealTime(nowUs);
     this.calls.poll(nowUs);
+    if (this.network.hasLeft) this.network.sweep((home) => this.isHomeUsed(home));
     if (this.queued.length > 0) this.refreshQueued();
     if (this.unclaimed.length > 0) this.expireUnclaimed(nowUs);
     this.hasOffers = false;
@@ -257,6 +263,11 @@ export class Engine implements SocketHost {
         if (served.waitingConnections > 0) this.hasOffers = true;
       }
     }
+  }
+
+  private isHomeUsed(home: Home): boolean {
+    for (const served of this.sockets.values()) if (served.home === home) return true;
+    return false;
   }
 
   private refreshQueued(): void {
@@ -314,6 +325,7 @@ export class Engine implements SocketHost {
       const served = new TcpServed(this, id, family, block, regionPool, socket);
       served.reason = listener.reason;
       served.uid = listener.uid;
+      served.home = listener.home;
       served.isOffered = true;
       this.adoptSocket(served);
       served.refresh();
@@ -389,7 +401,8 @@ export class Engine implements SocketHost {
       if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
       return result;
     }
-    if (request.hasCompanion) served.companionFd = companionFd;
+    if (request.companion === Companion.HEARS) served.companionFd = companionFd;
+    else if (request.companion !== Companion.NONE) served.holdFd = companionFd;
     this.kernelSockets.remove(session, request.fd);
     this.adoptSocket(served);
     this.control.hold(session, served, request.local, request.fd);

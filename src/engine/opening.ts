@@ -7,7 +7,7 @@ import type { TcpSocket } from "../socket/tcp-socket.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
 import { decide } from "./decision.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
-import type { OpenRequest } from "./message.js";
+import { Companion, type OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
 import { setOption } from "./options.js";
 import type { PreparedBlock } from "./parked-end.js";
@@ -79,7 +79,7 @@ export function openSocket(
 ): OpenResult {
   const { network } = parts;
   const { loopback, rules, program } = session;
-  const decision = decide(request, { network, rules, loopback });
+  const decision = decide(request, { network, home: session.home, rules, loopback });
   if (!decision.accelerate) return kernelKeeps(request, decision.reason);
   let served: TcpServed | UdpServed;
   try {
@@ -90,6 +90,7 @@ export function openSocket(
   }
   served.reason = decision.reason;
   served.uid = program.uid;
+  served.home = session.home;
   served.inode = request.inode;
   for (const o of request.options) {
     const value = { view: values, at: o.at, bytes: o.bytes };
@@ -105,7 +106,12 @@ export function openSocket(
     return { request, served: null, code: bound, reason: `bind: ${errnoName(bound)}` };
   }
   served.refresh();
-  return { request, served, code: 0, reason: network.iface.name };
+  return { request, served, code: 0, reason: placeOf(network, request) };
+}
+
+/** The interface for what `--debug` prints. */
+function placeOf(network: Network, { own, peer }: OpenRequest): string {
+  return network.placeOf(own?.address ?? null, peer?.address ?? null, peer?.scope ?? 0);
 }
 
 const kernelKeeps = (request: OpenRequest, reason: string): OpenResult => ({
@@ -135,7 +141,7 @@ export function openPrepared(
   const served = new TcpServed(host, socketId, family, block, pool, socket);
   served.beginPrepared();
   served.uid = program.uid;
-  const decision = decide(request, { network, rules, loopback });
+  const decision = decide(request, { network, home: session.home, rules, loopback });
   served.reason = decision.reason;
   let result = decision.accelerate ? 0 : -ENETUNREACH;
   for (const o of request.options) {
@@ -159,6 +165,7 @@ function make(parts: OpeningParts, session: Session, request: OpenRequest): TcpS
     const block = pool.take(id, kind, family, ringSizes(rings, kind, memory.fullness));
     const socket = stack.udpSocket(family);
     socket.endpoint.home = session.home;
+    socket.endpoint.kernelHolds = request.companion !== Companion.NONE;
     return new UdpServed(host, id, family, block, pool, socket);
   }
   const willListen = request.at === OpenedFor.LISTEN;
@@ -170,6 +177,7 @@ function make(parts: OpeningParts, session: Session, request: OpenRequest): TcpS
     throw new NetError(ENOBUFS, { syscall: "socket", hint: "the stack has no row left" });
   }
   socket.home = session.home;
+  socket.kernelHolds = request.companion !== Companion.NONE;
   return new TcpServed(host, id, family, block, pool, socket);
 }
 

@@ -26,6 +26,7 @@ export function* statLines(
   request: StatRequest,
 ): Generator<StatLine> {
   yield engineLine(engine, version);
+  if (request.brief === true) return;
   for (const iface of engine.stack.ip.interfaces) yield interfaceLine(iface);
   for (const session of engine.sessions) yield sessionLine(session);
   for (const served of engine.sockets.values()) {
@@ -35,7 +36,7 @@ export function* statLines(
 }
 
 function engineLine(engine: Engine, version: string): StatEngine {
-  const { ip, tcp } = engine.stack;
+  const { ip, tcp, tcpPorts, udp, flows, wheel, pool } = engine.stack;
   return {
     kind: "engine",
     pid: process.pid,
@@ -49,6 +50,16 @@ function engineLine(engine: Engine, version: string): StatEngine {
       "engine.sockets": engine.sockets.size,
       "engine.regions": engine.regions.size,
       "engine.sharedBytes": engine.memory.usedBytes,
+      "engine.heapBytes": process.memoryUsage().heapUsed,
+      "stack.freeSmallSlots": pool.freeSmall,
+      "stack.freeBigSlots": pool.freeBig,
+      "stack.flows": flows.size,
+      "stack.timers": wheel.armed,
+      "stack.tcpRows": tcp.rows,
+      "stack.tcpTimeWaits": tcp.timeWaits,
+      "stack.tcpOrphans": tcp.orphans,
+      "stack.tcpPorts": tcpPorts.size,
+      "stack.udpEndpoints": udp.size,
       ...notZero("ip", ip.counters.snapshot()),
       ...notZero("drop", ip.drops.snapshot()),
       ...notZero("tcp", tcp.counters.snapshot()),

@@ -76,6 +76,13 @@ export class TcpPorts {
     return this.exclusive[port] === 0;
   }
 
+  /** Ports that somebody holds; it looks at all. */
+  get size(): number {
+    let held = 0;
+    for (const holder of this.firstHolder) if (holder !== 0) held++;
+    return held;
+  }
+
   isFree(port: number): boolean {
     return this.firstHolder[port] === 0;
   }
