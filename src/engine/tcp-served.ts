@@ -362,7 +362,6 @@ export class TcpServed extends EngineSocket {
   private refreshStatus(): boolean {
     const { socket } = this;
     const state = socket.state;
-    this.putWord(SocketAt.tcpState, state);
     let status = 0;
     if (state === State.SYN_SENT || state === State.SYN_RECEIVED) status = Status.CONNECTING;
     else if (isSynchronized(state)) status = Status.CONNECTED;
@@ -375,7 +374,10 @@ export class TcpServed extends EngineSocket {
     if (this.hasMark) status |= Status.MARK;
     if (this.hasUrgent && this.isUrgentWaiting) status |= Status.URGENT;
     if (this.hasError) status |= Status.ERROR;
-    return this.setStatus(status);
+    const changed = this.setStatus(status);
+    // Afterwards: a state behind the peer's end is readable, and EOF says why.
+    this.putWord(SocketAt.tcpState, state);
+    return changed;
   }
 
   /** In a prepared block: the program has been told that it is connecting. */

@@ -19,6 +19,7 @@ const PROGRAMS = [
   "datagrams",
   "messages",
   "options",
+  "reuse",
   "streams",
   "urgent",
   "waiting",
