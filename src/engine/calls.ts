@@ -106,7 +106,12 @@ export class Calls {
 
   private park(session: Session, served: EngineSocket, local: number, at: number): void {
     const { view } = this;
-    const parked = this.parts.park(session, local, served, view.getUint32(at + CallAt.args, true) === 1);
+    const parked = this.parts.park(
+      session,
+      local,
+      served,
+      view.getUint32(at + CallAt.args, true) === 1,
+    );
     if (parked === null) {
       served.removeHolder(session, local);
       if (!served.isHeld) this.parts.onUnheld();

@@ -27,13 +27,16 @@ import {
   HelloAt,
   HINTS,
   HINTS_AT,
+  Kind,
   LAYOUT_VERSION,
   MESSAGE_BYTES,
   Msg,
   OPEN_BYTES,
   OPTION_BYTES,
+  Op,
   OpenAt,
   OpenedAt,
+  OpenedFor,
   OptionAt,
   REASON_CHARS,
   SESSION_BYTES,
@@ -85,6 +88,15 @@ export interface ClientOptions {
   readonly profile?: string;
   /** Lets the engine work; called while the client waits for an answer. */
   readonly run: () => void;
+}
+
+/** An end that the engine keeps for the next connection. */
+export interface TestParked {
+  readonly result: number;
+  readonly local: number;
+  readonly endFd: number;
+  readonly regionId: number;
+  readonly headerAt: number;
 }
 
 /** Answer of OPEN, ATTACH and REGION. */
@@ -274,6 +286,61 @@ export class TestClient {
     this.submit(Submit.CONTROL);
     const { mapped } = this.regions.get(regionId)!;
     return new TestSocket(this, local, mine, listener.family, mapped, headerAt, 0, "");
+  }
+
+  // Ends that are used again
+
+  /** MR_OP_PARK: the answer's result, and where the block is that came with it. */
+  park(s: TestSocket, connects: boolean): TestParked {
+    const { result } = this.call(Op.PARK, s.local, [connects ? 1 : 0]);
+    const at = CALLS_AT + CallAt.args;
+    return {
+      result,
+      local: s.local,
+      endFd: s.endFd,
+      regionId: this.view.getUint32(at + 4, true),
+      headerAt: this.view.getUint32(at + 8, true),
+    };
+  }
+
+  /** MR_OP_OPEN with the message that OPEN would have: connects. */
+  openParked(parked: TestParked, peer: string, port: number, family: number = Family.INET) {
+    const request = new Uint8Array(OPEN_BYTES);
+    const view = new DataView(request.buffer);
+    view.setUint32(OpenAt.type, Msg.OPEN, true);
+    view.setUint32(OpenAt.local, parked.local, true);
+    view.setUint16(OpenAt.kind, Kind.TCP, true);
+    view.setUint16(OpenAt.family, family, true);
+    view.setUint32(OpenAt.at, OpenedFor.CONNECT, true);
+    view.setInt32(OpenAt.fd, parked.endFd, true);
+    writeAddress(view, OpenAt.peer, family, IpAddress.parse(peer), port, 0);
+    const { result } = this.call(Op.OPEN, parked.local, [], request);
+    const mapped = this.regions.get(parked.regionId)?.mapped ?? null;
+    return new TestSocket(
+      this,
+      parked.local,
+      parked.endFd,
+      family,
+      mapped,
+      parked.headerAt,
+      result,
+      "",
+    );
+  }
+
+  /** MR_OP_CLAIM: a connection out of a listener's ring gets a parked end. */
+  claim(listener: TestSocket, parked: TestParked): TestSocket | null {
+    const { words, view } = listener;
+    const head = listener.rxHead;
+    if (Atomics.load(words, listener.at(SocketAt.rxTail)) === head) return null;
+    const at = listener.rxAt + (head & (listener.rxBytes - 1));
+    const connection = view.getUint32(at + AcceptedAt.connection, true);
+    const { mapped } = this.regions.get(view.getUint32(at + AcceptedAt.regionId, true))!;
+    const headerAt = view.getUint32(at + AcceptedAt.headerAt, true);
+    listener.setHead((head + ACCEPTED_BYTES) | 0);
+    const { local, endFd } = parked;
+    const { result } = this.call(Op.CLAIM, local, [connection, endFd]);
+    return new TestSocket(this, local, endFd, listener.family, mapped, headerAt, result, "");
   }
 
   // Submissions and calls
