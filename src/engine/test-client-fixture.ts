@@ -305,15 +305,7 @@ export class TestClient {
 
   /** MR_OP_OPEN with the message that OPEN would have: connects. */
   openParked(parked: TestParked, peer: string, port: number, family: number = Family.INET) {
-    const request = new Uint8Array(OPEN_BYTES);
-    const view = new DataView(request.buffer);
-    view.setUint32(OpenAt.type, Msg.OPEN, true);
-    view.setUint32(OpenAt.local, parked.local, true);
-    view.setUint16(OpenAt.kind, Kind.TCP, true);
-    view.setUint16(OpenAt.family, family, true);
-    view.setUint32(OpenAt.at, OpenedFor.CONNECT, true);
-    view.setInt32(OpenAt.fd, parked.endFd, true);
-    writeAddress(view, OpenAt.peer, family, IpAddress.parse(peer), port, 0);
+    const request = connectMessage(parked.local, parked.endFd, peer, port, family);
     const { result } = this.call(Op.OPEN, parked.local, [], request);
     const mapped = this.regions.get(parked.regionId)?.mapped ?? null;
     return new TestSocket(
@@ -448,6 +440,26 @@ export class TestClient {
   }
 
   private isClosed = false;
+}
+
+/** The message of MR_OP_OPEN. */
+export function connectMessage(
+  local: number,
+  fd: number,
+  peer: string,
+  port: number,
+  family: number,
+): Uint8Array {
+  const request = new Uint8Array(OPEN_BYTES);
+  const view = new DataView(request.buffer);
+  view.setUint32(OpenAt.type, Msg.OPEN, true);
+  view.setUint32(OpenAt.local, local, true);
+  view.setUint16(OpenAt.kind, Kind.TCP, true);
+  view.setUint16(OpenAt.family, family, true);
+  view.setUint32(OpenAt.at, OpenedFor.CONNECT, true);
+  view.setInt32(OpenAt.fd, fd, true);
+  writeAddress(view, OpenAt.peer, family, IpAddress.parse(peer), port, 0);
+  return request;
 }
 
 function optionRecord(
