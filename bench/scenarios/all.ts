@@ -6,6 +6,7 @@ import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
 import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
+import { RUN_COSTS } from "./run-costs.js";
 import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
@@ -38,6 +39,7 @@ export const SCENARIOS: readonly Scenario[] = [
   nodeDgramStream,
   nodeNetBulk,
   ...RUN_SCENARIOS,
+  ...RUN_COSTS,
   xdpUdp,
   xdpPair,
   xdpStream,

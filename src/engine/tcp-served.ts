@@ -20,6 +20,9 @@ interface Offer {
   takenAtUs: number;
 }
 
+/** Room for the urgent byte on its way. */
+const oob = new Uint8Array(1);
+
 /** A process that took a connection and did not say so within this time has died doing it. */
 const CLAIM_US = 5_000_000;
 
@@ -32,8 +35,8 @@ export class TcpServed extends EngineSocket {
   private hasMark = false;
   private urgentAt = 0;
   private sawEof = false;
-  private readonly offers = new Map<number, Offer>();
-  private readonly oob = new Uint8Array(1);
+  /** Of a listener; others have none, as they are many. */
+  private offers: Map<number, Offer> | null = null;
 
   constructor(
     host: SocketHost,
@@ -170,9 +173,9 @@ export class TcpServed extends EngineSocket {
   /** The urgent byte has come: keeps it, because moving the stream past the mark loses it. */
   private takeUrgent(): void {
     this.hasUrgent = true;
-    const got = this.socket.receive(this.oob, 0, 1, MsgFlags.OOB);
+    const got = this.socket.receive(oob, 0, 1, MsgFlags.OOB);
     if (got !== 1) return; // in line
-    this.oobByte = this.oob[0]!;
+    this.oobByte = oob[0]!;
     this.oobWasRead = false;
   }
 
@@ -269,7 +272,7 @@ export class TcpServed extends EngineSocket {
 
   /** Connections that nobody has accepted yet. */
   get waitingConnections(): number {
-    return this.offers.size;
+    return this.offers?.size ?? 0;
   }
 
   private pumpAccepted(): void {
@@ -312,20 +315,21 @@ export class TcpServed extends EngineSocket {
     const { remoteAddress, remotePort } = connection;
     writeAddress(view, at + AcceptedAt.peer, this.family, remoteAddress, remotePort, 0);
     this.rxTail = (this.rxTail + ACCEPTED_BYTES) | 0;
+    this.offers ??= new Map();
     this.offers.set(served.id, { socket: served, end: this.rxTail, takenAtUs: 0 });
   }
 
   /** A process has taken the connection and holds the program's end; null: it is not ours. */
   claim(connection: number): EngineSocket | null {
-    const offer = this.offers.get(connection);
+    const offer = this.offers?.get(connection);
     if (offer === undefined) return null;
-    this.offers.delete(connection);
+    this.offers!.delete(connection);
     return offer.socket.isClosed ? null : offer.socket;
   }
 
   /** Ends connections that were taken and never claimed. For housekeeping. */
   expireOffers(nowUs: number): void {
-    if (this.offers.size === 0) return;
+    if (this.offers === null || this.offers.size === 0) return;
     const head = this.word(SocketAt.rxHead);
     for (const [id, offer] of this.offers) {
       if (((head - offer.end) | 0) < 0) break; // later ones are not taken either
@@ -343,6 +347,7 @@ export class TcpServed extends EngineSocket {
 
   /** Nobody can take connections any more; those that were taken may still be claimed for a while. */
   private dropOffers(): void {
+    if (this.offers === null) return;
     const head = this.word(SocketAt.rxHead);
     for (const { socket, end } of this.offers.values()) {
       if (((head - end) | 0) < 0) socket.abort();
