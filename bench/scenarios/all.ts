@@ -1,7 +1,14 @@
 /** Every scenario, in the order of `--list`. */
 import type { Scenario } from "../scenario.js";
 import { connectRate } from "./connect-rate.js";
-import { ebpfBalancer, ebpfFilter, ebpfFiveTuple } from "./ebpf.js";
+import {
+  ebpfBalancer,
+  ebpfFilter,
+  ebpfFiveTuple,
+  ebpfNull,
+  ebpfOpen,
+  ebpfRewrite,
+} from "./ebpf.js";
 import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
 import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
@@ -44,7 +51,10 @@ export const SCENARIOS: readonly Scenario[] = [
   xdpPair,
   xdpStream,
   xdpStreamLong,
+  ebpfNull,
   ebpfFilter,
+  ebpfRewrite,
   ebpfFiveTuple,
   ebpfBalancer,
+  ebpfOpen,
 ];

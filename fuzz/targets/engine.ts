@@ -6,11 +6,10 @@
  * in the engine once it has gone.
  */
 import { EngineRig } from "../../src/engine/engine-fixture.js";
-import {
-  connectMessage,
-  type TestClient,
-  type TestSocket,
-} from "../../src/engine/test-client-fixture.js";
+import type { TestClient } from "../../src/engine/test-client-fixture.js";
+import { connectMessage } from "../../src/engine/test-parked-fixture.js";
+import type { TestSocket } from "../../src/engine/test-socket-fixture.js";
+import { bindUdp, connectTcp, listenTcp } from "../../src/engine/test-sockets-fixture.js";
 import { CALLS, Kind, Op, OpenedFor, SESSION_BYTES, Submit } from "../../src/ring/engine-layout.js";
 import { Family } from "../../src/socket/linux-options.js";
 import { sendWithFds } from "../../src/sys/unix-socket.js";
@@ -33,9 +32,7 @@ let world: World | null = null;
 function theWorld(): World {
   if (world !== null) return world;
   const rig = new EngineRig();
-  const open = (port: number): TestSocket =>
-    rig.client().open({ kind: Kind.UDP, at: OpenedFor.BIND, own: "0.0.0.0", ownPort: port });
-  const [one, two] = [open(1_000), open(2_000)];
+  const [one, two] = [bindUdp(rig.client(), 1_000), bindUdp(rig.client(), 2_000)];
   world = { rig, one, two, usedBytes: rig.engine.memory.usedBytes };
   return world;
 }
@@ -84,21 +81,9 @@ class Hostile {
     this.input = input;
     this.client = rig.client({ program: "hostile" });
     const { client } = this;
-    const listener = client.open({
-      kind: Kind.TCP,
-      at: OpenedFor.LISTEN,
-      own: "0.0.0.0",
-      ownPort: 9,
-    });
-    listener.call(Op.LISTEN, [4]);
-    const a = client.open({
-      kind: Kind.TCP,
-      at: OpenedFor.CONNECT,
-      peer: "10.77.0.1",
-      peerPort: 9,
-    });
-    a.callWith(Op.CONNECT, "10.77.0.1", 9);
-    const u = client.open({ kind: Kind.UDP, at: OpenedFor.BIND, own: "0.0.0.0", ownPort: 3_000 });
+    const listener = listenTcp(client, 9, { backlog: 4 });
+    const a = connectTcp(client, 9);
+    const u = bindUdp(client, 3_000);
     const v = client.open({ kind: Kind.UDP, at: OpenedFor.SEND, peer: "10.77.0.1", peerPort: 1 });
     this.sockets = [listener, a, u, v];
   }
@@ -169,7 +154,7 @@ class Hostile {
 
   /** What opens a connection, with a byte of it changed now and then. */
   private opening(local: number, n: number): Uint8Array {
-    const message = connectMessage(local, 3, "10.77.0.1", 9, Family.INET);
+    const message = connectMessage(local, "10.77.0.1", 9, Family.INET);
     if ((n & 1) === 1) message[n % message.length] = this.input[n % this.input.length]!;
     return message;
   }

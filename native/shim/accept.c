@@ -1,26 +1,31 @@
 /* accept: takes a connection from the listener's ring, makes its descriptor, and tells the engine. */
+
 #include <fcntl.h>
 
 #include "core.h"
 
-/* The next connection, taken out of the ring. 1 there was one, 0 none, or -EPROTO. */
-static int take(struct mr_sock *listener, struct mr_accepted *taken) {
+/* The next connection. `takes`: out of the ring with it, if it still is this one. 1 there is one, 0 there is
+ * none (or another), or -EPROTO. */
+static int look(struct mr_sock *listener, struct mr_accepted *next, bool takes) {
   struct mr_socket *shared = listener->shared;
   int result = 0;
   uint32_t left = 0;
   mr_lock(&shared->rx_lock);
   uint32_t head = shared->rx_head;
   uint32_t used = mr_load(&shared->rx_tail) - head;
-  if (used > listener->rx_bytes || used % sizeof *taken != 0 || head % sizeof *taken != 0) {
+  const uint8_t *at = listener->rx + (head & (listener->rx_bytes - 1));
+  if (used > listener->rx_bytes || used % sizeof *next != 0 || head % sizeof *next != 0) {
     result = -EPROTO;
-  } else if (used > 0) {
-    memcpy(taken, listener->rx + (head & (listener->rx_bytes - 1)), sizeof *taken);
-    mr_store_release(&shared->rx_head, head + sizeof *taken);
-    left = used - sizeof *taken;
+  } else if (used > 0 && !takes) {
+    memcpy(next, at, sizeof *next);
+    result = 1;
+  } else if (used > 0 && memcmp(next, at, sizeof *next) == 0) {
+    mr_store_release(&shared->rx_head, head + sizeof *next);
+    left = used - sizeof *next;
     result = 1;
   }
   mr_unlock(&shared->rx_lock);
-  if (result > 0) mr_sock_made_room(listener, left);
+  if (result > 0 && takes) mr_sock_made_room(listener, left);
   return result;
 }
 
@@ -40,9 +45,46 @@ static int number_of(struct mr_spare *spare, int flags) {
   return fd < 0 ? -errno : fd;
 }
 
+/* What a connection needs here before it is taken: none is lost for want of it. */
+struct place {
+  int pair[2];
+  int local;
+  struct mr_sock *sock;
+  struct mr_spare spare; /* fd -1: a new pair */
+};
+
+static int make_place(struct place *place, struct mr_link *link, int flags) {
+  *place = (struct place){.pair = {-1, -1}, .local = -1, .spare = {.fd = -1, .epoch = mr_spare_epoch()}};
+  place->sock = mr_sock_spare();
+  if (place->sock == NULL) return -ENOMEM;
+  int failed;
+  if (mr_spare_take(link, 0, &place->spare)) {
+    place->local = (int)place->spare.local;
+    failed = number_of(&place->spare, flags);
+    if (failed >= 0) place->pair[0] = failed, failed = 0;
+  } else {
+    place->local = mr_local_alloc();
+    failed = place->local < 0 ? -ENFILE : make_pair(place->pair, flags);
+  }
+  if (failed == 0 && !mr_fd_has_room(place->pair[0])) failed = -ENOMEM;
+  return failed;
+}
+
+/* What nobody took over. */
+static void clear_place(struct place *place) {
+  if (place->pair[1] >= 0) real.close(place->pair[1]);
+  if (place->pair[0] >= 0) real.close(place->pair[0]);
+  if (place->sock != NULL) mr_sock_give_spare(place->sock);
+  if (place->spare.fd >= 0) mr_spare_give(&place->spare);
+  else if (place->local >= 0) mr_local_free((uint32_t)place->local);
+}
+
 /* Tells the engine which end the connection has. 0 or a negated error number. */
-static int claim(struct mr_link *link, const struct mr_accepted_as *as, int engines_end, bool is_spare) {
-  if (!is_spare) return mr_control_ask(link, as, sizeof *as, &engines_end, 1, NULL, 0, NULL);
+static int claim(struct mr_link *link, struct mr_accepted_as *as, const struct place *place) {
+  if (place->spare.fd < 0) {
+    as->end_inode = mr_inode_of(place->pair[0]);
+    return mr_control_ask(link, as, sizeof *as, &place->pair[1], 1, NULL, 0, NULL);
+  }
   struct mr_calling calling;
   int failed = mr_call_begin_at(&calling, link, as->local, MR_OP_CLAIM);
   if (failed != 0) return failed;
@@ -52,68 +94,71 @@ static int claim(struct mr_link *link, const struct mr_accepted_as *as, int engi
   return 0;
 }
 
-/* Gives the connection its descriptor, pair[0]; `spare` has fd -1 for a new pair. The descriptor, or a
- * negated error number. */
+/* Gives the connection its descriptor, and takes what it needs out of `place`. */
 static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr_accepted *taken,
-                 int pair[2], const struct mr_spare *spare, int flags) {
-  bool is_spare = spare->fd >= 0;
-  int local = is_spare ? (int)spare->local : mr_local_alloc();
-  struct mr_accepted_as as = {.type = MR_MSG_ACCEPTED, .connection = taken->connection, .fd = pair[0]};
-  uint8_t *region = local < 0 ? NULL : mr_region_map(link, taken->region_id, 0, -1);
-  struct mr_sock *sock = NULL;
-  if (region != NULL) {
-    sock = mr_sock_make(link, region, taken->header_at, taken->generation, (uint32_t)local, -1);
-  }
-  if (sock == NULL) {
-    if (local >= 0 && !is_spare) mr_local_free((uint32_t)local);
-    return -ENFILE;
-  }
+                 struct place *place, int flags) {
+  struct mr_sock *sock = place->sock;
+  struct mr_accepted_as as = {.type = MR_MSG_ACCEPTED, .connection = taken->connection};
+  as.fd = place->pair[0];
+  as.local = (uint32_t)place->local;
+  place->sock = NULL; /* it has the entry now */
+  place->local = -1;
   mr_options_inherit(sock, listener);
   mr_store(&sock->shared->nonblock, (flags & SOCK_NONBLOCK) != 0);
   mr_store(&sock->shared->connect_state, MR_CONNECT_DONE);
-  as.local = (uint32_t)local;
-  if (!is_spare) as.end_inode = mr_inode_of(pair[0]);
-  if (claim(link, &as, pair[1], is_spare) != 0) {
+  atomic_store(&sock->copy, place->spare.fd);
+  sock->epoch = place->spare.epoch;
+  int failed = claim(link, &as, place);
+  place->spare.fd = -1;
+  if (failed != 0) {
     mr_sock_drop(sock);
     return -ECONNABORTED;
   }
-  atomic_store(&sock->copy, spare->fd);
-  sock->epoch = spare->epoch;
-  mr_fd_set(pair[0], (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
-  return pair[0];
+  int fd = place->pair[0];
+  place->pair[0] = -1;
+  mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
+  return fd;
 }
 
 static bool has_connection(struct mr_sock *listener) {
   return mr_load(&listener->shared->rx_tail) != mr_load(&listener->shared->rx_head);
 }
 
-/* One from the engine: a descriptor, -EAGAIN, or another error. The pair comes first, so that a connection
- * is not lost when there is no descriptor for it. */
+/* Takes the next connection, whose region is mapped before. 1; 0: another thread was faster; or an error,
+ * after which the connection waits on, unless it makes no sense. */
+static int take_into(struct mr_link *link, struct mr_sock *listener, struct place *place,
+                     struct mr_accepted *taken) {
+  int result = look(listener, taken, false);
+  if (result <= 0) return result == 0 ? -EAGAIN : result;
+  uint8_t *region = NULL;
+  int failed = mr_region_map(link, taken->region_id, 0, -1, &region);
+  if (failed != 0 && failed != -ENOENT && failed != -EPROTO) return failed;
+  result = look(listener, taken, true);
+  bool is_filled = result > 0 && failed == 0 &&
+                   mr_sock_fill(place->sock, link, region, taken->header_at, taken->generation,
+                                (uint32_t)place->local, -1);
+  if (region != NULL && !is_filled) mr_region_give(region);
+  if (result <= 0) return result;
+  return is_filled ? 1 : -ECONNABORTED;
+}
+
+/* One from the engine: a descriptor, -EAGAIN, or another error. */
 static int accept_ours(struct mr_sock *listener, int fd, int flags, struct mr_address *peer) {
   struct mr_link *link = mr_sock_link(listener, fd);
   if (!has_connection(listener)) return -EAGAIN;
   if (link == NULL) return -ENETDOWN;
-  int pair[2] = {-1, -1};
-  struct mr_spare spare = {.fd = -1, .epoch = mr_spare_epoch()};
-  bool is_spare = mr_spare_take(link, 0, &spare);
-  int failed = is_spare ? pair[0] = number_of(&spare, flags) : make_pair(pair, flags);
-  if (failed < 0) {
-    if (is_spare) mr_spare_give(&spare);
-    return failed;
-  }
+  struct place place;
   struct mr_accepted taken;
-  int result = take(listener, &taken);
+  int result = make_place(&place, link, flags);
+  if (result == 0) {
+    while ((result = take_into(link, listener, &place, &taken)) == 0) {
+    }
+  }
   if (result > 0) {
     *peer = taken.peer;
-    result = equip(link, listener, &taken, pair, &spare, flags);
-  } else if (result == 0) {
-    result = -EAGAIN;
+    result = equip(link, listener, &taken, &place, flags);
   }
-  if (!is_spare) real.close(pair[1]);
-  if (result < 0) {
-    real.close(pair[0]);
-    if (is_spare) mr_spare_give(&spare);
-  }
+  clear_place(&place);
   return result;
 }
 

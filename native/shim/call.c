@@ -3,6 +3,7 @@
 #include "core.h"
 
 #define SETTLE_NS 1000000000
+#define YIELDS 100 /* while waiting for releases, before it sleeps between looks */
 
 #define WORDS (MR_CALLS / 64)
 
@@ -57,13 +58,6 @@ void mr_call_collect(struct mr_link *link) {
       collect(link, word * 64 + (unsigned)__builtin_ctzll(left));
     }
   }
-}
-
-static bool has_orphans(void) {
-  for (unsigned word = 0; word < WORDS; word++) {
-    if (atomic_load(&orphaned[word]) != 0) return true;
-  }
-  return false;
 }
 
 static int take_slot(struct mr_link *link) {
@@ -218,15 +212,31 @@ void mr_call_unpark(void) {
   }
 }
 
-void mr_call_await_released(struct mr_link *link) {
+/* Orphans that give something back; those of callers whom a signal called away end when they end. */
+static bool has_releases(void) {
+  for (unsigned word = 0; word < WORDS; word++) {
+    for (uint64_t left = atomic_load(&orphaned[word]); left != 0; left &= left - 1) {
+      if (orphans[word * 64 + (unsigned)__builtin_ctzll(left)].then != NOTHING) return true;
+    }
+  }
+  return false;
+}
+
+bool mr_call_await_released(struct mr_link *link) {
+  mr_call_collect(link);
+  if (!has_releases()) return true;
   struct mr_wait wait;
   mr_wait_begin(&wait, SETTLE_NS);
-  for (;;) {
+  for (int look = 0; !mr_engine_died(); look++) {
+    /* Mostly it takes the engine one turn; then it has much else to do. */
+    struct timespec nap = {.tv_nsec = 100000};
+    if (look < YIELDS) sched_yield();
+    else nanosleep(&nap, NULL);
     mr_call_collect(link);
-    if (!has_orphans() || mr_wait_check(&wait, false) == -ETIMEDOUT) return;
-    if (mr_engine_died()) return;
-    sched_yield();
+    if (!has_releases()) return true;
+    if (mr_wait_check(&wait, false) == -ETIMEDOUT) return false;
   }
+  return true;
 }
 
 void mr_call_reset(void) {

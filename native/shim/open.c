@@ -43,6 +43,7 @@ static const char *why_not(int type, int protocol) {
 
 int mr_open_socket(int domain, int type, int protocol) {
   int fd = real.socket(domain, type, protocol);
+  if (fd >= 0) mr_fd_clear(fd); /* it may have been closed where we do not look */
   if (fd < 0 || (domain != AF_INET && domain != AF_INET6)) return fd;
   if (mr_link_get() == NULL) return fd;
   const char *why = why_not(type, protocol);
@@ -210,7 +211,10 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   int companion = asking->with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
   if (companion >= 0) companion = mr_fd_hide(companion);
   struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
-  if (sock == NULL) return -ENOMEM;
+  if (sock == NULL) {
+    mr_call_release(link, opened->local); /* the engine has it under this number */
+    return -ENOMEM;
+  }
   say_enabled(fd, sock, asking->peer, opened);
   bool nonblock = is_nonblocking(fd);
   if (nonblock) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
@@ -232,10 +236,12 @@ int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *p
   if (!is_known(link, pending, peer, opened.reason)) return 1;
   struct mr_spare spare;
   if (!mr_spare_take(link, (uint16_t)pending->family, &spare)) return 1;
-  uint8_t *region = mr_region_map(link, spare.region_id, 0, -1);
+  uint8_t *region = NULL;
   struct mr_sock *sock = NULL;
+  mr_region_map(link, spare.region_id, 0, -1, &region);
   if (region != NULL) sock = mr_sock_make(link, region, spare.header_at, spare.generation, spare.local, -1);
   if (sock == NULL) {
+    if (region != NULL) mr_region_give(region);
     mr_spare_give(&spare);
     return 1;
   }

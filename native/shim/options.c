@@ -129,14 +129,18 @@ static bool is_sure(struct mr_sock *sock, int level, int option, size_t bytes) {
 }
 
 static int set_engines(struct mr_sock *sock, int fd, int level, int option, const uint8_t *value,
-                       size_t bytes) {
+                       size_t bytes, const struct mr_canonical *as) {
+  size_t kept = as->is_live ? 0 : as->bytes;
+  if (bytes + kept > sizeof((struct mr_call *)0)->data) return -EINVAL;
   struct mr_calling calling;
   int result = mr_call_begin(&calling, sock, fd, MR_OP_SETSOCKOPT);
   if (result != 0) return result;
   calling.call->args[0] = (uint32_t)level;
   calling.call->args[1] = (uint32_t)option;
-  calling.call->data_bytes = (uint32_t)bytes;
+  calling.call->args[2] = (uint32_t)kept;
+  calling.call->data_bytes = (uint32_t)(bytes + kept);
   memcpy(calling.call->data, value, bytes);
+  memcpy(calling.call->data + bytes, as->value, kept);
   if (is_sure(sock, level, option, bytes)) {
     mr_call_post(&calling);
     return 0;
@@ -182,14 +186,32 @@ static int set_with_companion(struct mr_sock *sock, int level, int option, const
   return is_membership(level, option) && of_kernel == 0 ? 0 : result;
 }
 
+/* The kernel has seen the privilege that the first two need. */
+static int as_buffer_option(int level, int option) {
+  if (level != SOL_SOCKET) return option;
+  if (option == SO_SNDBUFFORCE) return SO_SNDBUF;
+  return option == SO_RCVBUFFORCE ? SO_RCVBUF : option;
+}
+
 int mr_sock_setsockopt(struct mr_sock *sock, int fd, int level, int option, const void *user,
                        socklen_t bytes) {
   _Alignas(8) uint8_t value[MOST_VALUE_BYTES];
+  struct mr_canonical as;
+  int result = mr_kernel_tries(sock, level, option, user, bytes, &as);
+  if (result != 0) return (int)mr_return(result);
   if ((int)bytes < 0 || bytes > sizeof value) return (int)mr_return(-EINVAL);
-  if (bytes > 0 && mr_copy_from(value, user, bytes) != 0) return (int)mr_return(-EFAULT);
-  int result = set_own(sock, level, option, value, bytes);
+  bool is_short = bytes < sizeof(int) || user == NULL;
+  if (is_short && as.bytes == sizeof(int)) {
+    /* A byte, or nothing: it means the number that the kernel reads back. */
+    memcpy(value, as.value, as.bytes);
+    bytes = as.bytes;
+  } else if (bytes > 0 && mr_copy_from(value, user, bytes) != 0) {
+    return (int)mr_return(-EFAULT);
+  }
+  option = as_buffer_option(level, option);
+  result = set_own(sock, level, option, value, bytes);
   bool is_done = result == 0 || result == 2;
-  if (result >= 1) result = set_engines(sock, fd, level, option, value, bytes);
+  if (result >= 1) result = set_engines(sock, fd, level, option, value, bytes, &as);
   if (is_done) result = 0;
   result = set_with_companion(sock, level, option, value, bytes, result);
   return (int)mr_return(result);
@@ -322,16 +344,20 @@ int mr_sock_getsockopt(struct mr_sock *sock, int level, int option, void *user, 
   socklen_t room;
   if (mr_copy_from(&room, user_bytes, sizeof room) != 0) return (int)mr_return(-EFAULT);
   if ((int)room < 0) return (int)mr_return(-EINVAL);
-  int result = sock->shared->family == AF_INET6 ? -ENOPROTOOPT : -EOPNOTSUPP;
+  int result = -ENOPROTOOPT; /* the kernel says how it refuses other levels */
   if (is_of_protocol(sock, level)) result = get_own(sock, level, option, &value);
   if (result == 1) {
     size_t most = room < sizeof value.bytes ? room : sizeof value.bytes;
     result = get_engines(sock, level, option, most, user, &value);
   }
+  /* One that was never set, and is nothing to the engine. */
+  if (result == -ENOPROTOOPT) return (int)mr_return(mr_kernel_default(sock, level, option, user, user_bytes));
   if (result != 0) return (int)mr_return(result);
   socklen_t part = room < value.n ? room : (socklen_t)value.n;
   /* IP options of a byte's worth may be asked for as a byte. */
-  bool as_byte = level == IPPROTO_IP && value.n == sizeof(int) && room > 0 && room < sizeof(int);
+  int number = -1;
+  if (value.n == sizeof number) memcpy(&number, value.bytes, sizeof number);
+  bool as_byte = level == IPPROTO_IP && number >= 0 && number <= 255 && room > 0 && room < sizeof number;
   if (as_byte) part = 1;
   if (part > 0 && mr_copy_to(user, value.bytes, part) != 0) return (int)mr_return(-EFAULT);
   return (int)mr_return(mr_copy_to(user_bytes, &part, sizeof part));

@@ -61,6 +61,8 @@ void mr_fd_clear(int fd);
 int mr_fd_hide(int fd);
 /* A copy of it at such a number, PRIVATE; -1: there is no room. */
 int mr_fd_hidden_copy(int fd);
+/* Whether mr_fd_set can say something of the number; false: no memory, or it is too high. */
+bool mr_fd_has_room(int fd);
 /* Each number that is not PLAIN; for fork, exec, close_range. */
 void mr_fd_each(void (*visit)(int fd, struct mr_fd entry, void *context), void *context);
 

@@ -1,5 +1,6 @@
 /** Calls of programs (`mr_call`): what is rare on a socket, by number. */
 import { EAGAIN, EBADF, EINVAL, EMSGSIZE, EOPNOTSUPP } from "../base/errno.js";
+import { NEVER } from "../base/time.js";
 import { ErrorEntry } from "../ip/error-queue.js";
 import {
   CALL_DATA_BYTES,
@@ -16,7 +17,7 @@ import type { EngineSocket } from "./engine-socket.js";
 import { ioctl } from "./interface-ioctls.js";
 import type { Network } from "./network.js";
 import { getOption, setOption } from "./options.js";
-import type { ParkedEnd } from "./parked-end.js";
+import type { ParkedEnds } from "./parked-ends.js";
 import type { Session } from "./session.js";
 import { clearAddress, SharedAddress, writeAddress } from "./shared-address.js";
 import type { SharedMemory } from "./shared-memory.js";
@@ -43,14 +44,9 @@ export interface CallParts {
   readonly loopback: boolean;
   readonly nowUs: () => number;
   readonly socketFor: (session: Session, local: number) => EngineSocket | null;
-  /** No session has a certain socket any more. */
-  onUnheld(): void;
-  /** MR_OP_PARK, by the session that alone has the socket: the parked end, or null if it cannot be. */
-  park(session: Session, local: number, served: EngineSocket, connects: boolean): ParkedEnd | null;
-  /** MR_OP_CLAIM; 0 or a negated error number. */
-  claimParked(session: Session, local: number, connection: number, fd: number): number;
-  /** MR_OP_OPEN; 0 or a negated error number. */
-  openParked(session: Session, local: number, message: DataView, bytes: number): number;
+  /** No session has the socket any more. */
+  onUnheld(socket: EngineSocket): void;
+  readonly parked: ParkedEnds;
 }
 
 export class Calls {
@@ -91,7 +87,7 @@ export class Calls {
     if (op === Op.RELEASE) {
       served.removeHolder(session, local);
       // What the program does next finds the socket closed, if that was its last descriptor.
-      if (!served.isHeld) this.parts.onUnheld();
+      if (!served.isHeld) this.parts.onUnheld(served);
       session.finishCall(at, 0);
       return;
     }
@@ -106,7 +102,7 @@ export class Calls {
 
   private park(session: Session, served: EngineSocket, local: number, at: number): void {
     const { view } = this;
-    const parked = this.parts.park(
+    const parked = this.parts.parked.park(
       session,
       local,
       served,
@@ -114,7 +110,7 @@ export class Calls {
     );
     if (parked === null) {
       served.removeHolder(session, local);
-      if (!served.isHeld) this.parts.onUnheld();
+      if (!served.isHeld) this.parts.onUnheld(served);
       session.finishCall(at, 1);
       return;
     }
@@ -133,10 +129,15 @@ export class Calls {
   private useParked(session: Session, local: number, op: number, at: number): number {
     const { view, parts } = this;
     if (op === Op.OPEN) {
-      return parts.openParked(session, local, this.scratchView, this.copyData(at));
+      return parts.parked.open(session, local, this.scratchView, this.copyData(at));
     }
     const connection = view.getUint32(at + CallAt.args, true);
-    return parts.claimParked(session, local, connection, view.getInt32(at + CallAt.args + 4, true));
+    return parts.parked.claim(
+      session,
+      local,
+      connection,
+      view.getInt32(at + CallAt.args + 4, true),
+    );
   }
 
   private dispatch(session: Session, served: EngineSocket, op: number, at: number): number {
@@ -152,7 +153,7 @@ export class Calls {
       case Op.SHUTDOWN:
         return this.shutdown(served, arg(0));
       case Op.SETSOCKOPT:
-        return this.setOption(served, at, arg(0), arg(1));
+        return this.setOption(served, at, arg(0), arg(1), arg(2) >>> 0);
       case Op.GETSOCKOPT:
         return this.getOption(served, at, arg(0), arg(1), arg(2));
       case Op.SEND_OOB:
@@ -254,9 +255,17 @@ export class Calls {
     this.view.setUint32(at + CallAt.dataBytes, n, true);
   }
 
-  private setOption(served: EngineSocket, at: number, level: number, option: number): number {
-    const bytes = this.copyData(at);
-    const result = setOption(served, level, option, { view: this.scratchView, at: 0, bytes });
+  /** The data end with the `kept` bytes that the kernel reads the value back as. */
+  private setOption(
+    served: EngineSocket,
+    at: number,
+    level: number,
+    option: number,
+    kept: number,
+  ): number {
+    const bytes = this.copyData(at) - kept;
+    if (bytes < 0) return -EINVAL;
+    const result = setOption(served, level, option, { view: this.scratchView, at: 0, bytes }, kept);
     served.refresh();
     return result;
   }
@@ -348,10 +357,11 @@ export class Calls {
     if (served.isDelivered) return 0;
     const untilUs = this.parts.nowUs() + seconds * US_PER_S;
     this.lingering.push({ session, at, served, untilUs });
+    served.isLingering = true;
     return LATER;
   }
 
-  /** Ends lingering closes that are over. For housekeeping. */
+  /** Ends lingering closes that are over: by delivery, or by their time. */
   poll(nowUs: number): void {
     if (this.lingering.length === 0) return;
     this.lingering = this.lingering.filter(({ session, at, served, untilUs }) => {
@@ -364,5 +374,12 @@ export class Calls {
 
   get isWaiting(): boolean {
     return this.lingering.length > 0;
+  }
+
+  /** When the first lingering close gives up, or NEVER. */
+  get nextDeadlineUs(): number {
+    let soonest = NEVER;
+    for (const { untilUs } of this.lingering) soonest = Math.min(soonest, untilUs);
+    return soonest;
   }
 }

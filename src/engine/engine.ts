@@ -7,18 +7,16 @@
  */
 import { unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import { EAGAIN, EBADF, EBUSY, ECONNABORTED, EINVAL, ENOBUFS } from "../base/errno.js";
+import { EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
 import {
   Kind,
-  OpenedFor,
   SESSION_BYTES,
   SessionFlag,
-  SocketAt,
   SPIN_FOR_EVER,
-  Status,
+  SUBMITS,
   Submit,
 } from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
@@ -27,31 +25,35 @@ import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
 import type { ProgramRules } from "../socket/rules.js";
 import type { Stack } from "../socket/stack.js";
 import { TcpSocket } from "../socket/tcp-socket.js";
-import { closeFd, createEvent, eventLoopFd, lockFile } from "../sys/fd.js";
+import { closeFd, eventLoopFd } from "../sys/fd.js";
+import { PollSet } from "../sys/poll-set.js";
 import { listenUnix } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { Calls } from "./calls.js";
 import type { Profile } from "./config.js";
 import { Control } from "./control.js";
 import type { RulesOf } from "./decision.js";
+import { lockEngine } from "./engine-lock.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { Companion, type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
 import {
   type OpeningParts,
   type OpenResult,
-  openPrepared,
   openSocket,
   type RingSettings,
-  ringSizes,
+  takeBlock,
 } from "./opening.js";
-import { ParkedEnd, type PreparedBlock } from "./parked-end.js";
+import { ParkedEnds } from "./parked-ends.js";
 import { spinOf } from "./profile.js";
-import { Regions } from "./region.js";
+import { type Region, Regions } from "./region.js";
 import { type Program, Session } from "./session.js";
 import { SharedMemory } from "./shared-memory.js";
+import { SocketEnds } from "./socket-ends.js";
 import { type EnginePaths, makePrivateFolder } from "./socket-path.js";
+import { SocketTable } from "./socket-table.js";
 import { TcpServed } from "./tcp-served.js";
 
 export interface EngineOptions {
@@ -77,10 +79,9 @@ export interface EngineOptions {
 const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
 /** Submissions of one session before others have their turn. */
 const BURST = 64;
-/** How often slow things are looked at while there are any. */
-const HOUSEKEEPING_US = 50_000;
-const CLAIM_US = 5_000_000;
 const BACKLOG = 512;
+/** Programs whose wakes are taken at a time. */
+const WAKES = 64;
 
 export class Engine implements SocketHost {
   readonly network: Network;
@@ -93,9 +94,8 @@ export class Engine implements SocketHost {
   readonly paths: EnginePaths;
   readonly profile: Profile;
   readonly uid = process.getuid!();
-  readonly wakeFd: number;
   readonly sessions: Session[] = [];
-  readonly sockets = new Map<number, EngineSocket>();
+  readonly sockets: SocketTable;
   readonly kernelSockets = new KernelSockets();
   readonly startUs: number;
   /** See `SocketHost`. */
@@ -107,14 +107,15 @@ export class Engine implements SocketHost {
   private readonly lockFd: number;
   private readonly calls: Calls;
   private readonly opening: OpeningParts;
+  private readonly parked: ParkedEnds;
   private readonly events = new ReadyEvents(64);
-  private readonly byEndInode = new Map<number, EngineSocket>();
+  private readonly ends = new SocketEnds();
+  private readonly housekeeping = new Housekeeping(this.sessions);
+  /** What programs write to while the engine sleeps. */
+  private readonly wakes = new PollSet();
+  private readonly woken = new Int32Array(2 * WAKES);
   private retries: EngineSocket[] = [];
-  private queued: TcpServed[] = [];
-  private unclaimed: { socket: EngineSocket; untilUs: number }[] = [];
   private routesVersion = 0;
-  private housekeepingUs = 0;
-  private nextSocketId = 1;
   private nextSessionId = 1;
   private isClosed = false;
 
@@ -126,33 +127,39 @@ export class Engine implements SocketHost {
     this.profile = options.profile;
     this.startUs = nowUs;
     makePrivateFolder(dirname(paths.control));
-    this.lockFd = lock(paths.lock);
+    this.lockFd = lockEngine(paths.lock);
     this.network = new Network({ pool, nowUs, nics, network });
     this.stack = this.network.stack;
     this.memory = new SharedMemory(pool.memory.arena);
     this.regions = new Regions(this.memory);
+    this.sockets = new SocketTable(this.ends);
     this.opening = {
       network: this.network,
       host: this,
       rings: options.rings,
-      nextId: () => this.nextSocketId++,
+      nextId: () => this.sockets.takeId(),
     };
-    this.wakeFd = createEvent();
+    this.parked = new ParkedEnds({
+      opening: this.opening,
+      ends: this.ends,
+      sockets: this.sockets,
+      kernelSockets: this.kernelSockets,
+      adopt: (served) => this.adoptSocket(served),
+      hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
+    });
     this.calls = new Calls({
       memory: this.memory,
       network: this.network,
       loopback: options.loopback,
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
-      onUnheld: () => this.control.serviceEnds(),
-      park: (session, local, served, connects) => this.park(session, local, served, connects),
-      claimParked: (session, local, connection, fd) =>
-        this.claimParked(session, local, connection, fd),
-      openParked: (session, local, view, n) => this.openParked(session, local, view, n),
+      onUnheld: (served) => this.ends.look(served),
+      parked: this.parked,
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
-    this.control = new Control(this, listenFd, options.watchLoop === false ? -1 : eventLoopFd());
+    const loopFd = options.watchLoop === false ? -1 : eventLoopFd();
+    this.control = new Control(this, this.ends, listenFd, loopFd);
     this.setRealTime(nowUs);
   }
 
@@ -169,10 +176,10 @@ export class Engine implements SocketHost {
       }
     }
     if (worked) stack.flush();
-    if (stack.poll(stack.nowUs)) worked = true;
+    if (stack.poll(nowUs)) worked = true;
     if (this.ready.hasCandidates) this.tellSockets();
     if (this.retries.length > 0) this.retry();
-    if (nowUs >= this.housekeepingUs) this.keepHouse(nowUs);
+    if (nowUs >= this.housekeeping.dueUs) this.keepHouse(nowUs);
     if (stack.ip.paths.version !== this.routesVersion) this.publishRoutes();
     if (worked) this.turns++;
     return worked;
@@ -198,7 +205,7 @@ export class Engine implements SocketHost {
   socketFor(session: Session, local: number): EngineSocket | null {
     const served = session.socketAt(local);
     if (served !== null) return served;
-    this.control.serve(session.controlFd);
+    this.control.serveSession(session);
     return session.isClosed ? null : session.socketAt(local);
   }
 
@@ -238,53 +245,22 @@ export class Engine implements SocketHost {
 
   /** When the next turn is due without a wake, or NEVER. */
   nextDeadlineUs(): number {
-    const isKeeping =
-      this.queued.length > 0 ||
-      this.unclaimed.length > 0 ||
-      this.calls.isWaiting ||
-      this.network.hasLeft;
-    const own = isKeeping || this.hasOffers ? this.housekeepingUs : NEVER;
-    return Math.min(own, this.stack.nextDeadlineUs());
+    const { housekeeping, calls, network, stack } = this;
+    const lingerUs = Math.max(calls.nextDeadlineUs, housekeeping.dueUs);
+    const sweepUs = network.hasLeft ? housekeeping.dueUs : NEVER;
+    return Math.min(housekeeping.nextUs, lingerUs, sweepUs, stack.nextDeadlineUs());
   }
 
-  private hasOffers = false;
-
   private keepHouse(nowUs: number): void {
-    this.housekeepingUs = nowUs + HOUSEKEEPING_US;
     this.setRealTime(nowUs);
     this.calls.poll(nowUs);
     if (this.network.hasLeft) this.network.sweep((home) => this.isHomeUsed(home));
-    if (this.queued.length > 0) this.refreshQueued();
-    if (this.unclaimed.length > 0) this.expireUnclaimed(nowUs);
-    this.hasOffers = false;
-    for (const session of this.sessions) {
-      for (const served of session.listeners) {
-        served.expireOffers(nowUs);
-        if (served.waitingConnections > 0) this.hasOffers = true;
-      }
-    }
+    this.housekeeping.keep(nowUs);
   }
 
   private isHomeUsed(home: Home): boolean {
     for (const served of this.sockets.values()) if (served.home === home) return true;
     return false;
-  }
-
-  private refreshQueued(): void {
-    const left: TcpServed[] = [];
-    for (const served of this.queued) {
-      if (served.refreshQueued()) left.push(served);
-      else served.isQueueWatched = false;
-    }
-    this.queued = left;
-  }
-
-  private expireUnclaimed(nowUs: number): void {
-    const { unclaimed } = this;
-    this.unclaimed = unclaimed.filter((u) => u.socket.isOffered && nowUs < u.untilUs);
-    for (const { socket, untilUs } of unclaimed) {
-      if (socket.isOffered && nowUs >= untilUs) socket.abort();
-    }
   }
 
   private setRealTime(nowUs: number): void {
@@ -300,33 +276,41 @@ export class Engine implements SocketHost {
   }
 
   watchQueued(socket: EngineSocket): void {
-    socket.isQueueWatched = true;
-    this.queued.push(socket as TcpServed);
+    this.housekeeping.watchQueued(socket as TcpServed);
   }
 
   awaitClaim(socket: EngineSocket): void {
-    this.unclaimed.push({ socket, untilUs: this.stack.nowUs + CLAIM_US });
+    this.housekeeping.awaitClaim(socket, this.stack.nowUs);
+  }
+
+  offered(): void {
+    this.housekeeping.offered();
+  }
+
+  watchDraining(socket: EngineSocket): void {
+    this.housekeeping.watchDraining(socket, this.stack.nowUs);
+  }
+
+  lingered(): void {
+    this.calls.poll(this.stack.nowUs);
   }
 
   forget(socket: EngineSocket): void {
-    this.sockets.delete(socket.id);
-    if (socket.endFd >= 0) this.control.closeEnd(socket.endFd);
-    socket.endFd = -1;
-    if (this.byEndInode.get(socket.endInode) === socket) this.byEndInode.delete(socket.endInode);
+    this.sockets.remove(socket);
+    if (this.calls.isWaiting) this.lingered();
   }
 
   adopt(listener: EngineSocket, socket: PolledSocket): EngineSocket | null {
     if (!(socket instanceof TcpSocket)) return null;
-    const id = this.nextSocketId++;
+    const id = this.sockets.takeId();
     const { regionPool, family } = listener;
     try {
-      const sizes = ringSizes(this.options.rings, Kind.TCP, this.memory.fullness);
-      const block = regionPool.take(id, Kind.TCP, family, sizes);
+      const block = takeBlock(regionPool, this.memory, this.options.rings, id, Kind.TCP, family);
       const served = new TcpServed(this, id, family, block, regionPool, socket);
       served.reason = listener.reason;
       served.uid = listener.uid;
       served.home = listener.home;
-      served.isOffered = true;
+      served.kernelValues = listener.kernelValues?.inherited() ?? null;
       this.adoptSocket(served);
       served.refresh();
       return served;
@@ -337,7 +321,7 @@ export class Engine implements SocketHost {
   }
 
   private adoptSocket(served: EngineSocket): void {
-    this.sockets.set(served.id, served);
+    this.sockets.add(served);
     this.ready.add(served.socket, ALL, WatchMode.EDGE);
   }
 
@@ -373,6 +357,7 @@ export class Engine implements SocketHost {
         rulesFor(options.rules, program),
       );
       session.setRoutes(this.routesVersion);
+      this.wakes.addEdge(session.wakeFd);
       this.sessions.push(session);
       return session;
     } catch (error) {
@@ -383,12 +368,13 @@ export class Engine implements SocketHost {
 
   end(session: Session): void {
     // What it submitted before it went is still to be done.
-    if (session.hasSubmission) this.takeSubmissions(session);
+    for (let i = 0; i < SUBMITS && session.hasSubmission; i += BURST) this.takeSubmissions(session);
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
-    for (const parked of [...session.parked.values()]) this.dropParked(parked);
+    this.parked.endSession(session);
     this.sessions.splice(this.sessions.indexOf(session), 1);
     this.network.leaveHome(session.program.address);
+    this.wakes.remove(session.wakeFd);
     session.close();
   }
 
@@ -409,128 +395,30 @@ export class Engine implements SocketHost {
     return result;
   }
 
-  // Ends that are used again
-
-  /** Closes the socket and keeps its end; null when others have the socket, too. */
-  private park(
-    session: Session,
-    local: number,
-    served: EngineSocket,
-    connects: boolean,
-  ): ParkedEnd | null {
-    const { holders, endFd, endInode, family } = served;
-    const isAlone = holders.length === 1 && holders[0]!.session === session;
-    if (!isAlone || endFd < 0 || served.companionFd >= 0 || served.kind !== Kind.TCP) return null;
-    served.removeHolder(session, local);
-    served.endFd = -1;
-    if (this.byEndInode.get(endInode) === served) this.byEndInode.delete(endInode);
-    served.hangUp(); // before the next block is taken: it may be this one's
-    const old = session.parked.get(local);
-    if (old !== undefined) this.dropParked(old);
-    const prepared = connects ? this.prepare(session, family) : null;
-    const parked = new ParkedEnd(session, local, endFd, endInode, prepared);
-    this.control.moveEnd(endFd, parked);
-    return parked;
-  }
-
-  /** A block for the session's next connection; null when there is none that it has mapped. */
-  private prepare(session: Session, family: number): PreparedBlock | null {
-    const pool = session.regionPool;
-    const socketId = this.nextSocketId++;
-    const sizes = ringSizes(this.options.rings, Kind.TCP, this.memory.fullness);
-    const block = pool.takeKnown(socketId, Kind.TCP, family, sizes, session.knownRegions);
-    if (block === null) return null;
-    this.memory.view.setUint32(block.at + SocketAt.status, Status.CONNECTING, true);
-    return { block, pool, socketId, family };
-  }
-
-  private dropParked(parked: ParkedEnd): void {
-    this.control.closeEnd(parked.endFd);
-    parked.hangUp();
-  }
-
-  private claimParked(session: Session, local: number, connection: number, fd: number): number {
-    const parked = session.parked.get(local);
-    if (parked === undefined || parked.prepared !== null) return -EBADF;
-    const served = this.claim(session, connection);
-    if (served === null) {
-      this.dropParked(parked);
-      return -ECONNABORTED;
-    }
-    this.useParked(parked, served);
-    this.control.hold(session, served, local, fd);
-    return 0;
-  }
-
-  private openParked(session: Session, local: number, view: DataView, n: number): number {
-    const parked = session.parked.get(local);
-    const prepared = parked?.prepared ?? null;
-    if (parked === undefined || prepared === null) return -EBADF;
-    const request = readOpen(view, n);
-    const isFine =
-      request !== null &&
-      request.kind === Kind.TCP &&
-      request.at === OpenedFor.CONNECT &&
-      request.family === prepared.family &&
-      request.peer !== null;
-    const served = isFine ? openPrepared(this.opening, session, request, view, prepared) : null;
-    if (served === null) {
-      this.memory.view.setUint32(prepared.block.at + SocketAt.error, ENOBUFS, true);
-      this.memory.view.setUint32(prepared.block.at + SocketAt.status, Status.GONE, true);
-      session.ring(local);
-      this.dropParked(parked);
-      return -ENOBUFS;
-    }
-    this.useParked(parked, served);
-    this.kernelSockets.remove(session, request!.fd);
-    this.adoptSocket(served);
-    session.socketAt(local)?.removeHolder(session, local);
-    served.addHolder({ session, local, fd: request!.fd });
-    served.refresh();
-    return 0;
-  }
-
-  private useParked(parked: ParkedEnd, served: EngineSocket): void {
-    parked.take();
-    served.endFd = parked.endFd;
-    served.endInode = parked.endInode;
-    this.byEndInode.set(parked.endInode, served);
-    this.control.moveEnd(parked.endFd, served);
-  }
-
   kernelSocket(session: Session, view: DataView, n: number): void {
     const request = readOpen(view, n);
     if (request !== null) this.kernelSockets.told(session, request);
   }
 
   socketByEnd(inode: number): EngineSocket | null {
-    return this.byEndInode.get(inode) ?? null;
+    return this.sockets.byEnd(inode);
   }
 
   claim(session: Session, connection: number): EngineSocket | null {
-    const served = this.sockets.get(connection);
-    if (served === undefined || !served.isOffered) return null;
-    for (const listener of session.listeners) listener.claim(connection);
-    served.isOffered = false;
-    return served;
+    return this.sockets.claim(session, connection);
   }
 
   setEnd(served: EngineSocket, endFd: number, endInode: number): void {
-    served.endFd = endFd;
-    served.endInode = endInode;
-    // The first to name an inode has it: nobody takes another's socket over.
-    const known = this.byEndInode.get(endInode);
-    if (known === undefined || known.isClosed) this.byEndInode.set(endInode, served);
-    this.control.watchEnd(endFd, served);
+    this.sockets.setEnd(served, endFd, endInode);
   }
 
-  regionFor(session: Session, id: number): { fd: number; bytes: number } | null {
+  regionFor(session: Session, id: number): Region | null {
     const region = this.regions.get(id);
     if (region === undefined) return null;
     const isTheirs =
       region.pool === session.regionPool ||
       session.sockets.some((s) => s !== null && s.regionPool === region.pool);
-    return isTheirs ? { fd: region.part.fd, bytes: region.part.bytes } : null;
+    return isTheirs ? region : null;
   }
 
   // For the loop
@@ -547,7 +435,7 @@ export class Engine implements SocketHost {
   /** Tells programs to write to the wake descriptor; false when there is work after all. */
   prepareSleep(): boolean {
     for (const session of this.sessions) session.setEngineSleeps(true);
-    for (const session of this.sessions) if (session.hasSubmission) return false;
+    for (const session of this.sessions) if (session.hasSubmissionNow) return false;
     for (const { device } of this.stack.ip.interfaces) {
       if (device.prepareSleep?.() === false) return false;
     }
@@ -556,13 +444,14 @@ export class Engine implements SocketHost {
 
   endSleep(): void {
     for (const session of this.sessions) session.setEngineSleeps(false);
+    while (this.wakes.take(this.woken, WAKES) === WAKES) {}
   }
 
   /** Descriptors that are readable when a turn, or the control socket, has something to do. */
   get wakeFds(): number[] {
     const devices = this.stack.ip.interfaces.map((i) => i.device.wakeFd);
     const kernel = this.stack.ip.kernel?.wakeFd ?? -1;
-    return [this.wakeFd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
+    return [this.wakes.fd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
   }
 
   /** Ends every session and connection, and gives everything back. Idempotent. */
@@ -572,9 +461,10 @@ export class Engine implements SocketHost {
     remove(this.paths.control);
     for (const served of [...this.sockets.values()]) served.abort();
     this.control.close();
+    this.ends.closeSet();
     this.stack.close();
-    closeFd(this.wakeFd);
-    closeFd(this.lockFd); // the file stays: who removed it could lock it out of another's hands
+    this.wakes.close();
+    closeFd(this.lockFd);
   }
 }
 
@@ -590,16 +480,6 @@ function rulesFor(rules: RulesOf, program: Program): ProgramRules {
   } catch (error) {
     throw new NetError(EINVAL, { syscall: "rules", hint: (error as Error).message, cause: error });
   }
-}
-
-function lock(path: string): number {
-  const fd = lockFile(path);
-  if (fd >= 0) return fd;
-  const hint =
-    fd === -EAGAIN
-      ? "an engine of this user already runs in this network namespace; see millrace stat"
-      : `cannot lock ${path}`;
-  throw new NetError(fd === -EAGAIN ? EBUSY : fd, { syscall: "flock", hint });
 }
 
 function remove(path: string): void {

@@ -15,7 +15,8 @@ export interface PreparedBlock {
 }
 
 export class ParkedEnd {
-  readonly endFd: number;
+  /** -1: closed. */
+  endFd: number;
   readonly endInode: number;
   readonly prepared: PreparedBlock | null;
   private readonly session: Session;

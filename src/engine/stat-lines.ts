@@ -48,6 +48,7 @@ function engineLine(engine: Engine, version: string): StatEngine {
       "engine.turns": engine.turns,
       "engine.sessions": engine.sessions.length,
       "engine.sockets": engine.sockets.size,
+      "engine.kernelSockets": engine.kernelSockets.size,
       "engine.regions": engine.regions.size,
       "engine.sharedBytes": engine.memory.usedBytes,
       "engine.heapBytes": process.memoryUsage().heapUsed,

@@ -16,8 +16,12 @@ const ADDRESS = "10.77.0.1";
 const LIMIT_MS = 90_000;
 
 export class Comparison {
-  private readonly folder: string;
+  /** For files of the test's own, too. */
+  readonly folder: string;
   private readonly engine: ChildProcess;
+  /** What the programs are preloaded with, and told beside it. */
+  preload = LIBRARY;
+  env: NodeJS.ProcessEnv = {};
 
   private constructor(folder: string, engine: ChildProcess) {
     this.folder = folder;
@@ -83,7 +87,8 @@ export class Comparison {
   compare(program: string, ...args: string[]): void {
     const kernel = this.run(program, ["127.0.0.1", ...args], {});
     const ours = this.run(program, [ADDRESS, ...args], {
-      LD_PRELOAD: LIBRARY,
+      ...this.env,
+      LD_PRELOAD: this.preload,
       MILLRACE_ENGINE: join(this.folder, "engine"),
     });
     assert.equal(kernel.end, 0, `over the kernel: ${kernel.stdout}${kernel.stderr}`);
