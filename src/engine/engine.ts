@@ -39,7 +39,14 @@ import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { Companion, type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
-import { type OpenResult, openSocket, type RingSettings, takeBlock } from "./opening.js";
+import {
+  type OpeningParts,
+  type OpenResult,
+  openSocket,
+  type RingSettings,
+  takeBlock,
+} from "./opening.js";
+import { ParkedEnds } from "./parked-ends.js";
 import { spinOf } from "./profile.js";
 import { type Region, Regions } from "./region.js";
 import { type Program, Session } from "./session.js";
@@ -99,6 +106,8 @@ export class Engine implements SocketHost {
   private readonly options: EngineOptions;
   private readonly lockFd: number;
   private readonly calls: Calls;
+  private readonly opening: OpeningParts;
+  private readonly parked: ParkedEnds;
   private readonly events = new ReadyEvents(64);
   private readonly ends = new SocketEnds();
   private readonly housekeeping = new Housekeeping(this.sessions);
@@ -124,6 +133,20 @@ export class Engine implements SocketHost {
     this.memory = new SharedMemory(pool.memory.arena);
     this.regions = new Regions(this.memory);
     this.sockets = new SocketTable(this.ends);
+    this.opening = {
+      network: this.network,
+      host: this,
+      rings: options.rings,
+      nextId: () => this.sockets.takeId(),
+    };
+    this.parked = new ParkedEnds({
+      opening: this.opening,
+      ends: this.ends,
+      sockets: this.sockets,
+      kernelSockets: this.kernelSockets,
+      adopt: (served) => this.adoptSocket(served),
+      hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
+    });
     this.calls = new Calls({
       memory: this.memory,
       network: this.network,
@@ -131,6 +154,7 @@ export class Engine implements SocketHost {
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
       onUnheld: (served) => this.ends.look(served),
+      parked: this.parked,
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
@@ -347,6 +371,7 @@ export class Engine implements SocketHost {
     for (let i = 0; i < SUBMITS && session.hasSubmission; i += BURST) this.takeSubmissions(session);
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
+    this.parked.endSession(session);
     this.sessions.splice(this.sessions.indexOf(session), 1);
     this.network.leaveHome(session.program.address);
     this.wakes.remove(session.wakeFd);
@@ -356,17 +381,7 @@ export class Engine implements SocketHost {
   open(session: Session, view: DataView, n: number, companionFd: number): OpenResult | null {
     const request = readOpen(view, n);
     if (request === null || !isEntry(request.local)) return null;
-    const result = openSocket(
-      {
-        network: this.network,
-        host: this,
-        rings: this.options.rings,
-        nextId: () => this.sockets.takeId(),
-      },
-      session,
-      request,
-      view,
-    );
+    const result = openSocket(this.opening, session, request, view);
     const { served } = result;
     if (served === null) {
       if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
