@@ -49,7 +49,8 @@ export class TcpServed extends EngineSocket {
       const start = this.txHead & this.txMask;
       const tillEnd = this.block.txBytes - start;
       const n = used < tillEnd ? used : tillEnd;
-      result = socket.send(bytes, this.block.txAt + start, n, n < used ? MsgFlags.MORE : 0);
+      const more = n < used || this.word(SocketAt.more) !== 0 ? MsgFlags.MORE : 0;
+      result = socket.send(bytes, this.block.txAt + start, n, more);
       if (result <= 0) break;
       this.txHead = (this.txHead + result) | 0;
       this.txBytesTotal += result;
