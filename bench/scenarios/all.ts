@@ -32,6 +32,7 @@ import { udpRx } from "./udp-rx.js";
 import { udpStream } from "./udp-stream.js";
 import { udpTx } from "./udp-tx.js";
 import { xdpPair, xdpStream, xdpStreamLong, xdpUdp } from "./xdp.js";
+import { xdpProgram } from "./xdp-program.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   udpRx,
@@ -62,6 +63,7 @@ export const SCENARIOS: readonly Scenario[] = [
   xdpPair,
   xdpStream,
   xdpStreamLong,
+  xdpProgram,
   ebpfNull,
   ebpfFilter,
   ebpfRewrite,
