@@ -278,7 +278,7 @@ struct mr_error {
  *      ACCEPTED and WAITER is answered by one message ---------------------------------------------- */
 
 enum mr_msg {
-  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, the engine's wake eventfd */
+  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, wake eventfd */
   MR_MSG_OPEN = 2,     /* mr_open; descriptors: engine's end, [companion] -> mr_opened, [region] */
   MR_MSG_ACCEPTED = 3, /* mr_accepted_as; descriptor: engine's end. No answer */
   MR_MSG_ATTACH = 4,   /* mr_attach; descriptor: the program's end -> mr_opened, [companion], [region] */
