@@ -198,7 +198,8 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   } else if (local >= 0) {
     mr_local_free((uint32_t)local);
   }
-  if (result > 0) leave_with_kernel(fd, pending, opened.reason);
+  if (result > 0 && link != NULL && local < 0) keep_with_kernel(fd, pending, asking, opened.reason);
+  else if (result > 0) leave_with_kernel(fd, pending, opened.reason);
   for (int i = 0; i < 2; i++) {
     if (fds[i] >= 0) real.close(fds[i]);
   }
