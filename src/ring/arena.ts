@@ -104,7 +104,7 @@ function reserve(pages: number): WebAssembly.Memory {
     if (!(cause instanceof RangeError)) throw cause;
     throw new NetError(ENOMEM, {
       syscall: "mmap",
-      hint: `${Math.round((pages * WASM_PAGE_BYTES) / 2 ** 20)} MiB of address space for buffers, and what Node.js takes, could not be reserved; see ulimit -v and `millrace doctor``,
+      hint: `${Math.round((pages * WASM_PAGE_BYTES) / 2 ** 20)} MiB of address space for buffers, and what Node.js takes, could not be reserved; see ulimit -v`,
     });
   }
 }
