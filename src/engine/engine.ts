@@ -11,7 +11,14 @@ import { EAGAIN, EBUSY, EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
-import { Kind, SESSION_BYTES, SessionFlag, SPIN_FOR_EVER, Submit } from "../ring/engine-layout.js";
+import {
+  Kind,
+  OpenedFor,
+  SESSION_BYTES,
+  SessionFlag,
+  SPIN_FOR_EVER,
+  Submit,
+} from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
@@ -380,7 +387,8 @@ export class Engine implements SocketHost {
     );
     const { served } = result;
     if (served === null) {
-      if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
+      if (result.code === 1 && request.at !== OpenedFor.TRY)
+        this.kernelSockets.put(session, request, result.reason);
       return result;
     }
     if (request.companion === Companion.HEARS) served.companionFd = companionFd;
