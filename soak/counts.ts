@@ -7,6 +7,7 @@ import type { StatEngine } from "../src/engine/stat-message.js";
 const HELD = [
   "engine.sessions",
   "engine.sockets",
+  "engine.kernelSockets",
   "engine.regions",
   "engine.sharedBytes",
   "stack.freeSmallSlots",

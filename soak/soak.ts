@@ -157,6 +157,8 @@ export class Soak {
     const endMs = performance.now() + FILL_MS;
     for (;;) {
       const counts = await this.counts();
+      const strays = counts["engine.kernelSockets"]!;
+      if (strays > 0) throw new Error(`${strays} sockets stay with the kernel`);
       if (counts["engine.sockets"]! >= wanted || this.hasFailed) return;
       if (performance.now() > endMs) {
         throw new Error(`${wanted} sockets are not reached: ${counts["engine.sockets"]}`);
@@ -205,6 +207,8 @@ export class Soak {
   private async look(endMs: number): Promise<void> {
     const counts = await this.counts();
     const sockets = counts["engine.sockets"]!;
+    const strays = counts["engine.kernelSockets"]!;
+    if (strays > 0) this.failures.push(`${strays} sockets stay with the kernel`);
     this.looks++;
     this.socketsSeen += sockets;
     this.mostSockets = Math.max(this.mostSockets, sockets);

@@ -147,7 +147,8 @@ static ssize_t recv_datagram(struct mr_sock *sock, int fd, struct receiving *wan
   struct mr_socket *shared = sock->shared;
   struct mr_wait wait;
   bool waits = false;
-  mr_sock_link(sock, fd);
+  int unjoined = mr_sock_join(sock, fd);
+  if (MR_UNLIKELY(unjoined != 0)) return unjoined;
   for (;;) {
     uint32_t seen = mr_sock_seen(sock);
     int error = pending_error(sock);

@@ -43,6 +43,7 @@ static const char *why_not(int type, int protocol) {
 
 int mr_open_socket(int domain, int type, int protocol) {
   int fd = real.socket(domain, type, protocol);
+  if (fd >= 0) mr_fd_clear(fd); /* it may have been closed where we do not look */
   if (fd < 0 || (domain != AF_INET && domain != AF_INET6)) return fd;
   if (mr_link_get() == NULL) return fd;
   const char *why = why_not(type, protocol);
@@ -147,7 +148,10 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   int companion = asking->with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
   if (companion >= 0) companion = mr_fd_hide(companion);
   struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
-  if (sock == NULL) return -ENOMEM;
+  if (sock == NULL) {
+    mr_call_release(link, opened->local); /* the engine has it under this number */
+    return -ENOMEM;
+  }
   say_enabled(fd, sock, asking->peer, opened);
   replace(fd, pending, pair_end, sock);
   mr_sock_drop(sock);

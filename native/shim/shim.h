@@ -59,6 +59,8 @@ void mr_fd_clear(int fd);
 /* The table's references count by thousands in `references`: give back with the drop functions only. */
 /* Moves a descriptor of the shim to a number that programs do not expect (high, close-on-exec). */
 int mr_fd_hide(int fd);
+/* Whether mr_fd_set can say something of the number; false: no memory, or it is too high. */
+bool mr_fd_has_room(int fd);
 /* Each number that is not PLAIN; for fork, exec, close_range. */
 void mr_fd_each(void (*visit)(int fd, struct mr_fd entry, void *context), void *context);
 

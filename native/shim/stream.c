@@ -91,7 +91,8 @@ static ssize_t send_with_urgent(struct mr_sock *sock, int fd, struct mr_cursor *
 ssize_t mr_stream_send(struct mr_sock *sock, int fd, struct mr_cursor *from, size_t n, int flags) {
   struct mr_socket *shared = sock->shared;
   if (MR_UNLIKELY(flags & MSG_OOB)) return send_with_urgent(sock, fd, from, n, flags);
-  mr_sock_link(sock, fd);
+  int unjoined = mr_sock_join(sock, fd);
+  if (MR_UNLIKELY(unjoined != 0)) return unjoined;
   struct mr_wait wait;
   bool waits = false;
   ssize_t done = 0;
@@ -263,7 +264,8 @@ static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, in
 
 ssize_t mr_stream_recv(struct mr_sock *sock, int fd, struct mr_cursor *to, size_t n, int flags) {
   if (MR_UNLIKELY(sock->shared->kind != MR_KIND_TCP)) return -ENOTCONN;
-  mr_sock_link(sock, fd);
+  int unjoined = mr_sock_join(sock, fd);
+  if (MR_UNLIKELY(unjoined != 0)) return unjoined;
   if (MR_UNLIKELY(flags & MSG_OOB)) return recv_urgent(sock, fd, to, n, flags);
   ssize_t result = recv_all(sock, to, n, flags);
   move_peek_offset(sock, flags, result);

@@ -29,6 +29,14 @@ export class Random {
     return t;
   }
 
+  /** Hot path. Goes on where another one is. */
+  copyFrom(other: Random): void {
+    this.a = other.a;
+    this.b = other.b;
+    this.c = other.c;
+    this.counter = other.counter;
+  }
+
   /** Hot path. Uniform in [0, bound), for bounds up to 2^31; the bias is below 2^-21 for 2^11. */
   below(bound: number): number {
     return Math.floor(((this.int32() >>> 0) / 0x1_0000_0000) * bound);

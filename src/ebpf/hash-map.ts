@@ -39,8 +39,8 @@ export class HashMap extends LinearMap {
   readonly valueOffset: number;
   readonly seed: number;
   private readonly isLru: boolean;
-  /** One byte an entry: used since the hand came by. */
-  private readonly usedAt: number;
+  /** One byte an entry: used since the hand came by; 0: no LRU kind. */
+  readonly usedAt: number;
   private free = 0;
   /** Entries that were never used lie behind this one. */
   private fresh = 0;
@@ -67,6 +67,11 @@ export class HashMap extends LinearMap {
     if (entry === 0) return 0;
     if (this.isLru) this.bytes[this.usedAt + (entry - this.entriesAt) / this.entryStride] = 1;
     return entry + this.valueOffset + this.cpu * this.cpuStride;
+  }
+
+  override peek(keyAt: number): number {
+    const entry = this.find(keyAt, this.hash(keyAt));
+    return entry === 0 ? 0 : entry + this.valueOffset + this.cpu * this.cpuStride;
   }
 
   update(keyAt: number, valueAt: number, flags: number): number {

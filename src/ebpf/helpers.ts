@@ -14,6 +14,15 @@ export const HELPERS: ReadonlyMap<number, Helper> = new Map(
   ]),
 );
 
+/** The same as an array, which is faster to look into. */
+export const helperTable: readonly (Helper | undefined)[] = [...HELPERS].reduce<Helper[]>(
+  (table, [number, helper]) => {
+    table[number] = helper;
+    return table;
+  },
+  [],
+);
+
 /** `bpf_map_lookup_elem`, or the number of one that nobody knows. */
 export function helperName(number: number): string {
   const name = number === 0 ? undefined : HELPER_NAMES[number];

@@ -62,6 +62,11 @@ export interface XdpResult {
   readonly redirect: { readonly map: string | null; readonly key: number } | null;
 }
 
+/** Runs on a packet that lies in the memory: {@link XdpInstance.runAt}. */
+export interface PacketRunner {
+  runAt(at: number, end: number, hardStart: number, hardEnd: number): number;
+}
+
 /** Bytes of a frame as most drivers have them: a page, the end of which is the kernel's. */
 const PAGE_BYTES = 4096;
 const PAGE_END_BYTES = 320;
@@ -117,6 +122,13 @@ export class XdpInstance {
     return new XdpInstance(object, options);
   }
 
+  /** Bytes of memory that an instance takes, for who gives it some. */
+  static neededBytes(object: BpfObject, options: XdpOptions = {}): number {
+    const cpus = options.cpus ?? 1;
+    const definitions = object.maps.map((map) => withSize(map, options, cpus));
+    return memoryBytes(object, definitions, cpus);
+  }
+
   /** A map by its name; RangeError when there is none. */
   map(name: string): LinearMap {
     const map = this.maps.get(name);
@@ -129,8 +141,8 @@ export class XdpInstance {
     return this.interpreter.executed;
   }
 
-  /** Runs the program on a copy of a packet. */
-  run(packet: Uint8Array, context: PacketContext = {}): XdpResult {
+  /** Runs the program, or what runs in its place, on a copy of a packet. */
+  run(packet: Uint8Array, context: PacketContext = {}, runner: PacketRunner = this): XdpResult {
     if (packet.length > MAX_PACKET_BYTES) {
       throw new RangeError(`a packet of ${packet.length} bytes is longer than ${MAX_PACKET_BYTES}`);
     }
@@ -140,7 +152,7 @@ export class XdpInstance {
     runtime.bytes.set(packet, at);
     const end = at + packet.length;
     const hardEnd = Math.max(frameAt + PAGE_BYTES - PAGE_END_BYTES, end);
-    const verdict = this.runAt(at, end, frameAt, hardEnd);
+    const verdict = runner.runAt(at, end, frameAt, hardEnd);
     const { map, key } = runtime.redirect;
     return {
       verdict,
@@ -156,6 +168,11 @@ export class XdpInstance {
    */
   runAt(at: number, end: number, hardStart: number, hardEnd: number): number {
     this.runtime.begin(at, end, hardStart, hardEnd);
+    return this.runHost();
+  }
+
+  /** Hot path. Runs the program on the packet that the runtime has. */
+  runHost(): number {
     return this.wasm === null ? this.interpreter.run() : this.wasm.run();
   }
 
@@ -228,7 +245,8 @@ export class XdpInstance {
     this.map(map).set(key, word(this.map(inner).index + 1));
   }
 
-  private readonly tailTarget: TailTarget = (mapAt, index) => {
+  /** The program that a tail call goes to. */
+  readonly tailTarget: TailTarget = (mapAt, index) => {
     const map = this.runtime.mapByAddress.get(mapAt);
     if (!(map instanceof ArrayMap)) return null;
     const valueAt = map.at32(index >>> 0);

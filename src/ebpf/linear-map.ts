@@ -126,6 +126,16 @@ export abstract class LinearMap {
     return this.bytes.slice(first, first + this.bufferBytes);
   }
 
+  /** As {@link lookup}, which is no use of the entry where that counts. */
+  peek(keyAt: number): number {
+    return this.lookup(keyAt);
+  }
+
+  /** Address of the value of a key, as {@link lookup} gives it; 0 when there is none. */
+  addressOf(key: Uint8Array): number {
+    return this.peek(this.putKey(key));
+  }
+
   /** Adds or replaces; 0 or a negative error number: -E2BIG when full, -EEXIST, -ENOENT. */
   set(key: Uint8Array, value: Uint8Array, flags = 0): number {
     if (value.length !== this.bufferBytes) {

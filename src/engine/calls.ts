@@ -1,5 +1,6 @@
 /** Calls of programs (`mr_call`): what is rare on a socket, by number. */
 import { EAGAIN, EBADF, EINVAL, EMSGSIZE, EOPNOTSUPP } from "../base/errno.js";
+import { NEVER } from "../base/time.js";
 import { ErrorEntry } from "../ip/error-queue.js";
 import {
   CALL_DATA_BYTES,
@@ -42,8 +43,8 @@ export interface CallParts {
   readonly loopback: boolean;
   readonly nowUs: () => number;
   readonly socketFor: (session: Session, local: number) => EngineSocket | null;
-  /** No session has a certain socket any more. */
-  onUnheld(): void;
+  /** No session has the socket any more. */
+  onUnheld(socket: EngineSocket): void;
 }
 
 export class Calls {
@@ -80,7 +81,7 @@ export class Calls {
     if (op === Op.RELEASE) {
       served.removeHolder(session, local);
       // What the program does next finds the socket closed, if that was its last descriptor.
-      if (!served.isHeld) this.parts.onUnheld();
+      if (!served.isHeld) this.parts.onUnheld(served);
       session.finishCall(at, 0);
       return;
     }
@@ -308,10 +309,11 @@ export class Calls {
     if (served.isDelivered) return 0;
     const untilUs = this.parts.nowUs() + seconds * US_PER_S;
     this.lingering.push({ session, at, served, untilUs });
+    served.isLingering = true;
     return LATER;
   }
 
-  /** Ends lingering closes that are over. For housekeeping. */
+  /** Ends lingering closes that are over: by delivery, or by their time. */
   poll(nowUs: number): void {
     if (this.lingering.length === 0) return;
     this.lingering = this.lingering.filter(({ session, at, served, untilUs }) => {
@@ -324,5 +326,12 @@ export class Calls {
 
   get isWaiting(): boolean {
     return this.lingering.length > 0;
+  }
+
+  /** When the first lingering close gives up, or NEVER. */
+  get nextDeadlineUs(): number {
+    let soonest = NEVER;
+    for (const { untilUs } of this.lingering) soonest = Math.min(soonest, untilUs);
+    return soonest;
   }
 }

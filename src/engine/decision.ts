@@ -2,9 +2,9 @@
 import type { Home } from "../ip/home.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
-import { readRules } from "../socket/rules-parser.js";
 import type { MessageAddress, OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
+import { RulesFiles } from "./rules-files.js";
 import type { Program } from "./session.js";
 
 export interface Decision {
@@ -17,9 +17,10 @@ export type RulesOf = (program: Program) => ProgramRules;
 
 /** Rules from the engine's file (null: none), or from the one that a session names. */
 export function rulesOf(file: string | null): RulesOf {
-  const own = file === null ? [] : readRules(file);
+  const files = new RulesFiles();
+  const own = file === null ? [] : files.read(file);
   return ({ rules, name, applicationId }) =>
-    new ProgramRules(rules === "" ? own : readRules(rules), name, applicationId);
+    new ProgramRules(rules === "" ? own : files.read(rules), name, applicationId);
 }
 
 const stays = (reason: string): Decision => ({ accelerate: false, reason });

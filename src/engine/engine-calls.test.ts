@@ -10,7 +10,8 @@ import {
   Status,
 } from "../ring/engine-layout.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
-import type { TestClient, TestSocket } from "./test-client-fixture.js";
+import type { TestClient } from "./test-client-fixture.js";
+import type { TestSocket } from "./test-socket-fixture.js";
 
 const ENOPROTOOPT = 92;
 const EINVAL = 22;

@@ -1,5 +1,5 @@
 /** MR_MSG_OPEN: decides, makes the stack's socket with the options set so far, and binds it. */
-import { ENOBUFS, errnoName } from "../base/errno.js";
+import { ENOBUFS, ENOMEM, errnoName } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { Family, optionName } from "../socket/linux-options.js";
@@ -11,8 +11,9 @@ import { KernelValues } from "./kernel-values.js";
 import { Companion, type OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
 import { setOption } from "./options.js";
-import type { RingSizes } from "./region.js";
+import type { Block, RegionPool, RingSizes } from "./region.js";
 import type { Session } from "./session.js";
+import type { SharedMemory } from "./shared-memory.js";
 import { TcpServed } from "./tcp-served.js";
 import { UdpServed } from "./udp-served.js";
 
@@ -50,7 +51,7 @@ const SMALLER: readonly (readonly [fullness: number, tcpBytes: number])[] = [
 const LARGEST_DATAGRAM_RING = 131_072;
 
 /** Ring sizes for a socket now. */
-export function ringSizes(rings: RingSettings, kind: number, fullness: number): RingSizes {
+function ringSizes(rings: RingSettings, kind: number, fullness: number): RingSizes {
   if (kind === Kind.LISTENER) return rings.listener;
   if (kind === Kind.UDP) {
     const least = Math.min(rings.udp.rxBytes, LARGEST_DATAGRAM_RING);
@@ -64,6 +65,29 @@ export function ringSizes(rings: RingSettings, kind: number, fullness: number): 
     };
   }
   return rings.tcp;
+}
+
+/**
+ * A block for a socket with rings as there is room for them, smaller ones for TCP when it has become
+ * scarce. Throws `NetError` ENOMEM.
+ */
+export function takeBlock(
+  pool: RegionPool,
+  memory: SharedMemory,
+  rings: RingSettings,
+  id: number,
+  kind: number,
+  family: number,
+): Block {
+  const blockKind = kind === Kind.LISTENER ? Kind.TCP : kind;
+  const take = (fullness: number): Block =>
+    pool.take(id, blockKind, family, ringSizes(rings, kind, fullness));
+  try {
+    return take(memory.fullness);
+  } catch (error) {
+    if (!(error instanceof NetError) || error.errno !== -ENOMEM || kind !== Kind.TCP) throw error;
+    return take(1);
+  }
 }
 
 export interface OpeningParts {
@@ -142,15 +166,14 @@ function make(parts: OpeningParts, session: Session, request: OpenRequest): TcpS
   const pool = session.regionPool;
   const id = parts.nextId();
   if (kind === Kind.UDP) {
-    const block = pool.take(id, kind, family, ringSizes(rings, kind, memory.fullness));
+    const block = takeBlock(pool, memory, rings, id, kind, family);
     const socket = stack.udpSocket(family);
     socket.endpoint.home = session.home;
     socket.endpoint.kernelHolds = request.companion !== Companion.NONE;
     return new UdpServed(host, id, family, block, pool, socket);
   }
   const willListen = request.at === OpenedFor.LISTEN;
-  const sizes = ringSizes(rings, willListen ? Kind.LISTENER : kind, memory.fullness);
-  const block = pool.take(id, kind, family, sizes);
+  const block = takeBlock(pool, memory, rings, id, willListen ? Kind.LISTENER : kind, family);
   const socket = stack.tcpSocket(family);
   if (socket === null) {
     pool.give(block);

@@ -199,7 +199,7 @@ function getStructure(
   const { socket } = served;
   if (level === Level.SOCKET) return getSocketStructure(served, option, room, out, at);
   if (level === Level.TCP && socket instanceof TcpSocket) {
-    return getTcpStructure(socket, option, room, out, at);
+    return getTcpStructure(served, socket, option, room, out, at);
   }
   if (level === Level.IP && option === IpOption.IP_MULTICAST_IF && socket instanceof UdpSocket) {
     const result = socket.getOption(level, option);
@@ -249,6 +249,7 @@ function getDevice(served: EngineSocket, room: number, out: DataView, at: number
 }
 
 function getTcpStructure(
+  served: EngineSocket,
   socket: TcpSocket,
   option: number,
   room: number,
@@ -259,7 +260,7 @@ function getTcpStructure(
     case TcpLevelOption.TCP_INFO: {
       const info = socket.info();
       if (info === null) return -ENOTCONN;
-      writeTcpInfo(out, at, info);
+      writeTcpInfo(out, at, { ...info, state: served.tcpState });
       return Math.min(room, TCP_INFO_BYTES);
     }
     case TcpLevelOption.TCP_CONGESTION: {

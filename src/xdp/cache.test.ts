@@ -2,11 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { makePolicy, POLICY_NAMES, type PolicyName } from "./cache-policies.js";
+import { CacheSimulator, Fate } from "./cache-simulator.js";
 import { FrequencySketch } from "./frequency-sketch.js";
-import { Fate, TraceCache } from "./trace-cache.js";
 
-function cacheOf(name: PolicyName, entries: number, packets: readonly number[] = []): TraceCache {
-  return new TraceCache({ entries }, makePolicy(name, entries, packets));
+function cacheOf(
+  name: PolicyName,
+  entries: number,
+  packets: readonly number[] = [],
+): CacheSimulator {
+  return new CacheSimulator({ entries }, makePolicy(name, entries, packets));
 }
 
 /** The packets that hit, as a string of 0 and 1. */
@@ -141,7 +145,7 @@ for (const name of POLICY_NAMES) {
     fc.assert(
       fc.property(places, fc.integer({ min: 10, max: 60 }), packets, (entries, tcamBits, all) => {
         const bitsOf = (trace: number): number => 3 * trace;
-        const cache = new TraceCache({ entries, tcamBits }, makePolicy(name, entries, all));
+        const cache = new CacheSimulator({ entries, tcamBits }, makePolicy(name, entries, all));
         for (const trace of all) {
           const wasThere = cache.has(trace);
           const fate = cache.use(trace, bitsOf(trace));

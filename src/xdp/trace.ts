@@ -12,6 +12,9 @@
  */
 import type { Condition } from "./condition.js";
 
+/** In `word`, what is added to words of the second program that a trace goes through by tail calls, and so on. */
+export const WORD_STRIDE = 2 ** 20;
+
 /** A branch whose outcome the initial state decides. */
 export interface GuardOp {
   readonly kind: "guard";
@@ -84,7 +87,9 @@ export interface StoreOp {
   readonly value: number;
 }
 
-/** An atomic operation on a map's value. */
+/**
+ * An atomic operation on a map's value. A compare-and-exchange is a guard and then a store, or nothing.
+ */
 export interface AtomicOp {
   readonly kind: "atomic";
   readonly word: number;
@@ -95,12 +100,20 @@ export interface AtomicOp {
   /** The immediate of the instruction (`Atomic` of isa.ts); with FETCH the old value is a MAP_LOAD node. */
   readonly what: number;
   readonly value: number;
-  /** Of a compare-and-exchange: the value that is expected; NONE otherwise. */
-  readonly expected: number;
 }
 
-export type TraceOp = GuardOp | LookupOp | CallOp | StoreOp | AtomicOp;
-export type EffectOp = LookupOp | CallOp | StoreOp | AtomicOp;
+/** The packet's or its metadata's ends move: the context has to say so before the next call, and at the end. */
+export interface MoveOp {
+  readonly kind: "move";
+  readonly word: number;
+  /** Offsets from the first byte of the packet as it came. */
+  readonly start: number;
+  readonly end: number;
+  readonly metadata: number;
+}
+
+export type TraceOp = GuardOp | LookupOp | CallOp | StoreOp | AtomicOp | MoveOp;
+export type EffectOp = LookupOp | CallOp | StoreOp | AtomicOp | MoveOp;
 
 export interface Trace {
   /** Unique in its program, in order of tracing. */

@@ -3,9 +3,10 @@
 import { XdpInstance } from "../../ebpf/instance.js";
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
+import { TracedProgram } from "../../xdp/traced-program.js";
 import type { WritableMap } from "./map-file.js";
 
-export const ENGINE_NAMES = ["interp", "wasm", "kernel"] as const;
+export const ENGINE_NAMES = ["interp", "wasm", "trace", "kernel"] as const;
 export type RunnerName = (typeof ENGINE_NAMES)[number];
 
 export interface RunnerResult {
@@ -32,24 +33,32 @@ export function openRunner(engine: RunnerName, object: BpfObject, options: Runne
   return engine === "kernel" ? openKernel(object, options) : openEngine(engine, object, options);
 }
 
-function openEngine(engine: "interp" | "wasm", object: BpfObject, options: RunnerOptions): Runner {
-  const instance = XdpInstance.open(object, { ...options, engine });
+function openEngine(
+  engine: "interp" | "wasm" | "trace",
+  object: BpfObject,
+  options: RunnerOptions,
+): Runner {
+  const host = engine === "trace" ? "wasm" : engine;
+  const instance = XdpInstance.open(object, { ...options, engine: host });
+  const traced = engine === "trace" ? new TracedProgram(instance) : null;
   return {
     run(packet) {
       instance.runtime.setTime(process.hrtime.bigint());
-      const { verdict, packet: left, redirect } = instance.run(packet);
+      const { verdict, packet: left, redirect } = (traced ?? instance).run(packet);
       const target = redirect === null ? "" : `${redirect.map ?? "interface"} ${redirect.key}`;
       return { verdict, packet: left, target };
     },
-    map(name) {
-      const map = instance.map(name);
-      return {
-        bufferBytes: map.bufferBytes,
-        write: (key, value) => map.set(key, value),
-        entries: () => map.entries(),
-      };
-    },
+    map: (name) => instanceMap(instance, name),
     close() {},
+  };
+}
+
+export function instanceMap(instance: XdpInstance, name: string): WritableMap {
+  const map = instance.map(name);
+  return {
+    bufferBytes: map.bufferBytes,
+    write: (key, value) => map.set(key, value),
+    entries: () => map.entries(),
   };
 }
 

@@ -41,8 +41,9 @@ for (const kind of ["packet", "xdp"] as const) {
   test(`--nic ${kind}:NAME: Linux behind a veth`, { skip: NEEDS_ROOT }, async () => {
     const world = RunWorld.open();
     const far = Namespace.create();
-    ip("link", "add", "name", kind, "type", "veth", "peer", "name", "far", "netns", far.name);
-    ip("link", "set", "dev", kind, "up");
+    const nic = `veth-${kind}`;
+    ip("link", "add", nic, "type", "veth", "peer", "name", "far", "netns", far.name);
+    ip("link", "set", nic, "up");
     far.run("ip", "address", "add", "10.9.0.1/24", "dev", "far");
     far.run("ip", "link", "set", "far", "up");
     const near = accelerated(

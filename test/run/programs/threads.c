@@ -1,11 +1,12 @@
 /* Threads that wait in one epoll instance, and limits that several calls share. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 #include "harness.h"
 
 /* Until the thread sleeps in the kernel; Millrace's threads come to that, too. */
-static void until_asleep(volatile int *tid) {
+static void until_asleep(atomic_int *tid) {
   char path[64], text[512];
   for (int i = 0; i < PATIENCE_MS; i++, usleep(1000)) {
     if (*tid == 0) continue;
@@ -22,7 +23,7 @@ static void until_asleep(volatile int *tid) {
 
 struct waiting {
   pthread_t thread;
-  volatile int tid;
+  atomic_int tid;
   int epfd, result;
   struct epoll_event event;
 };
@@ -126,11 +127,32 @@ static void accepting_without_descriptors(void) {
   close(server), close(client), close(accepted);
 }
 
+/* Memory of sockets that are closed is given back, but for what the next ones need. */
+static void memory_of_closed_sockets(void) {
+  enum { MANY = 100 };
+  int fds[MANY];
+  struct sockaddr_in at;
+  for (int i = 0; i < MANY; i++) fds[i] = udp_bound(&at);
+  for (int i = 0; i < MANY; i++) MUST(close(fds[i]));
+  FILE *maps = fopen("/proc/self/maps", "r");
+  char line[4096];
+  int regions = 0;
+  while (fgets(line, sizeof line, maps) != NULL) regions += strstr(line, "millrace-region") != NULL;
+  fclose(maps);
+  say("%s", regions <= 2 ? "few regions" : "many regions");
+  fds[0] = udp_bound(&at);
+  MUST(sendto(fds[0], "again", 5, 0, (struct sockaddr *)&at, sizeof at));
+  char bytes[8];
+  say("recv %s", outcome(recv(fds[0], bytes, sizeof bytes, 0)));
+  close(fds[0]);
+}
+
 static const struct test_case cases[] = {
     {"members_after_sleep", members_after_sleep},
     {"two_sleepers", two_sleepers},
     {"decided_after_sleep", decided_after_sleep},
     {"accepting_without_descriptors", accepting_without_descriptors},
+    {"memory_of_closed_sockets", memory_of_closed_sockets},
 };
 
 int main(int argc, char **argv) { return run_cases(argc, argv, cases, sizeof cases / sizeof *cases); }

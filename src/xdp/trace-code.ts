@@ -1,0 +1,293 @@
+/**
+ * Traces as one WebAssembly function: the tree of their guards, and at each leaf the trace's effects. It
+ * returns the trace's number, its verdict being in r0 then; -1 when no trace is the packet's; and -2 - number
+ * when it is one that the host has to run, for good or because its byte in the table at `enabledAt` is 0. In
+ * the last two cases nothing has been changed.
+ */
+
+import { HELPERS } from "../ebpf/helpers.js";
+import { Atomic } from "../ebpf/isa.js";
+import type { LinearMap } from "../ebpf/linear-map.js";
+import { Ctx, type Runtime } from "../ebpf/runtime.js";
+import { I32, NO_RESULT, Wasm, WasmBytes, WasmModule } from "../ebpf/wasm-writer.js";
+import type { Branch, Leaf, Slot } from "./decision-tree.js";
+import { Ex, type Expressions, NONE } from "./expr.js";
+import { clobberedLeaves } from "./preload.js";
+import type { AtomicOp, CallOp, EffectOp, MoveOp, StoreOp, Trace } from "./trace.js";
+import { countUses } from "./uses.js";
+import {
+  type Addresses,
+  DATA,
+  ExpressionCode,
+  log2,
+  PARAMETERS,
+  STORES,
+} from "./wasm-expression.js";
+import { keyWords, lookupBody } from "./wasm-lookup.js";
+
+export interface CodePlace extends Addresses {
+  /** One byte a trace: whether it is in the cache. */
+  readonly enabledAt: number;
+  /** Room for the longest key. */
+  readonly keyAt: number;
+  readonly cpuAt: number;
+}
+
+const LOADS = [Wasm.i64_load8_u, Wasm.i64_load16_u, Wasm.i64_load32_u, Wasm.i64_load];
+/** The header's word with the number of keys. */
+const MAP_COUNT = 16;
+
+/** The bytes of a module whose function `run` is the tree. */
+export function compileTree(
+  e: Expressions,
+  root: Slot,
+  runtime: Runtime,
+  place: CodePlace,
+  isMatchOnly = false,
+): Uint8Array<ArrayBuffer> {
+  return new TreeCompiler(e, runtime, place, isMatchOnly).compile(root);
+}
+
+class TreeCompiler {
+  private readonly e: Expressions;
+  private readonly runtime: Runtime;
+  private readonly place: CodePlace;
+  private readonly isMatchOnly: boolean;
+  private readonly module = new WasmModule();
+  private readonly out = new WasmBytes();
+  private readonly helper: number;
+  private readonly lookup: number;
+  private readonly lookups = new Map<LinearMap, number>();
+  private readonly bodies: {
+    parameters: readonly number[];
+    locals: readonly number[];
+    code: WasmBytes;
+  }[] = [];
+  private code: ExpressionCode;
+  private uses: ReadonlyMap<number, number> = new Map();
+
+  constructor(e: Expressions, runtime: Runtime, place: CodePlace, isMatchOnly: boolean) {
+    this.e = e;
+    this.runtime = runtime;
+    this.place = place;
+    this.isMatchOnly = isMatchOnly;
+    this.helper = this.module.importFunction("helper", [I32], []);
+    this.lookup = this.module.importFunction("lookup", [I32, I32], [I32]);
+    this.code = this.newCode();
+  }
+
+  private newCode(): ExpressionCode {
+    return new ExpressionCode(this.e, this.out, this.place, this.uses, this.writeLookup);
+  }
+
+  compile(root: Slot): Uint8Array<ArrayBuffer> {
+    this.uses = countUses(this.e, root, this.isMatchOnly);
+    this.code = this.newCode();
+    this.writeSlot(root);
+    const { module, out, code } = this;
+    module.addFunction(PARAMETERS, [I32], code.localTypes, out);
+    module.exportFunction("run", module.importCount);
+    for (const { parameters, locals, code: body } of this.bodies) {
+      module.addFunction(parameters, [I32], locals, body);
+    }
+    const isShared = this.runtime.memory.memory.buffer instanceof SharedArrayBuffer;
+    return module.finish(isShared, this.runtime.bytes.length / 65_536);
+  }
+
+  /** Everything under a place; leaves the function's result on the stack. */
+  private writeSlot(slot: Slot): void {
+    const { tree } = slot;
+    if (tree === null) this.out.i32Const(-1);
+    else if (tree.kind === "leaf") this.writeLeaf(tree);
+    else this.writeBranch(tree);
+  }
+
+  private writeBranch({ calls, test, yes, no }: Branch): void {
+    const { out, code } = this;
+    for (const call of calls) this.writeCall(call);
+    code.emitTest(test);
+    if (yes.tree === null || no.tree === null) {
+      if (no.tree === null) out.byte(Wasm.i32_eqz);
+      out.ops(Wasm.if, NO_RESULT).i32Const(-1).ops(Wasm.return, Wasm.end);
+      this.writeSlot(yes.tree === null ? no : yes);
+      return;
+    }
+    out.ops(Wasm.if, NO_RESULT);
+    code.scope(() => this.writeSlot(yes));
+    out.ops(Wasm.return, Wasm.end);
+    this.writeSlot(no);
+  }
+
+  private writeLeaf({ calls, trace }: Leaf): void {
+    const { out, place } = this;
+    if (trace.hostOnly !== null) {
+      out.i32Const(-2 - trace.id);
+      return;
+    }
+    out
+      .i32Const(place.enabledAt + trace.id)
+      .memory(Wasm.i32_load8_u, 0)
+      .byte(Wasm.i32_eqz);
+    out
+      .ops(Wasm.if, NO_RESULT)
+      .i32Const(-2 - trace.id)
+      .ops(Wasm.return, Wasm.end);
+    if (!this.isMatchOnly) {
+      for (const call of calls) this.writeCall(call);
+      this.writeEffects(trace);
+    }
+    out.i32Const(trace.id);
+  }
+
+  private writeEffects(trace: Trace): void {
+    const { code, out, place } = this;
+    for (const leaf of clobberedLeaves(this.e, trace)) code.preload(leaf);
+    for (const op of trace.effects) this.writeEffect(op);
+    out.i32Const(place.registersAt);
+    code.emitLow(trace.verdict);
+    out.memory(Wasm.i32_store, 0);
+  }
+
+  private writeEffect(op: EffectOp): void {
+    switch (op.kind) {
+      case "store":
+        this.writeStore(op);
+        break;
+      case "atomic":
+        this.writeAtomic(op);
+        break;
+      case "call":
+        this.writeCall(op);
+        break;
+      case "move":
+        this.writeMove(op);
+        break;
+      case "lookup":
+        this.code.preload(op.node); // LRU tables note that it was made
+        break;
+    }
+  }
+
+  private writeStore(op: StoreOp): void {
+    const { code, out } = this;
+    const rest =
+      op.space === "packet"
+        ? code.packetAddress(op.base, op.offset)
+        : code.address(op.base, op.offset);
+    if (op.size < 8) {
+      code.emitLow(op.value);
+      out.memory([Wasm.i32_store8, Wasm.i32_store16, Wasm.i32_store][log2(op.size)]!, rest);
+    } else {
+      code.emit(op.value);
+      out.memory(STORES[3]!, rest);
+    }
+  }
+
+  private writeAtomic(op: AtomicOp): void {
+    const { code, out } = this;
+    const size = log2(op.size);
+    const rest = code.address(op.base, op.offset);
+    const again = code.address(op.base, op.offset);
+    out.memory(LOADS[size]!, again);
+    code.emit(op.value);
+    const what = op.what & ~Atomic.FETCH;
+    out.byte(
+      what === Atomic.ADD
+        ? Wasm.i64_add
+        : what === Atomic.OR
+          ? Wasm.i64_or
+          : what === Atomic.AND
+            ? Wasm.i64_and
+            : Wasm.i64_xor,
+    );
+    out.memory(STORES[size]!, rest);
+  }
+
+  private writeCall(op: CallOp): void {
+    const { code, out, place } = this;
+    for (const { at, size, node } of op.reads) {
+      out.i32Const(at);
+      code.emit(node);
+      out.memory(STORES[log2(size)]!, 0);
+    }
+    for (const [n, node] of op.args.entries()) {
+      if (node === NONE) continue;
+      out.i32Const(place.registersAt);
+      code.emit(node);
+      out.memory(Wasm.i64_store, 8 * (n + 1));
+    }
+    out.i32Const(op.helper).call(this.helper);
+    // The next call has the registers and the stack for itself.
+    if (HELPERS.get(op.helper)?.result !== "nothing" && this.uses.has(op.result)) {
+      code.preload(op.result);
+    }
+    if (op.fills.length === 0) return;
+    for (const node of this.uses.keys()) {
+      if (this.e.op[node] === Ex.FILLED && this.e.b[node] === op.ordinal) code.preload(node);
+    }
+  }
+
+  /** Where the packet is now, for helpers and for whoever gets it. */
+  private writeMove(op: MoveOp): void {
+    const { code, out, place } = this;
+    const ends: readonly [field: number, offset: number][] = [
+      [Ctx.DATA, op.start],
+      [Ctx.DATA_END, op.end],
+      [Ctx.DATA_META, op.metadata],
+    ];
+    for (const [field, offset] of ends) {
+      out.i32Const(place.contextAt).get(DATA);
+      code.emitLow(offset);
+      out.byte(Wasm.i32_add).memory(Wasm.i32_store, field);
+    }
+  }
+
+  /** Of a LOOKUP the address, of a COUNT the number of keys. */
+  private readonly writeLookup = (code: ExpressionCode, node: number): void => {
+    const { e, out, place } = this;
+    const map = this.runtime.maps[e.low[node]!]!;
+    if (e.op[node] === Ex.COUNT) {
+      out.i32Const(map.at + MAP_COUNT).memory(Wasm.i32_load, 0);
+      return;
+    }
+    const own = this.functionOf(map);
+    if (own >= 0) {
+      this.writeKeyWords(code, e.a[node]!, keyWords(map));
+      out.call(own);
+      return;
+    }
+    let at = place.keyAt;
+    for (let part = e.a[node]!; part !== NONE; part = e.b[part]!) {
+      const size = e.low[part]!;
+      out.i32Const(at);
+      code.emit(e.a[part]!);
+      out.memory(STORES[log2(size)]!, 0);
+      at += size;
+    }
+    out.i32Const(map.at).i32Const(place.keyAt).call(this.lookup);
+  };
+
+  /** Pushes the words of a key; the last one may have fewer bytes, in several parts. */
+  private writeKeyWords(code: ExpressionCode, key: number, words: number): void {
+    const { e, out } = this;
+    let part = key;
+    for (let n = 0; n < words; n++) {
+      for (let bytes = 0; bytes < 4 && part !== NONE; part = e.b[part]!) {
+        code.emitLow(e.a[part]!);
+        if (bytes > 0) out.i32Const(8 * bytes).ops(Wasm.i32_shl, Wasm.i32_or);
+        bytes += e.low[part]!;
+      }
+    }
+  }
+
+  /** The module's own function for a map's lookups; -1: JavaScript does it. */
+  private functionOf(map: LinearMap): number {
+    const known = this.lookups.get(map);
+    if (known !== undefined) return known;
+    const body = lookupBody(map, this.place.cpuAt);
+    const index = body === null ? -1 : this.module.importCount + 1 + this.bodies.length;
+    if (body !== null) this.bodies.push(body);
+    this.lookups.set(map, index);
+    return index;
+  }
+}

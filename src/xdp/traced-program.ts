@@ -1,0 +1,211 @@
+/**
+ * A program that runs as traces: a packet whose trace is in the cache runs by it, any other is run by the host,
+ * and its trace is made if its path is new. Every packet is wholly run by one of them, and comes out the same.
+ *
+ *     const filter = TracedProgram.open(object, { program: "filter", capacity: { entries: 16 } });
+ *     const { verdict } = filter.run(frame);
+ *
+ * All paths that were ever met stay compiled; the cache decides which of them may be taken, as in a NIC, by one
+ * byte each. So a path that comes back costs no compilation.
+ */
+import type { Random } from "../base/random.js";
+import { Random as Generator } from "../base/random.js";
+import { EbpfError } from "../ebpf/ebpf-error.js";
+import {
+  type PacketContext,
+  XdpInstance,
+  type XdpOptions,
+  type XdpResult,
+} from "../ebpf/instance.js";
+import type { LinearMap } from "../ebpf/linear-map.js";
+import type { BpfObject } from "../ebpf/object.js";
+import type { Runtime } from "../ebpf/runtime.js";
+import type { CachePolicy } from "./cache-policy.js";
+import { type InputUse, inputUse } from "./input-use.js";
+import { NO_TRACE, type Trace } from "./trace.js";
+import { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
+import { TraceStore } from "./trace-store.js";
+import { Tracer } from "./tracer.js";
+
+export interface TracedOptions extends XdpOptions, TraceCacheOptions {}
+
+/** What happened to packets so far. */
+export interface TraceCounters {
+  readonly packets: number;
+  /** Run by a trace. */
+  readonly hits: number;
+  /** Run by the host though there was a trace: it was not in the cache. */
+  readonly evicted: number;
+  /** Run by the host and traced. */
+  readonly traced: number;
+  /** Run by the host, as their path always is. */
+  readonly hostOnly: number;
+}
+
+export class TracedProgram {
+  readonly instance: XdpInstance;
+  readonly tracer: Tracer;
+  readonly cache: TraceCache;
+  private readonly runtime: Runtime;
+  private readonly store: TraceStore;
+  private readonly uses: InputUse;
+  /** null: nothing ever leaves, so that nobody needs to know what is used. */
+  private readonly policy: CachePolicy | null;
+  private needsCare: boolean;
+  private readonly random: Random = new Generator(0);
+  /** Maps whose values are constants of the traces, and their versions. */
+  private constants: LinearMap[] = [];
+  private epochs: number[] = [];
+  /** Number of the trace that the last packet took; -1: its path has none. */
+  lastTrace = -1;
+  /** Hits of traces that were forgotten. */
+  private forgotten = 0;
+  private traced = 0;
+  private evicted = 0;
+  private hostRuns = 0;
+
+  constructor(instance: XdpInstance, options: TraceCacheOptions = {}) {
+    this.instance = instance;
+    this.runtime = instance.runtime;
+    this.tracer = new Tracer(instance.program, instance.runtime, instance.tailTarget);
+    this.store = new TraceStore(this.tracer.e, instance.runtime);
+    this.cache = new TraceCache(this.tracer.e, this.store, options);
+    this.policy = this.cache.isLimited ? this.cache.policy : null;
+    this.uses = inputUse(instance.program, instance.runtime);
+    this.needsCare = this.uses.hasInputs || this.uses.isRandom;
+  }
+
+  /** Throws `EbpfError`, as {@link XdpInstance.open} does. The host's engine is the compiled program. */
+  static open(object: BpfObject, options: TracedOptions = {}): TracedProgram {
+    return new TracedProgram(XdpInstance.open(object, { engine: "wasm", ...options }), options);
+  }
+
+  get counters(): TraceCounters {
+    const { traced, evicted, hostRuns } = this;
+    const hits = this.store.hits.reduce((sum, n) => sum + n, this.forgotten);
+    const packets = hits + traced + evicted + hostRuns;
+    return { packets, hits, evicted, traced, hostOnly: hostRuns };
+  }
+
+  /** Every trace that was made, in order. */
+  get traces(): readonly Trace[] {
+    return this.store.traces;
+  }
+
+  /** Traces that could not be told from others, so that their packets stay with the host; 0. */
+  get refused(): number {
+    return this.store.refused;
+  }
+
+  /** Packets that each trace has run, by number. */
+  hitsOf(id: number): number {
+    return this.store.hits[id] ?? 0;
+  }
+
+  map(name: string): LinearMap {
+    return this.instance.map(name);
+  }
+
+  /** Runs the program on a copy of a packet. */
+  run(packet: Uint8Array, context: PacketContext = {}): XdpResult {
+    return this.instance.run(packet, context, this);
+  }
+
+  /** Hot path. As {@link XdpInstance.runAt}. */
+  runAt(at: number, end: number, hardStart: number, hardEnd: number): number {
+    const { runtime, store } = this;
+    runtime.begin(at, end, hardStart, hardEnd);
+    if (this.needsCare) this.prepare();
+    let id = NO_TRACE;
+    try {
+      id = store.main(at, end, hardStart, hardEnd);
+      if (id === NO_TRACE && store.hasFresh) {
+        id = store.runFresh(at, end, hardStart, hardEnd, this.rewind);
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+    if (id < 0) return this.runOnHost(id);
+    this.lastTrace = id;
+    store.hits[id]! += 1;
+    if (this.policy !== null) this.policy.hit(id);
+    return runtime.registers[0]!;
+  }
+
+  private fail(error: unknown): never {
+    if (error instanceof EbpfError) throw error;
+    throw new EbpfError("EFAULT", `${this.instance.program.name}: ${(error as Error).message}`);
+  }
+
+  /** What has to be done before packets of programs that use more than packets and maps. */
+  private prepare(): void {
+    this.sample();
+    if (this.isOutdated()) this.flush();
+  }
+
+  /** What is sampled once per packet. */
+  private sample(): void {
+    const { runtime, store } = this;
+    const at = store.place.inputsAt >>> 2;
+    runtime.words[at] = runtime.nowLow;
+    runtime.words[at + 1] = runtime.nowHigh;
+    runtime.words[at + 2] = runtime.cpu;
+    if (this.uses.isRandom) this.random.copyFrom(runtime.random);
+  }
+
+  /** What a trace drew that was not taken is drawn again. */
+  private readonly rewind = (): void => {
+    if (this.uses.isRandom) this.runtime.random.copyFrom(this.random);
+  };
+
+  private runOnHost(id: number): number {
+    const { store, cache } = this;
+    this.rewind();
+    this.lastTrace = -2 - id;
+    if (id < -1) {
+      const trace = store.traces[-2 - id]!;
+      if (trace.hostOnly !== null) {
+        this.hostRuns++;
+      } else {
+        this.evicted++;
+        cache.offer(trace);
+      }
+      return this.instance.runHost();
+    }
+    if (store.isFull) {
+      this.hostRuns++;
+      return this.instance.runHost();
+    }
+    this.traced++;
+    const { trace, verdict } = this.tracer.trace();
+    this.lastTrace = trace.id;
+    this.noteConstants();
+    if (store.add(trace)) cache.offer(trace);
+    return verdict;
+  }
+
+  private noteConstants(): void {
+    const { constants } = this.tracer.memory;
+    if (constants.size === this.constants.length) return;
+    this.constants = [...constants];
+    this.epochs = this.constants.map((map) => map.epoch);
+    this.needsCare = true;
+  }
+
+  private isOutdated(): boolean {
+    for (let n = 0; n < this.constants.length; n++) {
+      if (this.constants[n]!.epoch !== this.epochs[n]) return true;
+    }
+    return false;
+  }
+
+  /** Forgets all traces. */
+  flush(): void {
+    this.forgotten = this.counters.hits;
+    this.cache.clear();
+    this.store.clear();
+    this.tracer.clear();
+    this.constants = [];
+    this.epochs = [];
+  }
+}
