@@ -319,6 +319,7 @@ struct mr_welcome {
 /* In the level of an option: what it reads back as, in the kernel's words. */
 #define MR_OPTION_READS_BACK 0x80000000u
 
+#define MR_AT_TRY 7u /* only whether Millrace takes the options: result 1, or an error for the program */
 #define MR_AT_CLOSED 6u /* MR_MSG_KERNEL only */
 
 struct mr_open {
