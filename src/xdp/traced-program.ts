@@ -24,7 +24,7 @@ import type { CachePolicy } from "./cache-policy.js";
 import { type InputUse, inputUse } from "./input-use.js";
 import { NO_TRACE, type Trace } from "./trace.js";
 import { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
-import { TraceStore } from "./trace-store.js";
+import { type TraceFunction, TraceStore } from "./trace-store.js";
 import { Tracer } from "./tracer.js";
 
 export interface TracedOptions extends XdpOptions, TraceCacheOptions {}
@@ -95,6 +95,14 @@ export class TracedProgram {
   /** Traces that could not be told from others, so that their packets stay with the host; 0. */
   get refused(): number {
     return this.store.refused;
+  }
+
+  /**
+   * A function (at, end, hardStart, hardEnd) that says which of some traces the packet in memory takes, and does
+   * nothing: its number, -1, or -2 - number when it is not in the cache.
+   */
+  matcher(traces: Iterable<Trace> = this.traces): TraceFunction {
+    return this.store.matcher(traces);
   }
 
   /** Packets that each trace has run, by number. */
