@@ -1,18 +1,29 @@
 /**
  * `npm ci` runs this: builds the native parts with plain `cc`, no download, no build tool.
  *
- *   node scripts/install.js                     builds native/build/* of what has a newer source
+ *   node scripts/install.js                     builds native/build/* of what has a newer source or header
  *   node scripts/install.js --prebuild          builds prebuilds/linux-ARCH/* for a package
  *   node scripts/install.js --output F [PART]   builds F, for tests of other builds (CFLAGS=-fsanitize=…)
  *
  * Parts: addon (the default), shim, launcher. A published package brings them prebuilt, which is
  * used where there is no compiler. `$CC` chooses another compiler, `$CFLAGS` adds options.
  */
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { availableParallelism } from "node:os";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
+const thisFile = fileURLToPath(import.meta.url);
 const root = fileURLToPath(new URL("..", import.meta.url));
 const nativeFolder = join(root, "native");
 const buildFolder = join(nativeFolder, "build");
@@ -28,7 +39,8 @@ const PARTS = [
     title: "the native addon",
     product: "millrace.node",
     // Their own warnings are not ours to fix.
-    options: ["-fPIC", "-shared", "-pthread", "-isystem", headerFolder],
+    options: ["-fPIC", "-pthread", "-isystem", headerFolder],
+    link: ["-shared"],
     libraries: [],
     also: [],
   },
@@ -36,7 +48,8 @@ const PARTS = [
     name: "shim",
     title: "the preload library",
     product: "libmillrace.so",
-    options: ["-fPIC", "-shared", "-pthread", "-fvisibility=hidden"],
+    options: ["-fPIC", "-pthread", "-fvisibility=hidden"],
+    link: ["-shared"],
     libraries: ["-ldl"],
     also: ["include"],
   },
@@ -44,7 +57,8 @@ const PARTS = [
     name: "launcher",
     title: "the launcher",
     product: "millrace-run",
-    options: ["-fPIE", "-pie"],
+    options: ["-fPIE"],
+    link: ["-pie"],
     libraries: [],
     also: [],
   },
@@ -76,25 +90,82 @@ function hasCompiler() {
   return spawnSync(compiler[0], ["--version"], { stdio: "ignore" }).status === 0;
 }
 
-/** Compiles beside the target and renames, so that no process ever loads half a file. */
-function compile(part, sources, target) {
+/** Runs the compiler: what it said when it failed, otherwise nothing. */
+function run(args) {
+  return new Promise((resolve) => {
+    const child = spawn(compiler[0], [...compiler.slice(1), ...args], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      said += text;
+    });
+    child.on("error", (error) => resolve(error.message));
+    child.on("close", (status) => resolve(status === 0 ? undefined : said));
+  });
+}
+
+function failOf(part, said) {
+  console.error(said.trim());
+  const missing = /fatal error: .*\.h/.test(said);
+  const install = missing ? "; install the C library headers: apt-get install libc6-dev" : "";
+  fail(`${part.title} does not compile with ${compiler.join(" ")}${install}`);
+}
+
+/**
+ * Compiles what is newer than its object, as many at once as there are processors. Objects of another
+ * compiler or of other options are made again.
+ */
+async function compileObjects(part, sources, headers, options, folder) {
+  const commandFile = join(folder, "command");
+  const command = [...compiler, ...options].join(" ");
+  mkdirSync(folder, { recursive: true });
+  const isSame = existsSync(commandFile) && readFileSync(commandFile, "utf8") === command;
+  if (!isSame) rmSync(commandFile, { force: true });
+  const objectOf = (source) => join(folder, basename(source).replace(/c$/, "o"));
+  const pending = sources.filter(
+    (source) => !isSame || isNewer([source, ...headers, thisFile], objectOf(source)),
+  );
+  async function work() {
+    for (let source = pending.pop(); source !== undefined; source = pending.pop()) {
+      const temporary = `${objectOf(source)}.${process.pid}`;
+      const said = await run([...options, "-c", "-o", temporary, source]);
+      if (said !== undefined) {
+        rmSync(temporary, { force: true });
+        pending.length = 0;
+        return said;
+      }
+      renameSync(temporary, objectOf(source));
+    }
+  }
+  const failures = await Promise.all(Array.from({ length: availableParallelism() }, work));
+  const said = failures.find((failure) => failure !== undefined);
+  if (said !== undefined) failOf(part, said);
+  writeFileSync(commandFile, command);
+  return sources.map(objectOf);
+}
+
+/** Links beside the target and renames, so that no process ever loads half a file. */
+async function compile(part, sources, headers, target) {
+  const isKept = dirname(target) === buildFolder;
+  const folder = isKept ? join(buildFolder, "objects", part.name) : `${target}.objects`;
   const temporary = `${target}.${process.pid}`;
   mkdirSync(dirname(target), { recursive: true });
-  const options = [...words(COMMON), ...part.options, ...words(process.env.CFLAGS)];
-  const args = [...compiler.slice(1), ...options, "-o", temporary, ...sources, ...part.libraries];
-  const { status, stderr } = spawnSync(compiler[0], args, { encoding: "utf8" });
-  if (status !== 0) {
+  const flags = words(process.env.CFLAGS);
+  const options = [...words(COMMON), ...part.options, ...flags];
+  if (!isKept) process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const objects = await compileObjects(part, sources, headers, options, folder);
+  const last = [...part.link, "-pthread", ...flags, "-o", temporary, ...objects];
+  const said = await run([...last, ...part.libraries]);
+  if (said !== undefined) {
     rmSync(temporary, { force: true });
-    console.error(stderr.trim());
-    const missing = /fatal error: .*\.h/.test(stderr);
-    const install = missing ? "; install the C library headers: apt-get install libc6-dev" : "";
-    fail(`${part.title} does not compile with ${compiler.join(" ")}${install}`);
+    failOf(part, said);
   }
   renameSync(temporary, target);
 }
 
 /** Builds one part where a source is newer than the target. */
-function build(part, target) {
+async function build(part, target) {
   const files = filesOf(part);
   const sources = files.filter((file) => file.endsWith(".c")).sort();
   const canFallBack =
@@ -104,7 +175,7 @@ function build(part, target) {
     if (canFallBack || !needsHeaders) return;
     fail(`${headerFolder} is missing; run npm ci (with development dependencies) first`);
   }
-  if (!isNewer([...files, fileURLToPath(import.meta.url)], target)) return;
+  if (!isNewer([...files, thisFile], target)) return;
   if (!hasCompiler()) {
     if (canFallBack) return;
     fail(
@@ -112,12 +183,13 @@ function build(part, target) {
     );
   }
   const startMs = performance.now();
-  compile(part, sources, target);
+  const headers = files.filter((file) => file.endsWith(".h"));
+  await compile(part, sources, headers, target);
   const tookMs = Math.round(performance.now() - startMs);
   console.log(`millrace: built ${part.title} in ${tookMs} ms`);
 }
 
-function main() {
+async function main() {
   if (process.platform !== "linux") {
     fail(`Millrace runs on Linux only; this is ${process.platform}`);
   }
@@ -126,11 +198,11 @@ function main() {
     const part = PARTS.find((one) => one.name === name);
     if (part === undefined)
       fail(`no part ${name}; expected ${PARTS.map((one) => one.name).join(", ")}`);
-    build(part, output);
+    await build(part, output);
     return;
   }
   const folder = option === "--prebuild" ? prebuiltFolder : buildFolder;
-  for (const part of PARTS) build(part, join(folder, part.product));
+  for (const part of PARTS) await build(part, join(folder, part.product));
 }
 
-main();
+await main();

@@ -1,10 +1,26 @@
 /** Every scenario, in the order of `--list`. */
 import type { Scenario } from "../scenario.js";
 import { connectRate } from "./connect-rate.js";
-import { ebpfBalancer, ebpfFilter, ebpfFiveTuple } from "./ebpf.js";
+import {
+  ebpfBalancer,
+  ebpfFilter,
+  ebpfFiveTuple,
+  ebpfNull,
+  ebpfOpen,
+  ebpfRewrite,
+} from "./ebpf.js";
 import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
-import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
+import {
+  nodeDgramEcho,
+  nodeDgramStream,
+  nodeFastify,
+  nodeIdle,
+  nodeImport,
+  nodeNetBulk,
+  nodeNetEcho,
+  nodePoll,
+} from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
 import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
@@ -37,12 +53,19 @@ export const SCENARIOS: readonly Scenario[] = [
   nodeNetEcho,
   nodeDgramStream,
   nodeNetBulk,
+  nodeFastify,
+  nodePoll,
+  nodeIdle,
+  nodeImport,
   ...RUN_SCENARIOS,
   xdpUdp,
   xdpPair,
   xdpStream,
   xdpStreamLong,
+  ebpfNull,
   ebpfFilter,
+  ebpfRewrite,
   ebpfFiveTuple,
   ebpfBalancer,
+  ebpfOpen,
 ];

@@ -6,7 +6,9 @@
  * in the engine once it has gone.
  */
 import { EngineRig } from "../../src/engine/engine-fixture.js";
-import type { TestClient, TestSocket } from "../../src/engine/test-client-fixture.js";
+import type { TestClient } from "../../src/engine/test-client-fixture.js";
+import type { TestSocket } from "../../src/engine/test-socket-fixture.js";
+import { bindUdp, connectTcp, listenTcp } from "../../src/engine/test-sockets-fixture.js";
 import { CALLS, Kind, Op, OpenedFor, SESSION_BYTES, Submit } from "../../src/ring/engine-layout.js";
 import { sendWithFds } from "../../src/sys/unix-socket.js";
 import { mustEqual, type Target } from "../target.js";
@@ -28,9 +30,7 @@ let world: World | null = null;
 function theWorld(): World {
   if (world !== null) return world;
   const rig = new EngineRig();
-  const open = (port: number): TestSocket =>
-    rig.client().open({ kind: Kind.UDP, at: OpenedFor.BIND, own: "0.0.0.0", ownPort: port });
-  const [one, two] = [open(1_000), open(2_000)];
+  const [one, two] = [bindUdp(rig.client(), 1_000), bindUdp(rig.client(), 2_000)];
   world = { rig, one, two, usedBytes: rig.engine.memory.usedBytes };
   return world;
 }
@@ -79,21 +79,9 @@ class Hostile {
     this.input = input;
     this.client = rig.client({ program: "hostile" });
     const { client } = this;
-    const listener = client.open({
-      kind: Kind.TCP,
-      at: OpenedFor.LISTEN,
-      own: "0.0.0.0",
-      ownPort: 9,
-    });
-    listener.call(Op.LISTEN, [4]);
-    const a = client.open({
-      kind: Kind.TCP,
-      at: OpenedFor.CONNECT,
-      peer: "10.77.0.1",
-      peerPort: 9,
-    });
-    a.callWith(Op.CONNECT, "10.77.0.1", 9);
-    const u = client.open({ kind: Kind.UDP, at: OpenedFor.BIND, own: "0.0.0.0", ownPort: 3_000 });
+    const listener = listenTcp(client, 9, { backlog: 4 });
+    const a = connectTcp(client, 9);
+    const u = bindUdp(client, 3_000);
     const v = client.open({ kind: Kind.UDP, at: OpenedFor.SEND, peer: "10.77.0.1", peerPort: 1 });
     this.sockets = [listener, a, u, v];
   }

@@ -7,6 +7,7 @@
  * ArrayBuffer, whose pages belong to the allocator; the wrapper in src/sys/memory.ts sees to it.
  */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,6 +50,21 @@ static napi_value fd_bytes(napi_env env, napi_callback_info info) {
   if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
   if (fstat(fd, &status) < 0) return call_result(env, -1);
   return napi_create_double(env, (double)status.st_size, &result) == napi_ok ? result : NULL;
+}
+
+/*
+ * heapKeep(bytes): has malloc keep about twice as much of freed memory, instead of giving it back to
+ * the kernel and having it cleared again. glibc learns that from freeing a large piece (mallopt(3),
+ * M_MMAP_THRESHOLD, "dynamic"), as from any that the program itself frees; its settings stay as they are.
+ */
+static napi_value heap_keep(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  size_t bytes;
+  if (!arg_size(&args, 0, &bytes)) return int_result(env, -EINVAL);
+  void *volatile piece = malloc(bytes); /* volatile: compilers leave out what is freed unused */
+  if (piece == NULL) return int_result(env, -ENOMEM);
+  free(piece);
+  return int_result(env, 0);
 }
 
 /* Whether [at, at + bytes) lies in the memory and covers whole pages of the machine. */
@@ -101,6 +117,7 @@ bool export_memory(napi_env env, napi_value exports) {
   return export_function(env, exports, "memfdCreate", memfd_make) &&
          export_function(env, exports, "memfdSeals", memfd_seals) &&
          export_function(env, exports, "fdBytes", fd_bytes) &&
+         export_function(env, exports, "heapKeep", heap_keep) &&
          export_function(env, exports, "memoryMap", memory_map) &&
          export_function(env, exports, "memoryUnmap", memory_unmap);
 }

@@ -15,6 +15,8 @@
 #include "addon.h"
 
 #define MAX_PASSED 8
+/* SCM_MAX_FD of the kernel: what does not fit would be closed by it, here, and closing may block. */
+#define MAX_RECEIVED 253
 #define MAX_TAKEN 64
 
 /* The address of argument 0, a Uint8Array of 1 to 108 bytes; its length, or 0. */
@@ -192,21 +194,22 @@ static napi_value unix_send_all(napi_env env, napi_callback_info info) {
 }
 
 /*
- * unixReceiveAll(fd, message, out: Int32Array(9)): as unixReceive, with up to 8 descriptors: out[0]
- * is how many, then they follow, the caller's and as they were sent, but closed on exec.
+ * unixReceiveAll(fd, message, out: Int32Array(254)): as unixReceive, with all its descriptors: out[0]
+ * is how many, then they follow, the caller's and as they were sent, but closed on exec. They come with
+ * -EMSGSIZE, too: none is closed here, as that may block.
  */
 static napi_value unix_receive_all(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
   int32_t fd, *out;
   Memory message;
   if (!arg_int(&args, 0, &fd) || !arg_bytes(&args, 1, &message) ||
-      !arg_int32s(&args, 2, 1 + MAX_PASSED, &out)) {
+      !arg_int32s(&args, 2, 1 + MAX_RECEIVED, &out)) {
     return int_result(env, -EINVAL);
   }
   struct iovec part = {message.bytes, message.length};
   union {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(MAX_PASSED * sizeof(int))];
+    char bytes[CMSG_SPACE(MAX_RECEIVED * sizeof(int))];
   } control;
   struct msghdr header = {.msg_iov = &part,
                           .msg_iovlen = 1,
@@ -223,13 +226,11 @@ static napi_value unix_receive_all(napi_env env, napi_callback_info info) {
     for (size_t i = 0; i < count; i++) {
       int received;
       memcpy(&received, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-      if (out[0] < MAX_PASSED) out[++out[0]] = received;
+      if (out[0] < MAX_RECEIVED) out[++out[0]] = received;
       else close(received);
     }
   }
-  if ((header.msg_flags & MSG_TRUNC) == 0) return int_result(env, (int32_t)n);
-  while (out[0] > 0) close(out[out[0]--]);
-  return int_result(env, -EMSGSIZE);
+  return int_result(env, header.msg_flags & MSG_TRUNC ? -EMSGSIZE : (int32_t)n);
 }
 
 /* unixPeer(fd, out: Int32Array(3)): process, user and group of the other end when it connected. */
@@ -244,6 +245,32 @@ static napi_value unix_peer(napi_env env, napi_callback_info info) {
   out[1] = (int32_t)peer.uid;
   out[2] = (int32_t)peer.gid;
   return int_result(env, 0);
+}
+
+/*
+ * socketKind(fd): what a descriptor that came from somebody is: domain * 256 + type, + 65536 when it
+ * has a peer; -ENOTSOCK, without asking the file system that it is of.
+ */
+static napi_value socket_kind(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  int domain, type;
+  socklen_t length = sizeof(int);
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0) return call_result(env, -1);
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0) return call_result(env, -1);
+  struct sockaddr_storage peer;
+  length = sizeof peer;
+  bool has_peer = getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
+  return int_result(env, domain * 256 + type + (has_peer ? 65536 : 0));
+}
+
+/* unixShut(fd): nobody can send anything here any more. */
+static napi_value unix_shut(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  return call_result(env, shutdown(fd, SHUT_RDWR));
 }
 
 /* unixPair(out: Int32Array(2)): two ends that are connected to each other. */
@@ -281,12 +308,15 @@ static napi_value poll_set_create(napi_env env, napi_callback_info info) {
   return call_result(env, epoll_create1(EPOLL_CLOEXEC));
 }
 
-/* pollSetAdd(set, fd): watches fd for reading and hang-up. */
+/* pollSetAdd(set, fd, edge): watches fd for reading and hang-up; `edge` 1: once each time it changes. */
 static napi_value poll_set_add(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
-  int32_t set, fd;
-  if (!arg_int(&args, 0, &set) || !arg_int(&args, 1, &fd)) return int_result(env, -EINVAL);
-  struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.fd = fd};
+  int32_t set, fd, edge;
+  if (!arg_int(&args, 0, &set) || !arg_int(&args, 1, &fd) || !arg_int(&args, 2, &edge)) {
+    return int_result(env, -EINVAL);
+  }
+  uint32_t how = EPOLLIN | EPOLLRDHUP | (edge ? EPOLLET : 0);
+  struct epoll_event event = {.events = how, .data.fd = fd};
   return call_result(env, epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
 }
 
@@ -307,6 +337,8 @@ bool export_unix_socket(napi_env env, napi_value exports) {
          export_function(env, exports, "unixSendAll", unix_send_all) &&
          export_function(env, exports, "unixReceiveAll", unix_receive_all) &&
          export_function(env, exports, "unixPeer", unix_peer) &&
+         export_function(env, exports, "socketKind", socket_kind) &&
+         export_function(env, exports, "unixShut", unix_shut) &&
          export_function(env, exports, "unixPair", unix_pair) &&
          export_function(env, exports, "pollSetTake", poll_set_take) &&
          export_function(env, exports, "pollSetCreate", poll_set_create) &&

@@ -1,26 +1,29 @@
 /* accept: takes a connection from the listener's ring, makes its descriptor, and tells the engine. */
-#include <poll.h>
 
 #include "core.h"
 
-/* The next connection, taken out of the ring. 1 there was one, 0 none, or -EPROTO. */
-static int take(struct mr_sock *listener, struct mr_accepted *taken) {
+/* The next connection. `takes`: out of the ring with it, if it still is this one. 1 there is one, 0 there is
+ * none (or another), or -EPROTO. */
+static int look(struct mr_sock *listener, struct mr_accepted *next, bool takes) {
   struct mr_socket *shared = listener->shared;
   int result = 0;
   uint32_t left = 0;
   mr_lock(&shared->rx_lock);
   uint32_t head = shared->rx_head;
   uint32_t used = mr_load(&shared->rx_tail) - head;
-  if (used > listener->rx_bytes || used % sizeof *taken != 0 || head % sizeof *taken != 0) {
+  const uint8_t *at = listener->rx + (head & (listener->rx_bytes - 1));
+  if (used > listener->rx_bytes || used % sizeof *next != 0 || head % sizeof *next != 0) {
     result = -EPROTO;
-  } else if (used > 0) {
-    memcpy(taken, listener->rx + (head & (listener->rx_bytes - 1)), sizeof *taken);
-    mr_store_release(&shared->rx_head, head + sizeof *taken);
-    left = used - sizeof *taken;
+  } else if (used > 0 && !takes) {
+    memcpy(next, at, sizeof *next);
+    result = 1;
+  } else if (used > 0 && memcmp(next, at, sizeof *next) == 0) {
+    mr_store_release(&shared->rx_head, head + sizeof *next);
+    left = used - sizeof *next;
     result = 1;
   }
   mr_unlock(&shared->rx_lock);
-  if (result > 0) mr_sock_made_room(listener, left);
+  if (result > 0 && takes) mr_sock_made_room(listener, left);
   return result;
 }
 
@@ -32,64 +35,100 @@ static int make_pair(int pair[2], int flags) {
   return 0;
 }
 
-/* Gives the connection its descriptor. The descriptor, or a negated error number. */
+/* What a connection needs here before it is taken: none is lost for want of it. */
+struct place {
+  int pair[2];
+  int local;
+  struct mr_sock *sock;
+};
+
+static int make_place(struct place *place, int flags) {
+  *place = (struct place){.pair = {-1, -1}};
+  place->local = mr_local_alloc();
+  if (place->local < 0) return -ENFILE;
+  place->sock = mr_sock_spare();
+  if (place->sock == NULL) return -ENOMEM;
+  int failed = make_pair(place->pair, flags);
+  if (failed == 0 && !mr_fd_has_room(place->pair[0])) failed = -ENOMEM;
+  return failed;
+}
+
+/* What nobody took over. */
+static void clear_place(struct place *place) {
+  if (place->pair[1] >= 0) real.close(place->pair[1]);
+  if (place->pair[0] >= 0) real.close(place->pair[0]);
+  if (place->sock != NULL) mr_sock_give_spare(place->sock);
+  if (place->local >= 0) mr_local_free((uint32_t)place->local);
+}
+
+/* Gives the connection its descriptor, and takes what it needs out of `place`. */
 static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr_accepted *taken,
-                 int pair[2], int flags) {
-  int local = mr_local_alloc();
-  struct mr_accepted_as as = {.type = MR_MSG_ACCEPTED, .connection = taken->connection, .fd = pair[0]};
-  uint8_t *region = local < 0 ? NULL : mr_region_map(link, taken->region_id, 0, -1);
-  struct mr_sock *sock = NULL;
-  if (region != NULL) {
-    sock = mr_sock_make(link, region, taken->header_at, taken->generation, (uint32_t)local, -1);
-  }
-  if (sock == NULL) {
-    if (local >= 0) mr_local_free((uint32_t)local);
-    return -ENFILE;
-  }
+                 struct place *place, int flags) {
+  struct mr_sock *sock = place->sock;
+  struct mr_accepted_as as = {.type = MR_MSG_ACCEPTED, .connection = taken->connection};
+  as.fd = place->pair[0];
+  as.local = (uint32_t)place->local;
+  as.end_inode = mr_inode_of(place->pair[0]);
+  place->sock = NULL; /* it has the entry now */
+  place->local = -1;
   mr_options_inherit(sock, listener);
   mr_store(&sock->shared->nonblock, (flags & SOCK_NONBLOCK) != 0);
   mr_store(&sock->shared->connect_state, MR_CONNECT_DONE);
-  as.local = (uint32_t)local;
-  as.end_inode = mr_inode_of(pair[0]);
-  int failed = mr_control_ask(link, &as, sizeof as, &pair[1], 1, NULL, 0, NULL);
+  int failed = mr_control_ask(link, &as, sizeof as, &place->pair[1], 1, NULL, 0, NULL);
   if (failed != 0) {
     mr_sock_drop(sock);
     return -ECONNABORTED;
   }
-  mr_fd_set(pair[0], (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
-  return pair[0];
+  int fd = place->pair[0];
+  place->pair[0] = -1;
+  mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
+  return fd;
 }
 
 static bool has_connection(struct mr_sock *listener) {
   return mr_load(&listener->shared->rx_tail) != mr_load(&listener->shared->rx_head);
 }
 
-/* One from the engine: a descriptor, -EAGAIN, or another error. The pair comes first, so that a connection
- * is not lost when there is no descriptor for it. */
+/* Takes the next connection, whose region is mapped before. 1; 0: another thread was faster; or an error,
+ * after which the connection waits on, unless it makes no sense. */
+static int take_into(struct mr_link *link, struct mr_sock *listener, struct place *place,
+                     struct mr_accepted *taken) {
+  int result = look(listener, taken, false);
+  if (result <= 0) return result == 0 ? -EAGAIN : result;
+  uint8_t *region = NULL;
+  int failed = mr_region_map(link, taken->region_id, 0, -1, &region);
+  if (failed != 0 && failed != -ENOENT && failed != -EPROTO) return failed;
+  result = look(listener, taken, true);
+  bool is_filled = result > 0 && failed == 0 &&
+                   mr_sock_fill(place->sock, link, region, taken->header_at, taken->generation,
+                                (uint32_t)place->local, -1);
+  if (region != NULL && !is_filled) mr_region_give(region);
+  if (result <= 0) return result;
+  return is_filled ? 1 : -ECONNABORTED;
+}
+
+/* One from the engine: a descriptor, -EAGAIN, or another error. */
 static int accept_ours(struct mr_sock *listener, int fd, int flags, struct mr_address *peer) {
   struct mr_link *link = mr_sock_link(listener, fd);
   if (!has_connection(listener)) return -EAGAIN;
   if (link == NULL) return -ENETDOWN;
-  int pair[2];
-  int failed = make_pair(pair, flags);
-  if (failed != 0) return failed;
+  struct place place;
   struct mr_accepted taken;
-  int result = take(listener, &taken);
+  int result = make_place(&place, flags);
+  if (result == 0) {
+    while ((result = take_into(link, listener, &place, &taken)) == 0) {
+    }
+  }
   if (result > 0) {
     *peer = taken.peer;
-    result = equip(link, listener, &taken, pair, flags);
-  } else if (result == 0) {
-    result = -EAGAIN;
+    result = equip(link, listener, &taken, &place, flags);
   }
-  real.close(pair[1]);
-  if (result < 0) real.close(pair[0]);
+  clear_place(&place);
   return result;
 }
 
-/* One from the kernel's listener beside ours. */
+/* One from the kernel's listener beside ours, which does not wait. */
 static int accept_kernel(struct mr_sock *listener, int flags, struct sockaddr *peer, socklen_t *peer_bytes) {
-  struct pollfd kernel = {.fd = listener->companion, .events = POLLIN};
-  if (real.poll(&kernel, 1, 0) <= 0) return -EAGAIN;
   int fd = real.accept4(listener->companion, peer, peer_bytes, flags);
   if (fd < 0) return -errno;
   mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_KERNEL});

@@ -3,9 +3,10 @@
 #include "core.h"
 
 #define SETTLE_NS 1000000000
+#define YIELDS 100 /* while waiting for releases, before it sleeps between looks */
 
 static _Atomic uint64_t used, orphaned;
-static uint32_t released[MR_CALLS]; /* the entry that an orphan gives back, + 1 */
+static _Atomic uint32_t released[MR_CALLS]; /* the entry that an orphan gives back, + 1 */
 
 _Static_assert(MR_CALLS == 64, "one bit each");
 
@@ -75,7 +76,7 @@ static int sleep_once(struct mr_calling *calling, struct mr_wait *wait, int wait
   if (!is_done(calling)) {
     result = mr_wait_sleep(wait, waiter >= 0 ? mr_thread.waiter_fd : -1, fds, 0, NULL);
   }
-  if (waiter >= 0) mr_waiter_disarm(link, waiter, mr_thread.waiter_fd);
+  if (waiter >= 0) mr_waiter_disarm(wait, waiter, mr_thread.waiter_fd);
   return result;
 }
 
@@ -150,19 +151,33 @@ void mr_call_release(struct mr_link *link, uint32_t local) {
   atomic_fetch_or(&orphaned, 1ull << calling.number);
 }
 
-void mr_call_await_released(struct mr_link *link) {
+/* Orphans that give something back; those of callers whom a signal called away end when they end. */
+static bool has_releases(void) {
+  for (uint64_t left = atomic_load(&orphaned); left != 0; left &= left - 1) {
+    if (atomic_load(&released[__builtin_ctzll(left)]) != 0) return true;
+  }
+  return false;
+}
+
+bool mr_call_await_released(struct mr_link *link) {
+  collect_orphans(link);
+  if (!has_releases()) return true;
   struct mr_wait wait;
   mr_wait_begin(&wait, SETTLE_NS);
-  for (;;) {
+  for (int look = 0; !mr_engine_died(); look++) {
+    /* Mostly it takes the engine one turn; then it has much else to do. */
+    struct timespec nap = {.tv_nsec = 100000};
+    if (look < YIELDS) sched_yield();
+    else nanosleep(&nap, NULL);
     collect_orphans(link);
-    if (atomic_load(&orphaned) == 0 || mr_wait_check(&wait, false) == -ETIMEDOUT) return;
-    if (mr_engine_died()) return;
-    sched_yield();
+    if (!has_releases()) return true;
+    if (mr_wait_check(&wait, false) == -ETIMEDOUT) return false;
   }
+  return true;
 }
 
 void mr_call_reset(void) {
   atomic_store(&used, 0);
   atomic_store(&orphaned, 0);
-  memset(released, 0, sizeof released);
+  for (int i = 0; i < MR_CALLS; i++) atomic_store(&released[i], 0);
 }

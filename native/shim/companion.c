@@ -64,7 +64,7 @@ static int ask(struct mr_sock *sock, int fd, struct mr_link *link, const struct 
   if (!is_current(&known, link, to)) {
     uint32_t before = mr_load(&link->session->routes);
     int answer = mr_call(sock, fd, MR_OP_ROUTE, 0, to);
-    if (answer != 1 && answer != -ENETUNREACH && answer != -EHOSTUNREACH) answer = 0;
+    if (answer != 1 && answer != MR_ROUTE_BY_PORT && answer != -ENETUNREACH && answer != -EHOSTUNREACH) answer = 0;
     known = (struct route){*to, link->id, before, answer, true};
     mr_mutex_lock(&mutex);
     *slot = known;
@@ -91,6 +91,8 @@ int mr_companion_carries(struct mr_sock *sock, int fd, const struct mr_address *
   bool own_loopback = (link->session->flags & MR_SESSION_LOOPBACK) != 0;
   if (!own_loopback && mr_address_is_loopback(&host)) return sock->companion >= 0 ? 1 : -ENETUNREACH;
   int answer = ask(sock, fd, link, &host);
+  /* An address that both have: whoever is at the port now. */
+  if (MR_UNLIKELY(answer == MR_ROUTE_BY_PORT)) answer = mr_call(sock, fd, MR_OP_ROUTE, 0, to);
   return answer == 1 && sock->companion < 0 ? -ENETUNREACH : answer;
 }
 

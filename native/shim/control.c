@@ -58,21 +58,31 @@ static int wait_for_answer(int control_fd) {
   }
 }
 
+/* Polls as any wait does (`wait` NULL: not), then sleeps. Bytes, or a negated error number. */
+static ssize_t receive_message(int control_fd, struct msghdr *header, struct mr_wait *wait) {
+  size_t room = header->msg_controllen;
+  for (;;) {
+    header->msg_controllen = room;
+    ssize_t n = real.recvmsg(control_fd, header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (n >= 0) return n;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return -errno;
+    if (wait != NULL && mr_wait_spin(wait)) continue;
+    int failed = wait_for_answer(control_fd);
+    if (failed != 0) return failed;
+  }
+}
+
 /* Fewer bytes than asked for are an answer that makes no sense. */
-static int receive(int control_fd, void *answer, size_t bytes, int got[2]) {
+static int receive(int control_fd, void *answer, size_t bytes, int got[2], struct mr_wait *wait) {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
   struct iovec vector = {.iov_base = answer, .iov_len = bytes};
   struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
   header.msg_control = control;
   header.msg_controllen = sizeof control;
   got[0] = got[1] = -1;
-  int failed = wait_for_answer(control_fd);
-  if (failed != 0) return failed;
-  ssize_t n;
-  do {
-    n = real.recvmsg(control_fd, &header, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0) return -errno;
+  ssize_t n = receive_message(control_fd, &header, wait);
+  if (n < 0) return (int)n;
   struct cmsghdr *rights = n > 0 ? CMSG_FIRSTHDR(&header) : NULL;
   if (rights != NULL && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
     size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -112,7 +122,7 @@ int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]) {
   copy_environment(hello.profile, sizeof hello.profile, "MILLRACE_PROFILE");
   hello.spin_us = wanted_spin_us();
   int failed = send_all(control_fd, &hello, sizeof hello, NULL, 0);
-  return failed != 0 ? failed : receive(control_fd, welcome, sizeof *welcome, got);
+  return failed != 0 ? failed : receive(control_fd, welcome, sizeof *welcome, got, NULL);
 }
 
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
@@ -123,7 +133,9 @@ int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, cons
   if (failed == 0) {
     mr_submit(link, MR_SUBMIT_CONTROL);
     if (answer != NULL) {
-      failed = receive(link->control_fd, answer, answer_bytes, got != NULL ? got : none);
+      struct mr_wait wait;
+      mr_wait_begin(&wait, -1);
+      failed = receive(link->control_fd, answer, answer_bytes, got != NULL ? got : none, &wait);
     }
   }
   /* An answer that comes later would be taken for the next one's. */

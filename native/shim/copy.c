@@ -177,7 +177,10 @@ __asm__(
 #error "mr_copy_loop is written for x86-64 and aarch64"
 #endif
 
-static bool is_prepared, is_wide;
+static bool is_prepared;
+#if defined(__x86_64__)
+static bool is_wide;
+#endif
 
 static void prepare(void) {
   mr_guard_faults();

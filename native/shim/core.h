@@ -123,13 +123,29 @@ int mr_call_begin(struct mr_calling *calling, struct mr_sock *sock, int fd, uint
 int mr_call_wait(struct mr_calling *calling, bool interruptible);
 void mr_call_end(struct mr_calling *calling);
 /* The whole, for calls whose data is an address or nothing. */
+/* What a value that was set reads back as; 0 bytes: nothing is known. */
+struct mr_canonical {
+  _Alignas(8) uint8_t value[64];
+  uint32_t bytes;
+  bool is_taken; /* the kernel has taken it */
+  bool is_live; /* not kept: it changes by itself */
+};
+/* kernel-says.c: has a kernel socket of the same kind take the option. 0, or the kernel's negated error. */
+int mr_kernel_tries(struct mr_sock *sock, int level, int option, const void *user, socklen_t bytes,
+                    struct mr_canonical *as);
+/* Whether what an option reads back as stays what it was set to. */
+bool mr_kernel_reads_back(int level, int option);
+/* getsockopt of a fresh kernel socket of the same kind. 0 or a negated error. */
+int mr_kernel_default(struct mr_sock *sock, int level, int option, void *value, socklen_t *bytes);
+
 int mr_call(struct mr_sock *sock, int fd, uint32_t op, uint32_t arg0, const struct mr_address *address);
 /* Waits until the engine has seen which sockets have been closed so far. False: there is no engine. */
 bool mr_call_catch_up(void);
 /* Does not wait; the entry is free for another socket when the engine has done it. */
 void mr_call_release(struct mr_link *link, uint32_t local);
-/* Waits until what was released before is closed: its ports are free then. A second at most. */
-void mr_call_await_released(struct mr_link *link);
+/* Waits until what was released before is closed: its ports are free then. A second at most; false when
+ * that was not enough. */
+bool mr_call_await_released(struct mr_link *link);
 void mr_call_reset(void);
 
 /* ---- session.c, control.c, region.c ----------------------------------------------------------------- */
@@ -147,14 +163,24 @@ int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, cons
                    unsigned fds_count, void *answer, size_t answer_bytes, int *got);
 uint64_t mr_inode_of(int fd); /* 0: none */
 int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]);
-/* The region, mapped; `fd` is one of it, or -1: then it is asked for. NULL: no memory, or no engine. */
+/* The region, mapped, and held until mr_region_give; `fd` is one of it, or -1: then it is asked for. 0;
+ * -ENOENT, -EPROTO: the engine has none such; another error: what is lacking here. */
+int mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd, uint8_t **at);
+void mr_region_give(const uint8_t *region);
 uint32_t mr_region_bytes(const uint8_t *region);
-uint8_t *mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd);
+/* What rings its sockets have. */
+void mr_region_note(const uint8_t *region, uint32_t rx_bytes, uint32_t tx_bytes);
 
 /* ---- socket.c --------------------------------------------------------------------------------------- */
 
-/* A socket that the engine has opened. Takes over `companion` (hidden, or -1) if it succeeds. NULL: no
- * memory, or what the engine said makes no sense. */
+/* Memory for a socket to come; NULL: there is none. */
+struct mr_sock *mr_sock_spare(void);
+void mr_sock_give_spare(struct mr_sock *sock);
+/* Makes it one that the engine has opened. Takes over the hold of `region` and `companion` (hidden, or -1)
+ * if it succeeds. False: what the engine said makes no sense. */
+bool mr_sock_fill(struct mr_sock *sock, struct mr_link *link, uint8_t *region, uint32_t header_at,
+                  uint32_t generation, uint32_t local, int companion);
+/* Both; NULL: either. */
 struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t header_at,
                              uint32_t generation, uint32_t local, int companion);
 /* From the answer to MR_MSG_OPEN or ATTACH and its descriptors, all of which are taken over. */
@@ -166,6 +192,14 @@ uint32_t mr_sock_status(struct mr_sock *sock);
 int mr_sock_take_error(struct mr_sock *sock);
 /* Tells the engine to look at the socket's rings. */
 void mr_sock_submit(struct mr_sock *sock);
+int mr_sock_join_slowly(struct mr_sock *sock, int fd);
+/* Before data moves: 0, the engine hears of what happens to the socket, or is dead, which the status
+ * says. Or the error for the program: the engine would not know. */
+static inline int mr_sock_join(struct mr_sock *sock, int fd) {
+  struct mr_link *link = mr_link_get();
+  if (MR_LIKELY(link != NULL && sock->link_id == link->id)) return 0;
+  return mr_sock_join_slowly(sock, fd);
+}
 /* The link, of which the socket is made a part if it is not yet; NULL: there is no engine for it. */
 static inline struct mr_link *mr_sock_link(struct mr_sock *sock, int fd) {
   struct mr_link *link = mr_link_get();
@@ -175,10 +209,12 @@ static inline struct mr_link *mr_sock_link(struct mr_sock *sock, int fd) {
 }
 /* After reading, when `left` bytes remain in the ring and its lock is free (its exchange orders the new
  * position before this look): if the engine found no room before, it is told when there is half a ring
- * of it, or all. */
+ * of it, or all. Who cannot tell it leaves that to others who have the socket. */
 static inline void mr_sock_made_room(struct mr_sock *sock, uint32_t left) {
   struct mr_socket *shared = sock->shared;
   if (MR_LIKELY(mr_load(&shared->rx_blocked) == 0) || left > sock->rx_bytes / 2) return;
+  struct mr_link *link = mr_link_now;
+  if (link == NULL || link->id != sock->link_id) return;
   mr_store(&shared->rx_blocked, 0);
   mr_sock_submit(sock);
 }
@@ -236,6 +272,8 @@ ssize_t mr_stream_recv(struct mr_sock *sock, int fd, struct mr_cursor *to, size_
 int64_t mr_timeout(uint64_t set_ns); /* of SO_RCVTIMEO, SO_SNDTIMEO; negative: none */
 
 /* What is sent beside the payload; zero where the socket's options hold. */
+#define MR_MOST_SEGMENTS 128 /* of one message with UDP_SEGMENT, the kernel's UDP_MAX_SEGMENTS */
+
 struct mr_ancillary {
   uint16_t flags; /* MR_DATAGRAM_* */
   uint8_t ttl, tos;

@@ -59,6 +59,8 @@ static int refusal(struct mr_sock *sock, size_t n, const struct mr_address *to) 
   if (to != NULL && to->port == 0) return -EINVAL;
   if (n > (family == AF_INET ? MOST_IPV4 : MOST_IPV6)) return -EMSGSIZE;
   if (HEADER_BYTES + padded((uint32_t)n) > sock->tx_bytes) return -EMSGSIZE;
+  uint32_t segment = mr_load(&shared->segment_bytes);
+  if (MR_UNLIKELY(segment != 0) && n > (size_t)segment * MR_MOST_SEGMENTS) return -EINVAL;
   if (to != NULL && family == AF_INET && memcmp(to->address, "\xff\xff\xff\xff", 4) == 0 &&
       !(mr_load(&shared->reports) & MR_REPORT_MAY_BROADCAST)) {
     return -EACCES;
@@ -162,8 +164,9 @@ static ssize_t send_corked(struct mr_sock *sock, struct mr_cursor *from, size_t 
 /* UDP_CORK was switched off. */
 int mr_datagram_uncork(struct mr_sock *sock, int fd) {
   struct mr_corked *corked = __atomic_load_n(&sock->corked, __ATOMIC_ACQUIRE);
-  mr_sock_link(sock, fd);
   if (corked == NULL) return 0;
+  int unjoined = mr_sock_join(sock, fd);
+  if (unjoined != 0) return unjoined;
   mr_mutex_lock(&corked->mutex);
   ssize_t result = corked->is_open ? send_kept(sock, corked, 0) : 0;
   mr_mutex_unlock(&corked->mutex);
@@ -172,7 +175,8 @@ int mr_datagram_uncork(struct mr_sock *sock, int fd) {
 
 ssize_t mr_datagram_send(struct mr_sock *sock, int fd, struct mr_cursor *from, size_t n, int flags,
                          const struct mr_address *to, const struct mr_ancillary *ancillary) {
-  mr_sock_link(sock, fd);
+  int unjoined = mr_sock_join(sock, fd);
+  if (MR_UNLIKELY(unjoined != 0)) return unjoined;
   /* Linux refuses it over IPv4 and does not look over IPv6. */
   if (MR_UNLIKELY((flags & MSG_OOB) && sock->shared->family == AF_INET)) return -EOPNOTSUPP;
   bool is_corked = (flags & MSG_MORE) || (sock->corked != NULL && sock->corked->is_open) ||

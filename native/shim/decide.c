@@ -74,6 +74,15 @@ static int bind_locked(int fd, struct mr_pending *pending, const struct sockaddr
     if (failed != 0) return failed;
     return mr_open_own_address(fd, pending, &pending->state->own);
   }
+  /* An address that the kernel has, too: its programs are to reach the socket. */
+  if (pending->type == SOCK_DGRAM) {
+    int answer = bind_both(fd, pending, checked, bytes, address.port == 0, NULL, MR_AT_BIND);
+    if (answer != -EADDRNOTAVAIL) return answer;
+  } else {
+    int failed = bind_kernel(fd, checked, bytes);
+    if (failed == 0) return mr_open_own_address(fd, pending, &pending->state->own);
+    if (failed != -EADDRNOTAVAIL) return failed;
+  }
   struct mr_asking asking = {.at = MR_AT_BIND, .own = &address};
   int answer = mr_open_ask(fd, pending, &asking);
   if (answer == 1) return real.bind(fd, checked, bytes) < 0 ? -errno : 0;
@@ -138,7 +147,8 @@ int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *u
   if (read_address(pending, user, bytes, &storage, &peer) == 0) {
     int saved = errno;
     if (mr_open_begin(fd, pending)) {
-      struct mr_asking asking = {.at = MR_AT_CONNECT, .peer = &peer};
+      bool is_bound = pending->state->own.family != 0;
+      struct mr_asking asking = {.at = MR_AT_CONNECT, .peer = &peer, .with_hold = is_bound};
       answer = mr_open_ask(fd, pending, &asking);
       mr_open_end(pending);
     }

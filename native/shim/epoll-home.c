@@ -118,20 +118,50 @@ static int equip(struct mr_epoll *epoll, int epfd, struct mr_link *link) {
   epoll->fd = epfd;
   epoll->waiter = waiter;
   epoll->eventfd = eventfd;
-  epoll->link_id = link->id;
-  if (epoll->is_nested && waiter >= 0) mr_waiter_arm(link, waiter);
+  atomic_store(&epoll->link_id, link->id);
+  if (mr_epoll_is_slept_in(epoll) && waiter >= 0) mr_waiter_arm(link, waiter);
   mr_mutex_unlock(&mr_epoll_lock);
   return 0;
 }
 
-static void join_members(struct mr_epoll *epoll) {
-  for (struct mr_epoll_item *item = epoll->items; item != NULL; item = item->next) {
-    if (item->sock == NULL || mr_sock_attach(item->sock, item->fd) != 0) continue;
-    mr_mutex_lock(&mr_epoll_lock);
-    mr_epoll_watch(epoll, item->sock);
+/* Sockets of members that have not been joined yet, held: the lock is let go while they are, and members
+ * may come and go. Not one at a time: each look goes past those that have been. */
+struct unjoined {
+  struct mr_sock *sock;
+  int fd;
+};
+#define UNJOINED 64
+
+static int unjoined_of(struct mr_epoll *epoll, uint32_t session, struct unjoined *found) {
+  int n = 0;
+  mr_mutex_lock(&mr_epoll_lock);
+  for (struct mr_epoll_item *item = epoll->items; item != NULL && n < UNJOINED; item = item->next) {
+    if (item->sock == NULL || item->settled == session) continue;
+    item->settled = session;
+    found[n++] = (struct unjoined){mr_sock_hold(item->sock), item->fd};
+  }
+  mr_mutex_unlock(&mr_epoll_lock);
+  return n;
+}
+
+static void watch_again(struct mr_epoll *epoll, struct mr_sock *sock) {
+  mr_mutex_lock(&mr_epoll_lock);
+  for (struct mr_epoll_item *item = sock->epolls; item != NULL; item = item->next_of_socket) {
+    if (item->epoll != epoll) continue;
+    mr_epoll_watch(epoll, sock);
     item->is_fresh = true;
     mr_item_push(item);
-    mr_mutex_unlock(&mr_epoll_lock);
+  }
+  mr_mutex_unlock(&mr_epoll_lock);
+}
+
+static void join_members(struct mr_epoll *epoll, uint32_t session) {
+  struct unjoined found[UNJOINED];
+  for (int n; (n = unjoined_of(epoll, session, found)) > 0;) {
+    for (int i = 0; i < n; i++) {
+      if (mr_sock_attach(found[i].sock, found[i].fd) == 0) watch_again(epoll, found[i].sock);
+      mr_sock_drop(found[i].sock);
+    }
   }
 }
 
@@ -143,7 +173,7 @@ int mr_epoll_settle(struct mr_epoll *epoll, int epfd) {
   int failed = 0;
   if (epoll->link_id != link->id) {
     failed = equip(epoll, epfd, link);
-    if (failed == 0) join_members(epoll);
+    if (failed == 0) join_members(epoll, link->id);
   }
   mr_mutex_unlock(&settling);
   errno = saved;
@@ -151,7 +181,7 @@ int mr_epoll_settle(struct mr_epoll *epoll, int epfd) {
 }
 
 void mr_epoll_ring(struct mr_epoll *epoll) {
-  if (epoll->eventfd < 0 || (epoll->sleepers == 0 && !epoll->is_nested)) return;
+  if (epoll->eventfd < 0 || !mr_epoll_is_slept_in(epoll)) return;
   int saved = errno;
   uint64_t one = 1;
   /* Full means that it rings already. */
@@ -171,6 +201,7 @@ static void leave_session(int fd, struct mr_fd entry, void *unused) {
   entry.epoll->link_id = 0;
   entry.epoll->waiter = entry.epoll->eventfd = -1;
   entry.epoll->sleepers = 0;
+  atomic_store(&entry.epoll->plain_sleepers, 0);
 }
 
 void mr_epoll_after_fork(bool in_child) {

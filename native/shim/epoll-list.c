@@ -214,15 +214,15 @@ struct mr_epoll *mr_inner_get(uint32_t index, uint64_t *data, int *fd) {
   if (index >= INNERS || inners[index].inner == NULL) return NULL;
   *data = inners[index].data;
   *fd = inners[index].fd;
-  atomic_fetch_add(&inners[index].inner->references, 1);
-  return inners[index].inner;
+  return mr_epoll_hold(inners[index].inner) ? inners[index].inner : NULL;
 }
 
 struct mr_epoll *mr_inner_of(const struct mr_epoll *outer, uint32_t *index) {
-  while (*index < INNERS && (inners[*index].outer != outer || inners[*index].inner == NULL)) ++*index;
-  if (*index >= INNERS) return NULL;
-  atomic_fetch_add(&inners[*index].inner->references, 1);
-  return inners[*index].inner;
+  for (; *index < INNERS; ++*index) {
+    struct mr_epoll *inner = inners[*index].inner;
+    if (inner != NULL && inners[*index].outer == outer && mr_epoll_hold(inner)) return inner;
+  }
+  return NULL;
 }
 
 static int control_known(struct mr_epoll *epoll, int epfd, int op, int fd, struct mr_fd target,
@@ -302,6 +302,14 @@ int mr_epoll_open(int epfd) {
   return epfd;
 }
 
+bool mr_epoll_hold(struct mr_epoll *epoll) {
+  int seen = atomic_load(&epoll->references);
+  while (seen > 0) {
+    if (atomic_compare_exchange_weak(&epoll->references, &seen, seen + 1)) return true;
+  }
+  return false;
+}
+
 void mr_epoll_drop(struct mr_epoll *epoll) {
   if (atomic_fetch_sub(&epoll->references, 1) != 1) return;
   mr_mutex_lock(&mr_epoll_lock);
@@ -356,10 +364,27 @@ void mr_epoll_before_replace(struct mr_pending *pending) {
   errno = saved;
 }
 
+/* An instance that watches the socket and has not been settled in the session yet: held, or NULL. */
+static struct mr_epoll *unsettled_of(struct mr_pending *pending, uint32_t session, int *epfd) {
+  struct mr_epoll *found = NULL;
+  mr_mutex_lock(&mr_epoll_lock);
+  for (struct mr_epoll_item *at = pending->epolls; at != NULL && found == NULL; at = at->next_of_socket) {
+    if (at->settled == session || !mr_epoll_hold(at->epoll)) continue;
+    at->settled = session;
+    found = at->epoll;
+    *epfd = found->fd;
+  }
+  mr_mutex_unlock(&mr_epoll_lock);
+  return found;
+}
+
 void mr_epoll_after_replace(struct mr_pending *pending, struct mr_sock *sock) {
   if (pending->epolls == NULL) return;
-  for (struct mr_epoll_item *at = pending->epolls; at != NULL; at = at->next_of_socket) {
-    mr_epoll_settle(at->epoll, at->epoll->fd);
+  struct mr_epoll *epoll;
+  int epfd = -1;
+  while ((epoll = unsettled_of(pending, sock->link_id, &epfd)) != NULL) {
+    mr_epoll_settle(epoll, epfd);
+    mr_epoll_drop(epoll);
   }
   mr_mutex_lock(&mr_epoll_lock);
   while (pending->epolls != NULL) {

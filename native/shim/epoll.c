@@ -217,14 +217,17 @@ static int look_at_kernel(struct mr_epoll *epoll, int epfd, struct epoll_event *
   int n = wait_in_kernel(epfd, events, max, 0, NULL);
   if (n < 0) errno = saved;
   n = n > 0 ? sift(events, n, was_companion) : 0;
-  epoll->quiet = n > 0 ? 0 : epoll->quiet + 1;
+  /* Of several threads one may be forgotten: it only says how often to look. */
+  unsigned quiet = n > 0 ? 0 : atomic_load_explicit(&epoll->quiet, memory_order_relaxed) + 1;
+  atomic_store_explicit(&epoll->quiet, quiet, memory_order_relaxed);
   return n;
 }
 
 /* One look at everything. Who fills `max` alone does so every other time only. */
 static int look(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max) {
   bool was_companion = false, has_kernel = atomic_load(&epoll->has_kernel);
-  unsigned turn = epoll->turn++;
+  unsigned turn = atomic_load_explicit(&epoll->turn, memory_order_relaxed);
+  atomic_store_explicit(&epoll->turn, turn + 1, memory_order_relaxed);
   int n = 0;
   if (has_kernel && epoll->quiet < QUIET && (turn & 1)) {
     n = look_at_kernel(epoll, epfd, events, max, &was_companion);
@@ -245,7 +248,7 @@ static int look(struct mr_epoll *epoll, int epfd, struct epoll_event *events, in
 /* Worth a look: hints, or members that another thread has found ready. */
 static bool has_news(const struct mr_epoll *epoll, const struct mr_link *link) {
   return atomic_load(&epoll->ready) > 0 ||
-         mr_load(&link->session->hint_tail) != link->session->hint_head;
+         mr_load(&link->session->hint_tail) != mr_load(&link->session->hint_head);
 }
 
 static int spin(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,
@@ -255,7 +258,7 @@ static int spin(struct mr_epoll *epoll, int epfd, struct epoll_event *events, in
     int n = 0;
     if (has_news(epoll, wait->link)) {
       n = look(epoll, epfd, events, max);
-    } else if (has_kernel && wait->looks % 16 == 0) {
+    } else if (has_kernel && mr_wait_kernel_due(wait)) {
       bool was_companion = false;
       n = look_at_kernel(epoll, epfd, events, max, &was_companion);
       if (was_companion && n == 0) n = collect(epoll, events, max);
@@ -272,7 +275,7 @@ static void go_to_sleep(struct mr_epoll *epoll, struct mr_link *link, int change
   epoll->sleepers += change;
   if (epoll->sleepers < 0) epoll->sleepers = 0; /* a fork came between */
   if (link != NULL && epoll->waiter >= 0 && epoll->link_id == link->id) {
-    if (epoll->sleepers > 0 || epoll->is_nested) mr_waiter_arm(link, epoll->waiter);
+    if (mr_epoll_is_slept_in(epoll)) mr_waiter_arm(link, epoll->waiter);
     else mr_store(&link->waiters[epoll->waiter].state, MR_WAITER_AWAKE);
   }
   mr_mutex_unlock(&mr_epoll_lock);
@@ -307,7 +310,7 @@ static int sleep_in_kernel(struct mr_epoll *epoll, int epfd, struct epoll_event 
 static int sleep_once(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,
                       struct mr_wait *wait) {
   go_to_sleep(epoll, wait->link, 1);
-  int n = look(epoll, epfd, events, max);
+  int n = collect(epoll, events, max); /* the kernel is asked by sleeping */
   int slept = n == 0 ? sleep_in_kernel(epoll, epfd, events, max, wait) : 0;
   go_to_sleep(epoll, wait->link, -1);
   if (n != 0) return n;
@@ -331,19 +334,28 @@ static int wait_for(struct mr_epoll *epoll, int epfd, struct epoll_event *events
 }
 
 /* No accelerated member, until another thread adds one: then its waiter wakes us. -EAGAIN: something was
- * there that is not for the program. */
+ * there that is not for the program. The look after the counting sees what was added before it; who adds
+ * after it sees the count. */
 static int wait_plainly(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,
                         int64_t timeout_ns, const sigset_t *mask) {
   bool was_companion = false;
   int saved = errno;
-  int n = wait_in_kernel(epfd, events, max, timeout_ns, mask);
-  if (n < 0) {
-    n = -errno;
-    errno = saved;
+  int n = -EAGAIN;
+  atomic_fetch_add(&epoll->plain_sleepers, 1);
+  if (atomic_load(&epoll->sockets) == 0) {
+    n = wait_in_kernel(epfd, events, max, timeout_ns, mask);
+    if (n < 0) n = -errno;
   }
-  if (n <= 0 || !atomic_load(&epoll->has_marks)) return n;
-  n = sift(events, n, &was_companion);
-  return n > 0 ? n : -EAGAIN;
+  /* A child of fork begins at 0, and may come from a handler in here. */
+  if (atomic_fetch_sub(&epoll->plain_sleepers, 1) <= 0) atomic_store(&epoll->plain_sleepers, 0);
+  errno = saved;
+  if (n == -EAGAIN || (n > 0 && atomic_load(&epoll->has_marks))) {
+    /* What woke this thread is over: the next thing wakes another. */
+    go_to_sleep(epoll, mr_link_now, 0);
+    if (n > 0) n = sift(events, n, &was_companion);
+    if (n == 0) n = -EAGAIN;
+  }
+  return n;
 }
 
 static int wait_ours(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,

@@ -18,6 +18,7 @@ struct mr_epoll_item {
   uint64_t data;
   uint64_t seen;              /* mr_sock_events when it was last looked at, for EPOLLET */
   uint32_t seen_status;
+  uint32_t settled;           /* the session that it was last settled in, or that was tried */
   bool is_ready;              /* in the ready list */
   bool is_fresh;              /* look whatever has happened since: added, changed, shut down */
   bool is_spent;              /* EPOLLONESHOT has fired */
@@ -31,13 +32,14 @@ struct mr_epoll {
   atomic_bool has_marks;      /* ... or members of the shim's own */
   atomic_bool has_inners;     /* ... or instances inside it */
   int fd;                     /* a number of it */
-  uint32_t link_id;           /* the session of its waiter; 0: none yet */
+  atomic_uint link_id;        /* the session of its waiter, which is set before it; 0: none yet */
   int waiter, eventfd;        /* -1: all waiters were taken */
   int sleepers;
+  atomic_int plain_sleepers;  /* ... of when there were no accelerated members yet */
   bool is_nested;             /* somebody waits for the instance itself: always armed */
   bool knows_death;           /* the engine's */
-  unsigned quiet;             /* looks at the kernel in vain, one after the other */
-  unsigned turn;
+  atomic_uint quiet;          /* looks at the kernel in vain, one after the other */
+  atomic_uint turn;
   struct mr_epoll_item *items, *first_ready, *last_ready;
 };
 
@@ -53,7 +55,14 @@ uint64_t mr_mark_of(enum mr_mark mark, uint32_t index);
 /* 0 when `data` is the program's. */
 enum mr_mark mr_mark_read(uint64_t data, uint32_t *index);
 
+/* Whether a thread sleeps in the instance, so that it has to be rung for what comes. */
+static inline bool mr_epoll_is_slept_in(const struct mr_epoll *epoll) {
+  return epoll->is_nested || epoll->sleepers > 0 || atomic_load(&epoll->plain_sleepers) > 0;
+}
+
 /* With the lock held. */
+/* False: its last reference is gone, and who gave it back waits for the lock. */
+bool mr_epoll_hold(struct mr_epoll *epoll);
 void mr_item_push(struct mr_epoll_item *item);
 void mr_item_pull(struct mr_epoll_item *item);
 void mr_item_remove(struct mr_epoll_item *item);

@@ -135,6 +135,8 @@ void mr_fd_set(int fd, struct mr_fd entry) {
   drop(kind_of(old), object);
 }
 
+bool mr_fd_has_room(int fd) { return word_made(fd) != NULL; }
+
 void mr_fd_clear(int fd) {
   if (mr_fd_kind_of(fd) != MR_FD_PLAIN) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_PLAIN});
 }

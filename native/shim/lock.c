@@ -20,8 +20,9 @@ static long futex(uint32_t *word, int op, uint32_t value, const struct timespec 
   return real.syscall(SYS_futex, (long)word, op, value, (long)timeout, 0, 0);
 }
 
-/* In clock ticks since boot, field 22 of /proc/TID/stat; 0 when there is no such thread. */
-static uint64_t start_of(uint32_t tid) {
+/* In clock ticks since boot, field 22 of /proc/TID/stat; 0 when there is no such thread. A zombie, field
+ * 3, is there until its parent has asked for its end, and will not run again. */
+static uint64_t start_of(uint32_t tid, bool *is_zombie) {
   char text[512];
   snprintf(text, sizeof text, "/proc/%u/stat", tid);
   int fd = real.openat(AT_FDCWD, text, O_RDONLY | O_CLOEXEC, 0);
@@ -31,6 +32,7 @@ static uint64_t start_of(uint32_t tid) {
   if (n <= 0) return 0;
   text[n] = '\0';
   const char *at = strrchr(text, ')'); /* the name may hold anything */
+  *is_zombie = at != NULL && at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X');
   for (int field = 2; at != NULL && field < 22; field++) at = strchr(at + 1, ' ');
   if (at == NULL) return 0;
   uint64_t ticks = 0;
@@ -38,7 +40,6 @@ static uint64_t start_of(uint32_t tid) {
   return ticks;
 }
 
-/* A zombie holds no lock: its thread will not run again. */
 static bool is_dead(uint32_t tid) {
   if (real.syscall(SYS_tkill, tid, 0, 0, 0, 0, 0) == 0) return false;
   return errno == ESRCH;
@@ -67,9 +68,10 @@ void mr_lock_slow(uint32_t *lock, uint32_t tid) {
     struct timespec timeout = {.tv_nsec = CHECK_NS};
     if (futex(lock, FUTEX_WAIT, seen, &timeout) == 0 || errno != ETIMEDOUT) continue;
     if (mr_load(lock) != seen) continue;
-    uint64_t start = start_of(holder);
+    bool is_zombie = false;
+    uint64_t start = start_of(holder, &is_zombie);
     /* Gone, or another thread got its number since we began to watch. */
-    if (is_dead(holder) || (watched == holder && start != started)) goto take;
+    if (is_zombie || is_dead(holder) || (watched == holder && start != started)) goto take;
     watched = holder;
     started = start;
     continue;

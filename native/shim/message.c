@@ -84,6 +84,7 @@ static ssize_t send_datagram_message(struct mr_sock *sock, int fd, const struct 
   int failed = mr_ancillary_read(sock, message, &ancillary, &segment_bytes);
   if (failed != 0) return failed;
   if (segment_bytes != 0 && n > segment_bytes) {
+    if (n > (size_t)segment_bytes * MR_MOST_SEGMENTS) return -EINVAL;
     return send_segments(sock, fd, from, n, flags, to, &ancillary, segment_bytes);
   }
   return mr_datagram_send(sock, fd, from, n, flags, to, &ancillary);
@@ -146,7 +147,8 @@ static ssize_t recv_datagram(struct mr_sock *sock, int fd, struct receiving *wan
   struct mr_socket *shared = sock->shared;
   struct mr_wait wait;
   bool waits = false;
-  mr_sock_link(sock, fd);
+  int unjoined = mr_sock_join(sock, fd);
+  if (MR_UNLIKELY(unjoined != 0)) return unjoined;
   for (;;) {
     uint32_t seen = mr_sock_seen(sock);
     int error = pending_error(sock);

@@ -43,6 +43,7 @@ static const char *why_not(int type, int protocol) {
 
 int mr_open_socket(int domain, int type, int protocol) {
   int fd = real.socket(domain, type, protocol);
+  if (fd >= 0) mr_fd_clear(fd); /* it may have been closed where we do not look */
   if (fd < 0 || (domain != AF_INET && domain != AF_INET6)) return fd;
   if (mr_link_get() == NULL) return fd;
   const char *why = why_not(type, protocol);
@@ -130,7 +131,7 @@ static size_t write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pen
   *message = (struct mr_open){.type = MR_MSG_OPEN, .local = local, .at = asking->at, .fd = fd};
   message->kind = pending->type == SOCK_STREAM ? MR_KIND_TCP : MR_KIND_UDP;
   message->family = (uint16_t)pending->family;
-  message->has_companion = asking->with_companion;
+  message->has_companion = asking->with_hold ? 2 : asking->with_companion;
   message->own = pending->state->own;
   if (asking->own != NULL) message->own = *asking->own;
   if (asking->peer != NULL) message->peer = *asking->peer;
@@ -147,7 +148,10 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   int companion = asking->with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
   if (companion >= 0) companion = mr_fd_hide(companion);
   struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
-  if (sock == NULL) return -ENOMEM;
+  if (sock == NULL) {
+    mr_call_release(link, opened->local); /* the engine has it under this number */
+    return -ENOMEM;
+  }
   say_enabled(fd, sock, asking->peer, opened);
   replace(fd, pending, pair_end, sock);
   mr_sock_drop(sock);
@@ -183,9 +187,10 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   int result = 0;
   if (local >= 0 && real.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) result = -errno;
   if (local >= 0 && result == 0) {
-    mr_call_await_released(link);
+    /* Who chooses its port must find those of closed sockets free. */
+    if (asking->own != NULL || pending->state->own.family != 0) mr_call_await_released(link);
     size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
-    result = mr_control_ask(link, buffer, bytes, &fds[1], asking->with_companion ? 2 : 1, &opened,
+    result = mr_control_ask(link, buffer, bytes, &fds[1], asking->with_companion || asking->with_hold ? 2 : 1, &opened,
                             sizeof opened, got);
     if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
   }
@@ -231,6 +236,17 @@ static void keep_option(struct mr_pending *pending, int level, int option, const
   pending->options_bytes += whole;
 }
 
+/* What the kernel made of the value. */
+static void keep_readback(int fd, struct mr_pending *pending, int level, int option) {
+  uint8_t value[64];
+  socklen_t bytes = sizeof value;
+  int saved = errno;
+  if (mr_kernel_reads_back(level, option) && real.getsockopt(fd, level, option, value, &bytes) == 0) {
+    keep_option(pending, (int)((uint32_t)level | MR_OPTION_READS_BACK), option, value, bytes);
+  }
+  errno = saved;
+}
+
 bool mr_open_begin(int fd, struct mr_pending *pending) {
   mr_mutex_lock(&pending->state->mutex);
   struct mr_fd entry = mr_fd_get(fd);
@@ -260,7 +276,9 @@ int mr_open_renew(int fd, struct mr_pending *pending) {
     struct mr_option record;
     memcpy(&record, pending->options + at, sizeof record);
     at += (uint32_t)sizeof record;
-    real.setsockopt(fresh, (int)record.level, (int)record.option, pending->options + at, record.bytes);
+    if (!(record.level & MR_OPTION_READS_BACK)) {
+      real.setsockopt(fresh, (int)record.level, (int)record.option, pending->options + at, record.bytes);
+    }
     at += (record.bytes + 3) & ~3u;
   }
   if (flags > 0 && (flags & O_NONBLOCK)) real.fcntl(fresh, F_SETFL, (void *)(intptr_t)flags);
@@ -284,6 +302,7 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
   if (result < 0 && !joins) return result;
   if (!mr_open_begin(fd, pending)) return result;
   keep_option(pending, level, option, copy, bytes);
+  if (!joins) keep_readback(fd, pending, level, option);
   if (joins) {
     int saved = errno;
     struct mr_asking asking = {.at = MR_AT_JOIN, .peer = &group, .with_companion = true};

@@ -19,6 +19,7 @@ struct mr_open_state {
 struct mr_asking {
   uint32_t at; /* MR_AT_* */
   bool with_companion;
+  bool with_hold; /* the kernel socket is bound, and goes along to hold its port */
   const struct mr_address *own, *peer;
 };
 

@@ -20,7 +20,6 @@ struct set {
   struct pollfd *kernel;    /* those of the kernel, and companions; room for two more */
   unsigned *from;           /* where in fds each of `kernel` comes from */
   unsigned kernel_n;
-  unsigned looks;           /* at the sockets since the kernel was asked */
 };
 
 bool mr_poll_needs(int fd) {
@@ -84,7 +83,6 @@ static void take_kernel(struct set *set, unsigned k) {
 
 /* Asks the kernel without waiting; how many of the caller's are ready in all. */
 static int look_at_kernel(struct set *set) {
-  set->looks = 0;
   for (nfds_t i = 0; i < set->n; i++) {
     struct mr_fd entry = set->entries[i];
     if (entry.kind != MR_FD_SOCKET) set->fds[i].revents = 0;
@@ -103,7 +101,7 @@ static int look_at_kernel(struct set *set) {
 
 static int look(struct set *set, bool at_kernel) {
   int ready = look_at_sockets(set);
-  if (!at_kernel && set->kernel_n > 0 && ++set->looks < 16 && ready == 0) return 0;
+  if (ready == 0 && !at_kernel) return 0;
   return at_kernel || set->kernel_n > 0 ? look_at_kernel(set) : ready;
 }
 
@@ -131,7 +129,7 @@ static int sleep_once(struct set *set, struct mr_wait *wait, const sigset_t *mas
     result = mr_wait_sleep(wait, eventfd, set->kernel, set->kernel_n, mask == NULL ? &own : mask);
   }
   if (waiter >= 0) {
-    mr_waiter_disarm(wait->link, waiter, eventfd);
+    mr_waiter_disarm(wait, waiter, eventfd);
     mark(set, wait->link, waiter, false);
   }
   return result < 0 ? result : 0;
@@ -141,7 +139,7 @@ static int wait_on(struct set *set, struct mr_wait *wait, const sigset_t *mask) 
   int ready;
   for (;;) {
     while (mr_wait_spin(wait)) {
-      if ((ready = look(set, false)) > 0) return ready;
+      if ((ready = look(set, set->kernel_n > 0 && mr_wait_kernel_due(wait))) > 0) return ready;
       int stop = mr_wait_check(wait, true);
       if (stop < 0) return stop == -ETIMEDOUT ? look(set, true) : stop;
     }

@@ -1,4 +1,8 @@
-/* Regions that this process has mapped: they stay mapped, as the engine uses their blocks again. */
+/*
+ * Regions that this process has mapped. Each socket holds its own; of those that nobody holds the last one
+ * of each size of rings stays mapped, as the engine keeps it for the next socket of that size. The others
+ * go: the engine gives up what has no sockets, and their memory would stay with us.
+ */
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -9,13 +13,13 @@ struct region {
   uint8_t *at;
   uint32_t id, bytes;
   uint32_t engine_pid; /* numbers come again with another engine */
+  uint32_t holders;
+  uint32_t rx_bytes, tx_bytes; /* of its rings; 0: not known yet */
 };
 
 static struct mr_mutex mutex;
-static struct mr_pool pool = {.object_bytes = sizeof(struct region)};
+static struct mr_pool pool = {.object_bytes = (sizeof(struct region) + 15) / 16 * 16};
 static struct region *regions;
-
-_Static_assert(sizeof(struct region) % 16 == 0, "pool");
 
 static struct region *find(struct mr_link *link, uint32_t id) {
   for (struct region *at = regions; at != NULL; at = at->next) {
@@ -25,56 +29,94 @@ static struct region *find(struct mr_link *link, uint32_t id) {
 }
 
 /* The engine's word for the size is compared with the memfd's, so that nothing behind it is touched. */
-static struct region *map(struct mr_link *link, uint32_t id, int fd) {
+static int map(struct mr_link *link, uint32_t id, int fd, struct region **made) {
   struct stat status;
-  if (fstat(fd, &status) < 0 || status.st_size < MR_PAGE || status.st_size > UINT32_MAX) return NULL;
+  if (fstat(fd, &status) < 0 || status.st_size < MR_PAGE || status.st_size > UINT32_MAX) return -EPROTO;
   size_t bytes = (size_t)status.st_size;
   uint8_t *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (at == MAP_FAILED) return NULL;
+  if (at == MAP_FAILED) return -ENOMEM;
   const struct mr_region *header = (const struct mr_region *)(const void *)at;
-  struct region *made = NULL;
-  if (header->magic == MR_MAGIC && header->version == MR_VERSION) made = mr_pool_take(&pool);
-  if (made == NULL) {
+  int failed = header->magic == MR_MAGIC && header->version == MR_VERSION ? 0 : -EPROTO;
+  *made = failed == 0 ? mr_pool_take(&pool) : NULL;
+  if (*made == NULL) {
     munmap(at, bytes);
-    return NULL;
+    return failed != 0 ? failed : -ENOMEM;
   }
-  *made = (struct region){regions, at, id, (uint32_t)bytes, link->session->engine_pid};
-  regions = made;
-  return made;
+  **made = (struct region){.next = regions, .at = at, .id = id, .bytes = (uint32_t)bytes};
+  (*made)->engine_pid = link->session->engine_pid;
+  regions = *made;
+  return 0;
 }
 
 static int ask(struct mr_link *link, uint32_t id) {
   struct mr_region_wanted wanted = {.type = MR_MSG_REGION, .region_id = id};
   struct mr_opened opened;
-  int got[2];
+  int got[2] = {-1, -1};
   int failed =
       mr_control_ask(link, &wanted, sizeof wanted, NULL, 0, &opened, sizeof opened, got);
   if (failed != 0) return failed;
   if (got[1] >= 0) real.close(got[1]);
-  return got[0] >= 0 ? got[0] : -EPROTO;
+  if (opened.result < 0) return -ENOENT;
+  return got[0] >= 0 ? got[0] : -EMFILE; /* the kernel had no number for it */
 }
 
-uint8_t *mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd) {
-  int saved = errno;
+int mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd, uint8_t **at) {
+  int saved = errno, failed = 0;
   mr_mutex_lock(&mutex);
   struct region *found = find(link, region_id);
   if (found == NULL) {
     int from = fd >= 0 ? fd : ask(link, region_id);
-    if (from >= 0) found = map(link, region_id, from);
+    failed = from >= 0 ? map(link, region_id, from, &found) : from;
     if (from >= 0 && from != fd) real.close(from);
   }
-  uint8_t *at = found != NULL && found->bytes >= bytes ? found->at : NULL;
+  if (failed == 0 && found->bytes < bytes) failed = -EPROTO;
+  if (failed == 0) {
+    found->holders++;
+    *at = found->at;
+  }
   mr_mutex_unlock(&mutex);
   errno = saved;
-  return at;
+  return failed;
+}
+
+static struct region **place_of(const uint8_t *region) {
+  struct region **place = &regions;
+  while (*place != NULL && (*place)->at != region) place = &(*place)->next;
+  return place;
+}
+
+static bool is_last_of_size(const struct region *region) {
+  for (struct region *at = regions; at != NULL; at = at->next) {
+    if (at != region && at->rx_bytes == region->rx_bytes && at->tx_bytes == region->tx_bytes) return false;
+  }
+  return true;
+}
+
+void mr_region_give(const uint8_t *region) {
+  mr_mutex_lock(&mutex);
+  struct region **place = place_of(region), *found = *place;
+  if (found != NULL && --found->holders == 0 && !is_last_of_size(found)) {
+    *place = found->next;
+    munmap(found->at, found->bytes);
+    mr_pool_give(&pool, found);
+  }
+  mr_mutex_unlock(&mutex);
+}
+
+void mr_region_note(const uint8_t *region, uint32_t rx_bytes, uint32_t tx_bytes) {
+  mr_mutex_lock(&mutex);
+  struct region *found = *place_of(region);
+  if (found != NULL) {
+    found->rx_bytes = rx_bytes;
+    found->tx_bytes = tx_bytes;
+  }
+  mr_mutex_unlock(&mutex);
 }
 
 uint32_t mr_region_bytes(const uint8_t *region) {
   mr_mutex_lock(&mutex);
-  uint32_t bytes = 0;
-  for (struct region *at = regions; at != NULL; at = at->next) {
-    if (at->at == region) bytes = at->bytes;
-  }
+  const struct region *found = *place_of(region);
+  uint32_t bytes = found != NULL ? found->bytes : 0;
   mr_mutex_unlock(&mutex);
   return bytes;
 }

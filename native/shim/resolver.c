@@ -2,7 +2,8 @@
  * Resolver calls: the sockets that name services (NSS modules, libc's own old ones) open inside them
  * stay with the kernel. Their arguments and results pass through untouched, whatever they are: no
  * more than eight words, as the calling conventions of x86-64 and aarch64 pass them, and
- * reading one that the caller has not passed is harmless. So netdb.h must not be included here.
+ * reading one that the caller has not passed is harmless. So netdb.h must not be included here, nor
+ * setjmp.h: programs leave such calls by siglongjmp when an alarm rings, and are outside then, too.
  */
 #include <stddef.h>
 
@@ -18,9 +19,10 @@ typedef long any_function(long, long, long, long, long, long, long, long);
     static any_function *libc_has;                                                               \
     if (libc_has == NULL) libc_has = (any_function *)mr_real_find(#name);                        \
     if (libc_has == NULL) return 0;                                                              \
-    mr_unaccelerated++;                                                                          \
+    int around = mr_unaccelerated;                                                               \
+    mr_unaccelerated = 1;                                                                        \
     long result = libc_has(a, b, c, d, e, f, g, h);                                              \
-    mr_unaccelerated--;                                                                          \
+    mr_unaccelerated = around;                                                                   \
     return result;                                                                               \
   }
 
@@ -65,3 +67,24 @@ GUARD(rresvport)
 GUARD(rresvport_af)
 GUARD(ruserok)
 GUARD(ruserok_af)
+
+/* ---- Leaving them ------------------------------------------------------------------------------------ */
+
+typedef void jump(void *place, int value);
+
+/* Found beforehand: dlsym is nothing for signal handlers. */
+#define JUMP(name)                                                                               \
+  static jump *libc_has_##name;                                                                  \
+  __attribute__((constructor(102))) static void find_##name(void) {                              \
+    libc_has_##name = (jump *)mr_real_find(#name);                                               \
+  }                                                                                              \
+  __attribute__((visibility("default"), noreturn)) void name(void *place, int value) {           \
+    mr_unaccelerated = 0;                                                                        \
+    libc_has_##name(place, value);                                                               \
+    __builtin_unreachable();                                                                     \
+  }
+
+JUMP(longjmp)
+JUMP(_longjmp)
+JUMP(siglongjmp)
+JUMP(__longjmp_chk)

@@ -140,17 +140,22 @@ void mr_local_free(uint32_t local) {
   mr_mutex_unlock(&locals_mutex);
 }
 
+/* A handler that came between the claim and the store, and left by siglongjmp, would leave a place at
+ * which the engine waits for good. */
 void mr_submit(struct mr_link *link, uint32_t value) {
   struct mr_session *session = link->session;
+  mr_enter();
   uint32_t *ring = (uint32_t *)(void *)((uint8_t *)session + MR_SUBMITS_AT);
   uint32_t at = __atomic_fetch_add(&session->submit_tail, 1, __ATOMIC_SEQ_CST);
   mr_store(&ring[at & (MR_SUBMITS - 1)], value + 1);
-  if (MR_LIKELY(mr_load(&session->engine_sleeps) == 0)) return;
-  int saved = errno;
-  uint64_t one = 1;
-  if (real.write(link->wake_fd, &one, sizeof one) < 0) { /* full: it is awake */
+  if (MR_UNLIKELY(mr_load(&session->engine_sleeps) != 0)) {
+    int saved = errno;
+    uint64_t one = 1;
+    if (real.write(link->wake_fd, &one, sizeof one) < 0) { /* full: it is awake */
+    }
+    errno = saved;
   }
-  errno = saved;
+  mr_leave();
 }
 
 /* ---- fork ------------------------------------------------------------------------------------------- */

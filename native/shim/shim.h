@@ -59,6 +59,8 @@ void mr_fd_clear(int fd);
 /* The table's references count by thousands in `references`: give back with the drop functions only. */
 /* Moves a descriptor of the shim to a number that programs do not expect (high, close-on-exec). */
 int mr_fd_hide(int fd);
+/* Whether mr_fd_set can say something of the number; false: no memory, or it is too high. */
+bool mr_fd_has_room(int fd);
 /* Each number that is not PLAIN; for fork, exec, close_range. */
 void mr_fd_each(void (*visit)(int fd, struct mr_fd entry, void *context), void *context);
 
@@ -176,11 +178,16 @@ struct mr_wait {
   int64_t deadline_ns;        /* CLOCK_MONOTONIC; INT64_MAX: none */
   uint32_t handled, interrupting; /* of the thread when the wait began */
   int64_t spin_until_ns;      /* 0: not known yet */
+  int64_t looked_ns, gap_ns;  /* when it looked last, and how long after the look before */
+  int64_t kernel_ns;          /* when the kernel's descriptors were looked at */
   uint32_t looks;
+  bool has_drained;           /* the waiter's eventfd was read */
 };
 void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns); /* negative: none */
 /* One step of polling: spins or yields. false when it is time to sleep. Looks for signals. */
 bool mr_wait_spin(struct mr_wait *wait);
+/* Whether it is time to look at descriptors of the kernel again, which costs a system call. */
+bool mr_wait_kernel_due(struct mr_wait *wait);
 /* 0 go on, -EINTR a handler without SA_RESTART has run (or any, with `any`), -ETIMEDOUT. */
 int mr_wait_check(struct mr_wait *wait, bool any);
 /* This thread's waiter, with its eventfd in mr_thread.waiter_fd, made when needed; -1 when all are
@@ -194,7 +201,7 @@ void mr_waiter_free(struct mr_link *link, int waiter);
  * sleep on the eventfd beside `fds`, then disarm. */
 void mr_waiter_mark(struct mr_link *link, struct mr_sock *sock, int waiter, bool on);
 void mr_waiter_arm(struct mr_link *link, int waiter);
-void mr_waiter_disarm(struct mr_link *link, int waiter, int eventfd);
+void mr_waiter_disarm(struct mr_wait *wait, int waiter, int eventfd);
 struct pollfd;
 /* As ppoll: how many of `fds` are ready, 0 when the waiter rang, time is over or the engine died, -EINTR
  * as mr_wait_check says (any handler, with `mask`). `fds` has room for n + 2 entries. waiter_fd -1: none. */

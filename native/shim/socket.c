@@ -9,39 +9,52 @@
 
 static struct mr_pool pool = {.object_bytes = OBJECT_BYTES};
 static struct mr_mutex attach_mutex;
-/* By entry of the session; for sockets that come in a second time. */
+/* By entry of the session; for sockets that come in a second time. What is found with the lock held is
+ * not given back to the pool yet, even if its last reference is gone. */
+static struct mr_mutex here_mutex;
 static struct mr_sock *_Atomic by_local[MR_SOCKETS];
 
 /* ---- Life --------------------------------------------------------------------------------------------- */
 
-static bool is_ring(const uint8_t *region, uint32_t at, uint32_t bytes) {
-  uint32_t size = mr_region_bytes(region);
-  return bytes >= 64 && (bytes & (bytes - 1)) == 0 && at <= size && bytes <= size - at;
+static bool is_ring(uint32_t region_bytes, uint32_t at, uint32_t bytes) {
+  return bytes >= 64 && (bytes & (bytes - 1)) == 0 && at <= region_bytes && bytes <= region_bytes - at;
 }
 
-struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t header_at,
-                             uint32_t generation, uint32_t local, int companion) {
+struct mr_sock *mr_sock_spare(void) { return mr_pool_take(&pool); }
+void mr_sock_give_spare(struct mr_sock *sock) { mr_pool_give(&pool, sock); }
+
+bool mr_sock_fill(struct mr_sock *sock, struct mr_link *link, uint8_t *region, uint32_t header_at,
+                  uint32_t generation, uint32_t local, int companion) {
   uint32_t size = mr_region_bytes(region);
-  if (header_at % 64 != 0 || size < sizeof(struct mr_socket)) return NULL;
-  if (header_at > size - sizeof(struct mr_socket)) return NULL;
+  if (header_at % 64 != 0 || size < sizeof(struct mr_socket)) return false;
+  if (header_at > size - sizeof(struct mr_socket)) return false;
   struct mr_socket *shared = (struct mr_socket *)(void *)(region + header_at);
-  if (!is_ring(region, shared->rx_at, shared->rx_bytes)) return NULL;
-  if (!is_ring(region, shared->tx_at, shared->tx_bytes)) return NULL;
-  struct mr_sock *sock = mr_pool_take(&pool);
-  if (sock == NULL) return NULL;
+  /* Once: what is checked is what is used. */
+  uint32_t rx_at = mr_load(&shared->rx_at), rx_bytes = mr_load(&shared->rx_bytes);
+  uint32_t tx_at = mr_load(&shared->tx_at), tx_bytes = mr_load(&shared->tx_bytes);
+  if (!is_ring(size, rx_at, rx_bytes) || !is_ring(size, tx_at, tx_bytes)) return false;
+  mr_region_note(region, rx_bytes, tx_bytes);
   atomic_init(&sock->references, 1);
   sock->shared = shared;
   sock->region = region;
-  sock->rx = region + shared->rx_at;
-  sock->tx = region + shared->tx_at;
-  sock->rx_bytes = shared->rx_bytes;
-  sock->tx_bytes = shared->tx_bytes;
+  sock->rx = region + rx_at;
+  sock->tx = region + tx_at;
+  sock->rx_bytes = rx_bytes;
+  sock->tx_bytes = tx_bytes;
   sock->generation = generation;
   sock->local = local;
   sock->link_id = link->id;
   sock->companion = companion;
   atomic_store(&by_local[local % MR_SOCKETS], sock);
-  return sock;
+  return true;
+}
+
+struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t header_at,
+                             uint32_t generation, uint32_t local, int companion) {
+  struct mr_sock *sock = mr_sock_spare();
+  if (sock == NULL || mr_sock_fill(sock, link, region, header_at, generation, local, companion)) return sock;
+  mr_sock_give_spare(sock);
+  return NULL;
 }
 
 struct mr_sock *mr_sock_hold(struct mr_sock *sock) {
@@ -61,11 +74,14 @@ void mr_sock_drop(struct mr_sock *sock) {
   if (atomic_fetch_sub(&sock->references, 1) != 1) return;
   struct mr_link *link = mr_link_now;
   if (link != NULL && link->id == sock->link_id) {
+    mr_mutex_lock(&here_mutex);
     atomic_store(&by_local[sock->local % MR_SOCKETS], NULL);
+    mr_mutex_unlock(&here_mutex);
     if (!mr_engine_is_dead) mr_call_release(link, sock->local);
   }
   close_companion(sock->companion);
   mr_corked_free(sock);
+  mr_region_give(sock->region);
   mr_pool_give(&pool, sock);
 }
 
@@ -83,7 +99,8 @@ struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opene
   int next = 0;
   int came = opened->has_companion ? got[next++] : -1;
   int region_fd = opened->has_region && next < 2 ? got[next] : -1;
-  uint8_t *region = mr_region_map(link, opened->region_id, opened->region_bytes, region_fd);
+  uint8_t *region = NULL;
+  mr_region_map(link, opened->region_id, opened->region_bytes, region_fd, &region);
   if (companion < 0 && came >= 0) {
     companion = mr_fd_hide(came);
     got[0] = -1;
@@ -92,6 +109,7 @@ struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opene
   struct mr_sock *sock = NULL;
   if (region != NULL) {
     sock = mr_sock_make(link, region, opened->header_at, opened->generation, opened->local, companion);
+    if (sock == NULL) mr_region_give(region);
   }
   if (sock == NULL) close_companion(companion);
   return sock;
@@ -136,7 +154,11 @@ static int number_of(struct mr_sock *sock, int fd) {
 
 int mr_sock_attach(struct mr_sock *sock, int fd) {
   struct mr_link *link = mr_link_get();
-  if (link == NULL) return -ENETDOWN;
+  if (link == NULL) {
+    /* A process that was given a socket and finds no engine: there is none any more. */
+    atomic_store(&mr_engine_is_dead, true);
+    return -ENETDOWN;
+  }
   int saved = errno;
   fd = number_of(sock, fd);
   struct mr_opened opened;
@@ -158,6 +180,11 @@ int mr_sock_attach(struct mr_sock *sock, int fd) {
   return failed;
 }
 
+int mr_sock_join_slowly(struct mr_sock *sock, int fd) {
+  if (mr_sock_attach(sock, fd) == 0 || mr_engine_is_dead) return 0;
+  return -ENOBUFS;
+}
+
 static bool looks_like_ours(int fd) {
   int value = 0;
   socklen_t bytes = sizeof value;
@@ -167,14 +194,26 @@ static bool looks_like_ours(int fd) {
   return value == SOCK_SEQPACKET;
 }
 
-/* The process may have the socket under another number. */
+/* False: its last reference is gone. */
+static bool hold_living(struct mr_sock *sock) {
+  int seen = atomic_load(&sock->references);
+  while (seen > 0) {
+    if (atomic_compare_exchange_weak(&sock->references, &seen, seen + 1)) return true;
+  }
+  return false;
+}
+
+/* The process may have the socket under another number: held, or NULL. */
 static struct mr_sock *already_here(const struct mr_opened *opened, const uint8_t *region) {
-  for (int i = 0; i < MR_SOCKETS; i++) {
+  struct mr_sock *found = NULL;
+  mr_mutex_lock(&here_mutex);
+  for (int i = 0; i < MR_SOCKETS && found == NULL; i++) {
     struct mr_sock *sock = atomic_load(&by_local[i]);
     if (sock == NULL || sock->region != region || sock->generation != opened->generation) continue;
-    if ((uint8_t *)sock->shared == region + opened->header_at) return sock;
+    if ((uint8_t *)sock->shared == region + opened->header_at && hold_living(sock)) found = sock;
   }
-  return NULL;
+  mr_mutex_unlock(&here_mutex);
+  return found;
 }
 
 void mr_sock_adopt(int fd) {
@@ -185,25 +224,28 @@ void mr_sock_adopt(int fd) {
   int got[2] = {-1, -1};
   if (link == NULL || ask_to_attach(link, fd, &opened, got) != 0) goto done;
   int region_fd = opened.has_region ? got[opened.has_companion ? 1 : 0] : -1;
-  const uint8_t *region = mr_region_map(link, opened.region_id, opened.region_bytes, region_fd);
-  mr_mutex_lock(&attach_mutex);
+  uint8_t *region = NULL;
+  mr_region_map(link, opened.region_id, opened.region_bytes, region_fd, &region);
   struct mr_sock *sock = region != NULL ? already_here(&opened, region) : NULL;
-  if (sock != NULL) mr_sock_hold(sock);
-  mr_mutex_unlock(&attach_mutex);
   if (sock != NULL) close_all(got);
   else sock = mr_sock_from(link, &opened, got, -1);
+  if (region != NULL) mr_region_give(region);
   if (sock == NULL || sock->local != opened.local) mr_call_release(link, opened.local);
   if (sock != NULL) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
 done:
   errno = saved;
 }
 
-void mr_socks_before_fork(void) { mr_mutex_lock(&attach_mutex); }
+void mr_socks_before_fork(void) {
+  mr_mutex_lock(&attach_mutex);
+  mr_mutex_lock(&here_mutex);
+}
 
 void mr_socks_after_fork(bool in_child) {
   for (int i = 0; in_child && i < MR_SOCKETS; i++) {
     if (atomic_load(&by_local[i]) != NULL) atomic_store(&by_local[i], NULL);
   }
+  mr_mutex_unlock(&here_mutex);
   mr_mutex_unlock(&attach_mutex);
 }
 
@@ -251,11 +293,12 @@ void mr_sock_submit(struct mr_sock *sock) {
    * the socket would never submit again. */
   struct mr_link *link = mr_link_now;
   if (link == NULL || link->id != sock->link_id || mr_engine_is_dead) return;
-  if (mr_exchange(&sock->shared->submitted, 1) != 0) {
-    mr_sock_missed(sock); /* nobody has looked since the last one */
-    return;
-  }
-  mr_submit(link, sock->local);
+  /* No handler between the word and what it says. */
+  mr_enter();
+  bool is_first = mr_exchange(&sock->shared->submitted, 1) == 0;
+  if (is_first) mr_submit(link, sock->local);
+  mr_leave();
+  if (!is_first) mr_sock_missed(sock); /* nobody has looked since the last one */
 }
 
 uint32_t mr_sock_type(const struct mr_sock *sock) {

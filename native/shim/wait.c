@@ -8,9 +8,21 @@
 #include "core.h"
 
 #define LOOKS_A_CLOCK 16       /* looks between readings of the clock, when they do not yield */
-#define LOOKS_A_COMPANION 16   /* looks between those at a companion: a system call each */
+#define KERNEL_LOOK_NS 10000   /* between looks at the kernel's descriptors: a system call each */
 #define ENGINE_CHECK_NS 2000000 /* while polling */
 #define KERNEL_SET_BYTES 8
+/*
+ * A look this long after the one before, though the yield before came straight back, or longer than LONG:
+ * somebody else has the processor, to whom yielding gives nothing (another scheduling group of the kernel's,
+ * as each terminal session has one). Then waits sleep for a while: who sleeps is let in as soon as it is
+ * woken, who polls uses up its share and then waits for a time slice. A program of the same group
+ * that works between two looks is not meant: there yielding hands the processor to and fro.
+ */
+#define STRAIGHT_NS 1500
+#define LOST_NS 500000
+#define LOST_LONG_NS 2000000
+#define SLEEPS_FIRST_NS 5000000 /* how long; twice as long when it happens soon again */
+#define SLEEPS_MOST_NS 320000000
 
 int64_t mr_now_ns(void) {
   struct timespec now;
@@ -28,7 +40,27 @@ void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns) {
   wait->handled = mr_thread.handled;
   wait->interrupting = mr_thread.interrupting;
   wait->spin_until_ns = 0;
+  wait->looked_ns = wait->gap_ns = wait->kernel_ns = 0;
+  wait->has_drained = false;
   wait->looks = 0;
+}
+
+static __thread struct {
+  int64_t until_ns, for_ns;
+} sleeping __attribute__((tls_model("initial-exec")));
+
+/* Whether the processor is wanted by others: polling would only use up this thread's share. */
+static bool is_crowded(struct mr_wait *wait, int64_t now) {
+  int64_t before = wait->gap_ns;
+  wait->gap_ns = wait->looked_ns != 0 ? now - wait->looked_ns : 0;
+  wait->looked_ns = now;
+  if (MR_LIKELY(wait->gap_ns < LOST_NS)) return now < sleeping.until_ns;
+  if (wait->gap_ns < LOST_LONG_NS && before > STRAIGHT_NS) return false;
+  bool is_again = now - sleeping.until_ns < SLEEPS_MOST_NS;
+  int64_t twice = 2 * sleeping.for_ns;
+  sleeping.for_ns = !is_again ? SLEEPS_FIRST_NS : twice > SLEEPS_MOST_NS ? SLEEPS_MOST_NS : twice;
+  sleeping.until_ns = now + sleeping.for_ns;
+  return true;
 }
 
 /* When polling ends, and now and then whether the engine lives. */
@@ -43,7 +75,7 @@ static bool may_spin(struct mr_wait *wait, uint32_t spin_us) {
     checked_ns = now;
     if (mr_engine_died()) return false;
   }
-  return now < wait->spin_until_ns;
+  return now < wait->spin_until_ns && !is_crowded(wait, now);
 }
 
 bool mr_wait_spin(struct mr_wait *wait) {
@@ -57,6 +89,12 @@ bool mr_wait_spin(struct mr_wait *wait) {
   wait->looks++;
   if (yields) sched_yield();
   else mr_pause();
+  return true;
+}
+
+bool mr_wait_kernel_due(struct mr_wait *wait) {
+  if (wait->looked_ns - wait->kernel_ns < KERNEL_LOOK_NS) return false;
+  wait->kernel_ns = wait->looked_ns;
   return true;
 }
 
@@ -108,9 +146,10 @@ int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsig
   if (result < 0 && result != -EINTR) return result;
   if (result > 0) {
     if (wait->link != NULL && fds[count - 1].revents != 0) mr_engine_died();
-    uint64_t rings;
-    if (waiter_fd >= 0 && fds[n].revents != 0 && real.read(waiter_fd, &rings, sizeof rings) < 0) {
-      errno = saved; /* another has read it */
+    if (waiter_fd >= 0 && fds[n].revents != 0) {
+      uint64_t rings;
+      wait->has_drained = true;
+      if (real.read(waiter_fd, &rings, sizeof rings) < 0) errno = saved; /* another has read it */
     }
     for (unsigned i = n; i < count; i++) result -= fds[i].revents != 0;
     if (result > 0) return result;
@@ -141,7 +180,7 @@ static int sleep_for(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, 
     result = mr_wait_sleep(wait, waiter >= 0 ? mr_thread.waiter_fd : -1, fds, companion >= 0, NULL);
   }
   if (waiter >= 0) {
-    mr_waiter_disarm(link, waiter, mr_thread.waiter_fd);
+    mr_waiter_disarm(wait, waiter, mr_thread.waiter_fd);
     mr_waiter_mark(link, sock, waiter, false);
   }
   if (result > 0) atomic_store(&sock->companion_ready, 1);
@@ -156,7 +195,7 @@ int mr_wait_change(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, in
     result = mr_wait_check(wait, wait->deadline_ns != INT64_MAX);
     if (result != 0 || mr_engine_is_dead) break;
     if (mr_wait_spin(wait)) {
-      if (companion < 0 || wait->looks % LOOKS_A_COMPANION != 0) continue;
+      if (companion < 0 || !mr_wait_kernel_due(wait)) continue;
       if (!companion_is_ready(companion)) continue;
       atomic_store(&sock->companion_ready, 1);
       break;

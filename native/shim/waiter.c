@@ -14,6 +14,9 @@ static struct mr_mutex mutex;
 static int eventfds[MR_WAITERS]; /* + 1; 0: not made yet */
 static uint8_t taken[MR_WAITERS];
 static uint8_t of_class[CLASSES]; /* waiters taken */
+/* Between the look whether a class is one waiter's alone and the clearing of its bit no other begins to
+ * use it. Nothing else is locked with it held. */
+static struct mr_mutex class_mutex;
 static uint32_t session_id;
 
 static pthread_key_t thread_end;
@@ -52,7 +55,9 @@ int mr_waiter_alloc(struct mr_link *link, int *eventfd) {
   if (waiter >= 0 && !equip(link, waiter)) waiter = -1;
   if (waiter >= 0) {
     taken[waiter] = 1;
+    mr_mutex_lock(&class_mutex);
     of_class[waiter % CLASSES]++;
+    mr_mutex_unlock(&class_mutex);
     *eventfd = eventfds[waiter] - 1;
   }
   mr_mutex_unlock(&mutex);
@@ -65,7 +70,9 @@ void mr_waiter_free(struct mr_link *link, int waiter) {
   if (link->id == session_id && taken[waiter]) {
     mr_store(&link->waiters[waiter].state, MR_WAITER_AWAKE);
     taken[waiter] = 0;
+    mr_mutex_lock(&class_mutex);
     of_class[waiter % CLASSES]--;
+    mr_mutex_unlock(&class_mutex);
   }
   mr_mutex_unlock(&mutex);
 }
@@ -95,18 +102,23 @@ void mr_waiter_mark(struct mr_link *link, struct mr_sock *sock, int waiter, bool
   uint32_t *word = &link->entries[sock->local].waiters;
   if (on) {
     __atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
-  } else if (of_class[waiter % CLASSES] <= 1) {
-    /* Another waiter of the class may want the bit; left set it costs the engine a look at most. */
-    __atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
+    return;
   }
+  mr_mutex_lock(&class_mutex);
+  /* Another waiter of the class may want the bit; left set it costs the engine a look at most. */
+  if (of_class[waiter % CLASSES] <= 1) __atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
+  mr_mutex_unlock(&class_mutex);
 }
 
 void mr_waiter_arm(struct mr_link *link, int waiter) {
   mr_store(&link->waiters[waiter].state, MR_WAITER_SLEEPS);
 }
 
-void mr_waiter_disarm(struct mr_link *link, int waiter, int eventfd) {
-  if (mr_exchange(&link->waiters[waiter].state, MR_WAITER_AWAKE) != MR_WAITER_RANG) return;
+void mr_waiter_disarm(struct mr_wait *wait, int waiter, int eventfd) {
+  bool has_drained = wait->has_drained;
+  wait->has_drained = false;
+  if (mr_exchange(&wait->link->waiters[waiter].state, MR_WAITER_AWAKE) != MR_WAITER_RANG) return;
+  if (has_drained) return;
   int saved = errno;
   uint64_t count;
   /* The engine says RANG before it writes: what is not there yet ends the next sleep at once. */
@@ -127,6 +139,6 @@ void mr_waiters_reset(struct mr_link *link, bool in_child) {
   }
   memset(taken, 0, sizeof taken);
   memset(of_class, 0, sizeof of_class);
-  mutex = (struct mr_mutex){0};
+  mutex = class_mutex = (struct mr_mutex){0};
   mr_thread.waiter = -1;
 }

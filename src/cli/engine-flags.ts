@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 
 export interface EngineFlags {
   readonly nic?: readonly string[];
-  /** With `--nic`: of the interface. Otherwise of the program alone, and not the engine's. */
+  /** With `--nic` and a prefix length: of the interface. Otherwise of the program alone. */
   readonly address?: string;
   readonly gateway?: string;
   readonly network?: string;
@@ -21,7 +21,7 @@ export function engineArguments(flags: EngineFlags): string[] {
     if (value !== undefined) list.push(`--${name}`, value);
   };
   for (const nic of flags.nic ?? []) add("nic", nic);
-  if (flags.nic !== undefined) add("address", flags.address);
+  if (flags.nic !== undefined && flags.address?.includes("/")) add("address", flags.address);
   add("gateway", flags.gateway);
   add("network", flags.network);
   add("config", flags.config === undefined ? undefined : resolve(flags.config));

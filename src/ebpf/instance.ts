@@ -122,6 +122,13 @@ export class XdpInstance {
     return new XdpInstance(object, options);
   }
 
+  /** Bytes of memory that an instance takes, for who gives it some. */
+  static neededBytes(object: BpfObject, options: XdpOptions = {}): number {
+    const cpus = options.cpus ?? 1;
+    const definitions = object.maps.map((map) => withSize(map, options, cpus));
+    return memoryBytes(object, definitions, cpus);
+  }
+
   /** A map by its name; RangeError when there is none. */
   map(name: string): LinearMap {
     const map = this.maps.get(name);

@@ -27,8 +27,8 @@ export function lookup(runtime: Runtime, map: LinearMap, keyAt: number): number 
 
 /** Bits of `bpf_redirect_map`'s flags: what to return when there is no such entry, and broadcasts. */
 const ACTION_MASK = 3;
-const BROADCAST = 8;
-const EXCLUDE_INGRESS = 16;
+export const BROADCAST = 8;
+export const EXCLUDE_INGRESS = 16;
 
 function redirectMap(runtime: Runtime): number {
   const map = mapOf(runtime, 1);
@@ -47,8 +47,8 @@ function redirectMap(runtime: Runtime): number {
   return XdpVerdict.REDIRECT;
 }
 
-/** A lookup whose key is a number: it is put where a key can be. */
-function lookupIndex(runtime: Runtime, map: LinearMap, key: number): number {
+/** A lookup whose key is a number, as `bpf_redirect_map` does it: it is put where a key can be. */
+export function lookupIndex(runtime: Runtime, map: LinearMap, key: number): number {
   if (map instanceof ArrayMap) return map.at32(key >>> 0);
   runtime.view.setInt32(runtime.registersAt + 4 * 8, key, true); // r4 is lost anyway
   return map.lookup(runtime.registersAt + 4 * 8);

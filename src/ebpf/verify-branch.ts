@@ -3,124 +3,152 @@
  * nothing of an interval cannot be.
  */
 import { Jmp } from "./isa.js";
-import { low32, number, type Value } from "./verify-value.js";
-
-export interface Refined {
-  readonly left: Value;
-  readonly right: Value;
-  readonly isPossible: boolean;
-}
+import { low32 } from "./verify-arithmetic.js";
+import { number, type Value } from "./verify-value.js";
 
 /** The code of a jump that is taken when `code` is not. */
-const OPPOSITE: ReadonlyMap<number, number> = new Map([
+const OPPOSITE: number[] = [];
+for (const [code, other] of [
   [Jmp.JEQ, Jmp.JNE],
-  [Jmp.JNE, Jmp.JEQ],
   [Jmp.JGT, Jmp.JLE],
-  [Jmp.JLE, Jmp.JGT],
   [Jmp.JGE, Jmp.JLT],
-  [Jmp.JLT, Jmp.JGE],
   [Jmp.JSGT, Jmp.JSLE],
-  [Jmp.JSLE, Jmp.JSGT],
   [Jmp.JSGE, Jmp.JSLT],
-  [Jmp.JSLT, Jmp.JSGE],
-]);
-
-type Interval = readonly [min: number, max: number];
-
-/** The two numbers when the comparison comes out as `isTaken`. */
-export function refine(
-  code: number,
-  is32: boolean,
-  left: Value,
-  right: Value,
-  isTaken: boolean,
-): Refined {
-  if (code === Jmp.JSET) return refineBits(left, right, isTaken);
-  const meant = isTaken ? code : OPPOSITE.get(code)!;
-  const isSigned =
-    meant === Jmp.JSGT || meant === Jmp.JSGE || meant === Jmp.JSLT || meant === Jmp.JSLE;
-  const [a, keepsA] = is32 ? view32(left, isSigned) : whole(left);
-  const [b, keepsB] = is32 ? view32(right, isSigned) : whole(right);
-  const [x, y] = compare(meant, a, b);
-  return {
-    left: keepsA ? narrowed(left, x, right) : left,
-    right: keepsB ? narrowed(right, y, left) : right,
-    isPossible: x[0] <= x[1] && y[0] <= y[1],
-  };
+] as const) {
+  OPPOSITE[code] = other;
+  OPPOSITE[other] = code;
 }
 
-function narrowed(value: Value, [min, max]: Interval, other: Value): Value {
-  if (min === value.min && max === value.max) return value;
-  const result = number(min, max, value, other);
-  result.id = value.id;
-  return result;
-}
+/** One outcome at a time; reused, as branches are what a verifier sees most. */
+export class Refinement {
+  private aMin = 0;
+  private aMax = 0;
+  private bMin = 0;
+  private bMax = 0;
+  /** What was learnt of the halves that are compared holds for the whole. */
+  private keepsA = true;
+  private keepsB = true;
 
-const whole = (v: Value): readonly [Interval, boolean] => [[v.min, v.max], true];
+  /** Whether the comparison can come out as `isTaken`; `left` and `right` say what they are then. */
+  compare(code: number, is32: boolean, left: Value, right: Value, isTaken: boolean): boolean {
+    this.viewA(left, is32, isSigned(code));
+    this.viewB(right, is32, isSigned(code));
+    if (code === Jmp.JSET) return compareBits(is32, left, right, isTaken);
+    this.apply(isTaken ? code : OPPOSITE[code]!);
+    return this.aMin <= this.aMax && this.bMin <= this.bMax;
+  }
 
-/** The lower half as it is compared, and whether what is learnt of it holds for the whole. */
-function view32(v: Value, isSigned: boolean): readonly [Interval, boolean] {
-  const low = low32(v);
-  const keeps = low === v;
-  if (!isSigned) return [[low.min, low.max], keeps];
-  if (low.max < 2 ** 31) return [[low.min, low.max], keeps];
-  if (low.min >= 2 ** 31) return [[low.min - 2 ** 32, low.max - 2 ** 32], false];
-  return [[-(2 ** 31), 2 ** 31 - 1], false];
-}
+  left(left: Value, right: Value): Value {
+    if (!this.keepsA || (this.aMin === left.min && this.aMax === left.max)) return left;
+    return number(this.aMin, this.aMax, left, right, left.id);
+  }
 
-function compare(code: number, a: Interval, b: Interval): readonly [Interval, Interval] {
-  switch (code) {
-    case Jmp.JEQ: {
-      const both: Interval = [Math.max(a[0], b[0]), Math.min(a[1], b[1])];
-      return [both, both];
+  right(left: Value, right: Value): Value {
+    if (!this.keepsB || (this.bMin === right.min && this.bMax === right.max)) return right;
+    return number(this.bMin, this.bMax, right, left, right.id);
+  }
+
+  private viewA(v: Value, is32: boolean, isSigned: boolean): void {
+    const low = is32 ? low32(v) : v;
+    const turns = is32 && isSigned && low.max >= 2 ** 31;
+    this.keepsA = low === v && !turns;
+    this.aMin = turns ? turnedMin(low) : low.min;
+    this.aMax = turns ? turnedMax(low) : low.max;
+  }
+
+  private viewB(v: Value, is32: boolean, isSigned: boolean): void {
+    const low = is32 ? low32(v) : v;
+    const turns = is32 && isSigned && low.max >= 2 ** 31;
+    this.keepsB = low === v && !turns;
+    this.bMin = turns ? turnedMin(low) : low.min;
+    this.bMax = turns ? turnedMax(low) : low.max;
+  }
+
+  private apply(code: number): void {
+    switch (code) {
+      case Jmp.JEQ:
+        this.aMin = this.bMin = Math.max(this.aMin, this.bMin);
+        this.aMax = this.bMax = Math.min(this.aMax, this.bMax);
+        break;
+      case Jmp.JNE:
+        this.without();
+        break;
+      case Jmp.JLT:
+        this.below(1);
+        break;
+      case Jmp.JLE:
+        this.below(0);
+        break;
+      case Jmp.JGT:
+        this.above(1);
+        break;
+      case Jmp.JGE:
+        this.above(0);
+        break;
+      case Jmp.JSLT:
+        this.belowSigned(1);
+        break;
+      case Jmp.JSLE:
+        this.belowSigned(0);
+        break;
+      case Jmp.JSGT:
+        this.aboveSigned(1);
+        break;
+      default:
+        this.aboveSigned(0);
+        break;
     }
-    case Jmp.JNE:
-      return [without(a, b), without(b, a)];
-    case Jmp.JLT:
-      return below(a, b, 1);
-    case Jmp.JLE:
-      return below(a, b, 0);
-    case Jmp.JGT:
-      return swap(below(b, a, 1));
-    case Jmp.JGE:
-      return swap(below(b, a, 0));
-    case Jmp.JSLT:
-      return belowSigned(a, b, 1);
-    case Jmp.JSLE:
-      return belowSigned(a, b, 0);
-    case Jmp.JSGT:
-      return swap(belowSigned(b, a, 1));
-    default:
-      return swap(belowSigned(b, a, 0));
+  }
+
+  /** Each without a number at its end that the other is known to be. */
+  private without(): void {
+    const { aMin, aMax, bMin, bMax } = this;
+    if (bMin === bMax) {
+      if (aMin === bMin) this.aMin++;
+      else if (aMax === bMin) this.aMax--;
+    }
+    if (aMin === aMax) {
+      if (bMin === aMin) this.bMin++;
+      else if (bMax === aMin) this.bMax--;
+    }
+  }
+
+  /** a < b without sign: what is below a number of at least 0 is one too. */
+  private below(step: number): void {
+    if (this.bMin < 0) return;
+    this.aMin = Math.max(this.aMin, 0);
+    this.aMax = Math.min(this.aMax, this.bMax - step);
+    this.bMin = Math.max(this.bMin, this.aMin + step);
+  }
+
+  private above(step: number): void {
+    if (this.aMin < 0) return;
+    this.bMin = Math.max(this.bMin, 0);
+    this.bMax = Math.min(this.bMax, this.aMax - step);
+    this.aMin = Math.max(this.aMin, this.bMin + step);
+  }
+
+  private belowSigned(step: number): void {
+    this.aMax = Math.min(this.aMax, this.bMax - step);
+    this.bMin = Math.max(this.bMin, this.aMin + step);
+  }
+
+  private aboveSigned(step: number): void {
+    this.bMax = Math.min(this.bMax, this.aMax - step);
+    this.aMin = Math.max(this.aMin, this.bMin + step);
   }
 }
 
-const swap = ([a, b]: readonly [Interval, Interval]): readonly [Interval, Interval] => [b, a];
-
-/** `a` without a number at its end that `b` is known to be. */
-function without(a: Interval, b: Interval): Interval {
-  if (b[0] !== b[1]) return a;
-  if (a[0] === b[0]) return [a[0] + 1, a[1]];
-  return a[1] === b[0] ? [a[0], a[1] - 1] : a;
-}
-
-/** Without sign: what is below a number of at least 0 is one too. */
-function below(a: Interval, b: Interval, step: number): readonly [Interval, Interval] {
-  if (b[0] < 0) return [a, b];
-  const left: Interval = [Math.max(a[0], 0), Math.min(a[1], b[1] - step)];
-  return [left, [Math.max(b[0], left[0] + step), b[1]]];
-}
-
-function belowSigned(a: Interval, b: Interval, step: number): readonly [Interval, Interval] {
-  return [
-    [a[0], Math.min(a[1], b[1] - step)],
-    [Math.max(b[0], a[0] + step), b[1]],
-  ];
-}
-
 /** `left & right`: known only of constants. */
-function refineBits(left: Value, right: Value, isTaken: boolean): Refined {
-  if (!left.isConstant || !right.isConstant) return { left, right, isPossible: true };
-  const isSet = (BigInt(left.min) & BigInt(right.min)) !== 0n;
-  return { left, right, isPossible: isSet === isTaken };
+function compareBits(is32: boolean, left: Value, right: Value, isTaken: boolean): boolean {
+  if (!left.isConstant || !right.isConstant) return true;
+  const both = BigInt(left.min) & BigInt(right.min);
+  return (BigInt.asUintN(is32 ? 32 : 64, both) !== 0n) === isTaken;
 }
+
+const isSigned = (code: number): boolean =>
+  code === Jmp.JSGT || code === Jmp.JSGE || code === Jmp.JSLT || code === Jmp.JSLE;
+
+/** A number without sign of 32 bits, seen with its sign. */
+const turnedMin = (low: Value): number => (low.min >= 2 ** 31 ? low.min - 2 ** 32 : -(2 ** 31));
+const turnedMax = (low: Value): number => (low.min >= 2 ** 31 ? low.max - 2 ** 32 : 2 ** 31 - 1);

@@ -7,7 +7,17 @@ import { MapType, mapTypeName } from "./map-type.js";
 import type { Verifier } from "./verify.js";
 import { describeKind, stored } from "./verify-memory.js";
 import type { State } from "./verify-state.js";
-import { Kind, markPrecise, number, unknown, Value } from "./verify-value.js";
+import {
+  Kind,
+  markPrecise,
+  number,
+  ofMap,
+  recordOrNull,
+  unknown,
+  type Value,
+  worthless,
+  worthlessNumber,
+} from "./verify-value.js";
 
 /** A function that a helper calls back. */
 export interface Callback {
@@ -81,12 +91,13 @@ class Call {
   run(): Callback | null {
     const { helper, state, verifier } = this;
     for (const [index, wanted] of helper.arguments.entries()) this.check(index + 1, wanted);
+    state.noteRead(state.frames.length - 1, (2 << helper.arguments.length) - 2, 0, 0);
     const given = state.frame.registers.slice(1, 6);
     const callback = this.callback === null ? null : this.callbackOf(given);
     verifier.destroyArguments(state);
     if (helper.effect === "moves packet") this.forgetPacket();
     if (this.record !== null) this.release(this.record);
-    state.frame.registers[0] = this.result();
+    state.frame.put(0, this.result());
     return callback;
   }
 
@@ -235,32 +246,29 @@ class Call {
       return { index, arguments: [number(0, 2 ** 32 - 1), given[2]!] };
     }
     const map = this.map!;
-    const key = new Value(Kind.VALUE, { map: keysOf(map) });
-    const value = new Value(Kind.VALUE, { map });
+    const key = ofMap(Kind.VALUE, keysOf(map));
+    const value = ofMap(Kind.VALUE, map);
     return { index, arguments: [given[0]!, key, value, given[2]!] };
   }
 
   /** Pointers to the packet are worthless once it may have moved. */
   private forgetPacket(): void {
     const reason = `pointed into the packet, which bpf_${this.helper.name} may have moved`;
-    const [min, max] = [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
-    const worthless = new Value(Kind.NUMBER, { reason, min, max });
+    const gone = worthlessNumber(reason);
     this.state.replace((value) => {
       const isPacket =
         value.kind === Kind.PACKET ||
         value.kind === Kind.PACKET_END ||
         value.kind === Kind.PACKET_META;
-      return isPacket ? worthless : value;
+      return isPacket ? gone : value;
     });
   }
 
   private release(record: Value): void {
     const { state } = this;
     state.held = state.held.filter((id) => id !== record.id);
-    const worthless = new Value(Kind.NOTHING, { reason: "is a record that was given back" });
-    state.replace((value) =>
-      value.kind === Kind.RECORD && value.id === record.id ? worthless : value,
-    );
+    const gone = worthless("is a record that was given back");
+    state.replace((value) => (value.kind === Kind.RECORD && value.id === record.id ? gone : value));
   }
 
   private result(): Value {
@@ -268,12 +276,12 @@ class Call {
     const id = verifier.freshId();
     switch (helper.result) {
       case "nothing":
-        return new Value(Kind.NOTHING, { reason: `is nothing after bpf_${helper.name}` });
+        return worthless(`is nothing after bpf_${helper.name}`);
       case "value or null":
         return this.found(id);
       case "record or null":
         state.held = [...state.held, id];
-        return new Value(Kind.RECORD, { id, mayBeNull: true, extra: this.constant });
+        return recordOrNull(id, this.constant);
       default:
         return unknown();
     }
@@ -282,10 +290,10 @@ class Call {
   private found(id: number): Value {
     const map = this.map!;
     const holdsMaps = map.type === MapType.ARRAY_OF_MAPS || map.type === MapType.HASH_OF_MAPS;
-    if (!holdsMaps) return new Value(Kind.VALUE, { map, id, mayBeNull: true });
+    if (!holdsMaps) return ofMap(Kind.VALUE, map, 0, id, true);
     if (map.inner === null)
       return this.verifier.refuse(`${map.name} does not say what its maps are like`);
-    return new Value(Kind.MAP, { map: map.inner, id, mayBeNull: true });
+    return ofMap(Kind.MAP, map.inner, 0, id, true);
   }
 }
 

@@ -1,7 +1,7 @@
 /** What a program may read and write through a pointer, and what it finds there. */
 import { MapFlag } from "./map-type.js";
 import type { Frame, State } from "./verify-state.js";
-import { Kind, markPrecise, number, unknown, Value } from "./verify-value.js";
+import { Kind, markPrecise, number, plain, unknown, type Value } from "./verify-value.js";
 
 export const STACK_BYTES = 512;
 /** The kernel's bound on what is added to a packet pointer. */
@@ -170,12 +170,12 @@ export function loaded(state: State, access: Access, isSigned: boolean): Value {
   const { pointer, offset, lengthBytes } = access;
   if (pointer.kind === Kind.CONTEXT) {
     const kind = CONTEXT[(pointer.offset + offset) / 4];
-    return kind === undefined ? number(0, 2 ** 32 - 1) : new Value(kind);
+    return kind === undefined ? number(0, 2 ** 32 - 1) : plain(kind);
   }
   if (pointer.kind === Kind.STACK && lengthBytes === 8 && pointer.min === pointer.max) {
     const frame = state.frames[pointer.extra]!;
-    const value = frame.stack.get(slotOf(pointer.offset + pointer.min + offset));
-    if (value !== null && value !== undefined) return value;
+    const value = frame.slot(slotOf(pointer.offset + pointer.min + offset));
+    if (value !== null) return value;
   }
   if (lengthBytes === 8) return unknown();
   const limit = 2 ** (lengthBytes * 8);
@@ -192,7 +192,7 @@ export function stored(state: State, access: Access, value: Value | null): void 
   const from = pointer.offset + pointer.min + offset;
   const end = pointer.offset + pointer.max + offset + lengthBytes;
   if (lengthBytes === 8 && end - from === 8 && value !== null) {
-    frame.stack.set(slotOf(from), value);
+    frame.store(slotOf(from), value);
     return;
   }
   forget(frame, from, end);
@@ -200,6 +200,6 @@ export function stored(state: State, access: Access, value: Value | null): void 
 
 function forget(frame: Frame, from: number, end: number): void {
   for (let slot = slotOf(end - 1 - ((end - 1) & 7)); slot <= slotOf(from - (from & 7)); slot++) {
-    frame.stack.set(slot, null);
+    frame.forget(slot);
   }
 }

@@ -350,6 +350,75 @@ const REFUSED: readonly (readonly [
       a.exit();
     },
   ],
+  [
+    "what was learnt of a copy, on a path where there is no copy",
+    /reaches bytes|may point anywhere/,
+    (a) => {
+      lookup(a);
+      a.jumpIf(R0, "==", 0, "end");
+      a.load("u32", R6, R0, 0);
+      a.load("u32", R1, R0, 4);
+      a.load("u32", R7, R0, 8);
+      a.jumpIf(R1, "==", 7, "join"); // walked last, without the copy
+      a.mov(R7, R6);
+      a.mov(R1, 0);
+      a.label("join");
+      a.jumpIf(R6, ">", 8, "end");
+      a.add(R0, R7);
+      a.load("u8", R0, R0, 0);
+      end(a);
+    },
+    [HASH],
+  ],
+  [
+    "bounds that come back from a shift, on a path where there are none",
+    /reaches bytes|may point anywhere/,
+    (a) => {
+      lookup(a);
+      a.jumpIf(R0, "==", 0, "end");
+      a.load("u32", R1, R0, 0);
+      a.load("u32", R6, R0, 4);
+      a.jumpIf(R1, "==", 7, "shift"); // walked last, without bounds
+      a.and(R6, 7);
+      a.label("shift");
+      a.lsh(R6, 32);
+      a.jumpIf(R1, "==", 9, "join");
+      a.mov(R1, 0);
+      a.label("join");
+      a.rsh(R6, 32);
+      a.add(R0, R6);
+      a.load("u8", R0, R0, 0);
+      end(a);
+    },
+    [HASH],
+  ],
+  [
+    "bits of which only the upper half, which is not compared, is set",
+    /r5 was never written/,
+    (a) => {
+      a.loadConstant(R6, 1n << 32n);
+      a.jumpIf32(R6, "&", -1, "end");
+      a.mov(R0, R5);
+      a.exit();
+      end(a);
+    },
+  ],
+  [
+    "a value compared with what is 0 on one path only",
+    /may be NULL here/,
+    (a) => {
+      a.load("u32", R6, R1, 12);
+      lookup(a);
+      a.mov(R7, 1);
+      a.jumpIf(R6, "==", 7, "join"); // walked last
+      a.mov(R7, 0);
+      a.label("join");
+      a.jumpIf(R0, "==", R7, "end");
+      a.load("u8", R0, R0, 0);
+      end(a);
+    },
+    [HASH],
+  ],
 ];
 
 for (const [what, reason, build, maps] of REFUSED) {

@@ -10,8 +10,9 @@ import { I64, Wasm, type WasmBytes } from "./wasm-writer.js";
 /** Which local is which register. */
 export interface Locals {
   readonly registers: readonly number[];
-  /** The address behind the frame, of 32 bits. */
-  readonly frame: number;
+  /** The address behind the frame, of 32 bits; null where it is always {@link fixedFrame}. */
+  readonly frame: number | null;
+  readonly fixedFrame: number;
   /** For one word and one value, during an instruction. */
   readonly address: number;
   readonly value: number;
@@ -73,15 +74,17 @@ export class WasmCode {
   /** Pushes a register, 64 bits. */
   get(register: number): void {
     const { out, locals } = this;
-    if (register === R10) out.get(locals.frame).byte(Wasm.i64_extend_i32_u);
-    else out.get(locals.registers[register]!);
+    if (register !== R10) out.get(locals.registers[register]!);
+    else if (locals.frame === null) out.i64Const(locals.fixedFrame, 0);
+    else out.get(locals.frame).byte(Wasm.i64_extend_i32_u);
   }
 
   /** Pushes the low half of a register. */
   getLow(register: number): void {
     const { out, locals } = this;
-    if (register === R10) out.get(locals.frame);
-    else out.get(locals.registers[register]!).byte(Wasm.i32_wrap_i64);
+    if (register !== R10) out.get(locals.registers[register]!).byte(Wasm.i32_wrap_i64);
+    else if (locals.frame === null) out.i32Const(locals.fixedFrame);
+    else out.get(locals.frame);
   }
 
   set(register: number): void {

@@ -1,5 +1,6 @@
 /** Calls of programs (`mr_call`): what is rare on a socket, by number. */
 import { EAGAIN, EBADF, EINVAL, EMSGSIZE, EOPNOTSUPP } from "../base/errno.js";
+import { NEVER } from "../base/time.js";
 import { ErrorEntry } from "../ip/error-queue.js";
 import {
   CALL_DATA_BYTES,
@@ -24,6 +25,8 @@ import { UdpServed } from "./udp-served.js";
 
 /** The call goes on: {@link Calls.finish} ends it. */
 const LATER = 0x7fff_ffff;
+/** `MR_ROUTE_BY_PORT` of layout.h. */
+const ROUTE_BY_PORT = 2;
 const US_PER_S = 1_000_000;
 
 /** A close that lingers. */
@@ -40,8 +43,8 @@ export interface CallParts {
   readonly loopback: boolean;
   readonly nowUs: () => number;
   readonly socketFor: (session: Session, local: number) => EngineSocket | null;
-  /** No session has a certain socket any more. */
-  onUnheld(): void;
+  /** No session has the socket any more. */
+  onUnheld(socket: EngineSocket): void;
 }
 
 export class Calls {
@@ -78,7 +81,7 @@ export class Calls {
     if (op === Op.RELEASE) {
       served.removeHolder(session, local);
       // What the program does next finds the socket closed, if that was its last descriptor.
-      if (!served.isHeld) this.parts.onUnheld();
+      if (!served.isHeld) this.parts.onUnheld(served);
       session.finishCall(at, 0);
       return;
     }
@@ -100,7 +103,7 @@ export class Calls {
       case Op.SHUTDOWN:
         return this.shutdown(served, arg(0));
       case Op.SETSOCKOPT:
-        return this.setOption(served, at, arg(0), arg(1));
+        return this.setOption(served, at, arg(0), arg(1), arg(2) >>> 0, arg(3) !== 0);
       case Op.GETSOCKOPT:
         return this.getOption(served, at, arg(0), arg(1), arg(2));
       case Op.SEND_OOB:
@@ -202,9 +205,19 @@ export class Calls {
     this.view.setUint32(at + CallAt.dataBytes, n, true);
   }
 
-  private setOption(served: EngineSocket, at: number, level: number, option: number): number {
-    const bytes = this.copyData(at);
-    const result = setOption(served, level, option, { view: this.scratchView, at: 0, bytes });
+  /** The data end with the bytes that the kernel reads the value back as, if it has taken it. */
+  private setOption(
+    served: EngineSocket,
+    at: number,
+    level: number,
+    option: number,
+    keptBytes: number,
+    isTaken: boolean,
+  ): number {
+    const bytes = this.copyData(at) - keptBytes;
+    if (bytes < 0) return -EINVAL;
+    const value = { view: this.scratchView, at: 0, bytes };
+    const result = setOption(served, level, option, value, { keptBytes, isTaken });
     served.refresh();
     return result;
   }
@@ -270,14 +283,18 @@ export class Calls {
     return result < 0 ? result : 0;
   }
 
-  /** 0: through Millrace, 1: only the kernel can. */
+  /** 0: through Millrace, 1: only the kernel can, 2: that depends on the port, now. */
   private route(session: Session, data: number): number {
     const a = this.address;
     a.read(this.view, data);
     if (a.family !== Family.INET && a.family !== Family.INET6) return -EINVAL;
     const isLocal = a.address.isLoopback || a.address.isUnspecified;
     if (isLocal) return session.loopback ? 0 : 1;
-    return this.parts.network.whyUnreachable(a.address, a.scope) === "" ? 0 : 1;
+    const { network } = this.parts;
+    if (network.whyUnreachable(session.home, a.address, a.scope) !== "") return 1;
+    if (!network.isKernels(a.address)) return 0;
+    if (a.port === 0) return ROUTE_BY_PORT;
+    return network.isThere("udp", a.address, a.port) ? 0 : 1;
   }
 
   // Lingering
@@ -292,10 +309,11 @@ export class Calls {
     if (served.isDelivered) return 0;
     const untilUs = this.parts.nowUs() + seconds * US_PER_S;
     this.lingering.push({ session, at, served, untilUs });
+    served.isLingering = true;
     return LATER;
   }
 
-  /** Ends lingering closes that are over. For housekeeping. */
+  /** Ends lingering closes that are over: by delivery, or by their time. */
   poll(nowUs: number): void {
     if (this.lingering.length === 0) return;
     this.lingering = this.lingering.filter(({ session, at, served, untilUs }) => {
@@ -308,5 +326,12 @@ export class Calls {
 
   get isWaiting(): boolean {
     return this.lingering.length > 0;
+  }
+
+  /** When the first lingering close gives up, or NEVER. */
+  get nextDeadlineUs(): number {
+    let soonest = NEVER;
+    for (const { untilUs } of this.lingering) soonest = Math.min(soonest, untilUs);
+    return soonest;
   }
 }

@@ -20,17 +20,27 @@ import {
   WaiterFdAt,
 } from "../ring/engine-layout.js";
 import { closeFd, isEvent } from "../sys/fd.js";
-import { PollBits, PollSet } from "../sys/poll-set.js";
-import { acceptUnix, peerOf, receiveWithFds, sendWithFds } from "../sys/unix-socket.js";
+import { PollSet } from "../sys/poll-set.js";
+import {
+  acceptUnix,
+  discardUnix,
+  peerOf,
+  receiveWithFds,
+  SocketKind,
+  sendWithFds,
+  socketKind,
+  throwAway,
+} from "../sys/unix-socket.js";
 import type { EngineSocket } from "./engine-socket.js";
-import { type Hello, isEntry, opened, readHello, welcome } from "./message.js";
+import { Companion, type Hello, isEntry, opened, readHello, welcome } from "./message.js";
 import type { OpenResult } from "./opening.js";
+import type { Region } from "./region.js";
 import type { Session } from "./session.js";
+import type { SocketEnds } from "./socket-ends.js";
 
 /** What the control socket needs of the engine. */
 export interface ControlHost {
   readonly uid: number;
-  readonly wakeFd: number;
   /** A new session. Throws `NetError`. */
   begin(hello: Hello, pid: number, controlFd: number): Session;
   end(session: Session): void;
@@ -41,36 +51,33 @@ export interface ControlHost {
   setEnd(socket: EngineSocket, endFd: number, endInode: number): void;
   kernelSocket(session: Session, view: DataView, n: number): void;
   /** The region, if the session may have it. */
-  regionFor(session: Session, id: number): { fd: number; bytes: number } | null;
+  regionFor(session: Session, id: number): Region | null;
 }
 
 const EVENTS = 64;
 /** Messages of one process before others have their turn. */
 const BURST = 16;
-/** Connections that have not said HELLO. */
+/** Connections that have not said HELLO: beyond that the oldest is dropped. */
 const MAX_STRANGERS = 64;
-const HANG_UP = PollBits.HUP | PollBits.RDHUP | PollBits.ERR;
 
 export class Control {
   private readonly host: ControlHost;
   private readonly listenFd: number;
   private readonly loopFd: number;
-  /** Listener, control sockets, `ends`, and Node's event loop. */
+  /** Listener, control sockets, the sockets' ends, and Node's event loop. */
   private readonly set = new PollSet();
-  /** The engine's ends of sockets. */
-  private readonly ends = new PollSet();
-  private readonly byEnd = new Map<number, EngineSocket>();
+  private readonly ends: SocketEnds;
   /** Null: has not said HELLO. */
   private readonly sessions = new Map<number, Session | null>();
   private readonly events = new Int32Array(2 * EVENTS);
   private readonly message = new Uint8Array(MESSAGE_BYTES);
   private readonly view = new DataView(this.message.buffer);
   private readonly fds: number[] = [];
-  private readonly nothing = new Uint8Array(64);
 
   /** Takes the listening descriptor. */
-  constructor(host: ControlHost, listenFd: number, loopFd: number) {
+  constructor(host: ControlHost, ends: SocketEnds, listenFd: number, loopFd: number) {
     this.host = host;
+    this.ends = ends;
     this.listenFd = listenFd;
     this.loopFd = loopFd;
     this.set.add(listenFd);
@@ -96,7 +103,7 @@ export class Control {
       else this.serve(fd);
     }
     // After the messages: who closes a listener has said before what it accepted.
-    if (hasHangUps) this.serviceEnds();
+    if (hasHangUps) this.ends.service();
     return wantsLoop;
   }
 
@@ -105,10 +112,11 @@ export class Control {
       const fd = acceptUnix(this.listenFd);
       if (fd < 0) return;
       const peer = peerOf(fd);
-      if (peer.uid !== this.host.uid || this.strangers >= MAX_STRANGERS) {
+      if (peer.uid !== this.host.uid) {
         closeFd(fd);
         continue;
       }
+      if (this.strangers >= MAX_STRANGERS) this.dropOldestStranger();
       this.sessions.set(fd, null);
       this.strangers++;
       this.set.add(fd);
@@ -117,18 +125,38 @@ export class Control {
 
   private strangers = 0;
 
+  private dropOldestStranger(): void {
+    for (const [fd, session] of this.sessions) {
+      if (session !== null) continue;
+      this.drop(fd);
+      return;
+    }
+  }
+
+  /** Takes a process's messages now, unless it is gone. */
+  serveSession(session: Session): void {
+    if (this.sessions.get(session.controlFd) === session) this.serve(session.controlFd);
+  }
+
   /** Takes messages of one process. */
-  serve(fd: number): void {
-    for (let i = 0; i < BURST; i++) {
+  private serve(fd: number): void {
+    for (let i = 0; i < BURST && this.sessions.has(fd); i++) {
       const n = receiveWithFds(fd, this.message, this.fds);
       if (n === -EAGAIN) return;
-      const isFine = n >= 4 && this.handle(fd, n);
-      for (const left of this.fds) closeFd(left);
+      const isFine = n >= 4 && this.tryHandle(fd, n);
+      for (const left of this.fds) throwAway(left);
       this.fds.length = 0;
-      if (!isFine) {
-        this.drop(fd);
-        return;
-      }
+      if (!isFine) this.drop(fd);
+    }
+  }
+
+  /** What the system refuses for one process ends that one's session. */
+  private tryHandle(fd: number, n: number): boolean {
+    try {
+      return this.handle(fd, n);
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return false;
     }
   }
 
@@ -139,10 +167,8 @@ export class Control {
     this.sessions.delete(fd);
     this.set.remove(fd);
     if (session !== null) this.host.end(session);
-    else {
-      this.strangers--;
-      closeFd(fd);
-    }
+    else this.strangers--;
+    discardUnix(fd);
   }
 
   /** Whether the message was one. Descriptors that stay in `fds` are closed afterwards. */
@@ -186,19 +212,19 @@ export class Control {
     }
     this.sessions.set(fd, session);
     this.strangers--;
-    const fds = [session.part.fd, this.host.wakeFd];
+    const fds = [session.part.fd, session.wakeFd];
     return this.answer(fd, welcome(Msg.HELLO, 0, session.id, ""), fds);
   }
 
   private open(session: Session, n: number): boolean {
     const [endFd, companionFd = -1] = this.fds;
-    if (endFd === undefined) return false;
+    if (endFd === undefined || !isEnd(endFd)) return false;
+    if (companionFd >= 0 && !isCompanion(companionFd)) return false;
     const result = this.host.open(session, this.view, n, companionFd);
     if (result === null) return false;
     const { served, request } = result;
     if (served === null) return this.answer(session.controlFd, openedAs(Msg.OPEN, result, []), []);
-    this.fds.length = 0; // they are the socket's now
-    if (!request.hasCompanion && companionFd >= 0) closeFd(companionFd);
+    this.fds.splice(0, request.companion === Companion.NONE ? 1 : 2); // they are the socket's now
     this.host.setEnd(served, endFd, request.endInode);
     const passed = this.regionFds(session, served);
     return this.answer(session.controlFd, openedAs(Msg.OPEN, result, passed), passed);
@@ -207,14 +233,14 @@ export class Control {
   /** The descriptor of the socket's region unless the session has it. */
   private regionFds(session: Session, served: EngineSocket): number[] {
     const { region } = served.block;
-    if (session.knownRegions.has(region.id)) return [];
-    session.knownRegions.add(region.id);
+    if (region.known.has(session)) return [];
+    region.known.add(session);
     return [region.part.fd];
   }
 
   private accepted(session: Session, n: number): boolean {
     const endFd = this.fds[0];
-    if (n < ACCEPTED_AS_BYTES || endFd === undefined) return false;
+    if (n < ACCEPTED_AS_BYTES || endFd === undefined || !isEnd(endFd)) return false;
     const { view } = this;
     const local = view.getUint32(AcceptedAsAt.local, true);
     if (!isEntry(local)) return false;
@@ -241,16 +267,18 @@ export class Control {
     if (n < ATTACH_BYTES || programsEnd === undefined) return false;
     const local = this.view.getUint32(AttachAt.local, true);
     if (!isEntry(local)) return false;
-    const status = fstatSync(programsEnd);
     const { controlFd } = session;
-    // Of sockfs, as the control socket is: a file system of the program's own may have any inode.
-    const isSocket = status.isSocket() && status.dev === fstatSync(controlFd).dev;
-    const served = isSocket ? this.host.socketByEnd(status.ino) : null;
+    // A socket indeed: a file system of the program's own may have any inode, and may not answer.
+    const isSocket = isEnd(programsEnd);
+    const served = isSocket ? this.host.socketByEnd(fstatSync(programsEnd).ino) : null;
     if (served === null || served.isClosed) {
       const errno = isSocket ? -ENOENT : -ENOTSOCK;
       return this.answer(controlFd, refusal(Msg.ATTACH, local, errno), []);
     }
     this.hold(session, served, local, this.view.getInt32(AttachAt.fd, true));
+    // At once: while we have it, too, its end is not seen.
+    this.fds.shift();
+    closeFd(programsEnd);
     const companion = served.companionFd >= 0 ? [served.companionFd] : [];
     const passed = [...companion, ...this.regionFds(session, served)];
     const { block } = served;
@@ -286,71 +314,45 @@ export class Control {
     if (found === null) {
       return this.answer(session.controlFd, refusal(Msg.REGION, 0, -EINVAL), []);
     }
-    session.knownRegions.add(id);
+    found.known.add(session);
     const message = opened({
       type: Msg.REGION,
       result: 0,
       local: 0,
       regionId: id,
-      regionBytes: found.bytes,
+      regionBytes: found.part.bytes,
       headerAt: 0,
       generation: 0,
       hasRegion: true,
       hasCompanion: false,
       reason: "",
     });
-    return this.answer(session.controlFd, message, [found.fd]);
+    return this.answer(session.controlFd, message, [found.part.fd]);
   }
 
   private answer(fd: number, message: Uint8Array, fds: readonly number[]): boolean {
     return sendWithFds(fd, message, fds) >= 0;
   }
 
-  // The engine's ends
-
-  /** Watches the engine's end of a socket. */
-  watchEnd(fd: number, served: EngineSocket): void {
-    this.byEnd.set(fd, served);
-    this.ends.add(fd);
-  }
-
-  /** Closes it: the socket is gone. */
-  closeEnd(fd: number): void {
-    this.byEnd.delete(fd);
-    this.ends.remove(fd);
-    closeFd(fd);
-  }
-
-  /** Looks for sockets that nobody holds any more. */
-  serviceEnds(): void {
-    const n = this.ends.take(this.events, EVENTS);
-    for (let i = 0; i < n; i++) {
-      const fd = this.events[2 * i]!;
-      const served = this.byEnd.get(fd);
-      if (served === undefined) continue;
-      if ((this.events[2 * i + 1]! & HANG_UP) !== 0) {
-        this.closeEnd(fd);
-        served.endFd = -1;
-        served.hangUp();
-      } else this.drain(fd);
-    }
-  }
-
-  /** No data belongs here: whatever a program writes is thrown away. */
-  private drain(fd: number): void {
-    for (let i = 0; i < BURST; i++) {
-      if (receiveWithFds(fd, this.nothing, this.fds) === -EAGAIN) return;
-      for (const left of this.fds) closeFd(left);
-      this.fds.length = 0;
-    }
-  }
-
   close(): void {
     for (const fd of [...this.sessions.keys()]) this.drop(fd);
     this.set.close();
-    this.ends.close();
     closeFd(this.listenFd);
   }
+}
+
+/** Whether a descriptor can be an end of a socket's pair. */
+const isEnd = (fd: number): boolean => socketKind(fd) === SocketKind.UNIX_MESSAGES;
+
+/** Whether a descriptor can be the kernel socket beside an accelerated one. */
+function isCompanion(fd: number): boolean {
+  const kind = socketKind(fd);
+  return (
+    kind === SocketKind.STREAM4 ||
+    kind === SocketKind.DATAGRAM4 ||
+    kind === SocketKind.STREAM6 ||
+    kind === SocketKind.DATAGRAM6
+  );
 }
 
 function openedAs(type: number, result: OpenResult, passed: readonly number[]): Uint8Array {

@@ -1,9 +1,10 @@
 /** Whether a socket is accelerated, and why: rules, then what Millrace can reach. */
+import type { Home } from "../ip/home.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
-import { readRules } from "../socket/rules-parser.js";
 import type { MessageAddress, OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
+import { RulesFiles } from "./rules-files.js";
 import type { Program } from "./session.js";
 
 export interface Decision {
@@ -16,22 +17,24 @@ export type RulesOf = (program: Program) => ProgramRules;
 
 /** Rules from the engine's file (null: none), or from the one that a session names. */
 export function rulesOf(file: string | null): RulesOf {
-  const own = file === null ? [] : readRules(file);
+  const files = new RulesFiles();
+  const own = file === null ? [] : files.read(file);
   return ({ rules, name, applicationId }) =>
-    new ProgramRules(rules === "" ? own : readRules(rules), name, applicationId);
+    new ProgramRules(rules === "" ? own : files.read(rules), name, applicationId);
 }
 
 const stays = (reason: string): Decision => ({ accelerate: false, reason });
 
 export interface DecisionParts {
   readonly network: Network;
+  readonly home: Home | null;
   readonly rules: ProgramRules;
   readonly loopback: boolean;
 }
 
 /** Decides about a socket that is to be opened. */
 export function decide(request: OpenRequest, parts: DecisionParts): Decision {
-  const { network, rules, loopback } = parts;
+  const { network, home, rules, loopback } = parts;
   const { own, peer } = request;
   if (!loopback) {
     const local = loopbackOf(own, false) ?? loopbackOf(peer, needsPeer(request));
@@ -43,8 +46,13 @@ export function decide(request: OpenRequest, parts: DecisionParts): Decision {
     return stays(`${own.address} is no address of Millrace's`);
   }
   if (peer !== null && needsPeer(request)) {
-    const why = network.whyUnreachable(peer.address, peer.scope);
+    const why = network.whyUnreachable(home, peer.address, peer.scope);
     if (why !== "") return stays(why);
+    const protocol = request.kind === Kind.TCP ? "tcp" : "udp";
+    const asksForPort = request.at === OpenedFor.CONNECT && network.isKernels(peer.address);
+    if (asksForPort && !network.isThere(protocol, peer.address, peer.port)) {
+      return stays(`nobody under Millrace is at ${peer.address} port ${peer.port}`);
+    }
   }
   return rule;
 }

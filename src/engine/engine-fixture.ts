@@ -9,12 +9,8 @@ import { rulesOf } from "./decision.js";
 import { Engine, type EngineOptions } from "./engine.js";
 import { DEFAULT_RINGS } from "./opening.js";
 import { pathsBeside } from "./socket-path.js";
-import {
-  type ClientDatagram,
-  type ClientOptions,
-  TestClient,
-  type TestSocket,
-} from "./test-client-fixture.js";
+import { type ClientOptions, TestClient } from "./test-client-fixture.js";
+import type { ClientDatagram, TestSocket } from "./test-socket-fixture.js";
 
 export class EngineRig {
   readonly engine: Engine;

@@ -10,7 +10,7 @@
  * | stopped  |                                                 |                                         |
  */
 import { type Clock, NEVER } from "../base/time.js";
-import { drainEvent, pollFds, yieldProcessor } from "../sys/fd.js";
+import { pollFds, yieldProcessor } from "../sys/fd.js";
 import { nowUs } from "./clock.js";
 import type { Engine } from "./engine.js";
 
@@ -142,7 +142,6 @@ export class EngineLoop {
       if (timeoutUs !== 0) {
         this.sleeps++;
         pollFds(this.fds, this.fds.length, timeoutUs);
-        drainEvent(engine.wakeFd);
       }
     }
     engine.endSleep();

@@ -1,62 +1,32 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Kind, Op, OpenedFor, SocketAt, Status } from "../ring/engine-layout.js";
-import { closeFd, createEvent, isEvent } from "../sys/fd.js";
-import { type EngineRig, withEngine } from "./engine-fixture.js";
-import type { TestClient, TestSocket } from "./test-client-fixture.js";
+import { closeFd, createEvent } from "../sys/fd.js";
+import { HeldSocket, SocketType } from "../sys/held-socket.js";
+import { SocketKind, socketKind } from "../sys/unix-socket.js";
+import { withEngine } from "./engine-fixture.js";
+import { acceptTcp, connectTcp, listenTcp } from "./test-sockets-fixture.js";
 
 const ECONNRESET = 104;
 const EADDRINUSE = 98;
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 
-function listen(client: TestClient, port: number, reusePort = false): TestSocket {
-  const listener = client.open({
-    kind: Kind.TCP,
-    at: OpenedFor.LISTEN,
-    own: "0.0.0.0",
-    ownPort: port,
-    options: reusePort ? [[1, 15, 1]] : [],
-  });
-  if (listener.result === 0) assert.equal(listener.call(Op.LISTEN, [16]).result, 0);
-  return listener;
-}
-
-function connect(client: TestClient, port: number): TestSocket {
-  const a = client.open({
-    kind: Kind.TCP,
-    at: OpenedFor.CONNECT,
-    peer: "10.77.0.1",
-    peerPort: port,
-  });
-  a.callWith(Op.CONNECT, "10.77.0.1", port);
-  return a;
-}
-
-function accept(rig: EngineRig, client: TestClient, listener: TestSocket): TestSocket {
-  let b: TestSocket | null = null;
-  rig.until(() => {
-    b ??= client.accept(listener);
-    return b !== null;
-  }, "a connection");
-  return b!;
-}
-
 test("a socket is taken over by who has its descriptor, region and companion included", () => {
   withEngine((rig) => {
     const parent = rig.client();
-    const companionFd = createEvent();
+    const companion = HeldSocket.open(false, SocketType.DATAGRAM) as HeldSocket;
     const s = parent.open({
       kind: Kind.UDP,
       at: OpenedFor.BIND,
       own: "0.0.0.0",
       ownPort: 5_000,
-      companionFd,
+      companionFd: companion.fd,
     });
     const child = rig.client();
     const other = child.attach(s.endFd);
     assert.equal(other.result, 0);
     assert.deepEqual(other.name(SocketAt.local), s.name(SocketAt.local));
-    assert.ok(isEvent(other.companionFd));
+    assert.equal(socketKind(other.companionFd), SocketKind.DATAGRAM4);
     const sender = child.open({
       kind: Kind.UDP,
       at: OpenedFor.SEND,
@@ -71,7 +41,7 @@ test("a socket is taken over by who has its descriptor, region and companion inc
     assert.equal(other.status & Status.GONE, 0);
     s.close();
     rig.until(() => (other.status & Status.GONE) !== 0, "the end of the socket");
-    closeFd(companionFd);
+    companion.close();
     closeFd(other.companionFd);
     const again = child.attach(createEvent());
     assert.ok(again.result < 0);
@@ -82,13 +52,13 @@ test("processes share a listener; each connection goes to one", () => {
   withEngine((rig) => {
     const master = rig.client();
     const worker = rig.client();
-    const listener = listen(master, 80);
+    const listener = listenTcp(master, 80);
     const shared = worker.attach(listener.endFd);
     const client = rig.client();
-    const one = connect(client, 80);
-    const atWorker = accept(rig, worker, shared);
-    const two = connect(client, 80);
-    const atMaster = accept(rig, master, listener);
+    const one = connectTcp(client, 80);
+    const atWorker = acceptTcp(rig, worker, shared);
+    const two = connectTcp(client, 80);
+    const atMaster = acceptTcp(rig, master, listener);
     one.send(bytes("1"));
     two.send(bytes("2"));
     assert.equal(Buffer.from(rig.read(atWorker, 1)).toString(), "1");
@@ -100,13 +70,13 @@ test("SO_REUSEPORT groups reach over programs; without it the port is taken", ()
   withEngine((rig) => {
     const one = rig.client();
     const two = rig.client();
-    const first = listen(one, 80, true);
-    const second = listen(two, 80, true);
+    const first = listenTcp(one, 80, { reusePort: true });
+    const second = listenTcp(two, 80, { reusePort: true });
     assert.deepEqual([first.result, second.result], [0, 0]);
-    assert.equal(listen(rig.client(), 80).result, -EADDRINUSE);
+    assert.equal(listenTcp(rig.client(), 80).result, -EADDRINUSE);
     const client = rig.client();
     const counts = [0, 0];
-    for (let i = 0; i < 40; i++) connect(client, 80);
+    for (let i = 0; i < 40; i++) connectTcp(client, 80);
     rig.until(() => {
       if (one.accept(first) !== null) counts[0]!++;
       if (two.accept(second) !== null) counts[1]!++;
@@ -119,12 +89,12 @@ test("SO_REUSEPORT groups reach over programs; without it the port is taken", ()
 test("a program that dies closes its connections: in order when it had read all, else with a reset", () => {
   withEngine((rig) => {
     const server = rig.client();
-    const listener = listen(server, 80);
+    const listener = listenTcp(server, 80);
     const client = rig.client();
-    const a = connect(client, 80);
-    const b = accept(rig, server, listener);
-    const c = connect(client, 80);
-    const d = accept(rig, server, listener);
+    const a = connectTcp(client, 80);
+    const b = acceptTcp(rig, server, listener);
+    const c = connectTcp(client, 80);
+    const d = acceptTcp(rig, server, listener);
     c.send(bytes("never read"));
     rig.until(() => d.word(SocketAt.rxTail) === 10);
     b.send(bytes("last words"));
@@ -141,9 +111,9 @@ test("a program that dies closes its connections: in order when it had read all,
 test("connections that nobody takes end with their listener", () => {
   withEngine((rig) => {
     const server = rig.client();
-    const listener = listen(server, 80);
+    const listener = listenTcp(server, 80);
     const client = rig.client();
-    const a = connect(client, 80);
+    const a = connectTcp(client, 80);
     rig.until(() => listener.word(SocketAt.rxTail) !== 0);
     listener.close();
     rig.until(() => (a.status & Status.ERROR) !== 0, "the reset");
@@ -155,7 +125,7 @@ test("sessions that come and go leave nothing behind", () => {
   withEngine((rig) => {
     for (let i = 0; i < 30; i++) {
       const client = rig.client({ address: `10.77.1.${i + 1}` });
-      const listener = listen(client, 80);
+      const listener = listenTcp(client, 80);
       const a = client.open({
         kind: Kind.TCP,
         at: OpenedFor.CONNECT,
@@ -167,6 +137,8 @@ test("sessions that come and go leave nothing behind", () => {
       client.close();
       rig.until(() => rig.engine.sessions.length === 0 && rig.engine.sockets.size === 0);
     }
+    // Their addresses go at the next housekeeping, when no socket of theirs closes any more.
+    rig.until(() => !rig.engine.network.hasLeft);
     assert.equal(rig.engine.memory.usedBytes, 0);
     assert.equal(rig.engine.stack.udp.size, 0);
     assert.deepEqual(
@@ -179,8 +151,8 @@ test("sessions that come and go leave nothing behind", () => {
 test("who accepts may use the connection at once, before the engine has heard of it", () => {
   withEngine((rig) => {
     const server = rig.client();
-    const listener = listen(server, 80);
-    const a = connect(rig.client(), 80);
+    const listener = listenTcp(server, 80);
+    const a = connectTcp(rig.client(), 80);
     rig.until(() => listener.word(SocketAt.rxTail) !== 0);
     const b = server.accept(listener)!;
     b.send(bytes("at once"));

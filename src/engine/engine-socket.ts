@@ -13,15 +13,18 @@
  */
 import { EPROTO } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
+import type { Home } from "../ip/home.js";
 import { SocketAt, Status } from "../ring/engine-layout.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import type { ReadySet } from "../socket/ready-set.js";
 import type { Stack } from "../socket/stack.js";
-import { closeFd } from "../sys/fd.js";
+import { throwAway } from "../sys/unix-socket.js";
+import type { KernelValues } from "./kernel-values.js";
 import type { Block, RegionPool } from "./region.js";
 import type { Session } from "./session.js";
 import { writeAddress } from "./shared-address.js";
 import type { SharedMemory } from "./shared-memory.js";
+import type { TcpOffers } from "./tcp-offers.js";
 
 /** A session that has the socket, and the number it knows it by. */
 export interface Holder {
@@ -47,6 +50,12 @@ export interface SocketHost {
   forget(socket: EngineSocket): void;
   /** The listener of a connection that somebody has taken is gone: it is claimed soon, or never. */
   awaitClaim(socket: EngineSocket): void;
+  /** A listener offers a connection: it may be taken and never claimed. */
+  offered(): void;
+  /** Nobody has the socket any more, and its peer does not take what it has sent. */
+  watchDraining(socket: EngineSocket): void;
+  /** A close that lingers may be over. */
+  lingered(): void;
   /** Serves a connection that a listener accepted; null when there is no memory for it. */
   adopt(listener: EngineSocket, socket: PolledSocket): EngineSocket | null;
 }
@@ -64,10 +73,16 @@ export abstract class EngineSocket {
   /** The engine's end of the pair whose other end programs hold, or -1; and that one's inode. */
   endFd = -1;
   endInode = 0;
-  /** It waits in a listener's ring, or was taken from it and not yet claimed. */
-  isOffered = false;
+  /** Of the listener in whose ring it waits, or from which it was taken and not yet claimed. */
+  offers: TcpOffers | null = null;
   /** The kernel socket that hears the kernel's interfaces for it, or -1. */
   companionFd = -1;
+  /** A kernel socket that only holds the port in the kernel, or -1. */
+  holdFd = -1;
+  /** What options read back as; null: as the engine has them. */
+  kernelValues: KernelValues | null = null;
+  /** The home of the program that made it. */
+  home: Home | null = null;
   /** Inode of the kernel socket that it replaced, or 0. */
   inode = 0;
   /** Why it is accelerated, for `millrace stat`. */
@@ -120,6 +135,11 @@ export abstract class EngineSocket {
 
   /** The stack's side. */
   abstract readonly socket: PolledSocket;
+
+  /** What the program is told of a connection's state (`State`). */
+  get tcpState(): number {
+    return 0;
+  }
 
   /** Hot path. Moves what lies in the program's ring into the stack, as far as that takes it. */
   abstract pumpOut(): void;
@@ -177,7 +197,7 @@ export abstract class EngineSocket {
   protected publishHead(): void {
     const { words, base } = this;
     Atomics.store(words, base + (SocketAt.txHead >> 2), this.txHead);
-    if (words[base + (SocketAt.noSpace >> 2)] !== 0) this.tellSpace();
+    if (Atomics.load(words, base + (SocketAt.noSpace >> 2)) !== 0) this.tellSpace();
   }
 
   private tellSpace(): void {
@@ -306,6 +326,8 @@ export abstract class EngineSocket {
     for (const h of [...this.holders]) {
       if (h.session === session) this.removeHolder(session, h.local);
     }
+    // It may have died between saying that the socket is submitted and submitting it.
+    if (this.isHeld) this.submitted();
   }
 
   /** Nobody holds the program's end any more: sends what lies in the ring, then closes. */
@@ -319,6 +341,11 @@ export abstract class EngineSocket {
   /** Whether the ring to the engine holds something that is still to be sent. */
   get hasUnsent(): boolean {
     return this.txUsed() > 0;
+  }
+
+  /** How far the ring to the engine was taken: grows while a socket that drains makes progress. */
+  get sentPosition(): number {
+    return this.txHead;
   }
 
   /** Bytes in the ring to the engine, for people. */
@@ -370,9 +397,12 @@ export abstract class EngineSocket {
     this.setStatus(this.status | Status.GONE | Status.EOF | Status.NO_SEND);
     this.tell();
     for (const h of [...this.holders]) this.removeHolder(h.session, h.local);
+    this.offers?.forget(this);
     this.host.forget(this);
-    if (this.companionFd >= 0) closeFd(this.companionFd);
+    if (this.companionFd >= 0) throwAway(this.companionFd);
     this.companionFd = -1;
+    if (this.holdFd >= 0) throwAway(this.holdFd);
+    this.holdFd = -1;
     this.regionPool.give(this.block);
   }
 }

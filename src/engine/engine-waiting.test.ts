@@ -1,26 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  EntryAt,
-  Kind,
-  Op,
-  OpenedFor,
-  SessionAt,
-  SocketAt,
-  Status,
-  WaiterState,
-} from "../ring/engine-layout.js";
+import { EntryAt, Op, SessionAt, SocketAt, Status, WaiterState } from "../ring/engine-layout.js";
 import { closeFd } from "../sys/fd.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
-import type { TestClient, TestSocket } from "./test-client-fixture.js";
+import type { TestClient } from "./test-client-fixture.js";
+import type { TestSocket } from "./test-socket-fixture.js";
+import { bindUdp, connectedPair, listenTcp } from "./test-sockets-fixture.js";
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 
 function pair(rig: EngineRig): { client: TestClient; a: TestSocket; b: TestSocket } {
   const client = rig.client();
-  const bind = (port: number): TestSocket =>
-    client.open({ kind: Kind.UDP, at: OpenedFor.BIND, own: "0.0.0.0", ownPort: port });
-  return { client, a: bind(1_000), b: bind(2_000) };
+  return { client, a: bindUdp(client, 1_000), b: bindUdp(client, 2_000) };
 }
 
 test("a watched socket is hinted once until the program has looked", () => {
@@ -86,25 +77,7 @@ test("a full ring holds the rest back until there is room, in both directions", 
 test("a writer that found no room is told when there is", () => {
   withEngine((rig) => {
     const server = rig.client();
-    const listener = server.open({
-      kind: Kind.TCP,
-      at: OpenedFor.LISTEN,
-      own: "0.0.0.0",
-      ownPort: 9,
-    });
-    listener.call(Op.LISTEN, [4]);
-    const a = server.open({
-      kind: Kind.TCP,
-      at: OpenedFor.CONNECT,
-      peer: "10.77.0.1",
-      peerPort: 9,
-    });
-    a.callWith(Op.CONNECT, "10.77.0.1", 9);
-    let b: TestSocket | null = null;
-    rig.until(() => {
-      b ??= server.accept(listener);
-      return b !== null;
-    });
+    const { a, b } = connectedPair(rig, server, server, listenTcp(server, 9), 9);
     const chunk = new Uint8Array(65_536);
     let sent = 0;
     // Until nothing moves any more: the stack's buffers and both rings are full.
@@ -118,7 +91,7 @@ test("a writer that found no room is told when there is", () => {
     const before = a.word(SocketAt.txEvents);
     let received = 0;
     rig.until(() => {
-      received += b!.receive().length;
+      received += b.receive().length;
       return received === sent;
     }, "everything");
     assert.ok(a.word(SocketAt.txEvents) > before);
@@ -129,38 +102,17 @@ test("a writer that found no room is told when there is", () => {
 test("urgent data: the byte by a call, the mark in the stream", () => {
   withEngine((rig) => {
     const client = rig.client();
-    const listener = client.open({
-      kind: Kind.TCP,
-      at: OpenedFor.LISTEN,
-      own: "0.0.0.0",
-      ownPort: 9,
-    });
-    listener.call(Op.LISTEN, [4]);
-    const a = client.open({
-      kind: Kind.TCP,
-      at: OpenedFor.CONNECT,
-      peer: "10.77.0.1",
-      peerPort: 9,
-    });
-    a.callWith(Op.CONNECT, "10.77.0.1", 9);
-    let b: TestSocket | null = null;
-    rig.until(() => {
-      b ??= client.accept(listener);
-      return b !== null && (a.status & Status.CONNECTED) !== 0;
-    });
+    const { a, b } = connectedPair(rig, client, client, listenTcp(client, 9), 9);
     a.send(bytes("ab"));
     assert.equal(a.call(Op.SEND_OOB, [], bytes("!")).result, 1);
     a.send(bytes("cd"));
-    rig.until(
-      () => (b!.status & Status.URGENT) !== 0 && b!.word(SocketAt.rxTail) === 4,
-      "the byte",
-    );
-    assert.notEqual(b!.status & Status.MARK, 0);
-    assert.equal(b!.word(SocketAt.urgentAt), 2);
-    const oob = b!.call(Op.RECV_OOB, [1, 0]);
+    rig.until(() => (b.status & Status.URGENT) !== 0 && b.word(SocketAt.rxTail) === 4, "the byte");
+    assert.notEqual(b.status & Status.MARK, 0);
+    assert.equal(b.word(SocketAt.urgentAt), 2);
+    const oob = b.call(Op.RECV_OOB, [1, 0]);
     assert.deepEqual([oob.result, Buffer.from(oob.data).toString()], [1, "!"]);
-    assert.equal(b!.status & Status.URGENT, 0);
-    assert.equal(Buffer.from(rig.read(b!, 4)).toString(), "abcd");
+    assert.equal(b.status & Status.URGENT, 0);
+    assert.equal(Buffer.from(rig.read(b, 4)).toString(), "abcd");
   });
 });
 

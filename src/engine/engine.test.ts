@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Kind, Op, OpenedFor, SocketAt, Status } from "../ring/engine-layout.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
-import type { TestClient, TestSocket } from "./test-client-fixture.js";
+import type { TestClient } from "./test-client-fixture.js";
+import type { TestSocket } from "./test-socket-fixture.js";
 
 const ECONNREFUSED = 111;
 const EINPROGRESS = 115;

@@ -7,33 +7,46 @@
  */
 import { unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import { EAGAIN, EBUSY, EINVAL } from "../base/errno.js";
+import { EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
-import { Kind, SESSION_BYTES, SessionFlag, SPIN_FOR_EVER, Submit } from "../ring/engine-layout.js";
+import type { Home } from "../ip/home.js";
+import {
+  Kind,
+  SESSION_BYTES,
+  SessionFlag,
+  SPIN_FOR_EVER,
+  SUBMITS,
+  Submit,
+} from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
 import type { ProgramRules } from "../socket/rules.js";
 import type { Stack } from "../socket/stack.js";
 import { TcpSocket } from "../socket/tcp-socket.js";
-import { closeFd, createEvent, eventLoopFd, lockFile } from "../sys/fd.js";
+import { closeFd, eventLoopFd } from "../sys/fd.js";
+import { PollSet } from "../sys/poll-set.js";
 import { listenUnix } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { Calls } from "./calls.js";
 import type { Profile } from "./config.js";
 import { Control } from "./control.js";
 import type { RulesOf } from "./decision.js";
+import { lockEngine } from "./engine-lock.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
-import { type Hello, isEntry, readOpen } from "./message.js";
+import { Companion, type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
-import { type OpenResult, openSocket, type RingSettings, ringSizes } from "./opening.js";
+import { type OpenResult, openSocket, type RingSettings, takeBlock } from "./opening.js";
 import { spinOf } from "./profile.js";
-import { Regions } from "./region.js";
+import { type Region, Regions } from "./region.js";
 import { type Program, Session } from "./session.js";
 import { SharedMemory } from "./shared-memory.js";
+import { SocketEnds } from "./socket-ends.js";
 import { type EnginePaths, makePrivateFolder } from "./socket-path.js";
+import { SocketTable } from "./socket-table.js";
 import { TcpServed } from "./tcp-served.js";
 
 export interface EngineOptions {
@@ -59,10 +72,9 @@ export interface EngineOptions {
 const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
 /** Submissions of one session before others have their turn. */
 const BURST = 64;
-/** How often slow things are looked at while there are any. */
-const HOUSEKEEPING_US = 50_000;
-const CLAIM_US = 5_000_000;
 const BACKLOG = 512;
+/** Programs whose wakes are taken at a time. */
+const WAKES = 64;
 
 export class Engine implements SocketHost {
   readonly network: Network;
@@ -75,9 +87,8 @@ export class Engine implements SocketHost {
   readonly paths: EnginePaths;
   readonly profile: Profile;
   readonly uid = process.getuid!();
-  readonly wakeFd: number;
   readonly sessions: Session[] = [];
-  readonly sockets = new Map<number, EngineSocket>();
+  readonly sockets: SocketTable;
   readonly kernelSockets = new KernelSockets();
   readonly startUs: number;
   /** See `SocketHost`. */
@@ -89,13 +100,13 @@ export class Engine implements SocketHost {
   private readonly lockFd: number;
   private readonly calls: Calls;
   private readonly events = new ReadyEvents(64);
-  private readonly byEndInode = new Map<number, EngineSocket>();
+  private readonly ends = new SocketEnds();
+  private readonly housekeeping = new Housekeeping(this.sessions);
+  /** What programs write to while the engine sleeps. */
+  private readonly wakes = new PollSet();
+  private readonly woken = new Int32Array(2 * WAKES);
   private retries: EngineSocket[] = [];
-  private queued: TcpServed[] = [];
-  private unclaimed: { socket: EngineSocket; untilUs: number }[] = [];
   private routesVersion = 0;
-  private housekeepingUs = 0;
-  private nextSocketId = 1;
   private nextSessionId = 1;
   private isClosed = false;
 
@@ -107,23 +118,24 @@ export class Engine implements SocketHost {
     this.profile = options.profile;
     this.startUs = nowUs;
     makePrivateFolder(dirname(paths.control));
-    this.lockFd = lock(paths.lock);
+    this.lockFd = lockEngine(paths.lock);
     this.network = new Network({ pool, nowUs, nics, network });
     this.stack = this.network.stack;
     this.memory = new SharedMemory(pool.memory.arena);
     this.regions = new Regions(this.memory);
-    this.wakeFd = createEvent();
+    this.sockets = new SocketTable(this.ends);
     this.calls = new Calls({
       memory: this.memory,
       network: this.network,
       loopback: options.loopback,
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
-      onUnheld: () => this.control.serviceEnds(),
+      onUnheld: (served) => this.ends.look(served),
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
-    this.control = new Control(this, listenFd, options.watchLoop === false ? -1 : eventLoopFd());
+    const loopFd = options.watchLoop === false ? -1 : eventLoopFd();
+    this.control = new Control(this, this.ends, listenFd, loopFd);
     this.setRealTime(nowUs);
   }
 
@@ -139,11 +151,11 @@ export class Engine implements SocketHost {
         worked = true;
       }
     }
-    if (worked) stack.flush();
-    if (stack.poll(stack.nowUs)) worked = true;
-    if (this.ready.hasCandidates) this.tellSockets();
-    if (this.retries.length > 0) this.retry();
-    if (nowUs >= this.housekeepingUs) this.keepHouse(nowUs);
+    if (worked) stack.flush(nowUs);
+    if (stack.poll(nowUs)) worked = true;
+    if (this.ready.hasCandidates) this.tellSockets(nowUs);
+    if (this.retries.length > 0) this.retry(nowUs);
+    if (nowUs >= this.housekeeping.dueUs) this.keepHouse(nowUs);
     if (stack.ip.paths.version !== this.routesVersion) this.publishRoutes();
     if (worked) this.turns++;
     return worked;
@@ -169,19 +181,19 @@ export class Engine implements SocketHost {
   socketFor(session: Session, local: number): EngineSocket | null {
     const served = session.socketAt(local);
     if (served !== null) return served;
-    this.control.serve(session.controlFd);
+    this.control.serveSession(session);
     return session.isClosed ? null : session.socketAt(local);
   }
 
   /** Hot path. */
-  private tellSockets(): void {
+  private tellSockets(nowUs: number): void {
     const { events } = this;
     const n = this.ready.take(events);
     for (let i = 0; i < n; i++) {
       const served = (events.sockets[i] as PolledSocket).owner as EngineSocket | null;
       if (served !== null) served.pumpIn(events.bits[i]!);
     }
-    this.stack.flush();
+    this.stack.flush(nowUs);
   }
 
   /** Programs that know where a datagram goes must ask again. */
@@ -190,7 +202,7 @@ export class Engine implements SocketHost {
     for (const session of this.sessions) session.setRoutes(this.routesVersion);
   }
 
-  private retry(): void {
+  private retry(nowUs: number): void {
     const { retries } = this;
     this.retries = [];
     for (const served of retries) {
@@ -199,7 +211,7 @@ export class Engine implements SocketHost {
       served.pumpOut();
       if (!served.isClosed) served.pumpIn(served.socket.readiness());
     }
-    this.stack.flush();
+    this.stack.flush(nowUs);
   }
 
   /** Whether a turn would find work though no frame and no submission has come. */
@@ -209,43 +221,22 @@ export class Engine implements SocketHost {
 
   /** When the next turn is due without a wake, or NEVER. */
   nextDeadlineUs(): number {
-    const isKeeping = this.queued.length > 0 || this.unclaimed.length > 0 || this.calls.isWaiting;
-    const own = isKeeping || this.hasOffers ? this.housekeepingUs : NEVER;
-    return Math.min(own, this.stack.nextDeadlineUs());
+    const { housekeeping, calls, network, stack } = this;
+    const lingerUs = Math.max(calls.nextDeadlineUs, housekeeping.dueUs);
+    const sweepUs = network.hasLeft ? housekeeping.dueUs : NEVER;
+    return Math.min(housekeeping.nextUs, lingerUs, sweepUs, stack.nextDeadlineUs());
   }
-
-  private hasOffers = false;
 
   private keepHouse(nowUs: number): void {
-    this.housekeepingUs = nowUs + HOUSEKEEPING_US;
     this.setRealTime(nowUs);
     this.calls.poll(nowUs);
-    if (this.queued.length > 0) this.refreshQueued();
-    if (this.unclaimed.length > 0) this.expireUnclaimed(nowUs);
-    this.hasOffers = false;
-    for (const session of this.sessions) {
-      for (const served of session.listeners) {
-        served.expireOffers(nowUs);
-        if (served.waitingConnections > 0) this.hasOffers = true;
-      }
-    }
+    if (this.network.hasLeft) this.network.sweep((home) => this.isHomeUsed(home));
+    this.housekeeping.keep(nowUs);
   }
 
-  private refreshQueued(): void {
-    const left: TcpServed[] = [];
-    for (const served of this.queued) {
-      if (served.refreshQueued()) left.push(served);
-      else served.isQueueWatched = false;
-    }
-    this.queued = left;
-  }
-
-  private expireUnclaimed(nowUs: number): void {
-    const { unclaimed } = this;
-    this.unclaimed = unclaimed.filter((u) => u.socket.isOffered && nowUs < u.untilUs);
-    for (const { socket, untilUs } of unclaimed) {
-      if (socket.isOffered && nowUs >= untilUs) socket.abort();
-    }
+  private isHomeUsed(home: Home): boolean {
+    for (const served of this.sockets.values()) if (served.home === home) return true;
+    return false;
   }
 
   private setRealTime(nowUs: number): void {
@@ -261,32 +252,41 @@ export class Engine implements SocketHost {
   }
 
   watchQueued(socket: EngineSocket): void {
-    socket.isQueueWatched = true;
-    this.queued.push(socket as TcpServed);
+    this.housekeeping.watchQueued(socket as TcpServed);
   }
 
   awaitClaim(socket: EngineSocket): void {
-    this.unclaimed.push({ socket, untilUs: this.stack.nowUs + CLAIM_US });
+    this.housekeeping.awaitClaim(socket, this.stack.nowUs);
+  }
+
+  offered(): void {
+    this.housekeeping.offered();
+  }
+
+  watchDraining(socket: EngineSocket): void {
+    this.housekeeping.watchDraining(socket, this.stack.nowUs);
+  }
+
+  lingered(): void {
+    this.calls.poll(this.stack.nowUs);
   }
 
   forget(socket: EngineSocket): void {
-    this.sockets.delete(socket.id);
-    if (socket.endFd >= 0) this.control.closeEnd(socket.endFd);
-    socket.endFd = -1;
-    if (this.byEndInode.get(socket.endInode) === socket) this.byEndInode.delete(socket.endInode);
+    this.sockets.remove(socket);
+    if (this.calls.isWaiting) this.lingered();
   }
 
   adopt(listener: EngineSocket, socket: PolledSocket): EngineSocket | null {
     if (!(socket instanceof TcpSocket)) return null;
-    const id = this.nextSocketId++;
+    const id = this.sockets.takeId();
     const { regionPool, family } = listener;
     try {
-      const sizes = ringSizes(this.options.rings, Kind.TCP, this.memory.fullness);
-      const block = regionPool.take(id, Kind.TCP, family, sizes);
+      const block = takeBlock(regionPool, this.memory, this.options.rings, id, Kind.TCP, family);
       const served = new TcpServed(this, id, family, block, regionPool, socket);
       served.reason = listener.reason;
       served.uid = listener.uid;
-      served.isOffered = true;
+      served.home = listener.home;
+      served.kernelValues = listener.kernelValues?.inherited() ?? null;
       this.adoptSocket(served);
       served.refresh();
       return served;
@@ -297,7 +297,7 @@ export class Engine implements SocketHost {
   }
 
   private adoptSocket(served: EngineSocket): void {
-    this.sockets.set(served.id, served);
+    this.sockets.add(served);
     this.ready.add(served.socket, ALL, WatchMode.EDGE);
   }
 
@@ -333,6 +333,7 @@ export class Engine implements SocketHost {
         rulesFor(options.rules, program),
       );
       session.setRoutes(this.routesVersion);
+      this.wakes.addEdge(session.wakeFd);
       this.sessions.push(session);
       return session;
     } catch (error) {
@@ -343,11 +344,12 @@ export class Engine implements SocketHost {
 
   end(session: Session): void {
     // What it submitted before it went is still to be done.
-    if (session.hasSubmission) this.takeSubmissions(session);
+    for (let i = 0; i < SUBMITS && session.hasSubmission; i += BURST) this.takeSubmissions(session);
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
     this.sessions.splice(this.sessions.indexOf(session), 1);
     this.network.leaveHome(session.program.address);
+    this.wakes.remove(session.wakeFd);
     session.close();
   }
 
@@ -359,7 +361,7 @@ export class Engine implements SocketHost {
         network: this.network,
         host: this,
         rings: this.options.rings,
-        nextId: () => this.nextSocketId++,
+        nextId: () => this.sockets.takeId(),
       },
       session,
       request,
@@ -370,7 +372,8 @@ export class Engine implements SocketHost {
       if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
       return result;
     }
-    if (request.hasCompanion) served.companionFd = companionFd;
+    if (request.companion === Companion.HEARS) served.companionFd = companionFd;
+    else if (request.companion !== Companion.NONE) served.holdFd = companionFd;
     this.kernelSockets.remove(session, request.fd);
     this.adoptSocket(served);
     this.control.hold(session, served, request.local, request.fd);
@@ -383,33 +386,24 @@ export class Engine implements SocketHost {
   }
 
   socketByEnd(inode: number): EngineSocket | null {
-    return this.byEndInode.get(inode) ?? null;
+    return this.sockets.byEnd(inode);
   }
 
   claim(session: Session, connection: number): EngineSocket | null {
-    const served = this.sockets.get(connection);
-    if (served === undefined || !served.isOffered) return null;
-    for (const listener of session.listeners) listener.claim(connection);
-    served.isOffered = false;
-    return served;
+    return this.sockets.claim(session, connection);
   }
 
   setEnd(served: EngineSocket, endFd: number, endInode: number): void {
-    served.endFd = endFd;
-    served.endInode = endInode;
-    // The first to name an inode has it: nobody takes another's socket over.
-    const known = this.byEndInode.get(endInode);
-    if (known === undefined || known.isClosed) this.byEndInode.set(endInode, served);
-    this.control.watchEnd(endFd, served);
+    this.sockets.setEnd(served, endFd, endInode);
   }
 
-  regionFor(session: Session, id: number): { fd: number; bytes: number } | null {
+  regionFor(session: Session, id: number): Region | null {
     const region = this.regions.get(id);
     if (region === undefined) return null;
     const isTheirs =
       region.pool === session.regionPool ||
       session.sockets.some((s) => s !== null && s.regionPool === region.pool);
-    return isTheirs ? { fd: region.part.fd, bytes: region.part.bytes } : null;
+    return isTheirs ? region : null;
   }
 
   // For the loop
@@ -426,7 +420,7 @@ export class Engine implements SocketHost {
   /** Tells programs to write to the wake descriptor; false when there is work after all. */
   prepareSleep(): boolean {
     for (const session of this.sessions) session.setEngineSleeps(true);
-    for (const session of this.sessions) if (session.hasSubmission) return false;
+    for (const session of this.sessions) if (session.hasSubmissionNow) return false;
     for (const { device } of this.stack.ip.interfaces) {
       if (device.prepareSleep?.() === false) return false;
     }
@@ -435,13 +429,14 @@ export class Engine implements SocketHost {
 
   endSleep(): void {
     for (const session of this.sessions) session.setEngineSleeps(false);
+    while (this.wakes.take(this.woken, WAKES) === WAKES) {}
   }
 
   /** Descriptors that are readable when a turn, or the control socket, has something to do. */
   get wakeFds(): number[] {
     const devices = this.stack.ip.interfaces.map((i) => i.device.wakeFd);
     const kernel = this.stack.ip.kernel?.wakeFd ?? -1;
-    return [this.wakeFd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
+    return [this.wakes.fd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
   }
 
   /** Ends every session and connection, and gives everything back. Idempotent. */
@@ -451,9 +446,10 @@ export class Engine implements SocketHost {
     remove(this.paths.control);
     for (const served of [...this.sockets.values()]) served.abort();
     this.control.close();
+    this.ends.closeSet();
     this.stack.close();
-    closeFd(this.wakeFd);
-    closeFd(this.lockFd); // the file stays: who removed it could lock it out of another's hands
+    this.wakes.close();
+    closeFd(this.lockFd);
   }
 }
 
@@ -469,16 +465,6 @@ function rulesFor(rules: RulesOf, program: Program): ProgramRules {
   } catch (error) {
     throw new NetError(EINVAL, { syscall: "rules", hint: (error as Error).message, cause: error });
   }
-}
-
-function lock(path: string): number {
-  const fd = lockFile(path);
-  if (fd >= 0) return fd;
-  const hint =
-    fd === -EAGAIN
-      ? "an engine of this user already runs in this network namespace; see millrace stat"
-      : `cannot lock ${path}`;
-  throw new NetError(fd === -EAGAIN ? EBUSY : fd, { syscall: "flock", hint });
 }
 
 function remove(path: string): void {

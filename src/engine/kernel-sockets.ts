@@ -19,6 +19,12 @@ export class KernelSockets {
     for (const sockets of this.bySession.values()) yield* sockets.values();
   }
 
+  get size(): number {
+    let n = 0;
+    for (const sockets of this.bySession.values()) n += sockets.size;
+    return n;
+  }
+
   put(session: Session, request: OpenRequest, reason: string): void {
     let sockets = this.bySession.get(session);
     if (sockets === undefined) {

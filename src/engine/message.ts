@@ -50,7 +50,8 @@ export interface OpenRequest {
   /** `OpenedFor`. */
   readonly at: number;
   readonly fd: number;
-  readonly hasCompanion: boolean;
+  /** {@link Companion}. */
+  readonly companion: number;
   readonly own: MessageAddress | null;
   readonly peer: MessageAddress | null;
   readonly inode: number;
@@ -58,6 +59,15 @@ export interface OpenRequest {
   readonly reason: string;
   readonly options: readonly OptionRecord[];
 }
+
+/** The kernel socket that comes along with an OPEN. */
+export const Companion = {
+  NONE: 0,
+  /** It hears the kernel's interfaces for the socket. */
+  HEARS: 1,
+  /** It holds the port in the kernel. */
+  HOLDS: 2,
+} as const;
 
 /** A setsockopt of before; `at` is the value's place in the message. */
 export interface OptionRecord {
@@ -101,7 +111,7 @@ export function readOpen(view: DataView, n: number): OpenRequest | null {
     family,
     at: view.getUint32(OpenAt.at, true),
     fd: view.getInt32(OpenAt.fd, true),
-    hasCompanion: view.getUint32(OpenAt.hasCompanion, true) !== 0,
+    companion: view.getUint32(OpenAt.hasCompanion, true),
     own: readMessageAddress(view, OpenAt.own),
     peer: readMessageAddress(view, OpenAt.peer),
     inode: Number(view.getBigUint64(OpenAt.inode, true)),

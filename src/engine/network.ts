@@ -2,13 +2,15 @@
  * The network that an engine's programs are on: one stack, its interfaces, the programs' own
  * addresses, and whether Millrace can serve a socket at all.
  *
- * Without a device it is host-local: programs of this host talk to each other and to nobody else.
+ * Beside the interfaces there is the host-local network, on which programs of this host talk to each
+ * other and to nobody else, unless one of the interfaces has its addresses.
  */
 import { EADDRNOTAVAIL, EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { IpAddress } from "../base/ip-address.js";
-import type { Home } from "../ip/home.js";
+import { type Home, homeTowards } from "../ip/home.js";
 import type { Interface } from "../ip/interface.js";
+import { PathKind } from "../ip/path.js";
 import { fullBits, maskTo, samePrefix } from "../ip/prefix.js";
 import type { Device } from "../nic/device.js";
 import type { Pool } from "../ring/pool.js";
@@ -30,7 +32,7 @@ export interface NetworkNic {
 export interface NetworkOptions {
   readonly pool: Pool;
   readonly nowUs: number;
-  /** None: the host-local network. Their devices are taken. */
+  /** May be none. Their devices are taken. */
   readonly nics: readonly NetworkNic[];
   /** The machine's address on the host-local network: `10.77.0.1/16`. */
   readonly network: string;
@@ -44,17 +46,25 @@ interface OwnAddress {
   readonly home: Home;
   users: number;
   /** What was added for it and goes with its last user. */
-  readonly added: readonly IpAddress[];
+  readonly added: readonly OwnPlace[];
+}
+
+interface OwnPlace {
   readonly iface: Interface;
+  readonly address: IpAddress;
 }
 
 export class Network {
   readonly stack: Stack;
-  /** The interface that programs' own addresses are added to. */
+  /** The first one. */
   readonly iface: Interface;
-  /** What sessions without an address of their own mean by a wildcard; null: everything. */
-  readonly sharedHome: Home | null;
+  /** The host-local network's, or null: one of the others has its addresses. */
+  readonly internal: Interface | null;
+  /** What programs without an address of their own mean by a wildcard. */
+  readonly sharedHome: Home;
   private readonly own = new Map<string, OwnAddress>();
+  /** Addresses that are one program's alone. */
+  private readonly others: IpAddress[] = [];
 
   /** Takes the devices. Throws `NetError` EINVAL for addresses and routes that make no sense. */
   constructor(options: NetworkOptions) {
@@ -66,21 +76,28 @@ export class Network {
     });
     try {
       const added = nics.map((nic) => this.addNic(nic));
-      this.iface = added[0] ?? this.addInternal(network);
+      this.internal = this.addInternal(network);
+      this.iface = added[0] ?? this.internal!;
       for (const nic of nics) this.addRoutes(nic);
     } catch (error) {
       this.stack.close();
       for (const { device } of nics) device.close();
       throw error;
     }
-    this.sharedHome = nics.length === 0 ? this.homeOfInterface() : null;
+    this.sharedHome = this.homeOfMachine();
   }
 
-  private addInternal(network: string): Interface {
+  private addInternal(network: string): Interface | null {
+    const known = [...this.stack.ip.addresses.all()].map(([a]) => a.address);
+    const isTaken = (text: string): boolean => {
+      const { address, bits } = prefixOf(text);
+      return known.some((a) => samePrefix(a, address, fullBits({ address, bits })));
+    };
+    if (isTaken(network)) return null;
     const internal = new InternalDevice(this.stack.pool);
     const iface = this.stack.ip.addInterface(internal, { linkLocal: false });
-    const second = network.includes(":") ? [] : [LOCAL_ADDRESS6];
-    return this.withAddresses(iface, [network, ...second]);
+    const hasSecond = !network.includes(":") && !isTaken(LOCAL_ADDRESS6);
+    return this.withAddresses(iface, [network, ...(hasSecond ? [LOCAL_ADDRESS6] : [])]);
   }
 
   private addNic(nic: NetworkNic): Interface {
@@ -101,11 +118,7 @@ export class Network {
 
   private withAddresses(iface: Interface, addresses: readonly string[]): Interface {
     for (const text of addresses) {
-      if (!/^[^/]+\/\d{1,3}$/.test(text)) {
-        throw invalid(
-          `expected an address with its prefix length such as 10.0.0.2/24, got ${text}`,
-        );
-      }
+      prefixOf(text);
       try {
         this.stack.ip.addAddress(iface, text);
       } catch (cause) {
@@ -135,12 +148,13 @@ export class Network {
     });
   }
 
-  /** The first addresses of the interface. */
-  private homeOfInterface(): Home {
-    const addresses = this.iface.addresses.map((a) => a.address);
+  /** Sends to programs with addresses of their own from the host-local network's. */
+  private homeOfMachine(): Home {
+    const addresses = (this.internal ?? this.iface).addresses.map((a) => a.address);
     return {
       v4: addresses.find((a) => a.isV4)?.copy() ?? null,
       v6: addresses.find((a) => !a.isV4)?.copy() ?? null,
+      others: this.others,
     };
   }
 
@@ -150,7 +164,7 @@ export class Network {
    * The home of a session that asks for an address of its own ("" for none), for as long as it uses
    * it: `leaveHome` with the same text. Throws `NetError` EADDRNOTAVAIL.
    */
-  enterHome(text: string): Home | null {
+  enterHome(text: string): Home {
     if (text === "") return this.sharedHome;
     const known = this.own.get(text);
     if (known !== undefined) {
@@ -164,69 +178,128 @@ export class Network {
 
   leaveHome(text: string): void {
     const own = this.own.get(text);
-    if (own === undefined || --own.users > 0) return;
+    if (own === undefined) return;
+    own.users--;
+    this.hasLeft = true;
+  }
+
+  /** Someone has left: {@link sweep} has something to look at. */
+  hasLeft = false;
+
+  /** Takes addresses away that no program has any more, and no socket: they still close connections. */
+  sweep(isUsed: (home: Home) => boolean): void {
+    this.hasLeft = false;
+    for (const [text, own] of this.own) {
+      if (own.users > 0) continue;
+      if (own.home !== this.sharedHome && isUsed(own.home)) this.hasLeft = true;
+      else this.remove(text, own);
+    }
+  }
+
+  private remove(text: string, own: OwnAddress): void {
     this.own.delete(text);
-    for (const address of own.added) this.stack.ip.removeAddress(own.iface, address);
+    for (const address of [own.home.v4, own.home.v6]) {
+      const at = this.others.findIndex((other) => address !== null && other.equals(address));
+      if (at >= 0 && own.home !== this.sharedHome) this.others.splice(at, 1);
+    }
+    for (const { iface, address } of own.added) this.stack.ip.removeAddress(iface, address);
   }
 
   private makeOwn(text: string): OwnAddress {
     const address = IpAddress.tryParse(text);
     if (address === null) throw refused(text, "expected an IPv4 or IPv6 address");
-    const { sharedHome } = this;
-    if (sharedHome?.v4?.equals(address) || sharedHome?.v6?.equals(address)) {
-      return { home: sharedHome, users: 1, added: [], iface: this.iface };
-    }
-    const added = [this.add(address, text)];
+    // The machine's own: `--nic tap0 --address …` names it to every program.
+    if (this.isMachines(address)) return { home: this.sharedHome, users: 1, added: [] };
+    const added: OwnPlace[] = [];
+    this.add(address, text, added);
     const twin = this.twinOf(address);
-    if (twin !== null) added.push(twin);
+    if (twin !== null) this.add(twin, text, added);
+    const all = twin === null ? [address] : [address, twin];
+    this.others.push(...all);
     const home = {
-      v4: added.find((a) => a.isV4)?.copy() ?? null,
-      v6: added.find((a) => !a.isV4)?.copy() ?? null,
+      v4: all.find((a) => a.isV4)?.copy() ?? null,
+      v6: all.find((a) => !a.isV4)?.copy() ?? null,
     };
-    const owned = added.filter((a) => this.justAdded.has(a));
-    this.justAdded.clear();
-    return { home, users: 1, added: owned, iface: this.iface };
+    return { home, users: 1, added };
   }
 
-  /** Addresses that {@link makeOwn} has put on the interface, as opposed to found there. */
-  private readonly justAdded = new Set<IpAddress>();
+  /** Whether an interface of Millrace's alone was given this address for everybody. */
+  private isMachines(address: IpAddress): boolean {
+    const iface = this.stack.ip.interfaceOf(address);
+    if (iface === null || iface.isLoopback || iface.kernelIndex !== 0) return false;
+    return !this.others.some((other) => other.equals(address));
+  }
 
-  private add(address: IpAddress, text: string): IpAddress {
+  /** Puts an address on the interface on whose network it is, unless the host has it. */
+  private add(address: IpAddress, text: string, added: OwnPlace[]): void {
     const { ip } = this.stack;
-    if (ip.mayBind(address)) return address;
-    if (this.iface.kernelIndex !== 0) {
-      throw refused(
-        text,
-        `the kernel has it on no interface; ip address add … dev ${this.iface.name}`,
-      );
+    if (ip.mayBind(address)) return;
+    const networks: string[] = [];
+    for (const iface of ip.interfaces) {
+      if (iface.isLoopback || iface.kernelIndex !== 0) continue;
+      for (const a of iface.addresses) {
+        networks.push(`${a.address}/${a.prefixBits}`);
+        if (a.address.isV4 !== address.isV4) continue;
+        if (!samePrefix(a.address, address, fullBitsOf(a))) continue;
+        ip.addAddress(iface, `${address}/${a.prefixBits}`);
+        added.push({ iface, address: address.copy() });
+        return;
+      }
     }
-    const net = this.iface.addresses.find((a) => samePrefix(a.address, address, fullBitsOf(a)));
-    if (net === undefined || net.address.isV4 !== address.isV4) {
-      const networks = this.iface.addresses.map((a) => `${a.address}/${a.prefixBits}`).join(", ");
-      throw refused(text, `expected an address of ${networks || "an interface that has one"}`);
-    }
-    ip.addAddress(this.iface, `${address}/${net.prefixBits}`);
-    this.justAdded.add(address);
-    return address;
+    const shared = ip.interfaces.find((iface) => iface.kernelIndex !== 0);
+    const ofKernel =
+      shared === undefined ? "" : `, or one of the kernel's: ip address add … dev ${shared.name}`;
+    throw refused(text, `expected an address of ${networks.join(", ")}${ofKernel}`);
   }
 
   /** The IPv6 address that goes with an IPv4 one on the host-local network: the same host number. */
   private twinOf(address: IpAddress): IpAddress | null {
-    if (this.sharedHome === null || !address.isV4) return null;
-    const net = this.iface.addresses.find((a) => !a.address.isV4 && a.prefixBits <= 96);
-    if (net === undefined) return null;
+    const { internal } = this;
+    if (internal === null || this.stack.ip.interfaceOf(address) !== internal) return null;
+    const net = internal.addresses.find((a) => !a.address.isV4 && a.prefixBits <= 96);
+    if (net === undefined || !address.isV4) return null;
     const twin = new IpAddress();
     maskTo(net.address, net.prefixBits, twin);
     twin.w3 = address.w3 & 0xffff;
-    return this.add(twin, twin.toString());
+    return twin;
   }
 
   // Decisions
 
-  /** Why Millrace cannot reach `peer`, or "". */
-  whyUnreachable(peer: IpAddress, scope: number): string {
-    const path = this.stack.ip.resolve(peer, null, scope);
-    return path === null ? `no Millrace route to ${peer}` : "";
+  /** Why sockets of this home cannot reach `peer` through Millrace, or "". */
+  whyUnreachable(home: Home | null, peer: IpAddress, scope: number): string {
+    const from = homeTowards(home, peer);
+    const path = this.stack.ip.resolve(peer, from, scope);
+    if (path === null) return `no Millrace route to ${peer}`;
+    // Nobody out there could answer.
+    const isOnlyHere = from !== null && this.stack.ip.interfaceOf(from) === this.internal;
+    if (path.kind === PathKind.UNICAST && isOnlyHere && path.iface !== this.internal) {
+      return `${from} is on the network of this machine only`;
+    }
+    return "";
+  }
+
+  /** Whether the kernel, too, has this address of ours: its programs may be there. */
+  isKernels(address: IpAddress): boolean {
+    return this.stack.ip.kernel?.isKernels(address) ?? false;
+  }
+
+  /** Whether somebody under Millrace is there. */
+  isThere(protocol: "tcp" | "udp", peer: IpAddress, port: number): boolean {
+    const { ip, tcpPorts } = this.stack;
+    if (protocol === "tcp") return tcpPorts.findListener(peer, port, ip.lo.index, 0) >= 0;
+    return this.stack.udp.isBoundAt(peer, port);
+  }
+
+  /** The name of the interface that a socket with these addresses is at. */
+  placeOf(own: IpAddress | null, peer: IpAddress | null, scope: number): string {
+    const { ip } = this.stack;
+    const local = own === null || own.isUnspecified ? null : own;
+    const path = peer === null ? null : ip.resolve(peer, null, scope);
+    if (path !== null && !path.iface.isLoopback) return path.iface.name;
+    const at = local ?? (path === null ? null : peer);
+    const iface = at === null ? this.iface : ip.interfaceOf(at);
+    return (iface ?? this.iface).name;
   }
 
   /** Whether an address is one that sockets of programs may be bound to. */
@@ -239,6 +312,14 @@ export class Network {
 
 const fullBitsOf = (a: { address: IpAddress; prefixBits: number }): number =>
   fullBits({ address: a.address, bits: a.prefixBits });
+
+/** `10.0.0.2/24`. Throws `NetError` EINVAL. */
+function prefixOf(text: string): { address: IpAddress; bits: number } {
+  const [address = "", bits = ""] = text.split("/");
+  const parsed = IpAddress.tryParse(address);
+  if (parsed !== null && /^\d{1,3}$/.test(bits)) return { address: parsed, bits: Number(bits) };
+  throw invalid(`expected an address with its prefix length such as 10.0.0.2/24, got ${text}`);
+}
 
 const invalid = (hint: string): NetError => new NetError(EINVAL, { syscall: "engine", hint });
 const refused = (address: string, hint: string): NetError =>

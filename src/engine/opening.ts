@@ -1,5 +1,5 @@
 /** MR_MSG_OPEN: decides, makes the stack's socket with the options set so far, and binds it. */
-import { ENOBUFS, errnoName } from "../base/errno.js";
+import { ENOBUFS, ENOMEM, errnoName } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { Family, optionName } from "../socket/linux-options.js";
@@ -7,13 +7,18 @@ import type { TcpSocket } from "../socket/tcp-socket.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
 import { decide } from "./decision.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
-import type { OpenRequest } from "./message.js";
+import { KernelValues } from "./kernel-values.js";
+import { Companion, type OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
 import { setOption } from "./options.js";
-import type { RingSizes } from "./region.js";
+import type { Block, RegionPool, RingSizes } from "./region.js";
 import type { Session } from "./session.js";
+import type { SharedMemory } from "./shared-memory.js";
 import { TcpServed } from "./tcp-served.js";
 import { UdpServed } from "./udp-served.js";
+
+/** `MR_OPTION_READS_BACK` of layout.h; negative as an int. */
+const READS_BACK = 0x8000_0000 | 0;
 
 export interface OpenResult {
   readonly request: OpenRequest;
@@ -46,7 +51,7 @@ const SMALLER: readonly (readonly [fullness: number, tcpBytes: number])[] = [
 const LARGEST_DATAGRAM_RING = 131_072;
 
 /** Ring sizes for a socket now. */
-export function ringSizes(rings: RingSettings, kind: number, fullness: number): RingSizes {
+function ringSizes(rings: RingSettings, kind: number, fullness: number): RingSizes {
   if (kind === Kind.LISTENER) return rings.listener;
   if (kind === Kind.UDP) {
     const least = Math.min(rings.udp.rxBytes, LARGEST_DATAGRAM_RING);
@@ -60,6 +65,29 @@ export function ringSizes(rings: RingSettings, kind: number, fullness: number): 
     };
   }
   return rings.tcp;
+}
+
+/**
+ * A block for a socket with rings as there is room for them, smaller ones for TCP when it has become
+ * scarce. Throws `NetError` ENOMEM.
+ */
+export function takeBlock(
+  pool: RegionPool,
+  memory: SharedMemory,
+  rings: RingSettings,
+  id: number,
+  kind: number,
+  family: number,
+): Block {
+  const blockKind = kind === Kind.LISTENER ? Kind.TCP : kind;
+  const take = (fullness: number): Block =>
+    pool.take(id, blockKind, family, ringSizes(rings, kind, fullness));
+  try {
+    return take(memory.fullness);
+  } catch (error) {
+    if (!(error instanceof NetError) || error.errno !== -ENOMEM || kind !== Kind.TCP) throw error;
+    return take(1);
+  }
 }
 
 export interface OpeningParts {
@@ -78,7 +106,7 @@ export function openSocket(
 ): OpenResult {
   const { network } = parts;
   const { loopback, rules, program } = session;
-  const decision = decide(request, { network, rules, loopback });
+  const decision = decide(request, { network, home: session.home, rules, loopback });
   if (!decision.accelerate) return kernelKeeps(request, decision.reason);
   let served: TcpServed | UdpServed;
   try {
@@ -89,10 +117,16 @@ export function openSocket(
   }
   served.reason = decision.reason;
   served.uid = program.uid;
+  served.home = session.home;
   served.inode = request.inode;
   for (const o of request.options) {
+    if (o.level < 0) {
+      served.kernelValues ??= new KernelValues();
+      served.kernelValues.keep(o.level & ~READS_BACK, o.option, values, o.at, o.bytes);
+      continue;
+    }
     const value = { view: values, at: o.at, bytes: o.bytes };
-    const result = setOption(served, o.level, o.option, value);
+    const result = setOption(served, o.level, o.option, value, { isTaken: true, keptBytes: 0 });
     if (result >= 0) continue;
     served.discard();
     const name = optionName(o.level, o.option);
@@ -104,7 +138,12 @@ export function openSocket(
     return { request, served: null, code: bound, reason: `bind: ${errnoName(bound)}` };
   }
   served.refresh();
-  return { request, served, code: 0, reason: network.iface.name };
+  return { request, served, code: 0, reason: placeOf(network, request) };
+}
+
+/** The interface for what `--debug` prints. */
+function placeOf(network: Network, { own, peer }: OpenRequest): string {
+  return network.placeOf(own?.address ?? null, peer?.address ?? null, peer?.scope ?? 0);
 }
 
 const kernelKeeps = (request: OpenRequest, reason: string): OpenResult => ({
@@ -122,20 +161,21 @@ function make(parts: OpeningParts, session: Session, request: OpenRequest): TcpS
   const pool = session.regionPool;
   const id = parts.nextId();
   if (kind === Kind.UDP) {
-    const block = pool.take(id, kind, family, ringSizes(rings, kind, memory.fullness));
+    const block = takeBlock(pool, memory, rings, id, kind, family);
     const socket = stack.udpSocket(family);
     socket.endpoint.home = session.home;
+    socket.endpoint.kernelHolds = request.companion !== Companion.NONE;
     return new UdpServed(host, id, family, block, pool, socket);
   }
   const willListen = request.at === OpenedFor.LISTEN;
-  const sizes = ringSizes(rings, willListen ? Kind.LISTENER : kind, memory.fullness);
-  const block = pool.take(id, kind, family, sizes);
+  const block = takeBlock(pool, memory, rings, id, willListen ? Kind.LISTENER : kind, family);
   const socket = stack.tcpSocket(family);
   if (socket === null) {
     pool.give(block);
     throw new NetError(ENOBUFS, { syscall: "socket", hint: "the stack has no row left" });
   }
   socket.home = session.home;
+  socket.kernelHolds = request.companion !== Companion.NONE;
   return new TcpServed(host, id, family, block, pool, socket);
 }
 

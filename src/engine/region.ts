@@ -5,7 +5,12 @@
  * own; a socket that is passed on takes its region along. Headers come first, then the rings, which
  * begin on pages. A block is used again with another generation, so that whoever still knows the
  * last one sees that it is gone.
+ *
+ * Programs keep what they have mapped, so regions should not come and go: one of each size that no
+ * socket needs is kept while there is memory.
  */
+import { ENOMEM } from "../base/errno.js";
+import { NetError } from "../base/errors.js";
 import { PAGE_BYTES } from "../ring/arena.js";
 import {
   LAYOUT_MAGIC,
@@ -28,6 +33,10 @@ export interface RingSizes {
 const FIRST_BLOCKS = 4;
 const GROWTH = 4;
 const MOST_BLOCKS = 128;
+/** A region takes at most this part of what is free, so that many programs find room. */
+const SHARE_OF_FREE = 1 / 128;
+/** Regions that no socket needs are kept while the memory is less full than this. */
+const KEEP_FULLNESS = 0.5;
 
 /** A block in use. */
 export interface Block {
@@ -50,6 +59,8 @@ export class Region {
   readonly sizes: RingSizes;
   readonly blocks: number;
   readonly pool: RegionPool;
+  /** Who was given its descriptor. */
+  readonly known = new WeakSet<object>();
   private readonly memory: SharedMemory;
   private readonly free: number[] = [];
   private readonly generations: Uint32Array;
@@ -151,6 +162,14 @@ export class Regions {
     return region;
   }
 
+  /** Gives up what no socket of any session needs; whether there was any. */
+  trim(): boolean {
+    const pools = new Set([...this.byId.values()].map((region) => region.pool));
+    let freed = false;
+    for (const pool of pools) if (pool.trim()) freed = true;
+    return freed;
+  }
+
   destroy(region: Region): void {
     this.byId.delete(region.id);
     this.memory.destroy(region.part);
@@ -177,10 +196,25 @@ export class RegionPool {
 
   private grow(sizes: RingSizes, fits: (r: Region) => boolean): Region {
     const most = this.list.reduce((n, r) => (fits(r) ? Math.max(n, r.blocks) : n), 0);
-    const blocks = most === 0 ? FIRST_BLOCKS : Math.min(most * GROWTH, MOST_BLOCKS);
-    const region = this.regions.create(this, sizes, blocks);
+    const wanted = most === 0 ? FIRST_BLOCKS : Math.min(most * GROWTH, MOST_BLOCKS);
+    const { freeBytes } = this.regions.memory;
+    const share = Math.floor((freeBytes * SHARE_OF_FREE) / (sizes.rxBytes + sizes.txBytes));
+    const region = this.create(sizes, Math.max(FIRST_BLOCKS, Math.min(wanted, share)));
     this.list.push(region);
     return region;
+  }
+
+  /** What is free may lie in pieces: smaller regions, then, and what is only kept goes. */
+  private create(sizes: RingSizes, blocks: number): Region {
+    for (let n = blocks; ; n >>= 1) {
+      try {
+        return this.regions.create(this, sizes, n);
+      } catch (error) {
+        if (!(error instanceof NetError) || error.errno !== -ENOMEM) throw error;
+        if (n === 1 && !this.regions.trim()) throw error;
+        if (n === 1) n = 2;
+      }
+    }
   }
 
   /** The socket of the block is gone. */
@@ -188,15 +222,23 @@ export class RegionPool {
     const { region } = block;
     region.give(block.index);
     if (!region.isUnused) return;
-    // The first of a size stays: programs that open and close sockets one by one would map for each.
-    const isOnly = !this.list.some((r) => r !== region && sameSizes(r.sizes, region.sizes));
-    if (this.isRetired || !isOnly) this.destroy(region);
+    const isSpare = (r: Region): boolean =>
+      r !== region && r.isUnused && sameSizes(r.sizes, region.sizes);
+    const isScarce = this.regions.memory.fullness > KEEP_FULLNESS;
+    if (this.isRetired || isScarce || this.list.some(isSpare)) this.destroy(region);
+  }
+
+  /** Gives up what no socket needs; whether there was any. */
+  trim(): boolean {
+    const unused = this.list.filter((region) => region.isUnused);
+    for (const region of unused) this.destroy(region);
+    return unused.length > 0;
   }
 
   /** The session is over; what its sockets still need stays until they are gone. */
   retire(): void {
     this.isRetired = true;
-    for (const region of [...this.list]) if (region.isUnused) this.destroy(region);
+    this.trim();
   }
 
   private destroy(region: Region): void {

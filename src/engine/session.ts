@@ -35,7 +35,7 @@ import {
   WaiterState,
 } from "../ring/engine-layout.js";
 import type { ProgramRules } from "../socket/rules.js";
-import { closeFd, wakeByEvent } from "../sys/fd.js";
+import { closeFd, createEvent, wakeByEvent } from "../sys/fd.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { RegionPool, type Regions } from "./region.js";
 import type { SharedMemory, SharedPart } from "./shared-memory.js";
@@ -68,6 +68,11 @@ export class Session {
   readonly id: number;
   readonly program: Program;
   readonly controlFd: number;
+  /**
+   * The program writes to it when the engine sleeps. The engine only watches it: what it never reads
+   * nor writes cannot block it, whatever the program does with it.
+   */
+  readonly wakeFd: number;
   readonly part: SharedPart;
   readonly regionPool: RegionPool;
   readonly home: Home | null;
@@ -79,8 +84,6 @@ export class Session {
   readonly sockets: (EngineSocket | null)[] = [];
   /** Those that listen. */
   readonly listeners = new Set<TcpServed>();
-  /** Regions whose descriptors it was given. */
-  readonly knownRegions = new Set<number>();
   /** How many of them. */
   socketCount = 0;
   isClosed = false;
@@ -114,6 +117,7 @@ export class Session {
     this.rules = rules;
     this.spinUs = settings.spinUs;
     this.part = this.memory.create("millrace-session", SESSION_BYTES);
+    this.wakeFd = createEvent();
     this.regionPool = new RegionPool(regions);
     this.words = this.memory.words;
     this.base = this.part.at >> 2;
@@ -131,6 +135,12 @@ export class Session {
   /** Hot path. Whether the process has submitted something. */
   get hasSubmission(): boolean {
     return this.words[this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1))] !== 0;
+  }
+
+  /** As {@link hasSubmission}, sequentially consistent: not before {@link setEngineSleeps}. */
+  get hasSubmissionNow(): boolean {
+    const i = this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1));
+    return Atomics.load(this.words, i) !== 0;
   }
 
   /** Hot path. The next submission's value, or -1; `>>> 0` it. */
@@ -166,7 +176,7 @@ export class Session {
   ring(local: number): void {
     const { words } = this;
     const entry = this.base + (ENTRIES_AT >> 2) + local * ENTRY_WORDS;
-    if (words[entry + (EntryAt.watched >> 2)] !== 0) this.hint(entry, local);
+    if (Atomics.load(words, entry + (EntryAt.watched >> 2)) !== 0) this.hint(entry, local);
     const classes = Atomics.load(words, entry + (EntryAt.waiters >> 2));
     if (classes !== 0) this.wakeClasses(classes);
   }
@@ -242,12 +252,12 @@ export class Session {
     this.socketCount += (socket === null ? 0 : 1) - (before === null ? 0 : 1);
   }
 
-  /** Closes descriptors and gives back memory; its sockets have let it go. */
+  /** Closes its own descriptors and gives back memory; its sockets have let it go. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
     for (const fd of this.waiterFds) if (fd >= 0) closeFd(fd);
-    closeFd(this.controlFd);
+    closeFd(this.wakeFd);
     this.regionPool.retire();
     this.memory.destroy(this.part);
   }

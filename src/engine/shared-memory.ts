@@ -44,6 +44,10 @@ export class SharedMemory {
     return this.usedBytes / this.limitBytes;
   }
 
+  get freeBytes(): number {
+    return this.limitBytes - this.usedBytes;
+  }
+
   /** Makes and maps `bytes` (whole pages). Throws `NetError` ENOMEM, or what the system says. */
   create(name: string, bytes: number): SharedPart {
     const at = this.arena.lend(bytes);

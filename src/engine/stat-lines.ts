@@ -26,6 +26,7 @@ export function* statLines(
   request: StatRequest,
 ): Generator<StatLine> {
   yield engineLine(engine, version);
+  if (request.brief === true) return;
   for (const iface of engine.stack.ip.interfaces) yield interfaceLine(iface);
   for (const session of engine.sessions) yield sessionLine(session);
   for (const served of engine.sockets.values()) {
@@ -35,7 +36,7 @@ export function* statLines(
 }
 
 function engineLine(engine: Engine, version: string): StatEngine {
-  const { ip, tcp } = engine.stack;
+  const { ip, tcp, tcpPorts, udp, flows, wheel, pool } = engine.stack;
   return {
     kind: "engine",
     pid: process.pid,
@@ -47,8 +48,19 @@ function engineLine(engine: Engine, version: string): StatEngine {
       "engine.turns": engine.turns,
       "engine.sessions": engine.sessions.length,
       "engine.sockets": engine.sockets.size,
+      "engine.kernelSockets": engine.kernelSockets.size,
       "engine.regions": engine.regions.size,
       "engine.sharedBytes": engine.memory.usedBytes,
+      "engine.heapBytes": process.memoryUsage().heapUsed,
+      "stack.freeSmallSlots": pool.freeSmall,
+      "stack.freeBigSlots": pool.freeBig,
+      "stack.flows": flows.size,
+      "stack.timers": wheel.armed,
+      "stack.tcpRows": tcp.rows,
+      "stack.tcpTimeWaits": tcp.timeWaits,
+      "stack.tcpOrphans": tcp.orphans,
+      "stack.tcpPorts": tcpPorts.size,
+      "stack.udpEndpoints": udp.size,
       ...notZero("ip", ip.counters.snapshot()),
       ...notZero("drop", ip.drops.snapshot()),
       ...notZero("tcp", tcp.counters.snapshot()),
@@ -113,7 +125,7 @@ function socketLine(served: EngineSocket, internals: boolean): StatSocket {
     kind: "socket",
     protocol: isTcp ? "tcp" : "udp",
     family: served.family === Family.INET ? "IPv4" : "IPv6",
-    state: isTcp ? tcpState(socket.state) : remotePort === 0 ? "UNCONN" : "ESTAB",
+    state: isTcp ? tcpState(served.tcpState) : remotePort === 0 ? "UNCONN" : "ESTAB",
     recvQ: receiveQueue(served),
     sendQ: sendQueue(served),
     localAddress: local.isUnspecified ? "*" : local.toString(),

@@ -10,6 +10,8 @@
 export interface StatRequest {
   /** Sockets' `tcp` internals, too: they cost a look at every connection. False by default. */
   readonly internals?: boolean;
+  /** Only the engine's line. False by default. */
+  readonly brief?: boolean;
 }
 
 export type StatLine = StatEngine | StatInterface | StatSession | StatSocket;

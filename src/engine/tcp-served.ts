@@ -1,5 +1,5 @@
 /** A TCP socket of a program: connection, listener, or neither yet. */
-import { EAGAIN, EINVAL, ENOTCONN, EPIPE } from "../base/errno.js";
+import { EAGAIN, ENOTCONN, EPIPE } from "../base/errno.js";
 import { ACCEPTED_BYTES, AcceptedAt, Kind, SocketAt, Status } from "../ring/engine-layout.js";
 import { MsgFlags } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
@@ -10,30 +10,15 @@ import { EngineSocket, type SocketHost } from "./engine-socket.js";
 import type { Block, RegionPool } from "./region.js";
 import type { Session } from "./session.js";
 import { writeAddress } from "./shared-address.js";
-
-/** A connection that lies in a listener's ring, or was taken from it and not yet claimed. */
-interface Offer {
-  readonly socket: EngineSocket;
-  /** Position after its entry in the ring. */
-  readonly end: number;
-  /** When it was first seen taken; 0: not yet. */
-  takenAtUs: number;
-}
-
-/** A process that took a connection and did not say so within this time has died doing it. */
-const CLAIM_US = 5_000_000;
+import { TcpOffers } from "./tcp-offers.js";
+import { TcpUrgent } from "./tcp-urgent.js";
 
 export class TcpServed extends EngineSocket {
   readonly socket: TcpSocket;
-  /** Urgent byte that was taken from the stack, or -1. */
-  oobByte = -1;
-  private oobWasRead = false;
-  private hasUrgent = false;
-  private hasMark = false;
-  private urgentAt = 0;
+  private readonly urgent: TcpUrgent;
+  /** Of a listener. */
+  private listening: TcpOffers | null = null;
   private sawEof = false;
-  private readonly offers = new Map<number, Offer>();
-  private readonly oob = new Uint8Array(1);
 
   constructor(
     host: SocketHost,
@@ -45,6 +30,7 @@ export class TcpServed extends EngineSocket {
   ) {
     super(host, id, Kind.TCP, family, block, pool);
     this.socket = socket;
+    this.urgent = new TcpUrgent(socket);
     socket.owner = this;
   }
 
@@ -63,7 +49,8 @@ export class TcpServed extends EngineSocket {
       const start = this.txHead & this.txMask;
       const tillEnd = this.block.txBytes - start;
       const n = used < tillEnd ? used : tillEnd;
-      result = socket.send(bytes, this.block.txAt + start, n, n < used ? MsgFlags.MORE : 0);
+      const more = n < used || this.word(SocketAt.more) !== 0 ? MsgFlags.MORE : 0;
+      result = socket.send(bytes, this.block.txAt + start, n, more);
       if (result <= 0) break;
       this.txHead = (this.txHead + result) | 0;
       this.txBytesTotal += result;
@@ -106,14 +93,15 @@ export class TcpServed extends EngineSocket {
     if ((bits & Readiness.OUT) !== 0 && this.txUsed() !== 0) this.pumpOut();
     if (this.isClosed) return;
     if (this.isDraining) {
-      // Nobody reads any more: an error or the peer's end may be why nothing can be sent.
-      if ((bits & (Readiness.ERR | Readiness.HUP)) !== 0) this.close();
+      // Nobody reads any more: what comes is reset (RFC 9293 §3.10.7.1), as is what cannot be sent.
+      if (this.socket.readableBytes > 0) this.abort();
+      else if ((bits & (Readiness.ERR | Readiness.HUP)) !== 0) this.close();
       return;
     }
     // While the ring was full nobody looked: the peer's end may have come meanwhile.
     if (this.isInBlocked) bits |= this.socket.readiness();
     this.isInBlocked = false;
-    if ((bits & Readiness.PRI) !== 0) this.takeUrgent();
+    if ((bits & Readiness.PRI) !== 0) this.urgent.take();
     const moved = this.move(bits);
     if (moved < 0) return;
     if ((bits & Readiness.ERR) !== 0) {
@@ -122,6 +110,7 @@ export class TcpServed extends EngineSocket {
     }
     const changed = this.refreshStatus();
     if (moved > 0 || changed || (bits & (Readiness.ERR | Readiness.PRI)) !== 0) this.tell();
+    if (this.isLingering && this.isDelivered) this.host.lingered();
   }
 
   /** Hot path. Moves bytes into the ring; how many, or below 0 when the socket broke. */
@@ -139,7 +128,9 @@ export class TcpServed extends EngineSocket {
         if (!this.blockIn(1)) continue;
         break;
       }
-      if (this.hasUrgent) this.noteMark();
+      if (this.urgent.isThere && this.urgent.noteMark(this.rxTail)) {
+        this.putWord(SocketAt.urgentAt, this.rxTail);
+      }
       const start = this.rxTail & this.rxMask;
       const tillEnd = this.block.rxBytes - start;
       const n = room < tillEnd ? room : tillEnd;
@@ -152,7 +143,7 @@ export class TcpServed extends EngineSocket {
       this.rxTail = (this.rxTail + got) | 0;
       this.rxBytesTotal += got;
       moved = (moved + got) | 0;
-      if (got < n && !this.hasUrgent && (bits & Readiness.RDHUP) === 0) break;
+      if (got < n && !this.urgent.isThere && (bits & Readiness.RDHUP) === 0) break;
     }
     if (moved > 0) this.publishTail();
     if (this.isInBlocked || this.wasMore) {
@@ -165,57 +156,32 @@ export class TcpServed extends EngineSocket {
 
   private wasMore = false;
 
-  // Urgent data
-
-  /** The urgent byte has come: keeps it, because moving the stream past the mark loses it. */
-  private takeUrgent(): void {
-    this.hasUrgent = true;
-    const got = this.socket.receive(this.oob, 0, 1, MsgFlags.OOB);
-    if (got !== 1) return; // in line
-    this.oobByte = this.oob[0]!;
-    this.oobWasRead = false;
-  }
-
-  /** The next byte of the stream is the urgent one: the mark is where the ring ends now. */
-  private noteMark(): void {
-    if (!this.socket.isAtMark) return;
-    this.hasMark = true;
-    this.urgentAt = this.rxTail;
-    this.putWord(SocketAt.urgentAt, this.rxTail);
-  }
-
-  /** MSG_OOB: the byte, or a negated error number. */
+  /** MSG_OOB: the urgent byte, or a negated error number. */
   receiveUrgent(isPeek: boolean): number {
-    const isInline = this.socket.get("SO_OOBINLINE") === 1;
-    this.forgetMark();
-    if (isInline || this.oobWasRead) return -EINVAL;
-    if (this.oobByte < 0) return this.hasUrgent ? -EAGAIN : -EINVAL;
-    const byte = this.oobByte;
-    if (!isPeek) {
-      this.oobWasRead = true;
-      this.oobByte = -1;
-      if (this.refreshStatus()) this.tell();
-    }
+    const byte = this.urgent.receive(isPeek, this.word(SocketAt.rxHead));
+    if (byte >= 0 && !isPeek && this.refreshStatus()) this.tell();
     return byte;
-  }
-
-  /** The program has read past the mark: the urgent byte, if it was not read, is gone, as in Linux. */
-  private forgetMark(): void {
-    if (!this.hasMark || ((this.word(SocketAt.rxHead) - this.urgentAt) | 0) <= 0) return;
-    this.hasMark = false;
-    this.oobByte = -1;
-    this.oobWasRead = false;
-    this.hasUrgent = (this.socket.readiness() & Readiness.PRI) !== 0;
   }
 
   // Ending
 
   /** Directions to be shut down once the ring to the engine is empty; -1: none. */
   private shutLater = -1;
+  private stateAtShutdown: number = State.FREE;
+
+  /** A FIN that waits behind the ring counts as sent. */
+  override get tcpState(): number {
+    const { state } = this.socket;
+    if (this.shutLater < 0) return state;
+    if (state === State.ESTABLISHED) return State.FIN_WAIT_1;
+    if (state !== State.CLOSE_WAIT) return state;
+    return this.stateAtShutdown === State.CLOSE_WAIT ? State.LAST_ACK : State.CLOSING;
+  }
 
   /** shutdown(2) with data in the ring still to be sent: the FIN goes behind them. */
   shutdownWhenSent(how: number): number {
     if (how === 2) this.socket.shutdown(0);
+    if (this.shutLater < 0) this.stateAtShutdown = this.socket.state;
     this.shutLater = 1;
     return 0;
   }
@@ -224,6 +190,9 @@ export class TcpServed extends EngineSocket {
   get receivePosition(): number {
     return this.rxTail;
   }
+
+  /** A close waits for what it has sent to be acknowledged (SO_LINGER). */
+  isLingering = false;
 
   /** Everything was sent and acknowledged, FIN included, or never will be. */
   get isDelivered(): boolean {
@@ -238,10 +207,36 @@ export class TcpServed extends EngineSocket {
     );
   }
 
+  /**
+   * As tcp_close of Linux: with data that nobody will read any more, or SO_LINGER of 0, the peer gets
+   * a reset at once, and nothing more is sent.
+   */
+  override hangUp(): void {
+    if (this.isDraining || this.isClosed) return;
+    const isReset =
+      this.isUnread || (this.socket.row >= 0 && this.socket.view().lingerSeconds === 0);
+    if (this.kind !== Kind.LISTENER && isReset) {
+      this.abort();
+      return;
+    }
+    super.hangUp();
+    if (!this.isClosed) this.host.watchDraining(this);
+  }
+
+  /** Whether there are bytes that the program has not read: in its ring, or in the stack. */
+  private get isUnread(): boolean {
+    return this.rxRoom() !== this.block.rxBytes || this.socket.readableBytes > 0;
+  }
+
   // Listening
 
   protected override held(session: Session): void {
-    if (this.kind === Kind.LISTENER) session.listeners.add(this);
+    if (this.listening !== null) this.addListener(session, this.listening);
+  }
+
+  private addListener(session: Session, offers: TcpOffers): void {
+    session.listeners.add(this);
+    offers.allow(session);
   }
 
   protected override dropped(session: Session): void {
@@ -251,7 +246,8 @@ export class TcpServed extends EngineSocket {
   /** `listen` has worked: from now on the ring carries connections. */
   becomeListener(): void {
     this.kind = Kind.LISTENER;
-    for (const { session } of this.holders) session.listeners.add(this);
+    this.listening = new TcpOffers();
+    for (const { session } of this.holders) this.addListener(session, this.listening);
     this.view.setUint16(this.block.at + SocketAt.kind, Kind.LISTENER, true);
     this.refresh();
   }
@@ -261,6 +257,7 @@ export class TcpServed extends EngineSocket {
     this.kind = Kind.TCP;
     for (const { session } of this.holders) session.listeners.delete(this);
     this.dropOffers();
+    this.listening = null;
     this.view.setUint16(this.block.at + SocketAt.kind, Kind.TCP, true);
     this.rxTail = this.word(SocketAt.rxHead);
     this.publishTail();
@@ -269,7 +266,7 @@ export class TcpServed extends EngineSocket {
 
   /** Connections that nobody has accepted yet. */
   get waitingConnections(): number {
-    return this.offers.size;
+    return this.listening?.size ?? 0;
   }
 
   private pumpAccepted(): void {
@@ -312,57 +309,25 @@ export class TcpServed extends EngineSocket {
     const { remoteAddress, remotePort } = connection;
     writeAddress(view, at + AcceptedAt.peer, this.family, remoteAddress, remotePort, 0);
     this.rxTail = (this.rxTail + ACCEPTED_BYTES) | 0;
-    this.offers.set(served.id, { socket: served, end: this.rxTail, takenAtUs: 0 });
-  }
-
-  /** A process has taken the connection and holds the program's end; null: it is not ours. */
-  claim(connection: number): EngineSocket | null {
-    const offer = this.offers.get(connection);
-    if (offer === undefined) return null;
-    this.offers.delete(connection);
-    return offer.socket.isClosed ? null : offer.socket;
+    this.listening!.add(served, this.rxTail);
+    this.host.offered();
   }
 
   /** Ends connections that were taken and never claimed. For housekeeping. */
   expireOffers(nowUs: number): void {
-    if (this.offers.size === 0) return;
-    const head = this.word(SocketAt.rxHead);
-    for (const [id, offer] of this.offers) {
-      if (((head - offer.end) | 0) < 0) break; // later ones are not taken either
-      if (!offer.socket.isOffered) {
-        this.offers.delete(id); // claimed by a process that has closed the listener since
-        continue;
-      }
-      if (offer.takenAtUs === 0) offer.takenAtUs = nowUs;
-      else if (nowUs - offer.takenAtUs > CLAIM_US) {
-        this.offers.delete(id);
-        offer.socket.abort();
-      }
-    }
+    this.listening?.expire(this.word(SocketAt.rxHead), nowUs);
   }
 
-  /** Nobody can take connections any more; those that were taken may still be claimed for a while. */
   private dropOffers(): void {
-    const head = this.word(SocketAt.rxHead);
-    for (const { socket, end } of this.offers.values()) {
-      if (((head - end) | 0) < 0) socket.abort();
-      else this.host.awaitClaim(socket);
-    }
-    this.offers.clear();
+    this.listening?.drop(this.word(SocketAt.rxHead), (socket) => this.host.awaitClaim(socket));
   }
 
   // State
 
-  /** Whether the urgent byte was not read: out of line, in the stack, or in line in the ring. */
-  private get isUrgentWaiting(): boolean {
-    if (this.oobByte >= 0 || (this.socket.readiness() & Readiness.PRI) !== 0) return true;
-    return this.hasMark && this.socket.get("SO_OOBINLINE") === 1;
-  }
-
   private refreshStatus(): boolean {
     const { socket } = this;
     const state = socket.state;
-    this.putWord(SocketAt.tcpState, state);
+    this.putWord(SocketAt.tcpState, this.tcpState);
     let status = 0;
     if (state === State.SYN_SENT || state === State.SYN_RECEIVED) status = Status.CONNECTING;
     else if (isSynchronized(state)) status = Status.CONNECTED;
@@ -371,9 +336,7 @@ export class TcpServed extends EngineSocket {
       const { flags } = socket.view();
       if ((flags & (TcbFlags.FIN_QUEUED | TcbFlags.DEAD)) !== 0) status |= Status.NO_SEND;
     }
-    if (this.hasMark || this.hasUrgent) this.forgetMark();
-    if (this.hasMark) status |= Status.MARK;
-    if (this.hasUrgent && this.isUrgentWaiting) status |= Status.URGENT;
+    status |= this.urgent.statusBits(this.word(SocketAt.rxHead));
     if (this.hasError) status |= Status.ERROR;
     return this.setStatus(status);
   }
@@ -396,7 +359,7 @@ export class TcpServed extends EngineSocket {
     if (this.isClosed || this.kind === Kind.LISTENER || this.socket.row < 0) return false;
     const queued = Math.max(0, this.socket.view().sndQueuedBytes);
     this.putWord(SocketAt.txQueued, queued);
-    this.putWord(SocketAt.tcpState, this.socket.state);
+    this.putWord(SocketAt.tcpState, this.tcpState);
     return queued > 0;
   }
 
@@ -404,8 +367,7 @@ export class TcpServed extends EngineSocket {
     this.host.ready.remove(this.socket);
     this.dropOffers();
     // What the program has not read counts as unread (RFC 2525 §2.17), as in Linux.
-    const isUnread = this.kind !== Kind.LISTENER && this.rxRoom() !== this.block.rxBytes;
-    if (isUnread) this.socket.abort();
+    if (this.kind !== Kind.LISTENER && this.isUnread) this.socket.abort();
     else this.socket.close();
   }
 

@@ -5,8 +5,6 @@
 
 import { fstatSync } from "node:fs";
 import { EAGAIN } from "../base/errno.js";
-import { IpAddress } from "../base/ip-address.js";
-import { Arena } from "../ring/arena.js";
 import {
   ACCEPTED_AS_BYTES,
   ACCEPTED_BYTES,
@@ -18,8 +16,6 @@ import {
   CALLS_AT,
   CallAt,
   CallState,
-  DATAGRAM_BYTES,
-  DatagramAt,
   ENTRIES_AT,
   ENTRY_BYTES,
   EntryAt,
@@ -30,11 +26,7 @@ import {
   LAYOUT_VERSION,
   MESSAGE_BYTES,
   Msg,
-  OPEN_BYTES,
-  OPTION_BYTES,
-  OpenAt,
   OpenedAt,
-  OptionAt,
   REASON_CHARS,
   SESSION_BYTES,
   SessionAt,
@@ -51,38 +43,17 @@ import {
 } from "../ring/engine-layout.js";
 import { Family } from "../socket/linux-options.js";
 import { closeFd, createEvent, drainEvent, wakeByEvent } from "../sys/fd.js";
-import { mapShared, unmapShared } from "../sys/memory.js";
 import { connectUnix, receiveWithFds, sendWithFds, unixPair } from "../sys/unix-socket.js";
-import { SharedAddress, writeAddress } from "./shared-address.js";
-
-/** Where programs of this process map what engines give them. */
-let arena: Arena | null = null;
-const ARENA_BYTES = 1 << 29;
-
-/** A mapped memfd. */
-interface Mapped {
-  readonly buffer: ArrayBuffer;
-  readonly at: number;
-  readonly bytes: number;
-}
-
-function mapFd(fd: number, bytes: number): Mapped {
-  arena ??= new Arena(ARENA_BYTES);
-  const at = arena.lend(bytes);
-  if (at < 0) throw new Error("the test clients' address space is full");
-  mapShared(arena.memory!, { at, lengthBytes: bytes, fd });
-  return { buffer: arena.memory!.buffer, at, bytes };
-}
-
-function unmap({ at, bytes }: Mapped): void {
-  unmapShared(arena!.memory!, at, bytes);
-  arena!.takeBack(at);
-}
+import { type Mapped, mapFd, unmap } from "./test-mapping-fixture.js";
+import { type OpenOptions, openRequest } from "./test-open-fixture.js";
+import { TestSocket } from "./test-socket-fixture.js";
 
 export interface ClientOptions {
   readonly program?: string;
   readonly address?: string;
   readonly profile?: string;
+  /** A file of rules. */
+  readonly rules?: string;
   /** Lets the engine work; called while the client waits for an answer. */
   readonly run: () => void;
 }
@@ -94,6 +65,8 @@ export interface ClientOpened {
   readonly companionFd: number;
 }
 
+/** Of a call. */
+const ARGS = 7;
 const END_CAPACITY = 2_000_000;
 
 export class TestClient {
@@ -125,6 +98,7 @@ export class TestClient {
     hello.set(Buffer.from(options.program ?? "test"), HelloAt.program);
     hello.set(Buffer.from(options.address ?? ""), HelloAt.address);
     hello.set(Buffer.from(options.profile ?? ""), HelloAt.profile);
+    hello.set(Buffer.from(options.rules ?? ""), HelloAt.rules);
     this.ask(hello, []);
     const result = this.messageView.getInt32(WelcomeAt.result, true);
     if (result !== 0) {
@@ -163,44 +137,21 @@ export class TestClient {
 
   // Sockets
 
-  /** Opens a socket; the kernel's side of it is left out. */
-  open(o: {
-    kind: number;
-    at: number;
-    family?: number;
-    own?: string;
-    ownPort?: number;
-    peer?: string;
-    peerPort?: number;
-    companionFd?: number;
-    options?: readonly (readonly [level: number, option: number, value: number | Uint8Array])[];
-  }): TestSocket {
+  /** Opens a socket; the kernel's side of it is left out. `endFd`: passed instead of the pair's end. */
+  open(o: OpenOptions, endFd = -1): TestSocket {
     const local = this.nextLocal++;
     const [mine, theirs] = unixPair();
-    const options = Buffer.concat((o.options ?? []).map(optionRecord));
-    const request = new Uint8Array(OPEN_BYTES + options.length);
-    const view = new DataView(request.buffer);
-    const family = o.family ?? Family.INET;
-    view.setUint32(OpenAt.type, Msg.OPEN, true);
-    view.setUint32(OpenAt.local, local, true);
-    view.setUint16(OpenAt.kind, o.kind, true);
-    view.setUint16(OpenAt.family, family, true);
-    view.setUint32(OpenAt.at, o.at, true);
-    view.setInt32(OpenAt.fd, mine, true);
-    view.setUint32(OpenAt.hasCompanion, o.companionFd === undefined ? 0 : 1, true);
-    if (o.own !== undefined) {
-      writeAddress(view, OpenAt.own, family, IpAddress.parse(o.own), o.ownPort ?? 0, 0);
+    const request = openRequest(o, local, mine);
+    const companion = o.companionFd === undefined ? [] : [o.companionFd];
+    try {
+      this.ask(request, [endFd < 0 ? theirs : endFd, ...companion]);
+    } catch (error) {
+      closeFd(mine);
+      throw error;
+    } finally {
+      closeFd(theirs);
     }
-    if (o.peer !== undefined) {
-      writeAddress(view, OpenAt.peer, family, IpAddress.parse(o.peer), o.peerPort ?? 0, 0);
-    }
-    view.setBigUint64(OpenAt.endInode, BigInt(fstatSync(mine).ino), true);
-    view.setUint32(OpenAt.optionsBytes, options.length, true);
-    request.set(options, OPEN_BYTES);
-    const passed = o.companionFd === undefined ? [theirs] : [theirs, o.companionFd];
-    this.ask(request, passed);
-    closeFd(theirs);
-    return this.opened(local, mine, family);
+    return this.opened(local, mine, o.family ?? Family.INET);
   }
 
   /** Takes a socket over whose program's end it was given. */
@@ -276,6 +227,11 @@ export class TestClient {
     return new TestSocket(this, local, mine, listener.family, mapped, headerAt, 0, "");
   }
 
+  /** Takes a connection out of a listener's ring, and says so to nobody. */
+  takeWithoutClaim(listener: TestSocket): void {
+    listener.setHead((listener.rxHead + ACCEPTED_BYTES) | 0);
+  }
+
   // Submissions and calls
 
   submit(value: number): void {
@@ -297,7 +253,7 @@ export class TestClient {
     this.view.setUint32(at + CallAt.op, op, true);
     this.view.setUint32(at + CallAt.local, local, true);
     this.view.setUint32(at + CallAt.waiter, waiter, true);
-    for (const [i, arg] of args.entries()) this.view.setInt32(at + CallAt.args + 4 * i, arg, true);
+    for (let i = 0; i < ARGS; i++) this.view.setInt32(at + CallAt.args + 4 * i, args[i] ?? 0, true);
     this.view.setUint32(at + CallAt.dataBytes, data.length, true);
     this.bytes.set(data, at + CallAt.data);
     Atomics.store(this.session, at >> 2, CallState.BUSY);
@@ -381,204 +337,4 @@ export class TestClient {
   }
 
   private isClosed = false;
-}
-
-function optionRecord(
-  o: readonly [level: number, option: number, value: number | Uint8Array],
-): Uint8Array {
-  const [level, option, value] = o;
-  const bytes = typeof value === "number" ? new Uint8Array(Int32Array.of(value).buffer) : value;
-  const record = new Uint8Array(OPTION_BYTES + ((bytes.length + 3) & ~3));
-  const view = new DataView(record.buffer);
-  view.setInt32(OptionAt.level, level, true);
-  view.setInt32(OptionAt.option, option, true);
-  view.setUint32(OptionAt.bytes, bytes.length, true);
-  record.set(bytes, OPTION_BYTES);
-  return record;
-}
-
-/** A datagram as a program gets it. */
-export interface ClientDatagram {
-  readonly data: Uint8Array;
-  readonly from: string;
-  readonly fromPort: number;
-}
-
-export class TestSocket {
-  readonly client: TestClient;
-  readonly local: number;
-  readonly endFd: number;
-  readonly family: number;
-  /** Of the OPEN. */
-  readonly result: number;
-  readonly reason: string;
-  readonly words: Int32Array;
-  readonly bytes: Uint8Array;
-  readonly view: DataView;
-  readonly headerAt: number;
-  companionFd = -1;
-
-  constructor(
-    client: TestClient,
-    local: number,
-    endFd: number,
-    family: number,
-    mapped: Mapped | null,
-    headerAt: number,
-    result: number,
-    reason: string,
-  ) {
-    this.client = client;
-    this.local = local;
-    this.endFd = endFd;
-    this.family = family;
-    this.result = result;
-    this.reason = reason;
-    this.headerAt = headerAt;
-    const { buffer, at, bytes } = mapped ?? { buffer: new ArrayBuffer(512), at: 0, bytes: 512 };
-    this.words = new Int32Array(buffer, at, bytes >> 2);
-    this.bytes = new Uint8Array(buffer, at, bytes);
-    this.view = new DataView(buffer, at, bytes);
-  }
-
-  /** Word index of a field of the header. */
-  at(field: number): number {
-    return (this.headerAt + field) >> 2;
-  }
-  word(field: number): number {
-    return Atomics.load(this.words, this.at(field));
-  }
-  get rxAt(): number {
-    return this.word(SocketAt.rxAt);
-  }
-  get rxBytes(): number {
-    return this.word(SocketAt.rxBytes);
-  }
-  get txAt(): number {
-    return this.word(SocketAt.txAt);
-  }
-  get txBytes(): number {
-    return this.word(SocketAt.txBytes);
-  }
-  get rxHead(): number {
-    return this.word(SocketAt.rxHead);
-  }
-  get status(): number {
-    return this.word(SocketAt.status);
-  }
-  get kind(): number {
-    return this.view.getUint16(this.headerAt + SocketAt.kind, true);
-  }
-
-  takeError(): number {
-    return Atomics.exchange(this.words, this.at(SocketAt.error), 0);
-  }
-
-  name(field: number): { address: string; port: number } {
-    const a = new SharedAddress();
-    a.read(this.view, this.headerAt + field);
-    return { address: a.address.toString(), port: a.port };
-  }
-
-  submit(): void {
-    if (Atomics.exchange(this.words, this.at(SocketAt.submitted), 1) === 0) {
-      this.client.submit(this.local);
-    }
-  }
-
-  setHead(head: number): void {
-    Atomics.store(this.words, this.at(SocketAt.rxHead), head);
-    if (Atomics.exchange(this.words, this.at(SocketAt.rxBlocked), 0) !== 0) this.submit();
-  }
-
-  /** Room in the ring to the engine. */
-  get room(): number {
-    return this.txBytes - (this.word(SocketAt.txTail) - this.word(SocketAt.txHead));
-  }
-
-  /** Sends as much of a stream as there is room for; how many bytes. */
-  send(data: Uint8Array): number {
-    const n = Math.min(data.length, this.room);
-    const tail = this.word(SocketAt.txTail);
-    for (let i = 0; i < n; i++) {
-      this.bytes[this.txAt + ((tail + i) & (this.txBytes - 1))] = data[i]!;
-    }
-    Atomics.store(this.words, this.at(SocketAt.txTail), (tail + n) | 0);
-    if (n < data.length) Atomics.store(this.words, this.at(SocketAt.noSpace), 1);
-    this.submit();
-    return n;
-  }
-
-  /** Takes what there is of a stream, at most `most` bytes. */
-  receive(most = 1 << 20): Uint8Array {
-    const head = this.rxHead;
-    const n = Math.min(most, (this.word(SocketAt.rxTail) - head) | 0);
-    const data = new Uint8Array(n);
-    for (let i = 0; i < n; i++) {
-      data[i] = this.bytes[this.rxAt + ((head + i) & (this.rxBytes - 1))]!;
-    }
-    this.setHead((head + n) | 0);
-    return data;
-  }
-
-  /** Sends a datagram; false when there is no room. */
-  sendTo(data: Uint8Array, peer: string | null, port = 0): boolean {
-    const space = (DATAGRAM_BYTES + data.length + 63) & -64;
-    if (this.room < space) {
-      Atomics.store(this.words, this.at(SocketAt.noSpace), 1);
-      this.submit();
-      return false;
-    }
-    const tail = this.word(SocketAt.txTail);
-    const mask = this.txBytes - 1;
-    const at = this.txAt + (tail & mask);
-    for (let i = 0; i < DATAGRAM_BYTES; i += 4) this.view.setInt32(at + i, 0);
-    this.view.setUint32(at + DatagramAt.payloadBytes, data.length, true);
-    if (peer !== null) {
-      writeAddress(this.view, at + DatagramAt.peer, this.family, IpAddress.parse(peer), port, 0);
-    }
-    for (let i = 0; i < data.length; i++) {
-      this.bytes[this.txAt + ((tail + DATAGRAM_BYTES + i) & mask)] = data[i]!;
-    }
-    Atomics.store(this.words, this.at(SocketAt.txTail), (tail + space) | 0);
-    this.submit();
-    return true;
-  }
-
-  receiveFrom(): ClientDatagram | null {
-    const head = this.rxHead;
-    if (this.word(SocketAt.rxTail) === head) return null;
-    const mask = this.rxBytes - 1;
-    const at = this.rxAt + (head & mask);
-    const n = this.view.getUint32(at, true);
-    const a = new SharedAddress();
-    a.read(this.view, at + DatagramAt.peer);
-    const data = new Uint8Array(n);
-    for (let i = 0; i < n; i++) {
-      data[i] = this.bytes[this.rxAt + ((head + DATAGRAM_BYTES + i) & mask)]!;
-    }
-    this.setHead((head + ((DATAGRAM_BYTES + n + 63) & -64)) | 0);
-    return { data, from: a.address.toString(), fromPort: a.port };
-  }
-
-  call(
-    op: number,
-    args: readonly number[] = [],
-    data: Uint8Array = new Uint8Array(0),
-  ): { result: number; data: Uint8Array } {
-    return this.client.call(op, this.local, args, data);
-  }
-
-  /** An operation whose data are an address. */
-  callWith(op: number, address: string, port: number): number {
-    const data = new Uint8Array(24);
-    const view = new DataView(data.buffer);
-    writeAddress(view, 0, this.family, IpAddress.parse(address), port, 0);
-    return this.call(op, [], data).result;
-  }
-
-  /** As the last close(2): the program's end goes. */
-  close(): void {
-    closeFd(this.endFd);
-  }
 }

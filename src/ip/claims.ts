@@ -148,6 +148,7 @@ export class Claims {
    * chooses and for which `isFree` holds. A negated error number: -EADDRINUSE, -EACCES, -EMFILE.
    */
   hold(request: PortRequest, ifIndex: number, isFree: (port: number) => boolean): Hold | number {
+    if (request.isHeld === true && request.port !== 0) return { port: request.port, ports: [] };
     if (request.port !== 0) return this.holdAt(request, ifIndex);
     const links = this.links.filter((l) => this.isConcerned(l, request.address, ifIndex));
     const refused: HeldPort[] = [];

@@ -146,6 +146,12 @@ export class KernelSide implements KernelNetworkSink {
     return this.ip.isLocal(a);
   }
 
+  /** Whether an address is one of the kernel's own. */
+  isKernels(address: IpAddress): boolean {
+    for (const known of this.view.addresses()) if (known.address.equals(address)) return true;
+    return false;
+  }
+
   close(): void {
     this.groups.close();
     this.view.close();

@@ -50,6 +50,7 @@ export class SharedUdp {
       isV6only: e.v6only,
       reuseAddress,
       reusePort,
+      isHeld: e.kernelHolds,
     };
     const hold = this.claims.hold(request, e.ifIndex, isFree);
     if (typeof hold === "number") return hold;

@@ -70,6 +70,8 @@ export class UdpEndpoint implements SenderWaiting {
 
   // Options
   reuseAddress = false;
+  /** A socket of the kernel's beside this one holds its port there (`claims.ts`). */
+  kernelHolds = false;
   reusePort = false;
   broadcast = false;
   v6only = false;

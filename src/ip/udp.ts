@@ -272,6 +272,13 @@ export class Udp implements Transport {
     pool.give(slot);
   }
 
+  /** Whether a socket is bound there, or at a wildcard that means it. */
+  isBoundAt(address: IpAddress, port: number): boolean {
+    return this.demux.at(port).some(({ localAddress }) => {
+      return localAddress.isUnspecified || localAddress.equals(address);
+    });
+  }
+
   /** Whether an endpoint may have sent the datagram (Linux asks no more). */
   believes(error: PathError): boolean {
     const { local, localPort, remote, remotePort } = error;

@@ -28,6 +28,8 @@ export interface PortRequest {
   readonly isV6only: boolean;
   readonly reuseAddress: boolean;
   readonly reusePort: boolean;
+  /** A socket of the kernel's holds the port already; absent: none does. */
+  readonly isHeld?: boolean;
 }
 
 /** A port that the kernel holds. */

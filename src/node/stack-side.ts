@@ -12,6 +12,7 @@ import { createHost, type HostOptions } from "../socket/create-host.js";
 import type { Host } from "../socket/host.js";
 import { Runner } from "../socket/runner.js";
 import type { Stack } from "../socket/stack.js";
+import { keepFreedMemory } from "../sys/memory.js";
 import { type NodeSettings, spinUsOf } from "./settings.js";
 
 /** The stack's loopback interface is its first. */
@@ -24,6 +25,9 @@ const LINK_MS = 3_000;
 const IS_SERVER = /^memif:server:|,role=server(,|$)/;
 /** As {@link LINGER_US}, for a process that is made to end. */
 const EXIT_MS = 100;
+
+/** Buffers of data that was read come and go: more than lie between two collections. */
+const FREED_BYTES = 16 << 20;
 
 /** The drivers are as much as the stack: they are loaded where there is a device. */
 const require = createRequire(import.meta.url);
@@ -45,6 +49,7 @@ export class StackSide {
 
   /** Opens the device and builds the host. Throws `TypeError` or `NetError`, saying what is wrong. */
   static open(settings: NodeSettings, tellsAsIo: boolean): StackSide {
+    keepFreedMemory(FREED_BYTES);
     const runner = new Runner({ tellsAsIo });
     const common: HostOptions = {
       name: "node",

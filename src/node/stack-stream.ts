@@ -13,7 +13,9 @@ import type { Backend, StreamHandle } from "./stream-handle.js";
 
 /** As libuv reads: 64 KiB a time, 32 times at most before others have their turn. */
 const READ_BYTES = 65_536;
-const READS_MAX = 32;
+const READS_MAX = 4;
+/** So much that was written does not wait for the turn: the peer can work on it meanwhile. */
+const FLUSH_BYTES = 65_536;
 /** Small reads share memory of this size; larger ones than a quarter have their own. */
 const SLAB_BYTES = 65_536;
 /** libuv's settings for probes when Node gives none. */
@@ -23,6 +25,21 @@ const PROBES = 10;
 /** Bytes that were read, from `slabAt` on, until somebody has them. */
 let slab = new Uint8Array(SLAB_BYTES);
 let slabAt = 0;
+
+/** What native code reads, which copies it at once. */
+const forNative = new Uint8Array(READ_BYTES);
+let isNativeReading = false;
+
+/**
+ * Garbage for every buffer, a quarter of its size. V8 counts the memory of buffers, but looks for young ones
+ * that nobody uses only after 32 MiB of them, and by then it often starts a collection of the whole
+ * heap: one for every 25 MiB that a program reads. Garbage in the young part itself has that collected
+ * sooner, for 0.2 ms each time, and the buffers' memory is used again while it is in the caches.
+ * Measured: 1 GB in 64 KiB writes through loopback, processor time of both ends: 650 to 770 ms
+ * instead of 950 to 1,200 (node 20.20, 2 shared cores, 2026-11).
+ */
+const young: { garbage: readonly unknown[] } = { garbage: [] };
+const GARBAGE_SHIFT = 5;
 
 /** Where to connect to, and from. */
 export interface Destination {
@@ -50,6 +67,7 @@ export class StackStream implements Backend {
   bytesRead = 0;
   bytesWritten = 0;
   queuedBytes = 0;
+  private unflushedBytes = 0;
   private readonly handle: StreamHandle;
   private readonly side: StackSide;
   private readonly socket: TcpSocket;
@@ -117,19 +135,41 @@ export class StackStream implements Backend {
       }
       const available = socket.readableBytes;
       const size = available === 0 ? 1 : available < READ_BYTES ? available : READ_BYTES;
-      const own = size > SLAB_BYTES / 4;
-      const into = own ? Buffer.allocUnsafeSlow(size) : roomFor(size);
-      const at = own ? 0 : slabAt;
-      const n = socket.receive(into, at, size);
+      const n = this.handle.isTakenNatively ? this.readNatively(size) : this.readAside(size);
       if (n === -EAGAIN) return;
       if (n <= 0) {
         this.readEnded(n);
         return;
       }
-      if (!own) slabAt = (at + n + 7) & ~7;
-      this.bytesRead += n;
-      this.handle.give(into.buffer as ArrayBuffer, at, n);
     }
+  }
+
+  /** Hot path. Reads up to `size` bytes into memory that they may stay in, and hands it over. */
+  private readAside(size: number): number {
+    const own = size > SLAB_BYTES / 4;
+    const into = own ? bufferOf(size) : roomFor(size);
+    const at = own ? 0 : slabAt;
+    const n = this.socket.receive(into, at, size);
+    if (n <= 0) return n;
+    if (!own) slabAt = (at + n + 7) & ~7;
+    this.bytesRead += n;
+    this.handle.give(into.buffer as ArrayBuffer, at, n);
+    return n;
+  }
+
+  /** Hot path. As {@link readAside} for those who copy at once. */
+  private readNatively(size: number): number {
+    if (isNativeReading) return this.readAside(size); // somebody who is told of data reads on
+    const n = this.socket.receive(forNative, 0, size);
+    if (n <= 0) return n;
+    this.bytesRead += n;
+    isNativeReading = true;
+    try {
+      this.handle.give(forNative.buffer, 0, n);
+    } finally {
+      isNativeReading = false;
+    }
+    return n;
   }
 
   private readEnded(n: number): void {
@@ -150,13 +190,13 @@ export class StackStream implements Backend {
       this.queue(w);
       return false;
     }
-    const last = chunks.length - 1;
+    const last = lastWithBytes(chunks);
     for (let i = 0; i <= last; i++) {
       const chunk = chunks[i]!;
       const size = chunk.byteLength;
       if (size === 0) continue;
       const sent = this.socket.send(bytesOf(chunk), 0, size, i < last ? MsgFlags.MORE : 0);
-      if (sent > 0) this.bytesWritten += sent;
+      if (sent > 0) this.wrote(sent);
       if (sent === size) continue;
       if (sent < 0 && sent !== -EAGAIN) return sent;
       this.queue(newWrite(chunks, i, sent < 0 ? 0 : sent));
@@ -165,6 +205,15 @@ export class StackStream implements Backend {
     }
     side.host.kick();
     return true;
+  }
+
+  /** Hot path. */
+  private wrote(n: number): void {
+    this.bytesWritten += n;
+    this.unflushedBytes += n;
+    if (this.unflushedBytes < FLUSH_BYTES) return;
+    this.unflushedBytes = 0;
+    this.side.stack.flush();
   }
 
   whenWritten(done: (status: number) => void): void {
@@ -199,7 +248,7 @@ export class StackStream implements Backend {
 
   /** 0 when all is sent. */
   private sendMore(w: Write): number {
-    const last = w.chunks.length - 1;
+    const last = lastWithBytes(w.chunks);
     for (; w.i <= last; w.i++, w.at = 0) {
       const chunk = w.chunks[w.i]!;
       while (w.at < chunk.byteLength) {
@@ -209,7 +258,7 @@ export class StackStream implements Backend {
         w.at += sent;
         w.leftBytes -= sent;
         this.queuedBytes -= sent;
-        this.bytesWritten += sent;
+        this.wrote(sent);
       }
     }
     return 0;
@@ -375,6 +424,13 @@ export class StackStream implements Backend {
   }
 }
 
+/** Bytes before the last ones wait for more; Node's HTTP ends what it writes with an empty chunk. */
+function lastWithBytes(chunks: readonly Uint8Array[]): number {
+  let last = chunks.length - 1;
+  while (last > 0 && chunks[last]!.byteLength === 0) last--;
+  return last;
+}
+
 function newWrite(chunks: readonly Uint8Array[], i: number, at: number): Write {
   let leftBytes = -at;
   for (let k = i; k < chunks.length; k++) leftBytes += chunks[k]!.byteLength;
@@ -388,10 +444,15 @@ function bytesOf(chunk: Uint8Array): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
+function bufferOf(size: number): Uint8Array<ArrayBuffer> {
+  young.garbage = new Array<undefined>(size >> GARBAGE_SHIFT);
+  return Buffer.allocUnsafeSlow(size) as Uint8Array<ArrayBuffer>;
+}
+
 /** Shared memory with `size` bytes free from `slabAt` on. */
 function roomFor(size: number): Uint8Array {
   if (slabAt + size > SLAB_BYTES) {
-    slab = new Uint8Array(SLAB_BYTES);
+    slab = bufferOf(SLAB_BYTES);
     slabAt = 0;
   }
   return slab;

@@ -74,6 +74,7 @@ export class SharedTcp {
         isV6only: this.rows.has(row, RowFlags.V6ONLY),
         reuseAddress: this.rows.has(row, RowFlags.REUSE_ADDRESS),
         reusePort: this.rows.has(row, RowFlags.REUSE_PORT),
+        isHeld: this.rows.has(row, RowFlags.KERNEL_HOLDS),
       },
       this.rows.ifIndex[row]!,
       isFree,

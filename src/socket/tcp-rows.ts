@@ -25,6 +25,8 @@ export const RowFlags = {
   LISTENS: 1 << 6,
   /** `connect` or `bind` fixed the address; a `bind` to the wildcard did not. */
   ADDRESS_FIXED: 1 << 7,
+  /** A socket of the kernel's beside the row's holds its port there (`ip/claims.ts`). */
+  KERNEL_HOLDS: 1 << 9,
 } as const;
 
 /** What a connection inherits from its listener. */

@@ -146,6 +146,11 @@ export class TcpSocket extends PolledSocket {
     if (this.row !== NONE) this.stack.tcpRows.setHome(this.row, home);
   }
 
+  /** Whether a socket of the kernel's beside this one holds its port there; before it is bound. */
+  set kernelHolds(isHeld: boolean) {
+    if (this.row !== NONE) this.stack.tcpRows.set(this.row, RowFlags.KERNEL_HOLDS, isHeld);
+  }
+
   /** Whether it holds a local port. */
   get hasPort(): boolean {
     return this.row !== NONE && this.stack.tcpRows.has(this.row, RowFlags.HAS_PORT);

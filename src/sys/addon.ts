@@ -94,6 +94,7 @@ export interface Addon {
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
   fdBytes(fd: number): number;
+  heapKeep(bytes: number): number;
   memoryMap(
     bytes: Uint8Array,
     at: number,
@@ -169,10 +170,12 @@ export interface Addon {
   unixSendAll(fd: number, message: Uint8Array, passed: Int32Array, n: number): number;
   unixReceiveAll(fd: number, message: Uint8Array, out: Int32Array): number;
   unixPeer(fd: number, out: Int32Array): number;
+  socketKind(fd: number): number;
+  unixShut(fd: number): number;
   unixPair(out: Int32Array): number;
   pollSetTake(set: number, out: Int32Array, n: number): number;
   pollSetCreate(): number;
-  pollSetAdd(set: number, fd: number): number;
+  pollSetAdd(set: number, fd: number, edge: number): number;
   pollSetRemove(set: number, fd: number): number;
   interfaceState(fd: number, index: number): number;
   interfaceQueues(name: string): number;

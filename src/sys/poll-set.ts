@@ -21,7 +21,15 @@ export class PollSet {
 
   /** Watches a descriptor for reading and hang-up. */
   add(fd: number): void {
-    check(addon().pollSetAdd(this.fd, fd), "epoll_ctl");
+    check(addon().pollSetAdd(this.fd, fd, 0), "epoll_ctl");
+  }
+
+  /**
+   * Watches a descriptor that others make readable and nobody reads: it counts as readable once
+   * for each time that it was made so, until {@link take} has told.
+   */
+  addEdge(fd: number): void {
+    check(addon().pollSetAdd(this.fd, fd, 1), "epoll_ctl");
   }
 
   /** Stops watching; before the descriptor is closed. One that has left by itself is no error. */

@@ -6,10 +6,12 @@
  * listener. Some programs fill the whole address with zeros behind such a name, and in the abstract
  * namespace that is another name: `isPadded` speaks to them.
  */
+import { close } from "node:fs";
 import * as errno from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { addon } from "./addon.js";
 import { check } from "./check.js";
+import { closeFd } from "./fd.js";
 
 /** `sun_path` of unix(7). */
 const ADDRESS_BYTES = 108;
@@ -63,7 +65,7 @@ export function receivedFd(): number {
 }
 
 /** Descriptors of the last {@link receiveWithFds}: how many, then they. */
-const passedAll = new Int32Array(9);
+const passedAll = new Int32Array(254);
 const toPass = new Int32Array(8);
 
 /** As {@link sendMessage}, with up to eight descriptors, which arrive in this order. */
@@ -73,14 +75,64 @@ export function sendWithFds(fd: number, message: Uint8Array, fds: readonly numbe
 }
 
 /**
- * As {@link receiveMessage}, with up to eight descriptors, which are put into `fds`, the caller's to
- * close. Whatever flags their sender has set on them hold.
+ * As {@link receiveMessage}, with all its descriptors, which are put into `fds`, the caller's to
+ * close ({@link throwAway}). They are whatever their sender likes, with the flags that he has set.
  */
 export function receiveWithFds(fd: number, message: Uint8Array, fds: number[]): number {
   const n = addon().unixReceiveAll(fd, message, passedAll);
   fds.length = 0;
   for (let i = 1; i <= passedAll[0]!; i++) fds.push(passedAll[i]!);
   return n;
+}
+
+/** What {@link socketKind} says: `SOCK_*` of `AF_*`. */
+export const SocketKind = {
+  UNIX_MESSAGES: 0x105,
+  STREAM4: 0x201,
+  DATAGRAM4: 0x202,
+  STREAM6: 0xa01,
+  DATAGRAM6: 0xa02,
+} as const;
+const HAS_PEER = 0x10000;
+
+/** What a descriptor that came from somebody is: a `SocketKind` or another; below 0: no socket. */
+export function socketKind(fd: number): number {
+  const kind = addon().socketKind(fd);
+  return kind < 0 ? kind : kind & ~HAS_PEER;
+}
+
+/**
+ * Closes a descriptor that came from somebody and may be anything. Closing may block (files of a
+ * file system of the sender's own, SO_LINGER, descriptors that wait in a socket): then a thread does it.
+ */
+export function throwAway(fd: number): void {
+  const kind = addon().socketKind(fd);
+  if (isIp(kind) && ((kind & HAS_PEER) === 0 || isDatagram(kind))) closeFd(fd);
+  else close(fd, () => {});
+}
+
+const isIp = (kind: number): boolean => (kind & 0xff00) === 0x200 || (kind & 0xff00) === 0xa00;
+const isDatagram = (kind: number): boolean => (kind & 0xff) === 2;
+
+/**
+ * Closes our end of a connection with somebody, and what waits in it: descriptors may be among that.
+ */
+export function discardUnix(fd: number): void {
+  addon().unixShut(fd);
+  // Nothing can be added any more, so that this ends.
+  while (takeNothing(fd) > 0) {}
+  closeFd(fd);
+}
+
+const nothing = new Uint8Array(64);
+
+/** Throws away a message that waits; how many descriptors it had, plus 1, or 0 when there was none. */
+function takeNothing(fd: number): number {
+  const n = addon().unixReceiveAll(fd, nothing, passedAll);
+  if (n <= 0 && n !== -errno.EMSGSIZE) return 0;
+  const fds = Array.from(passedAll.subarray(1, 1 + passedAll[0]!));
+  for (const passed of fds) throwAway(passed);
+  return 1 + fds.length;
 }
 
 /** Who is at the other end, as it was when the connection was made. */

@@ -33,6 +33,8 @@ export function onEvent(t: TcpCore, event: number): void {
     return;
   }
   c.state = state;
+  // The FIN is acknowledged: a close that lingers is over.
+  if (state === State.TIME_WAIT || state === State.FIN_WAIT_2) t.host.changed(c);
   if (state === State.TIME_WAIT) enterTimeWait(t);
   else if (state === State.FIN_WAIT_2) enterFinWait2(t);
 }

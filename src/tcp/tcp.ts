@@ -84,6 +84,16 @@ export class Tcp {
     return this.t.usedRows;
   }
 
+  /** Of them, those in TIME-WAIT. */
+  get timeWaits(): number {
+    return this.t.timeWaits;
+  }
+
+  /** Of them, connections that nobody owns any more and whose end is under way. */
+  get orphans(): number {
+    return this.t.orphans;
+  }
+
   /** A CLOSED row, or -ENOBUFS. Ends with `close` or `abort`, whatever becomes of it. */
   create(): number {
     const row = createRow(this.t);

@@ -24,6 +24,7 @@ import { Evaluator } from "./evaluate.js";
 import { Expressions, NONE } from "./expr.js";
 import { Facts } from "./facts.js";
 import { Recorder } from "./recorder.js";
+import { fuseStores } from "./store-fusion.js";
 import { TailCalls } from "./tail-calls.js";
 import { type EffectOp, type GuardOp, type Trace, type TraceOp, WORD_STRIDE } from "./trace.js";
 import { TraceCalls } from "./trace-calls.js";
@@ -118,7 +119,12 @@ export class Tracer implements Engine {
       op.kind === "guard" || ("isBefore" in op && op.isBefore);
     const before = lastGuardFirst(ops.filter(isBefore));
     const isHost = hostOnly !== null;
-    const effects = isHost ? [] : ops.filter((op): op is EffectOp => !before.has(op));
+    const effects = isHost
+      ? []
+      : fuseStores(
+          build,
+          ops.filter((op): op is EffectOp => !before.has(op)),
+        );
     const verdict = isHost ? build.zero : build.word(recorder.known(this.registers[0]!));
     const { start, end, metadata } = memory;
     const guards = ops.filter((op): op is GuardOp => op.kind === "guard");
@@ -165,10 +171,13 @@ export class Tracer implements Engine {
     return index * WORD_STRIDE + word;
   }
 
-  /** ` (filter.c:12: if (eth + 1 > end))`: the source of a word of a trace. */
+  /** The source line of a word of a trace; null when the object does not say. */
   sourceOf(word: number): SourceLine | null {
     const program = this.programs[Math.floor(word / WORD_STRIDE)];
-    return program === undefined ? null : sourceLine(program.program, word % WORD_STRIDE);
+    if (program === undefined) return null;
+    // Line 0 is what the compiler put between lines: it belongs to the one before.
+    const lines = program.program.lines.filter(({ line }) => line > 0);
+    return sourceLine({ lines }, word % WORD_STRIDE);
   }
 
   private read(register: number): number {

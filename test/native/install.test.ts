@@ -6,7 +6,9 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
 } from "node:fs";
@@ -54,6 +56,33 @@ test("it builds in one line, then only when a source is newer", (t) => {
   const soon = new Date(Date.now() + 60_000);
   utimesSync(join(folder, "native/addon/fd.c"), soon, soon);
   assert.match(install(folder).said, /built/);
+});
+
+test("only what is newer is compiled again, or everything with other options", (t) => {
+  const folder = packageCopy(t);
+  const objects = join(folder, "native/build/objects/addon");
+  const times = () =>
+    new Map(
+      readdirSync(objects)
+        .filter((file) => file.endsWith(".o"))
+        .map((file) => [file, statSync(join(objects, file), { bigint: true }).mtimeNs] as const),
+    );
+  const compiledAgain = (before: ReturnType<typeof times>) =>
+    [...times()].filter(([file, at]) => before.get(file) !== at).map(([file]) => file);
+  const soon = (seconds: number) => new Date(Date.now() + seconds * 1_000);
+  install(folder);
+  let before = times();
+  assert.ok(before.size > 5);
+  utimesSync(join(folder, "native/addon/fd.c"), soon(60), soon(60));
+  install(folder);
+  assert.deepEqual(compiledAgain(before), ["fd.o"]);
+  before = times();
+  assert.match(install(folder, { CFLAGS: "-DOTHER" }).said, /built/); // fd.c is still newer
+  assert.equal(compiledAgain(before).length, before.size);
+  before = times();
+  utimesSync(join(folder, "native/addon/addon.h"), soon(120), soon(120));
+  install(folder, { CFLAGS: "-DOTHER" });
+  assert.equal(compiledAgain(before).length, before.size, "headers are everybody's");
 });
 
 test("a missing compiler is one line that says what to install", (t) => {

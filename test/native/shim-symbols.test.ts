@@ -41,6 +41,7 @@ const PROMISED = `
   getprotoent getprotoent_r getprotobyname getprotobyname_r getprotobynumber getprotobynumber_r
   getnetgrent getnetgrent_r rcmd rcmd_af rexec rexec_af ruserok ruserok_af iruserok iruserok_af
   rresvport rresvport_af
+  longjmp _longjmp siglongjmp __longjmp_chk
 `;
 
 function symbols(...options: string[]): string[] {

@@ -82,6 +82,7 @@ export class Running {
 }
 
 export class RunWorld {
+  readonly millrace: string = MILLRACE;
   readonly folder = mkdtempSync(join(tmpdir(), `millrace-run-${process.pid}-`));
   readonly env: NodeJS.ProcessEnv;
   private readonly started: Running[] = [];
@@ -103,7 +104,7 @@ export class RunWorld {
   /** With an engine that is started by the first program; everything ends with the test file. */
   static open(): RunWorld {
     const world = new RunWorld();
-    after(() => world.close());
+    after(() => world.end());
     return world;
   }
 
@@ -136,7 +137,8 @@ export class RunWorld {
     return running;
   }
 
-  private async output(running: Running): Promise<string> {
+  /** What it prints until it ends; fails unless its status is 0. */
+  async output(running: Running): Promise<string> {
     const timer = setTimeout(() => running.child.kill("SIGKILL"), PATIENCE_MS);
     const { status, out, err } = await running.ended;
     clearTimeout(timer);
@@ -199,6 +201,15 @@ export class RunWorld {
   async statText(...options: string[]): Promise<string> {
     return await this.output(this.start([MILLRACE, "stat", ...options], null));
   }
+
+  /** Ends its programs and its engine, before the file's end does. */
+  async end(): Promise<void> {
+    if (this.hasEnded) return;
+    this.hasEnded = true;
+    await this.close();
+  }
+
+  private hasEnded = false;
 
   private async close(): Promise<void> {
     await Promise.all(this.started.map((running) => running.stop()));

@@ -30,13 +30,17 @@ export interface NamedObject {
 }
 
 /** The bytes of an example's object. Throws what clang says. */
-export function compileExample(name: string, cpu: BpfCpu): Uint8Array {
+export const compileExample = (name: string, cpu: BpfCpu): Uint8Array =>
+  compileProgram(join(SOURCES, `${name}.c`), cpu);
+
+/** The bytes of an object; the examples' headers are there. */
+export function compileProgram(source: string, cpu: BpfCpu): Uint8Array {
   requireTools("clang");
   const folder = mkdtempSync(join(tmpdir(), "millrace-xdp-"));
   try {
     const out = join(folder, "program.o");
     const flags = ["-O2", "-g", "-Wall", "-Wextra", "-Werror", "-target", "bpf", `-mcpu=${cpu}`];
-    const args = [...flags, `-I${INCLUDES}`, "-c", join(SOURCES, `${name}.c`), "-o", out];
+    const args = [...flags, `-I${INCLUDES}`, `-I${SOURCES}`, "-c", source, "-o", out];
     const { status, stderr } = spawnSync("clang", args, { encoding: "utf8" });
     assert.equal(status, 0, `clang ${args.join(" ")}: ${stderr}`);
     return readFileSync(out);

@@ -93,6 +93,61 @@ function acl(packets: readonly Uint8Array[]): MapEntry[] {
   return [...four, ...six];
 }
 
+/** Services of both families, remembered and not, with any port, local, QUIC; servers behind both families. */
+function edgeBalancer(packets: readonly Uint8Array[]): MapEntry[] {
+  const flags = [0, 1, 2, 4, 8, 0, 1, 3];
+  const service = (
+    address: Uint8Array,
+    ports: Uint8Array | number[],
+    protocol: number,
+    n: number,
+    isSix: number,
+  ): MapEntry => ({
+    map: "edge_services",
+    key: join(
+      address,
+      new Uint8Array(16 - address.length),
+      (flags[n % flags.length]! & 1) !== 0 ? [0, 0] : ports,
+      [protocol, isSix],
+    ),
+    value: u32(n % 16, flags[n % flags.length]!),
+  });
+  const four = some(ipv4Of(packets), 4, 240).map(({ daddr, dport, protocol }, n) =>
+    service(daddr, dport, protocol, n, 0),
+  );
+  const six = some(
+    packets.filter((p) => p.length >= 58 && p[12] === 0x86 && p[13] === 0xdd),
+    2,
+    240,
+  ).map((p, n) => service(p.subarray(38, 54), p.subarray(56, 58), p[20]!, n, 1));
+  const ring = Array.from({ length: 16 * 4096 }, (_, n) => ({
+    map: "edge_ring",
+    key: u32(n),
+    value: u32((n * 7) % SERVERS),
+  }));
+  const servers = Array.from({ length: SERVERS }, (_, n) => ({
+    map: "edge_servers",
+    key: u32(n),
+    value: join(
+      n === 5 ? [0, 0, 0, 0] : [10, 1, n, 7],
+      u32(0, 0, n === 5 ? 0 : n),
+      [2, 0, 0, 0, 1, n],
+      [n & 1, 0],
+    ),
+  }));
+  const ids = Array.from({ length: 512 }, (_, n) => ({
+    map: "connection_ids",
+    key: u32(n * 31),
+    value: u32(n % SERVERS),
+  }));
+  const own = {
+    map: "outer_addresses",
+    key: u32(0),
+    value: join([192, 0, 2, 1], u32(0xfc, 0, 0, 1), [2, 0, 0, 0, 0, 9], [0, 0]),
+  };
+  return [...four, ...six, ...ring, ...servers, ...ids, own];
+}
+
 const SETUPS: Readonly<Record<string, Setup>> = {
   five_tuple: (packets) =>
     some(ipv4Of(packets), 3, 2000).map(({ saddr, daddr, sport, dport, protocol }) => ({
@@ -101,6 +156,7 @@ const SETUPS: Readonly<Record<string, Setup>> = {
       value: u32(1),
     })),
   balancer,
+  edge_balancer: edgeBalancer,
   router,
   acl,
   tunnel: (packets) =>

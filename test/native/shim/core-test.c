@@ -2,11 +2,13 @@
  * the program. `core-test NAME…` runs those only. */
 #include <assert.h>
 #include <poll.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -195,6 +197,118 @@ static void one_submission_until_the_engine_looked(void) {
   EQUAL(fake_take(sock, got, 8), 2);
   EQUAL(transmit(sock, "c", 1, 0), 1);
   EQUAL(fake_submission(), sock->local);
+}
+
+/* Another process has the socket, and this one has no link of its own yet. */
+static void who_cannot_tell_of_room_leaves_it_to_others(void) {
+  struct mr_sock *sock = tcp();
+  sock->shared->rx_blocked = 1;
+  uint32_t own = sock->link_id;
+  sock->link_id = own + 1;
+  mr_sock_made_room(sock, 0);
+  EQUAL(sock->shared->rx_blocked, 1);
+  sock->link_id = own;
+  mr_sock_made_room(sock, 0);
+  EQUAL(sock->shared->rx_blocked, 0);
+  EQUAL(fake_submission(), sock->local);
+}
+
+static void who_cannot_join_is_told(void) {
+  struct mr_sock *socks[] = {tcp(), udp()};
+  int refusal = -EMFILE;
+  char got[4];
+  for (int i = 0; i < 2; i++) {
+    struct mr_sock *sock = socks[i];
+    fake_give(sock, "abc", 3);
+    uint32_t own = sock->link_id;
+    sock->link_id = own + 1;
+    int fd = dup(0);
+    mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = mr_sock_hold(sock)});
+    pthread_t engine = fake_refuse(&refusal);
+    FAILS(transmit(sock, "a", 1, 0), ENOBUFS);
+    EQUAL(sock->shared->tx_tail, 0);
+    pthread_join(engine, NULL);
+    engine = fake_refuse(&refusal);
+    FAILS(receive(sock, got, 4, 0), ENOBUFS);
+    EQUAL(sock->shared->rx_head, 0);
+    pthread_join(engine, NULL);
+    sock->link_id = own;
+    mr_fd_clear(fd);
+    close(fd);
+  }
+}
+
+static volatile sig_atomic_t faults, depth_at_fault;
+static void *fault_page;
+static void on_fault(int signum) {
+  (void)signum;
+  faults++;
+  depth_at_fault = mr_thread.depth;
+  mprotect(fault_page, MR_PAGE, PROT_READ | PROT_WRITE);
+}
+
+/* A handler that came between the claim of a place and what goes there might never come back. */
+static void no_handler_comes_into_a_submission(void) {
+  struct mr_sock *sock = tcp();
+  struct mr_session *session = mr_link_now->session;
+  while (fake_submission() >= 0) {
+  }
+  uint8_t *ring = (uint8_t *)session + MR_SUBMITS_AT + session->submit_tail % MR_SUBMITS * 4;
+  struct sigaction action = {.sa_handler = on_fault}, before;
+  sigaction(SIGSEGV, &action, &before);
+  fault_page = (void *)((uintptr_t)ring & ~(uintptr_t)(MR_PAGE - 1));
+  EQUAL(mprotect(fault_page, MR_PAGE, PROT_READ), 0);
+  mr_sock_submit(sock);
+  EQUAL(faults, 1);
+  assert(depth_at_fault > 0);
+  EQUAL(mr_thread.depth, 0);
+  EQUAL(fake_submission(), sock->local);
+  EQUAL(mprotect(fault_page, MR_PAGE, PROT_READ), 0);
+  mr_submit(mr_link_now, 5);
+  EQUAL(faults, 2);
+  assert(depth_at_fault > 0);
+  EQUAL(fake_submission(), 5);
+  sigaction(SIGSEGV, &before, NULL);
+}
+
+/* ---- Connections ------------------------------------------------------------------------------------ */
+
+static int count_fds(void) {
+  int n = 0;
+  for (int fd = 0; fd < 256; fd++) n += fcntl(fd, F_GETFD) >= 0;
+  return n;
+}
+
+static void no_connection_is_lost_for_want_of_an_entry(void) {
+  struct mr_sock *listener = fake_socket(MR_KIND_LISTENER, AF_INET, FAKE_RING, FAKE_RING);
+  fake_connection(listener, 1);
+  fake_connection(listener, 2);
+  static int taken[MR_SOCKETS];
+  int n = 0, fds = count_fds();
+  while ((taken[n] = mr_local_alloc()) >= 0) n++;
+  for (int i = 0; i < 3; i++) FAILS(mr_accept(listener, 3, NULL, NULL, 0), ENFILE);
+  EQUAL(listener->shared->rx_head, 0);
+  EQUAL(count_fds(), fds);
+  mr_local_free((uint32_t)taken[--n]);
+  int accepted = mr_accept(listener, 3, NULL, NULL, 0);
+  assert(accepted >= 0);
+  struct mr_fd entry = mr_fd_get(accepted);
+  EQUAL(entry.kind, MR_FD_SOCKET);
+  EQUAL(entry.sock->local, (uint32_t)taken[n]);
+  mr_fd_put(entry);
+  EQUAL(listener->shared->rx_head, sizeof(struct mr_accepted));
+  while (n > 0) mr_local_free((uint32_t)taken[--n]);
+  assert(mr_accept(listener, 3, NULL, NULL, 0) >= 0);
+  listener->shared->nonblock = 1;
+  FAILS(mr_accept(listener, 3, NULL, NULL, 0), EAGAIN);
+  /* One that makes no sense is gone, and no more is. */
+  fake_connection(listener, 3);
+  struct mr_accepted *nonsense = (struct mr_accepted *)(void *)(listener->rx + 2 * sizeof *nonsense);
+  nonsense->header_at = 1;
+  fds = count_fds();
+  FAILS(mr_accept(listener, 3, NULL, NULL, 0), ECONNABORTED);
+  EQUAL(count_fds(), fds);
+  FAILS(mr_accept(listener, 3, NULL, NULL, 0), EAGAIN);
 }
 
 /* ---- Waiting ---------------------------------------------------------------------------------------- */
@@ -404,6 +518,23 @@ static void a_dead_holder_loses_its_lock(void) {
   EQUAL(sock->shared->rx_lock, 0);
 }
 
+/* Nobody has asked for its end yet. */
+static void a_zombie_loses_its_lock(void) {
+  struct mr_sock *sock = tcp();
+  fake_give(sock, "abc", 3);
+  pid_t child = fork();
+  if (child == 0) {
+    mr_thread.tid = 0;
+    mr_lock(&sock->shared->rx_lock);
+    _exit(0);
+  }
+  siginfo_t info;
+  EQUAL(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+  char got[4];
+  EQUAL(receive(sock, got, 4, 0), 3);
+  EQUAL(waitpid(child, NULL, 0), child);
+}
+
 static void *count_up(void *context) {
   struct mr_sock *sock = context;
   for (int i = 0; i < 20000; i++) {
@@ -442,8 +573,8 @@ static void *ask_often(void *context) {
   for (int i = 0; i < 50; i++) {
     int value = 0;
     socklen_t bytes = sizeof value;
-    EQUAL(mr_sock_getsockopt(context, IPPROTO_TCP, i, &value, &bytes), 0);
-    EQUAL(value, 1000 + i);
+    EQUAL(mr_sock_getsockopt(context, IPPROTO_TCP, 100 + i, &value, &bytes), 0);
+    EQUAL(value, 1100 + i);
     EQUAL(bytes, 4);
   }
   return NULL;
@@ -458,6 +589,25 @@ static void calls_are_answered(void) {
   int on = 1;
   FAILS(mr_sock_setsockopt(sock, 3, IPPROTO_TCP, 1, &on, sizeof on), ENOPROTOOPT);
   mr_sock_drop(sock);
+}
+
+/* A call whose caller a signal has called away is nobody's to wait for. */
+static void only_releases_are_waited_for(void) {
+  struct mr_sock *sock = tcp();
+  struct sigaction action = {.sa_handler = on_signal};
+  sigaction(SIGUSR1, &action, NULL);
+  pthread_t self = pthread_self(), thread;
+  sock->shared->linger = 8;
+  while (fake_submission() >= 0) {
+  }
+  pthread_create(&thread, NULL, interrupt_later, &self);
+  EQUAL(mr_sock_closing(sock, 3), 0);
+  pthread_join(thread, NULL);
+  assert(fake_submission() >= 0); /* and stays unanswered */
+  EQUAL(mr_call_await_released(mr_link_now), true);
+  mr_call_release(mr_link_now, (uint32_t)mr_local_alloc());
+  EQUAL(mr_call_await_released(mr_link_now), false);
+  mr_call_reset();
 }
 
 static void own_options_come_back(void) {
@@ -505,6 +655,7 @@ static const struct {
 } tests[] = {
 #define TEST(name) {#name, name}
     TEST(a_dead_holder_loses_its_lock),
+    TEST(a_zombie_loses_its_lock),
     TEST(streams_wrap),
     TEST(a_full_ring_is_eagain_and_wants_room),
     TEST(peek_leaves_and_peek_off_moves),
@@ -516,6 +667,11 @@ static const struct {
     TEST(the_urgent_mark_splits_reads),
     TEST(room_is_told_of_when_it_is_worth_it),
     TEST(one_submission_until_the_engine_looked),
+    TEST(who_cannot_tell_of_room_leaves_it_to_others),
+    TEST(who_cannot_join_is_told),
+    TEST(no_handler_comes_into_a_submission),
+    TEST(no_connection_is_lost_for_want_of_an_entry),
+    TEST(only_releases_are_waited_for),
     TEST(timeouts_are_eagain),
     TEST(sleepers_are_rung),
     TEST(handlers_interrupt_sleep),

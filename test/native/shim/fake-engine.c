@@ -41,13 +41,13 @@ void fake_start(void) {
   fd = memfd(REGION_BYTES);
   struct mr_region header = {.magic = MR_MAGIC, .version = MR_VERSION, .region_id = 1};
   assert(pwrite(fd, &header, sizeof header, 0) == sizeof header);
-  region = mr_region_map(&link_of_tests, 1, REGION_BYTES, fd);
-  assert(region != NULL);
+  assert(mr_region_map(&link_of_tests, 1, REGION_BYTES, fd, &region) == 0);
   close(fd);
 }
 
-struct mr_sock *fake_socket(uint16_t kind, uint16_t family, uint32_t rx_bytes, uint32_t tx_bytes) {
-  static uint32_t generation = 7;
+static uint32_t generation = 7;
+
+static uint32_t make_block(uint16_t kind, uint16_t family, uint32_t rx_bytes, uint32_t tx_bytes) {
   uint32_t header_at = region_used;
   struct mr_socket *shared = (struct mr_socket *)(void *)(region + header_at);
   memset(shared, 0, sizeof *shared);
@@ -63,7 +63,13 @@ struct mr_sock *fake_socket(uint16_t kind, uint16_t family, uint32_t rx_bytes, u
   if (kind == MR_KIND_TCP) shared->status = MR_STATUS_CONNECTED;
   region_used = shared->tx_at + tx_bytes;
   assert(region_used <= REGION_BYTES);
+  return header_at;
+}
+
+struct mr_sock *fake_socket(uint16_t kind, uint16_t family, uint32_t rx_bytes, uint32_t tx_bytes) {
+  uint32_t header_at = make_block(kind, family, rx_bytes, tx_bytes);
   int local = mr_local_alloc();
+  assert(mr_region_map(&link_of_tests, 1, REGION_BYTES, -1, &region) == 0);
   struct mr_sock *sock =
       mr_sock_make(&link_of_tests, region, header_at, generation, (uint32_t)local, -1);
   assert(sock != NULL);
@@ -117,6 +123,14 @@ static void read_ring(struct mr_sock *sock, uint32_t at, void *bytes, uint32_t n
   for (uint32_t i = 0; i < n; i++) {
     ((uint8_t *)bytes)[i] = sock->tx[(at + i) & (sock->tx_bytes - 1)];
   }
+}
+
+void fake_connection(struct mr_sock *listener, uint32_t number) {
+  struct mr_accepted accepted = {.connection = number, .region_id = 1};
+  accepted.header_at = make_block(MR_KIND_TCP, AF_INET, FAKE_RING, FAKE_RING);
+  accepted.generation = generation;
+  accepted.peer = (struct mr_address){.address = {10, 77, 0, 9}, .family = AF_INET, .port = 9};
+  fake_give(listener, &accepted, sizeof accepted);
 }
 
 static void publish(struct mr_sock *sock, uint32_t tail) {
@@ -186,6 +200,25 @@ int64_t fake_submission(void) {
   mr_store(entry, 0);
   submit_head++;
   return (int64_t)value - 1;
+}
+
+/* ---- The control socket --------------------------------------------------------------------------------- */
+
+static void *refuse(void *context) {
+  uint8_t message[MR_MESSAGE_BYTES];
+  struct mr_opened refusal = {.result = *(int *)context};
+  do { /* eventfds of waiters come unasked */
+    if (recv(engine_end, message, sizeof message, 0) < 4) return NULL;
+    memcpy(&refusal.type, message, sizeof refusal.type);
+  } while (refusal.type == MR_MSG_WAITER);
+  assert(send(engine_end, &refusal, sizeof refusal, 0) == sizeof refusal);
+  return NULL;
+}
+
+pthread_t fake_refuse(int *error) {
+  pthread_t thread;
+  assert(pthread_create(&thread, NULL, refuse, error) == 0);
+  return thread;
 }
 
 /* ---- Calls ------------------------------------------------------------------------------------------ */

@@ -2,6 +2,8 @@
 #ifndef FAKE_ENGINE_H
 #define FAKE_ENGINE_H
 
+#include <pthread.h>
+
 #include "../../../native/shim/core.h"
 
 #define FAKE_RING 4096
@@ -22,6 +24,11 @@ int fake_take_datagram(struct mr_sock *sock, struct mr_datagram *header, void *b
 int64_t fake_submission(void);
 /* Wakes everyone who sleeps and waits for the socket. */
 void fake_ring(struct mr_sock *sock);
+
+/* A connection of this number in the listener's ring. */
+void fake_connection(struct mr_sock *listener, uint32_t number);
+/* A thread that answers the next request over the control socket with this error, and ends. */
+pthread_t fake_refuse(int *error);
 
 /* A thread that answers calls (`answer` sets result and data) and rings their callers. */
 void fake_serve(void (*answer)(struct mr_call *call));

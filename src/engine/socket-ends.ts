@@ -1,0 +1,90 @@
+/**
+ * The engine's ends of the pairs whose other ends programs hold: an end hangs up when the last
+ * program has let its own go, SIGKILL included. No data belong here.
+ */
+import { EAGAIN, EMSGSIZE } from "../base/errno.js";
+import { closeFd } from "../sys/fd.js";
+import { PollBits, PollSet } from "../sys/poll-set.js";
+import { discardUnix, receiveWithFds, throwAway } from "../sys/unix-socket.js";
+import type { EngineSocket } from "./engine-socket.js";
+
+const EVENTS = 64;
+/** Messages of one end before others have their turn. */
+const BURST = 16;
+const HANG_UP = PollBits.HUP | PollBits.RDHUP | PollBits.ERR;
+
+export class SocketEnds {
+  private readonly set = new PollSet();
+  private readonly byEnd = new Map<number, EngineSocket>();
+  private readonly events = new Int32Array(2 * EVENTS);
+  private readonly nothing = new Uint8Array(64);
+  private readonly fds: number[] = [];
+
+  /** Readable when {@link service} has something to do. */
+  get fd(): number {
+    return this.set.fd;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.byEnd.size;
+  }
+
+  /** Takes and watches the engine's end of a socket. Throws `NetError` when it cannot be watched. */
+  watch(fd: number, served: EngineSocket): void {
+    this.byEnd.set(fd, served);
+    this.set.add(fd);
+  }
+
+  /** Closes it: the socket is gone. */
+  close(fd: number): void {
+    this.byEnd.delete(fd);
+    this.set.remove(fd);
+    discardUnix(fd);
+  }
+
+  /** Looks for sockets that nobody holds any more. */
+  service(): void {
+    const n = this.set.take(this.events, EVENTS);
+    for (let i = 0; i < n; i++) {
+      const fd = this.events[2 * i]!;
+      const isOver = (this.events[2 * i + 1]! & HANG_UP) !== 0;
+      const served = this.byEnd.get(fd);
+      if (served === undefined) continue;
+      const isDrained = this.drain(fd);
+      if (isDrained || isOver) this.hangUp(fd, served, isDrained);
+    }
+  }
+
+  /** Whether anybody still holds the other end of a socket is looked at now. */
+  look(served: EngineSocket): void {
+    const { endFd } = served;
+    if (endFd >= 0 && this.drain(endFd)) this.hangUp(endFd, served, true);
+  }
+
+  private hangUp(fd: number, served: EngineSocket, isDrained: boolean): void {
+    this.byEnd.delete(fd);
+    this.set.remove(fd);
+    if (isDrained) closeFd(fd);
+    else discardUnix(fd);
+    served.endFd = -1;
+    served.hangUp();
+  }
+
+  /** Throws away what a program writes; whether the end is over, all of it read. */
+  private drain(fd: number): boolean {
+    for (let i = 0; i < BURST; i++) {
+      const n = receiveWithFds(fd, this.nothing, this.fds);
+      if (n === -EAGAIN) return false;
+      for (const left of this.fds) throwAway(left);
+      this.fds.length = 0;
+      if (n <= 0 && n !== -EMSGSIZE) return true; // an error: it is no end of a pair
+    }
+    return false;
+  }
+
+  /** Closes the set; its members are their sockets'. */
+  closeSet(): void {
+    this.set.close();
+  }
+}
