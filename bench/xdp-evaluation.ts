@@ -6,7 +6,6 @@
  */
 import { parseArgs } from "node:util";
 import { Random } from "../src/base/random.js";
-import { processWorld } from "../src/cli/world.js";
 import { readCaptures } from "../src/cli/xdp/eval.js";
 import { asMarkdown, evaluationTables } from "../src/cli/xdp/eval-tables.js";
 import type { XdpInstance } from "../src/ebpf/instance.js";
@@ -37,7 +36,7 @@ const { values, positionals } = parseArgs({
 });
 
 const SEED = 1;
-const files = await readCaptures([values.captures], processWorld());
+const files = await readCaptures([values.captures], process.stdin);
 const captured = files.flat();
 const packets = mixTraffic(files, Number(values.packets), new Random(SEED));
 

@@ -48,7 +48,7 @@ export async function evaluatePrograms(
   world: World,
 ): Promise<number> {
   const settings = parseSettings(options);
-  const captures = await readCaptures(options.in, world);
+  const captures = await readCaptures(options.in, world.input);
   if (captures.every((packets) => packets.length === 0)) {
     throw new EbpfError("EINVAL", `${options.in.join(", ")}: there are no Ethernet packets`);
   }
@@ -151,12 +151,12 @@ const CAPTURE = /\.(pcap|pcapng|cap|trace)$/;
 /** The packets of each file; of folders every capture in them that can be read. */
 export async function readCaptures(
   names: readonly string[],
-  world: World,
+  standardInput: AsyncIterable<Uint8Array>,
 ): Promise<Uint8Array[][]> {
   const captures: Uint8Array[][] = [];
   for (const name of names) {
     if (name === "-" || !statSync(name).isDirectory()) {
-      const { packets, complaint } = await readCapture(name, world);
+      const { packets, complaint } = await readCapture(name, standardInput);
       if (complaint !== null) throw new EbpfError("EINVAL", complaint);
       captures.push(packets);
       continue;
@@ -165,7 +165,7 @@ export async function readCaptures(
     for (const file of found.filter((one) => CAPTURE.test(one))) {
       const path = join(name, file);
       // Collections of test captures have broken ones on purpose: what comes before the fault counts.
-      if (statSync(path).isFile()) captures.push((await readCapture(path, world)).packets);
+      if (statSync(path).isFile()) captures.push((await readCapture(path, standardInput)).packets);
     }
   }
   return captures;
@@ -176,10 +176,13 @@ interface Capture {
   readonly complaint: string | null;
 }
 
-async function readCapture(name: string, world: World): Promise<Capture> {
+async function readCapture(
+  name: string,
+  standardInput: AsyncIterable<Uint8Array>,
+): Promise<Capture> {
   const reader = new CaptureReader();
   if (name !== "-") reader.push(readFileSync(name));
-  else for await (const chunk of world.input) reader.push(chunk);
+  else for await (const chunk of standardInput) reader.push(chunk);
   if (reader.error === null) reader.end();
   const packets: Uint8Array[] = [];
   while (reader.next()) {
