@@ -1,9 +1,10 @@
 /** A program ready to take packets, in one of our engines or in the kernel. */
 
 import { XdpInstance } from "../../ebpf/instance.js";
+import { type WritableMap, writable } from "../../ebpf/map-text.js";
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
-import type { WritableMap } from "./map-file.js";
+import type { BpfMap } from "../../sys/bpf-map.js";
 
 export const ENGINE_NAMES = ["interp", "wasm", "kernel"] as const;
 export type RunnerName = (typeof ENGINE_NAMES)[number];
@@ -25,6 +26,8 @@ export interface RunnerOptions {
   readonly program: string;
   readonly maxEntries: Readonly<Record<string, number>>;
   readonly print: (line: string) => void;
+  /** Called once maps are there, and before the kernel knows constants for good. */
+  readonly fill: (mapOf: (name: string) => WritableMap) => void;
 }
 
 /** Throws `EbpfError`, `NetError`. */
@@ -33,7 +36,10 @@ export function openRunner(engine: RunnerName, object: BpfObject, options: Runne
 }
 
 function openEngine(engine: "interp" | "wasm", object: BpfObject, options: RunnerOptions): Runner {
-  const instance = XdpInstance.open(object, { ...options, engine });
+  const { program, maxEntries, print, fill } = options;
+  const instance = XdpInstance.open(object, { program, maxEntries, print, engine });
+  const mapOf = (name: string): WritableMap => writable(instance.map(name));
+  fill(mapOf);
   return {
     run(packet) {
       instance.runtime.setTime(process.hrtime.bigint());
@@ -41,14 +47,7 @@ function openEngine(engine: "interp" | "wasm", object: BpfObject, options: Runne
       const target = redirect === null ? "" : `${redirect.map ?? "interface"} ${redirect.key}`;
       return { verdict, packet: left, target };
     },
-    map(name) {
-      const map = instance.map(name);
-      return {
-        bufferBytes: map.bufferBytes,
-        write: (key, value) => map.set(key, value),
-        entries: () => map.entries(),
-      };
-    },
+    map: mapOf,
     close() {},
   };
 }
@@ -57,20 +56,24 @@ function openEngine(engine: "interp" | "wasm", object: BpfObject, options: Runne
 const KERNEL_OUT_BYTES = 4096;
 
 function openKernel(object: BpfObject, options: RunnerOptions): Runner {
-  const kernel = KernelObject.load(object, options);
+  const { program, maxEntries, fill } = options;
+  const kernel = KernelObject.load(object, {
+    program,
+    maxEntries,
+    fill: (mapOf) => fill((name) => kernelMap(mapOf(name))),
+  });
   const out = new Uint8Array(KERNEL_OUT_BYTES);
   return {
     run(packet) {
       const { verdict, lengthBytes } = kernel.run(packet, out);
       return { verdict, packet: out.slice(0, lengthBytes), target: "" };
     },
-    map: (name) => kernelMap(kernel, name),
+    map: (name) => kernelMap(kernel.map(name)),
     close: () => kernel.close(),
   };
 }
 
-export function kernelMap(kernel: KernelObject, name: string): WritableMap {
-  const map = kernel.map(name);
+export function kernelMap(map: BpfMap): WritableMap {
   return {
     bufferBytes: map.bufferBytes,
     write: (key, value) => map.update(key, value),
