@@ -11,7 +11,16 @@ import {
 } from "./ebpf.js";
 import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
-import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
+import {
+  nodeDgramEcho,
+  nodeDgramStream,
+  nodeFastify,
+  nodeIdle,
+  nodeImport,
+  nodeNetBulk,
+  nodeNetEcho,
+  nodePoll,
+} from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
 import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
@@ -45,6 +54,10 @@ export const SCENARIOS: readonly Scenario[] = [
   nodeNetEcho,
   nodeDgramStream,
   nodeNetBulk,
+  nodeFastify,
+  nodePoll,
+  nodeIdle,
+  nodeImport,
   ...RUN_SCENARIOS,
   xdpUdp,
   xdpPair,

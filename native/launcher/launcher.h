@@ -23,6 +23,7 @@
 struct place {
   char library[PATH_MAX]; /* libmillrace.so, or $MILLRACE_SHIM */
   char script[PATH_MAX];  /* bin/millrace.js */
+  char preload[PATH_MAX]; /* what Node.js programs preload: dist/src/node/register.js */
 };
 
 /* Ends the process with a message when the launcher is not where it belongs. */
@@ -36,7 +37,10 @@ _Noreturn void become_node(const struct place *place, char *const *args);
 
 struct options {
   const char *address, *profile, *spin, *rules, *application_id; /* NULL: not given */
-  bool has_engine_options; /* --nic, --gateway, --config, --network: the engine must be asked about them */
+  const char *nic, *gateway, *xdp, *config, *network; /* the last ones */
+  bool is_repeated;        /* one of these came twice */
+  bool has_engine_options; /* --nic and so on: the engine must be asked about them */
+  bool in_process;         /* a Node.js program with a stack of its own, without an engine */
   bool loopback, no_auto, debug, no_warn;
   bool is_for_node;        /* --help and what else needs no program */
   bool is_inspect;         /* for `millrace doctor`: print what the program is */
@@ -82,5 +86,10 @@ void find_engine(char path[PATH_MAX]);
 bool is_engine_there(const char *path);
 /* Runs `node bin/millrace.js run OPTION ARGS…` and waits; its status. `args` need not end with NULL. */
 int run_node(const struct place *place, const char *option, char *const *args, int n);
+
+/* ---- in-process.c --------------------------------------------------------------------------------- */
+
+/* Sets the environment of a Node.js program that is accelerated in its own process. `rules` may be NULL. */
+void prepare_in_process(const struct place *place, const struct options *options, const char *rules);
 
 #endif

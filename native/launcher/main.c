@@ -97,6 +97,14 @@ static _Noreturn void refuse_program(const char *command, int error, bool is_sho
   exit(error == ENOENT ? NOT_FOUND : CANNOT_RUN);
 }
 
+/* The rules are checked by the program itself, when it starts. */
+static int run_in_process(const struct place *place, const struct options *options, bool is_short) {
+  char rules[PATH_MAX];
+  prepare_in_process(place, options, rules_path(options, rules));
+  execvp(options->command[0], options->command);
+  refuse_program(options->command[0], errno, is_short);
+}
+
 /* `args`: after `run`. */
 static int run(const struct place *place, char **args, bool is_short) {
   struct options options = read_options(args);
@@ -113,6 +121,7 @@ static int run(const struct place *place, char **args, bool is_short) {
   inspect_program(command, &program);
   if (options.is_inspect) return print_inspection(&program);
   if (program.error != 0) refuse_program(command, program.error, is_short);
+  if (options.in_process) return run_in_process(place, &options, is_short);
   if (access(place->library, R_OK) < 0) {
     fprintf(stderr, "millrace: %s: %s; build it: npm run install\n", place->library, strerror(errno));
     return FAILED;

@@ -6,7 +6,7 @@
 #include "launcher.h"
 
 enum effect {
-  TO_ENGINE, /* with a value: concerns the engine */
+  TO_ENGINE, /* with a value: concerns the engine; kept */
   TO_TEXT,   /* with a value: kept */
   TO_FLAG,
   TO_NODE,   /* Node.js does it */
@@ -20,17 +20,18 @@ struct known {
 
 #define AT(field) offsetof(struct options, field)
 static const struct known KNOWN[] = {
-    {"--nic", TO_ENGINE, 0},
-    {"--gateway", TO_ENGINE, 0},
-    {"--xdp", TO_ENGINE, 0},
-    {"--config", TO_ENGINE, 0},
-    {"--network", TO_ENGINE, 0},
+    {"--nic", TO_ENGINE, AT(nic)},
+    {"--gateway", TO_ENGINE, AT(gateway)},
+    {"--xdp", TO_ENGINE, AT(xdp)},
+    {"--config", TO_ENGINE, AT(config)},
+    {"--network", TO_ENGINE, AT(network)},
     {"--address", TO_TEXT, AT(address)},
     {"--profile", TO_TEXT, AT(profile)},
     {"--spin", TO_TEXT, AT(spin)},
     {"--rules", TO_TEXT, AT(rules)},
     {"--application-id", TO_TEXT, AT(application_id)},
     {"--loopback", TO_FLAG, AT(loopback)},
+    {"--in-process", TO_FLAG, AT(in_process)},
     {"--no-auto", TO_FLAG, AT(no_auto)},
     {"--debug", TO_FLAG, AT(debug)},
     {"--no-warn", TO_FLAG, AT(no_warn)},
@@ -63,6 +64,16 @@ static _Noreturn void refuse(const char *text, const char *word) {
 
 static bool is_number(const char *text) {
   return text[0] != '\0' && strlen(text) <= 9 && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* What makes no sense, or cannot be had, without an engine. */
+static void check_in_process(const struct options *o) {
+  const char *refused = o->config != NULL ? "--config" : o->network != NULL ? "--network" : NULL;
+  if (o->spin != NULL) refused = "--spin";
+  if (o->xdp != NULL) refused = "--xdp: say --nic NIC,xdp=FILE";
+  if (o->no_auto) refused = "--no-auto";
+  if (refused != NULL) refuse("--in-process goes without an engine, and has no ", refused);
+  if (o->is_repeated) refuse("--in-process takes one ", "--nic and one --gateway");
 }
 
 static void check_values(const struct options *o) {
@@ -98,11 +109,14 @@ struct options read_options(char **args) {
     if (value != NULL) value++;
     else if (*at != NULL) value = *at++;
     else refuse("needs a value: ", word);
-    if (option->effect == TO_TEXT) *(const char **)((char *)&o + option->at) = value;
-    else o.has_engine_options = true;
+    const char **kept = (const char **)((char *)&o + option->at);
+    if (option->effect == TO_ENGINE) o.has_engine_options = true;
+    if (option->effect == TO_ENGINE && *kept != NULL) o.is_repeated = true;
+    *kept = value;
   }
   o.command = at;
   o.own_count = (int)(at - args);
   check_values(&o);
+  if (o.in_process) check_in_process(&o);
   return o;
 }

@@ -50,6 +50,10 @@ export const addRun: AddCommand = (program, world, finish) => {
     .option("--rules <FILE>", "which sockets to accelerate (docs/rules.md)")
     .option("--application-id <ID>", "for rules that name one")
     .option("--loopback", "127.0.0.0/8 and ::1 go through Millrace, too")
+    .option(
+      "--in-process",
+      "a Node.js program: a stack of its own instead of an engine (docs/node.md)",
+    )
     .option("--no-auto", "accelerate only sockets that ask for it (docs/opt-out.md)")
     .option("--debug", "tell of each socket whether it is accelerated, and why not")
     .option("--no-warn", "no warnings")
@@ -66,6 +70,10 @@ export const addRun: AddCommand = (program, world, finish) => {
       "to the world, over an interface shared with the kernel",
     ],
     ["millrace run --profile latency sockperf pp -i 10.77.0.1", "never sleep"],
+    [
+      "millrace run --in-process --nic memif:/run/a.sock --address 10.77.0.2/24 node app.js",
+      "Node.js, without an engine",
+    ],
     ["millrace run --debug python3 -m http.server", "what is accelerated, and why not"],
   ]);
 };

@@ -8,6 +8,7 @@ import { type LoadOptions, loadProgram } from "./xdp/load.js";
 import { type ObjectOptions, reporting } from "./xdp/object-file.js";
 import { type RunOptions, runProgram } from "./xdp/run.js";
 import { ENGINE_NAMES } from "./xdp/runner.js";
+import { type TraceOptions, traceProgram } from "./xdp/trace.js";
 
 type Finish = (status: number) => void;
 
@@ -32,11 +33,13 @@ export const addXdp: AddCommand = (program, world, finish) => {
       "what it lets through, and its maps",
     ],
     ["millrace xdp run lb.o --in a.pcap --map services=services.json", "with entries in a map"],
+    ["millrace xdp trace filter.o --in a.pcap", "the paths that packets take, and when"],
     ["millrace xdp check filter.o", "what the verifier says, with source lines"],
     ["millrace xdp disasm filter.o", "instructions between source lines"],
     ["millrace xdp load filter.o --dev eth0", "in the kernel, until Ctrl-C"],
   ]);
   addRun(xdp, world, finish);
+  addTrace(xdp, world, finish);
   addCheck(xdp, world, finish);
   addDisasm(xdp, world, finish);
   addLoad(xdp, world, finish);
@@ -80,6 +83,29 @@ function addRun(xdp: Command, world: World, finish: Finish): void {
     ["millrace xdp run filter.o --in a.pcap", "verdicts"],
     ["millrace xdp run filter.o --in a.pcap --engine kernel", "the same, by the kernel (root)"],
     ["millrace xdp run counters.o --in a.pcap --dump", "and its counters"],
+  ]);
+}
+
+function addTrace(xdp: Command, world: World, finish: Finish): void {
+  const command = withObject(xdp.command("trace"))
+    .summary("show the paths that packets of a capture file take through a program")
+    .description(
+      "Runs a program on the Ethernet frames of a capture file and shows its traces: for each path what\n" +
+        "must hold of packet and maps to take it, what it does, and how many packets took it.",
+    )
+    .requiredOption("--in <file>", "pcap or pcapng file to read; - is the standard input")
+    .option(
+      "--map <name=file>",
+      "put the entries of a JSON file into a map (may be repeated)",
+      list,
+    )
+    .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
+    .option("--json", "print one JSON object")
+    .action(async (file: string, options: TraceOptions) => {
+      finish(await reporting("trace", world, () => traceProgram(file, options, world)));
+    });
+  examples(command, [
+    ["millrace xdp trace filter.o --in a.pcap", "most used first, with source lines"],
   ]);
 }
 

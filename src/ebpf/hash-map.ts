@@ -69,6 +69,11 @@ export class HashMap extends LinearMap {
     return entry + this.valueOffset + this.cpu * this.cpuStride;
   }
 
+  override peek(keyAt: number): number {
+    const entry = this.find(keyAt, this.hash(keyAt));
+    return entry === 0 ? 0 : entry + this.valueOffset + this.cpu * this.cpuStride;
+  }
+
   update(keyAt: number, valueAt: number, flags: number): number {
     if (flags > UpdateFlag.EXIST) return -EINVAL;
     const hash = this.hash(keyAt);

@@ -126,9 +126,14 @@ export abstract class LinearMap {
     return this.bytes.slice(first, first + this.bufferBytes);
   }
 
+  /** As {@link lookup}, which is no use of the entry where that counts. */
+  peek(keyAt: number): number {
+    return this.lookup(keyAt);
+  }
+
   /** Address of the value of a key, as {@link lookup} gives it; 0 when there is none. */
   addressOf(key: Uint8Array): number {
-    return this.lookup(this.putKey(key));
+    return this.peek(this.putKey(key));
   }
 
   /** Adds or replaces; 0 or a negative error number: -E2BIG when full, -EEXIST, -ENOENT. */

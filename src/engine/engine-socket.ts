@@ -19,6 +19,7 @@ import type { PolledSocket } from "../socket/polled-socket.js";
 import type { ReadySet } from "../socket/ready-set.js";
 import type { Stack } from "../socket/stack.js";
 import { throwAway } from "../sys/unix-socket.js";
+import type { KernelValues } from "./kernel-values.js";
 import type { Block, RegionPool } from "./region.js";
 import type { Session } from "./session.js";
 import { writeAddress } from "./shared-address.js";
@@ -78,6 +79,8 @@ export abstract class EngineSocket {
   companionFd = -1;
   /** A kernel socket that only holds the port in the kernel, or -1. */
   holdFd = -1;
+  /** What options read back as; null: as the engine has them. */
+  kernelValues: KernelValues | null = null;
   /** The home of the program that made it. */
   home: Home | null = null;
   /** Inode of the kernel socket that it replaced, or 0. */
@@ -132,6 +135,11 @@ export abstract class EngineSocket {
 
   /** The stack's side. */
   abstract readonly socket: PolledSocket;
+
+  /** What the program is told of a connection's state (`State`). */
+  get tcpState(): number {
+    return 0;
+  }
 
   /** Hot path. Moves what lies in the program's ring into the stack, as far as that takes it. */
   abstract pumpOut(): void;

@@ -14,8 +14,10 @@ import {
 } from "../socket/linux-options.js";
 import { TcpSocket } from "../socket/tcp-socket.js";
 import { UdpSocket } from "../socket/udp-socket.js";
+import { State } from "../tcp/state.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { type OptionValue, setGroupOption } from "./group-options.js";
+import { hasNoEffect, KernelValues } from "./kernel-values.js";
 import { TCP_INFO_BYTES, writeTcpInfo } from "./tcp-info-bytes.js";
 
 /** Options of newer kernels' numbers that tables of the stack do not have. */
@@ -45,13 +47,44 @@ const PROGRAMS: ReadonlyMap<number, number> = new Map([
   [SO_TIMESTAMPNS_NEW, 0],
 ]);
 
-/** 0, or a negated error number. */
+/** What a kernel socket said to an option, as the program's side tells. */
+export interface KernelsWord {
+  readonly isTaken: boolean;
+  readonly keptBytes: number;
+}
+
+const NOT_ASKED: KernelsWord = { isTaken: false, keptBytes: 0 };
+
+/**
+ * 0, or a negated error number. After the value are `keptBytes` that it reads back as, from a kernel
+ * that has taken it: such an option needs no effect if nobody can see that it has none.
+ */
 export function setOption(
   served: EngineSocket,
   level: number,
   option: number,
   v: OptionValue,
+  { keptBytes, isTaken }: KernelsWord = NOT_ASKED,
 ): number {
+  const result = setEffect(served, level, option, v);
+  const isEnough = isTaken && hasNoEffect(level, option) && !isTooLate(served, level, option);
+  if (result < 0 && !isEnough) return result;
+  if (keptBytes > 0) {
+    served.kernelValues ??= new KernelValues();
+    served.kernelValues.keep(level, option, v.view, v.at + v.bytes, keptBytes);
+  }
+  return 0;
+}
+
+/** A fresh kernel socket takes what one that is connected refuses. */
+function isTooLate(served: EngineSocket, level: number, option: number): boolean {
+  if (level !== Level.TCP || !(served.socket instanceof TcpSocket)) return false;
+  const isOpen = served.socket.state !== State.CLOSED && served.socket.state !== State.LISTEN;
+  if (option === TcpLevelOption.TCP_FASTOPEN) return isOpen;
+  return option === TcpLevelOption.TCP_FASTOPEN_CONNECT && served.socket.state !== State.CLOSED;
+}
+
+function setEffect(served: EngineSocket, level: number, option: number, v: OptionValue): number {
   const { socket } = served;
   const special = setStructure(served, level, option, v);
   if (special !== null) return special;
@@ -127,6 +160,11 @@ export function getOption(
   at: number,
 ): number {
   if (room < 0) return -EINVAL;
+  const kept = served.kernelValues?.get(level, option) ?? null;
+  if (kept !== null) {
+    for (const [i, byte] of kept.entries()) out.setUint8(at + i, byte);
+    return Math.min(room, kept.length);
+  }
   const special = getStructure(served, level, option, room, out, at);
   if (special !== null) return special;
   const { socket } = served;
@@ -142,7 +180,7 @@ export function getOption(
     return 8;
   }
   // As Linux: short rooms for options of IP get one byte when the value fits.
-  if (isIpLevel(level) && room > 0 && room < INT_BYTES && value >= 0 && value <= 0xff) {
+  if (level === Level.IP && room > 0 && room < INT_BYTES && value >= 0 && value <= 0xff) {
     out.setUint8(at, value);
     return 1;
   }
@@ -161,7 +199,7 @@ function getStructure(
   const { socket } = served;
   if (level === Level.SOCKET) return getSocketStructure(served, option, room, out, at);
   if (level === Level.TCP && socket instanceof TcpSocket) {
-    return getTcpStructure(socket, option, room, out, at);
+    return getTcpStructure(served, socket, option, room, out, at);
   }
   if (level === Level.IP && option === IpOption.IP_MULTICAST_IF && socket instanceof UdpSocket) {
     const result = socket.getOption(level, option);
@@ -211,6 +249,7 @@ function getDevice(served: EngineSocket, room: number, out: DataView, at: number
 }
 
 function getTcpStructure(
+  served: EngineSocket,
   socket: TcpSocket,
   option: number,
   room: number,
@@ -221,7 +260,7 @@ function getTcpStructure(
     case TcpLevelOption.TCP_INFO: {
       const info = socket.info();
       if (info === null) return -ENOTCONN;
-      writeTcpInfo(out, at, info);
+      writeTcpInfo(out, at, { ...info, state: served.tcpState });
       return Math.min(room, TCP_INFO_BYTES);
     }
     case TcpLevelOption.TCP_CONGESTION: {

@@ -136,7 +136,7 @@ function socketLine(served: EngineSocket, internals: boolean): StatSocket {
     kind: "socket",
     protocol: isTcp ? "tcp" : "udp",
     family: served.family === Family.INET ? "IPv4" : "IPv6",
-    state: isTcp ? tcpState(socket.state) : remotePort === 0 ? "UNCONN" : "ESTAB",
+    state: isTcp ? tcpState(served.tcpState) : remotePort === 0 ? "UNCONN" : "ESTAB",
     recvQ: receiveQueue(served),
     sendQ: sendQueue(served),
     localAddress: local.isUnspecified ? "*" : local.toString(),

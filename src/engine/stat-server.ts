@@ -2,7 +2,7 @@
  * Answers `millrace stat` (stat-message.ts) through Node's event loop, which the engine lets run when
  * somebody asks.
  */
-import { unlinkSync } from "node:fs";
+import { chmodSync, unlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import type { Engine } from "./engine.js";
 import { statLines } from "./stat-lines.js";
@@ -35,6 +35,7 @@ export class StatServer {
       this.server.once("error", reject);
       this.server.listen(stat, resolve);
     });
+    chmodSync(stat, 0o600); // whatever the umask: it says what programs do
   }
 
   /** Whether somebody is being served: the event loop must run. */

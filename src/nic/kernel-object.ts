@@ -5,6 +5,8 @@
 
 import { linkMaps } from "../ebpf/assembled-program.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
+import { helperName } from "../ebpf/helpers.js";
+import { CallKind, Class, INSTRUCTION_BYTES, Jmp, LDDW } from "../ebpf/isa.js";
 import { kernelBtf } from "../ebpf/kernel-btf.js";
 import type { MapDefinition } from "../ebpf/map-definition.js";
 import { MapFlag, MapType } from "../ebpf/map-type.js";
@@ -44,6 +46,7 @@ export class KernelObject {
     if (program === undefined)
       throw new EbpfError("EINVAL", `there is no program ${options.program}`);
     if (program.problem !== null) throw program.problem;
+    refuseKernelFunctions(program);
     const maps = new Map<string, BpfMap>();
     const others: number[] = [];
     try {
@@ -75,6 +78,22 @@ export class KernelObject {
     for (const map of this.maps.values()) map.close();
   }
 }
+
+/** Their numbers are this engine's; in the kernel they are for programs that are bound to a device. */
+function refuseKernelFunctions({ name, code }: ObjectProgram): void {
+  for (let at = 0; at < code.length; at += INSTRUCTION_BYTES) {
+    if (code[at] === LDDW) at += INSTRUCTION_BYTES;
+    else if (code[at] === CALL && code[at + 1]! >> 4 === CallKind.BTF) {
+      const called = new DataView(code.buffer, code.byteOffset).getInt32(at + 4, true);
+      throw new EbpfError(
+        "ENOTSUP",
+        `${name} calls ${helperName(called)}, a function of the kernel, which cannot be loaded into it from here`,
+      );
+    }
+  }
+}
+
+const CALL = Class.JMP | Jmp.CALL;
 
 function mapOf(maps: ReadonlyMap<string, BpfMap>, name: string): BpfMap {
   const map = maps.get(name);

@@ -5,6 +5,7 @@
 import { createRequire } from "node:module";
 import { networkInterfaces } from "node:os";
 import { basename } from "node:path";
+import { isMainThread } from "node:worker_threads";
 import { IpAddress } from "../base/ip-address.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
 import { printLine } from "./natives.js";
@@ -19,9 +20,13 @@ const PATH_LOCAL = 1;
 const NOT_CONFIGURED = kernel("nothing is configured (MILLRACE_NIC, MILLRACE_LOOPBACK=1)");
 const LOOPBACK_OFF = kernel("loopback is the kernel's (MILLRACE_LOOPBACK=1 changes that)");
 const NO_DEVICE = kernel("no device is configured (MILLRACE_NIC)");
+const PARENTS = kernel(
+  "the device is the parent process's (give this one its own in MILLRACE_NIC)",
+);
 const IN_PROCESS = millrace("a socket of this thread is at the other end");
 const OWN_ADDRESS = millrace("the address is Millrace's");
 const GROUP = millrace("groups and broadcasts go through Millrace's interface");
+const noDevice = (): Verdict => (isParents ? PARENTS : NO_DEVICE);
 const EVERY_ADDRESS = both("the wildcard address: Millrace's addresses and the kernel's");
 const BOTH_LOOPBACKS = both("loopback: Millrace's for this thread, the kernel's for others");
 
@@ -40,6 +45,13 @@ let tellsAsIo = false;
 /** Why there is no stack. */
 let failure: Verdict | null = null;
 
+/**
+ * The device of the process that has forked this one, which has a channel to it: both run the same
+ * preloads with the same environment, and one device cannot serve two.
+ */
+const PARENTS_NIC = process.channel === undefined ? undefined : process.env.MILLRACE_PARENT_NIC;
+let isParents = false;
+
 /** Takes the settings for the sockets to come. Throws when the stack is in use already. */
 export function configure(next: NodeSettings): void {
   if (side !== null) {
@@ -47,8 +59,15 @@ export function configure(next: NodeSettings): void {
   }
   rules = rulesOf(next);
   settings = next;
+  if (next.nic !== undefined) takeDevice(next);
   failure = null;
   printVerdicts(next.debug === true);
+}
+
+function takeDevice({ nic, ...rest }: NodeSettings): void {
+  isParents = nic === PARENTS_NIC;
+  if (isParents) settings = rest;
+  else if (isMainThread) process.env.MILLRACE_PARENT_NIC = nic;
 }
 
 /** Throws what `readRules` throws, which names file, line and column. */
@@ -84,7 +103,7 @@ function endSide(): void {
 
 /** What forbids acceleration whatever the address, or null. */
 function refusal(): Verdict | null {
-  if (!accelerates(settings)) return NOT_CONFIGURED;
+  if (!accelerates(settings)) return isParents ? PARENTS : NOT_CONFIGURED;
   return stackSide() === null ? (failure ?? NOT_CONFIGURED) : null;
 }
 
@@ -114,7 +133,7 @@ export function forConnect(to: IpAddress, port: number, from: End | null): Verdi
     if (settings.loopback !== true) return LOOPBACK_OFF;
     return s.hasListener(to, port) ? IN_PROCESS : kernel("no socket of this thread listens there");
   }
-  return s.device === null ? NO_DEVICE : byRoute(s, to, () => s.hasListener(to, port));
+  return s.device === null ? noDevice() : byRoute(s, to, () => s.hasListener(to, port));
 }
 
 /** A datagram to there, or a peer, of a socket that both could carry. */
@@ -128,7 +147,7 @@ export function forDatagram(role: Role, to: IpAddress, port: number, from: End):
     if (settings.loopback !== true) return LOOPBACK_OFF;
     return isMine() ? IN_PROCESS : kernel("no socket of this thread is bound there");
   }
-  return s.device === null ? NO_DEVICE : byRoute(s, to, isMine);
+  return s.device === null ? noDevice() : byRoute(s, to, isMine);
 }
 
 function byRoute(s: StackSide, to: IpAddress, isMine: () => boolean): Verdict {
@@ -155,7 +174,7 @@ export function forBind(role: Role, at: IpAddress, port: number): Verdict {
     return EVERY_ADDRESS;
   }
   if (at.isLoopback) return settings.loopback === true ? BOTH_LOOPBACKS : LOOPBACK_OFF;
-  if (s.device === null) return NO_DEVICE;
+  if (s.device === null) return noDevice();
   if (at.isMulticast) return EVERY_ADDRESS;
   return s.stack.ip.mayBind(at) ? OWN_ADDRESS : kernel("the address is not Millrace's");
 }

@@ -1,8 +1,9 @@
 /**
- * Puts Millrace's handle classes in the place of the kernel's, below `net` and `dgram`, before those
- * are loaded: each takes the classes once, when it is loaded.
+ * Puts Millrace's handle classes in the place of the kernel's, below `net` and `dgram`. Each takes the classes
+ * once, when it is loaded; where that has happened, `late-install.ts` does the rest.
  */
 import { handlesAreInstalled } from "./accelerator.js";
+import { installLate } from "./late-install.js";
 import { binding, isLoaded } from "./natives.js";
 import { guardPipes } from "./pipe-guard.js";
 import { StreamHandle } from "./stream-handle.js";
@@ -11,16 +12,12 @@ import { UdpHandle } from "./udp-handle.js";
 
 let isInstalled = false;
 
-/** Which of Node's modules were loaded too early for {@link install}; empty when it can be done. */
-export function loadedTooEarly(): string[] {
-  return isInstalled ? [] : ["net", "dgram"].filter(isLoaded);
-}
-
 /** Idempotent. */
 export function install(): void {
   if (isInstalled) return;
   isInstalled = true;
   handlesAreInstalled();
+  if (isLoaded("net") || isLoaded("dgram")) installLate();
   Object.assign(binding("tcp_wrap"), { TCP: TcpHandle });
   Object.assign(binding("udp_wrap"), { UDP: UdpHandle });
   watchTls();

@@ -182,6 +182,26 @@ export function binding<K extends keyof Bindings>(name: K): Bindings[K] {
   return internals.binding(name);
 }
 
+const kernelClasses = { tcp: binding("tcp_wrap").TCP, udp: binding("udp_wrap").UDP };
+/** The kernel's handles behind Millrace's. */
+const behindOurs = new WeakSet<object>();
+
+/** A handle of the kernel's for one of Millrace's to use. */
+export function kernelTcp(type: number): NativeTcp {
+  const handle = new kernelClasses.tcp(type);
+  behindOurs.add(handle);
+  return handle;
+}
+
+/** As {@link kernelTcp}. */
+export function kernelUdp(): NativeUdp {
+  const handle = new kernelClasses.udp();
+  behindOurs.add(handle);
+  return handle;
+}
+
+export const isBehindOurs = (handle: object): boolean => behindOurs.has(handle);
+
 /** Whether a module of Node's has been loaded: then it has taken the kernel's classes already. */
 export function isLoaded(module: string): boolean {
   return internals.moduleLoadList.includes(`NativeModule ${module}`);

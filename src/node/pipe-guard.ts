@@ -4,6 +4,7 @@
  * handle goes instead. An accelerated connection cannot be passed: it ends, and the sender is told EINVAL.
  */
 import { EINVAL } from "../base/errno.js";
+import { successorOf } from "./late-install.js";
 import { binding, type NativeRequest } from "./natives.js";
 import { StreamHandle } from "./stream-handle.js";
 import type { TcpHandle } from "./tcp-handle.js";
@@ -19,6 +20,7 @@ export function guardPipes(): void {
     handle?: unknown,
   ): unknown {
     if (handle === undefined) return write.call(this as never, request, text);
+    handle = successorOf(handle as object) ?? handle;
     const isOurs = handle instanceof StreamHandle || handle instanceof UdpHandle;
     if (!isOurs) return write.call(this as never, request, text, handle);
     const passable = (handle as TcpHandle | UdpHandle).passOn();

@@ -3,28 +3,25 @@
  * (docs/node.md). The environment says with what; `register({...})` in a preloaded module of one's
  * own does so, too.
  *
- * Must be loaded before `net` and `dgram`: they take the classes under them once.
+ * Sockets that were opened before it is loaded stay with the kernel.
  */
 import { configure } from "./accelerator.js";
-import { install, loadedTooEarly } from "./install.js";
-import { printLine } from "./natives.js";
-import { accelerates, checkSettings, environmentSettings, type NodeSettings } from "./settings.js";
+import { install } from "./install.js";
+import { checkSettings, environmentSettings, type NodeSettings } from "./settings.js";
 import { decisions, type Verdict, verdictOf } from "./verdict.js";
 
 export type { NodeSettings, Profile } from "./settings.js";
 export type { Carrier, Decision, Verdict } from "./verdict.js";
 export { decisions };
 
-const early = loadedTooEarly();
-if (early.length === 0) install();
+install();
 
 /**
  * Accelerates the sockets that are opened from now on. Settings replace those of the environment one
- * by one. Throws `TypeError` for settings that make no sense, and when `net` was loaded before.
+ * by one. Throws `TypeError` for settings that make no sense.
  */
 export function register(settings: NodeSettings = {}): void {
   const checked = checkSettings(settings, "register");
-  if (early.length > 0) throw new Error(`millrace: ${tooEarly()}`);
   configure({ ...environmentSettings(), ...checked });
 }
 
@@ -43,14 +40,4 @@ function stateHandle(socket: object): object | null {
   return null;
 }
 
-function tooEarly(): string {
-  const why =
-    process.channel === undefined ? "" : " (Node loads it first in a process with an IPC channel)";
-  return `${early.join(" and ")} ${early.length > 1 ? "were" : "was"} loaded before millrace/register${why}; preload it with node --import millrace/register`;
-}
-
-const settings = environmentSettings();
-if (early.length === 0) configure(settings);
-else if (accelerates(settings) && (process.channel === undefined || settings.debug === true)) {
-  printLine(`millrace: ${tooEarly()}; sockets stay with the kernel`);
-}
+configure(environmentSettings());

@@ -21,6 +21,7 @@ import { KernelStream } from "./kernel-stream.js";
 import { fillName } from "./names.js";
 import {
   binding,
+  kernelTcp,
   type NameOut,
   type NativeRequest,
   type NativeTcp,
@@ -231,7 +232,7 @@ export class TcpHandle extends StreamHandle {
   // The kernel's handle
 
   private kernelHandle(): NativeTcp {
-    this.real ??= new KernelTcp(this.type);
+    this.real ??= kernelTcp(this.type);
     return this.real;
   }
 
@@ -369,7 +370,7 @@ export class TcpHandle extends StreamHandle {
 
   /** Requests under way are told in the event loop's closing phase, then whoever closed. */
   private closeRest(tellRequests: (status: number) => void, done: (() => void) | undefined): void {
-    const closing = this.real ?? new KernelTcp(SOCKET);
+    const closing = this.real ?? kernelTcp(SOCKET);
     const scope = new AsyncResource("TCPWRAP");
     closing.close(() => {
       tellRequests(-ECANCELED);

@@ -12,12 +12,12 @@ import type { UdpSocket } from "../socket/udp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { addressOf, forBind, forDatagram, indexOfZone, stackSide } from "./accelerator.js";
 import { fillName, textOf } from "./names.js";
-import { binding, type NameOut, type NativeRequest, type NativeUdp } from "./natives.js";
+import { binding, kernelUdp, type NameOut, type NativeRequest, type NativeUdp } from "./natives.js";
 import { tell } from "./scope.js";
 import type { StackSide } from "./stack-side.js";
 import { Carrier, kernel, note } from "./verdict.js";
 
-const { UDP: KernelUdp, constants } = binding("udp_wrap");
+const { constants } = binding("udp_wrap");
 const IPV6_ONLY = constants.UV_UDP_IPV6ONLY ?? 1;
 const REUSE_ADDRESS = constants.UV_UDP_REUSEADDR ?? 4;
 /** Since Node 22. */
@@ -54,7 +54,7 @@ interface Resolved {
 export class UdpHandle {
   onmessage: NativeUdp["onmessage"] | null = null;
   onerror: NativeUdp["onerror"] | null = null;
-  readonly real: NativeUdp = new KernelUdp();
+  readonly real: NativeUdp = kernelUdp();
   private readonly scope = new AsyncResource("UDPWRAP");
   private side: StackSide | null = null;
   private socket: UdpSocket | null = null;

@@ -21,6 +21,8 @@ export interface Sum {
 /** A part of a number that lies in memory: LOAD << shift. */
 interface Piece {
   readonly base: number;
+  /** NONE: of the packet. */
+  readonly map: number;
   readonly at: number;
   readonly size: number;
   readonly shift: number;
@@ -57,6 +59,9 @@ export class Builder {
   readonly length: number;
   readonly headroom: number;
   readonly tailroom: number;
+
+  /** Whether loads of maps are put together, too: not while their values are needed (see the tracer). */
+  joinsMapLoads = false;
 
   constructor(e: Expressions) {
     this.e = e;
@@ -232,11 +237,24 @@ export class Builder {
     if (op === Ex.LOAD && (bits === 8 || bits === 16 || bits === 32)) {
       return this.load(e.a[a]!, e.low[a]!, bits / 8);
     }
+    const part = op === Ex.SHR ? this.loadPart(a, bits) : NONE;
+    if (part !== NONE) return part;
     if ((SEXT_BITS.get(op) ?? 0) >= bits) return this.masked(e.a[a]!, m);
     if (op === Ex.SWAP32 && bits === 16) return this.swap(16, this.shr(e.a[a]!, this.number(16)));
     if (op === Ex.SWAP64 && bits === 32) return this.swap(32, this.shr(e.a[a]!, this.number(32)));
     if (op === Ex.SWAP64 && bits === 16) return this.swap(16, this.shr(e.a[a]!, this.number(48)));
     return NONE;
+  }
+
+  /** The low bits of LOAD >> k where those are bytes; NONE otherwise. */
+  private loadPart(shifted: number, bits: number): number {
+    const { e } = this;
+    const [load, by] = [e.a[shifted]!, e.b[shifted]!];
+    if (e.op[load] !== Ex.LOAD || !e.isConstant(by)) return NONE;
+    const k = Number(e.valueOf(by));
+    const isBytes = k % 8 === 0 && (bits === 8 || bits === 16 || bits === 32);
+    if (!isBytes || k + bits > 8 * e.high[load]!) return NONE;
+    return this.load(e.a[load]!, e.low[load]! + k / 8, bits / 8);
   }
 
   /** What has the same bits under a mask of low ones. */
@@ -279,15 +297,20 @@ export class Builder {
     if (one === null || other === null) return NONE;
     const [lower, upper] = one.shift < other.shift ? [one, other] : [other, one];
     const { base, size, shift } = lower;
+    if (lower.map !== upper.map) return NONE;
+    const load = (at: number): number =>
+      lower.map === NONE
+        ? this.load(base, at, 2 * size)
+        : this.mapLoad(lower.map, base, at, 2 * size);
     if (base !== upper.base || size !== upper.size || upper.shift !== shift + 8 * size) return NONE;
     if (size > 4) return NONE;
     const isPlain = lower.isSwapped !== true && upper.isSwapped !== true;
     if (isPlain && upper.at === lower.at + size) {
-      return this.shl(this.load(base, lower.at, 2 * size), this.number(shift));
+      return this.shl(load(lower.at), this.number(shift));
     }
     const isSwapped = lower.isSwapped !== false && upper.isSwapped !== false;
     if (!isSwapped || lower.at !== upper.at + size) return NONE;
-    const whole = this.load(base, upper.at, 2 * size);
+    const whole = load(upper.at);
     return this.shl(this.swap(16 * size, whole), this.number(shift));
   }
 
@@ -297,11 +320,13 @@ export class Builder {
     const [inner, shift] = shifted === null ? [node, 0] : [shifted[0], Number(shifted[1])];
     const swapBits = SWAP_BITS.get(e.op[inner]!) ?? 0;
     const load = swapBits === 0 ? inner : e.a[inner]!;
-    if (e.op[load] !== Ex.LOAD) return null;
+    const isMap = this.joinsMapLoads && e.op[load] === Ex.MAP_LOAD;
+    if (e.op[load] !== Ex.LOAD && !isMap) return null;
     const size = e.high[load]!;
     if (swapBits !== 0 && swapBits !== 8 * size) return null;
     const isSwapped = size === 1 ? null : swapBits !== 0;
-    return { base: e.a[load]!, at: e.low[load]!, size, shift, isSwapped };
+    const map = isMap ? e.b[load]! : NONE;
+    return { base: e.a[load]!, map, at: e.low[load]!, size, shift, isSwapped };
   }
 
   xor(a: number, b: number): number {

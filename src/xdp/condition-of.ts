@@ -155,6 +155,13 @@ function narrow(draft: Draft, least: bigint, most: bigint, isInside: boolean, wo
 
 /** Values at an end of the interval move it; those outside say nothing. */
 function trim(draft: Draft): void {
+  // Numbers under a mask with holes have no neighbours.
+  if ((draft.mask & (draft.mask + 1n)) !== 0n) {
+    const isInside = ({ value }: { value: bigint }): boolean =>
+      value >= draft.least && value <= draft.most;
+    draft.except.splice(0, draft.except.length, ...draft.except.filter(isInside));
+    return;
+  }
   for (let changed = true; changed; ) {
     changed = false;
     for (const [n, { value, words }] of draft.except.entries()) {

@@ -2,7 +2,8 @@
  * The traces of a program as a tree of decisions. All paths of one program ask the same questions in the same
  * order until they part, so that each packet ends at one leaf at most.
  */
-import type { CallOp, Trace } from "./trace.js";
+import { Ex, type Expressions } from "./expr.js";
+import type { CallOp, GuardOp, Trace } from "./trace.js";
 
 /** A place in the tree, empty when no trace has come this way. */
 export interface Slot {
@@ -25,8 +26,13 @@ export interface Leaf {
 }
 
 export class DecisionTree {
+  private readonly e: Expressions;
   readonly root: Slot = { tree: null };
   private readonly leaves = new Map<number, Trace>();
+
+  constructor(e: Expressions) {
+    this.e = e;
+  }
 
   get size(): number {
     return this.leaves.size;
@@ -48,6 +54,7 @@ export class DecisionTree {
     for (const op of trace.before) {
       if (op.kind === "call") calls.push(op);
       if (op.kind !== "guard") continue;
+      slot = this.past(slot, op);
       slot.tree ??= {
         kind: "branch",
         calls,
@@ -64,5 +71,17 @@ export class DecisionTree {
     slot.tree = { kind: "leaf", calls, trace };
     this.leaves.set(trace.id, trace);
     return true;
+  }
+
+  /** Where a value is pinned, each number that it has had is a test of its own, one behind the other. */
+  private past(from: Slot, op: GuardOp): Slot {
+    const { e } = this;
+    let slot = from;
+    for (let { tree } = slot; tree?.kind === "branch" && tree.test !== op.test; { tree } = slot) {
+      const isSame = op.reason === "value" && op.holds && e.a[tree.test] === e.a[op.test];
+      if (!isSame || e.op[tree.test] !== Ex.EQ || !e.isConstant(e.b[tree.test]!)) break;
+      slot = tree.no;
+    }
+    return slot;
   }
 }

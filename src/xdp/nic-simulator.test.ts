@@ -23,6 +23,7 @@ const MACHINE: Partial<NicMachine> = {
 
 const packet = (atNs: number, trace = 0): NicPacket => ({
   atNs,
+  path: trace,
   trace,
   lengthBytes: 64,
   instructions: 10,
@@ -60,6 +61,13 @@ test("the first packet of a path runs on the host, the next ones when the trace 
 test("a path that only the host may run is never installed", () => {
   const { onHost, installed } = simulate([packet(0), packet(5000), packet(9000)], {}, [0]);
   assert.deepEqual([onHost, installed], [3, 0]);
+});
+
+test("a new path of a trace that the NIC has takes no place, and is not traced twice", () => {
+  const other = (atNs: number): NicPacket => ({ ...packet(atNs), path: 7 });
+  const { windows, installed } = simulate([packet(0), packet(5000), other(6000), other(9000)]);
+  assert.deepEqual(windows, [0, 1, 0, 1]);
+  assert.equal(installed, 1);
 });
 
 test("round trips for maps of the NIC are the host's time", () => {

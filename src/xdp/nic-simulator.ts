@@ -12,6 +12,8 @@
  *
  * The match stage takes a packet a cycle. Queues are bounded, and what finds one full is lost. While a trace
  * is on its way to the NIC, packets of its path go on missing; the place that it takes is empty until then.
+ * A path that is new to a trace which the NIC has is traced and put beside the others, and takes no place. What
+ * was traced once needs not be traced again.
  *
  * What each packet's path is, what its trace costs and what the program costs on the host is given
  * (path-log.ts). Nothing here depends on anything but its arguments.
@@ -67,7 +69,8 @@ export const DEFAULT_NIC: NicMachine = {
 export interface NicPacket {
   readonly atNs: number;
   readonly lengthBytes: number;
-  /** Its path. */
+  /** Its path, and the trace that has it: paths with the same effects are one trace. */
+  readonly path: number;
   readonly trace: number;
   /** Instructions of the program on the host. */
   readonly instructions: number;
@@ -130,6 +133,7 @@ export function simulateNic(packets: readonly NicPacket[], options: NicOptions):
 /** A packet that missed, when the host takes it up: then the host learns of its path. */
 interface Miss {
   readonly atNs: number;
+  readonly path: number;
   readonly trace: number;
 }
 
@@ -144,8 +148,9 @@ class NicSimulation {
   private readonly tracer: FifoServers;
   private matchFreeAt = 0;
   private pcieFreeAt = 0;
-  /** By trace: when the NIC has it. */
+  /** By trace: when the NIC has it; by path: when its condition is there. */
   private readonly activeAt = new Map<number, number>();
+  private readonly knownAt = new Map<number, number>();
   /** In the order of their times, as the host takes packets in order. */
   private readonly misses: Miss[] = [];
   private firstMiss = 0;
@@ -189,17 +194,20 @@ class NicSimulation {
     this.learn(begin);
     const cycles = this.costs[packet.trace]!.cycles;
     if (cycles > 0 && this.cache.hit(packet.trace)) {
-      if (this.activeAt.get(packet.trace)! <= begin) {
+      if (this.isActive(packet, begin)) {
         const start = this.engines.take(matched, cycles * cycleNs);
         if (start >= 0) this.end(this.nicLatencies, packet, start + cycles * cycleNs);
         return true;
       }
       this.onHostMeanwhile++;
-      this.toHost(packet, matched, false);
-      return false;
     }
     this.toHost(packet, matched, cycles > 0);
     return false;
+  }
+
+  private isActive({ path, trace }: NicPacket, nowNs: number): boolean {
+    const knownAt = this.knownAt.get(path);
+    return knownAt !== undefined && knownAt <= nowNs && this.activeAt.get(trace)! <= nowNs;
   }
 
   private toHost(packet: NicPacket, atNs: number, mayInstall: boolean): void {
@@ -215,28 +223,42 @@ class NicSimulation {
       packet.hostRoundTrips * 2 * machine.pcieNs;
     const start = this.host.take(arrived, serviceNs);
     if (start < 0) return;
-    if (mayInstall) this.misses.push({ atNs: start, trace: packet.trace });
+    if (mayInstall) this.misses.push({ atNs: start, path: packet.path, trace: packet.trace });
     this.end(this.hostLatencies, packet, start + serviceNs);
   }
 
   /** What the host has seen until now: it asks the policy about each miss, and has traces made. */
   private learn(nowNs: number): void {
-    const { machine, misses, cache } = this;
+    const { misses } = this;
     for (; this.firstMiss < misses.length; this.firstMiss++) {
-      const { atNs, trace } = misses[this.firstMiss]!;
-      if (atNs > nowNs) return;
-      if (cache.has(trace)) continue; // an earlier miss has brought it
-      cache.install(trace, this.costs[trace]!.tcamBits);
-      if (!cache.has(trace)) continue;
+      const miss = misses[this.firstMiss]!;
+      if (miss.atNs > nowNs) return;
+      this.learnOf(miss);
+    }
+  }
+
+  private learnOf({ atNs, path, trace }: Miss): void {
+    const { machine, cache, knownAt } = this;
+    const wasThere = cache.has(trace);
+    const isKnown = knownAt.has(path);
+    if (wasThere && isKnown) return; // an earlier miss has brought it
+    if (!wasThere) cache.install(trace, this.costs[trace]!.tcamBits);
+    if (!cache.has(trace)) return;
+    let madeAt = atNs;
+    if (!isKnown) {
       const start = this.tracer.take(atNs, machine.traceNs);
       if (start < 0) {
         this.untraced++;
-        cache.invalidate(trace);
-        continue;
+        if (!wasThere) cache.invalidate(trace);
+        return;
       }
-      this.installed++;
-      this.activeAt.set(trace, start + machine.traceNs + machine.pcieNs + machine.installNs);
+      madeAt = start + machine.traceNs;
     }
+    const readyAt = madeAt + machine.pcieNs + machine.installNs;
+    if (!isKnown) knownAt.set(path, readyAt);
+    if (wasThere) return;
+    this.installed++;
+    this.activeAt.set(trace, readyAt);
   }
 
   private end(latencies: number[], packet: NicPacket, atNs: number): void {

@@ -1,47 +1,61 @@
 /**
- * The path of each packet of a sequence through a program, and what each path's trace costs: what caches,
- * the NIC simulator and the tables of the evaluation work on. Packets change the maps as they would.
+ * Which path each packet of a sequence takes: a traced program whose cache takes everything tells by its
+ * policy. Packets change the maps as they would.
  */
 import type { XdpInstance } from "../ebpf/instance.js";
-import { HEADROOM_BYTES } from "../ebpf/runtime.js";
+import type { CachePolicy } from "./cache-policy.js";
+import type { Expressions } from "./expr.js";
 import type { Trace } from "./trace.js";
-import { Tracer } from "./tracer.js";
+import { TracedProgram } from "./traced-program.js";
 
-/** Frames are as most drivers have them: a page, the end of which is the kernel's. */
-const FRAME_BYTES = 4096 - 320;
-const LONGEST_BYTES = FRAME_BYTES - HEADROOM_BYTES;
+/** Keeps everything, and remembers what was used last. */
+class Witness implements CachePolicy {
+  readonly name = "witness";
+  last = NO_PATH;
 
-export interface PathLog {
-  readonly tracer: Tracer;
-  /** By number: the first trace of each path. */
-  readonly traces: readonly Trace[];
-  /** Of each packet: the number of its trace. */
-  readonly paths: Int32Array;
-  readonly lengths: Int32Array;
-}
-
-export class PathRecorder {
-  readonly tracer: Tracer;
-  readonly traces: Trace[] = [];
-  private readonly instance: XdpInstance;
-  private readonly frameAt: number;
-
-  constructor(instance: XdpInstance) {
-    const { runtime, program, tailTarget } = instance;
-    this.instance = instance;
-    this.tracer = new Tracer(program, runtime, tailTarget);
-    this.frameAt = runtime.memory.take(FRAME_BYTES, "a frame");
+  hit(id: number): void {
+    this.last = id;
   }
 
-  /** Traces a packet: the number of its trace. Longer packets than a frame has room for are cut. */
+  admits(): boolean {
+    return true;
+  }
+
+  inserted(id: number): void {
+    this.last = id;
+  }
+
+  victim(): number {
+    throw new RangeError("a cache without limits has to give something up");
+  }
+
+  removed(): void {}
+}
+
+/** Of a packet that only the host may run, or whose trace was too much to keep. */
+export const NO_PATH = -1;
+
+export class PathRecorder {
+  private readonly program: TracedProgram;
+  private readonly witness = new Witness();
+
+  constructor(instance: XdpInstance) {
+    this.program = new TracedProgram(instance, { policy: this.witness });
+  }
+
+  /** Every trace so far, by number; also those that only the host may run. */
+  get traces(): readonly Trace[] {
+    return this.program.traces;
+  }
+
+  get expressions(): Expressions {
+    return this.program.tracer.e;
+  }
+
+  /** Runs a packet: the number of its trace, NO_PATH when only the host may run it. */
   add(packet: Uint8Array): number {
-    const { runtime } = this.instance;
-    const at = this.frameAt + HEADROOM_BYTES;
-    const lengthBytes = Math.min(packet.length, LONGEST_BYTES);
-    runtime.bytes.set(packet.subarray(0, lengthBytes), at);
-    runtime.begin(at, at + lengthBytes, this.frameAt, this.frameAt + FRAME_BYTES);
-    const { trace } = this.tracer.trace();
-    this.traces[trace.id] ??= trace;
-    return trace.id;
+    this.witness.last = NO_PATH;
+    this.program.run(packet);
+    return this.witness.last;
   }
 }

@@ -142,7 +142,8 @@ export class Recorder {
     const known = this.known(node);
     const value = this.values.of(known);
     if (!this.e.isConstant(known)) {
-      this.guard(this.build.eq(known, this.build.number(value)), "value");
+      const test = this.e.node(Ex.EQ, known, this.build.number(value), 0, 0);
+      this.guard(test, "value");
       if (this.isRecording) this.facts.setExact(known, value);
     }
     return value;

@@ -3,6 +3,7 @@
  * (lookups in arrays, checksums, moving the packet's ends); the others stay calls, in the first phase
  * when they change nothing, in the second when they do. Each is also really made.
  */
+import { E2BIG, EEXIST, ENOENT } from "../base/errno.js";
 import { ArrayMap } from "../ebpf/array-map.js";
 import type { Helper } from "../ebpf/helper.js";
 import { HELPERS } from "../ebpf/helpers.js";
@@ -16,11 +17,12 @@ import { Ex, Input, NONE } from "./expr.js";
 import { PacketCalls } from "./packet-calls.js";
 import type { Prediction, Recorder } from "./recorder.js";
 import type { CallBytes } from "./trace.js";
-import type { TraceMemory } from "./trace-memory.js";
+import type { Change, TraceMemory } from "./trace-memory.js";
 
 const HelperNumber = {
   LOOKUP: 1,
   UPDATE: 2,
+  DELETE: 3,
   TIME: 5,
   CPU: 8,
   NUMA: 42,
@@ -34,6 +36,19 @@ const HelperNumber = {
 
 /** Larger memory that a helper reads or fills is not worth a trace. */
 const MAX_BYTES = 512;
+
+const UPDATE_NO_EXIST = 1;
+const UPDATE_EXIST = 2;
+
+/** A change of which nothing is known. */
+const ANY_CHANGE: Change = { key: NONE, keepsOthers: () => false };
+
+/** Guards on what decides how a change of a hash table ends. */
+interface Expected {
+  readonly isLru: boolean;
+  isThere(): boolean;
+  hasRoom(): boolean;
+}
 
 export class TraceCalls {
   private readonly runtime: Runtime;
@@ -63,6 +78,8 @@ export class TraceCalls {
         return this.lookup(args);
       case HelperNumber.UPDATE:
         return this.update(args);
+      case HelperNumber.DELETE:
+        return this.delete(args);
       case HelperNumber.TIME:
       case HelperNumber.BOOT_TIME:
       case HelperNumber.COARSE_TIME:
@@ -110,29 +127,30 @@ export class TraceCalls {
     const keyAt = recorder.values.numberOf(args[1]!);
     if (!recorder.isRecording) return build.number(lookup(runtime, map, keyAt));
     if (map instanceof ArrayMap) return this.lookupInArray(map, args[1]!);
-    const valueAt = map.lookup(keyAt);
-    const node = this.lookupNode(map, args[1]!);
-    if (node === NONE) return build.number(lookup(runtime, map, keyAt));
-    recorder.values.define(node, BigInt(valueAt));
+    const key = this.keyOf(map, args[1]!);
+    if (key === NONE || !this.memory.isAsItWas(map, key)) {
+      return build.number(lookup(runtime, map, keyAt));
+    }
+    const node = this.lookupNode(map, key);
+    recorder.values.define(node, BigInt(map.lookup(keyAt)));
     recorder.push({ kind: "lookup", word: recorder.word, map: map.index, node, isBefore: true });
     if (map.type !== MapType.HASH_OF_MAPS) return recorder.known(node);
     const isThere = !recorder.guard(build.eq(node, build.zero));
     return isThere ? this.innerMap(node) : build.zero;
   }
 
-  /** The LOOKUP of a key in memory; NONE when the map is not as it was. */
   private lookupNode(map: LinearMap, key: number): number {
+    return this.build.e.node(Ex.LOOKUP, key, NONE, map.index, 0);
+  }
+
+  /** The KEY in memory; NONE, and a reason for the host, when it is not one of the first phase. */
+  private keyOf(map: LinearMap, address: number): number {
     const { recorder, build, memory } = this;
-    const version = memory.versionOf(map);
-    if (version > 0) {
-      recorder.giveUp(`it looks up in ${map.name} after it changed the map's keys`);
-      return NONE;
-    }
     let parts = NONE;
     for (let end = map.keyBytes; end > 0; ) {
       const size = end % 4 === 0 ? 4 : end % 2 === 0 ? 2 : 1;
       end -= size;
-      const part = memory.load(build.add(key, build.number(end)), size);
+      const part = memory.load(build.add(address, build.number(end)), size);
       parts = build.e.node(Ex.KEY, part, parts, size, 0);
     }
     if (!recorder.isRecording) return NONE;
@@ -140,7 +158,7 @@ export class TraceCalls {
       recorder.giveUp(`it looks up in ${map.name} what an effect gave`);
       return NONE;
     }
-    return build.e.node(Ex.LOOKUP, parts, version, map.index, 0);
+    return parts;
   }
 
   private lookupInArray(map: ArrayMap, key: number): number {
@@ -197,7 +215,7 @@ export class TraceCalls {
     if (!recorder.isRecording) return build.number(this.run(helper, args));
     const flags = Number(recorder.pin(args[3]!));
     const isPlainArray = map instanceof ArrayMap && !map.hasHoles && (flags === 0 || flags === 2);
-    if (!isPlainArray) return this.plain(helper, args, this.roomFor(map, args, flags));
+    if (!isPlainArray) return this.updateTable(map, args, flags);
     const index = memory.load(args[1]!, 4);
     if (!recorder.isRecording) return build.number(this.run(helper, args));
     if (!recorder.guard(build.ltu(index, build.number(map.maxEntries)))) {
@@ -214,25 +232,63 @@ export class TraceCalls {
     return recorder.isRecording ? build.zero : build.number(this.run(helper, args));
   }
 
-  /** What an update of a table will return, by guards on whether it finds room. */
-  private roomFor(map: LinearMap, args: readonly number[], flags: number): Prediction | null {
+  /** An update of a hash table, whose result is foreseen if it matters: by guards on key and room. */
+  private updateTable(map: LinearMap, args: readonly number[], flags: number): number {
+    const helper = HELPERS.get(HelperNumber.UPDATE)!;
+    const key = this.keyOf(map, args[1]!);
+    const change = this.expectChange(map, key, args[1]!);
+    if (!this.recorder.isRecording || change === null) return this.plain(helper, args);
+    const { isThere, hasRoom, isLru } = change;
+    const predict = (): bigint | null => {
+      if (isLru && flags === 0) return 0n;
+      if (flags > UPDATE_EXIST) return null;
+      if (isThere()) return flags === UPDATE_NO_EXIST ? BigInt(-EEXIST) : 0n;
+      if (flags === UPDATE_EXIST) return BigInt(-ENOENT);
+      return isLru || hasRoom() ? 0n : BigInt(-E2BIG);
+    };
+    const keepsOthers = (): boolean => !isLru || isThere() || hasRoom();
+    return this.plain(helper, args, predict, { key, keepsOthers });
+  }
+
+  private delete(args: readonly number[]): number {
+    const helper = HELPERS.get(HelperNumber.DELETE)!;
+    const map = this.mapOf(args[0]!);
+    if (!this.recorder.isRecording) return this.plain(helper, args);
+    const key = this.keyOf(map, args[1]!);
+    const change = this.expectChange(map, key, args[1]!);
+    if (!this.recorder.isRecording || change === null) return this.plain(helper, args);
+    const predict = (): bigint => (change.isThere() ? 0n : BigInt(-ENOENT));
+    return this.plain(helper, args, predict, { key, keepsOthers: () => true });
+  }
+
+  /** Tests, by guards, of what decides how a change of a hash table ends; null: it cannot be told. */
+  private expectChange(map: LinearMap, key: number, keyAddress: number): Expected | null {
     const { recorder, build, memory } = this;
-    if (flags !== 0) return null;
-    if (map.type === MapType.LRU_HASH || map.type === MapType.LRU_PERCPU_HASH) return () => 0n;
-    const isTable = map.type === MapType.HASH || map.type === MapType.PERCPU_HASH;
-    if (!isTable || memory.versionOf(map) > 0) return null;
-    const keyAt = recorder.values.numberOf(args[1]!);
-    const node = this.lookupNode(map, args[1]!);
-    if (node === NONE) return null;
-    recorder.values.define(node, BigInt(map.lookup(keyAt)));
+    const isLru = map.type === MapType.LRU_HASH || map.type === MapType.LRU_PERCPU_HASH;
+    const isTable = isLru || map.type === MapType.HASH || map.type === MapType.PERCPU_HASH;
+    if (!isTable || key === NONE) return null;
+    const isFirst = !memory.isChanged(map);
+    const node = this.lookupNode(map, key);
     const count = build.e.node(Ex.COUNT, NONE, NONE, map.index, 0);
-    recorder.values.define(count, BigInt(map.count));
+    if (isFirst) {
+      const keyAt = recorder.values.numberOf(keyAddress);
+      if (!recorder.values.isDefined(node)) recorder.values.define(node, BigInt(map.peek(keyAt)));
+      recorder.values.define(count, BigInt(map.count));
+    }
     const { word } = recorder;
-    return () => {
-      recorder.push({ kind: "lookup", word, map: map.index, node, isBefore: true });
-      if (!recorder.guard(build.eq(node, build.zero), "room")) return 0n;
-      const hasRoom = recorder.guard(build.ltu(count, build.number(map.maxEntries)), "room");
-      return hasRoom ? 0n : null;
+    const give = (): boolean => {
+      recorder.giveUp(`it changes ${map.name} again, and that depends on the first time`);
+      return false;
+    };
+    return {
+      isLru,
+      isThere: () => {
+        if (!isFirst) return give();
+        recorder.push({ kind: "lookup", word, map: map.index, node, isBefore: true });
+        return !recorder.guard(build.eq(node, build.zero), "room");
+      },
+      hasRoom: () =>
+        isFirst ? recorder.guard(build.ltu(count, build.number(map.maxEntries)), "room") : give(),
     };
   }
 
@@ -241,6 +297,7 @@ export class TraceCalls {
     helper: Helper,
     args: readonly number[],
     prediction: Prediction | null = null,
+    change: Change = ANY_CHANGE,
   ): number {
     const { recorder, build, memory } = this;
     const wanted = helper.arguments;
@@ -278,7 +335,7 @@ export class TraceCalls {
       recorder.giveUp(`bpf_${helper.name} is not traced`);
       return build.number(this.run(helper, given));
     }
-    return this.record(helper, { given, reads, fills, map, isOnStack }, prediction);
+    return this.record(helper, { given, reads, fills, map, isOnStack, change }, prediction);
   }
 
   private record(
@@ -289,6 +346,7 @@ export class TraceCalls {
       readonly fills: readonly { readonly at: number; readonly lengthBytes: number }[];
       readonly map: LinearMap | null;
       readonly isOnStack: boolean;
+      readonly change: Change;
     },
     prediction: Prediction | null,
   ): number {
@@ -300,7 +358,7 @@ export class TraceCalls {
     const isLate =
       reads.some(({ node }) => recorder.isLate(node)) ||
       given.some((node) => node !== NONE && recorder.isLate(node));
-    const isChanged = map !== null && memory.versionOf(map) > 0;
+    const isChanged = map !== null && memory.isChanged(map);
     const isBefore = isPure && isStill && !isLate && !isChanged;
     const ordinal = this.ordinal++;
     const result = build.e.node(Ex.RESULT, NONE, NONE, ordinal, helper.number);
@@ -319,7 +377,7 @@ export class TraceCalls {
     recorder.values.define(result, value);
     if (!isBefore) recorder.markLate(result, prediction);
     for (const fill of fills) this.fill(ordinal, fill.at, fill.lengthBytes, isBefore);
-    if (helper.effect === "writes maps" && map !== null) memory.changed(map);
+    if (helper.effect === "writes maps" && map !== null) memory.changed(map, call.change);
     if (helper.effect === "writes packet" || helper.effect === "moves packet") {
       recorder.giveUp(`bpf_${helper.name} changes the packet in a way that is not traced`);
     }

@@ -120,15 +120,18 @@ class TreeCompiler {
 
   private writeLeaf({ calls, trace }: Leaf): void {
     const { out, place } = this;
-    out
-      .i32Const(place.enabledAt + trace.id)
-      .memory(Wasm.i32_load8_u, 0)
-      .byte(Wasm.i32_eqz);
-    out.ops(Wasm.if, NO_RESULT).i32Const(-1).ops(Wasm.return, Wasm.end);
     if (trace.hostOnly !== null) {
       out.i32Const(-2 - trace.id);
       return;
     }
+    out
+      .i32Const(place.enabledAt + trace.id)
+      .memory(Wasm.i32_load8_u, 0)
+      .byte(Wasm.i32_eqz);
+    out
+      .ops(Wasm.if, NO_RESULT)
+      .i32Const(-2 - trace.id)
+      .ops(Wasm.return, Wasm.end);
     if (!this.isMatchOnly) {
       for (const call of calls) this.writeCall(call);
       this.writeEffects(trace);

@@ -22,6 +22,14 @@ interface Place {
   readonly offset: number;
 }
 
+/** What an update or a deletion did. */
+export interface Change {
+  /** KEY; NONE: it may be any. */
+  readonly key: number;
+  /** Says by guards that no other key had to leave for it. */
+  keepsOthers(): boolean;
+}
+
 export class TraceMemory {
   readonly stack: StackBytes;
   /** Offsets of the packet's ends now, from the first byte of the packet as it came. */
@@ -35,8 +43,8 @@ export class TraceMemory {
   private readonly build: Builder;
   private packet: StoreLog;
   private readonly maps = new Map<LinearMap, StoreLog>();
-  /** Maps in which keys came or went, and how often. */
-  private readonly versions = new Map<LinearMap, number>();
+  /** Keys that came or went, by map. */
+  private readonly changes = new Map<LinearMap, Change[]>();
   /** Constants that were added to a node to get the address of an entry. */
   private readonly entries = new Map<number, number>();
 
@@ -54,7 +62,7 @@ export class TraceMemory {
   clear(): void {
     this.stack.clear();
     this.maps.clear();
-    this.versions.clear();
+    this.changes.clear();
     this.entries.clear();
     this.packet = this.newLog();
     this.start = this.build.zero;
@@ -62,13 +70,44 @@ export class TraceMemory {
     this.end = this.build.length;
   }
 
-  versionOf(map: LinearMap): number {
-    return this.versions.get(map) ?? 0;
+  isChanged(map: LinearMap): boolean {
+    return this.changes.has(map);
   }
 
-  /** Keys of a map came or went, or values changed as a whole. */
-  changed(map: LinearMap): void {
-    this.versions.set(map, this.versionOf(map) + 1);
+  /** A key of a map came, went or got another value. */
+  changed(map: LinearMap, change: Change): void {
+    const known = this.changes.get(map);
+    if (known === undefined) this.changes.set(map, [change]);
+    else known.push(change);
+  }
+
+  /**
+   * Whether what a map says of a key is what it said at first: guards say that the keys which changed are
+   * others. False, and a reason for the host, when it is not.
+   */
+  isAsItWas(map: LinearMap, key: number): boolean {
+    const { recorder } = this;
+    for (const change of this.changes.get(map) ?? []) {
+      if (key !== NONE && change.key !== NONE) {
+        if (!this.areEqual(change.key, key) && change.keepsOthers()) continue;
+      }
+      recorder.giveUp(`it reads of ${map.name} what it has changed`);
+      return false;
+    }
+    return true;
+  }
+
+  /** Compares two keys, part by part, by guards. */
+  private areEqual(one: number, other: number): boolean {
+    const { build, recorder } = this;
+    const { e } = build;
+    let [a, b] = [one, other];
+    while (a !== NONE && b !== NONE) {
+      const test = build.eq(recorder.known(e.a[a]!), recorder.known(e.a[b]!));
+      if (recorder.isLate(test) || !recorder.guard(test, "alias")) return recorder.isLate(test);
+      [a, b] = [e.b[a]!, e.b[b]!];
+    }
+    return true;
   }
 
   /** Says that an address is that of an entry of a map. */
@@ -121,10 +160,8 @@ export class TraceMemory {
       this.constants.add(map);
       if (build.e.isConstant(address)) return build.number(read(runtime.view, at, size));
     }
-    if (this.versionOf(map) > 0) {
-      recorder.giveUp(`it reads values of ${map.name} after it changed the map's keys`);
-      return NONE;
-    }
+    const isLookup = build.e.op[entry] === Ex.LOOKUP;
+    if (!this.isAsItWas(map, isLookup ? build.e.a[entry]! : NONE)) return NONE;
     const isLate = recorder.isLate(address);
     if (isLate) {
       recorder.giveUp(`it reads values of ${map.name} at an address that an effect gave`);
@@ -256,19 +293,13 @@ export class TraceMemory {
     if (this.isEntry(one) && this.isEntry(other)) {
       return recorder.guard(build.eq(a, b), "alias") ? 0 : null;
     }
-    const distance = recorder.values.numberOf(b) - recorder.values.numberOf(a);
-    const from = oneOffset - distance;
-    if (from < otherOffset + otherSize && from + oneSize > otherOffset) {
-      return Number(BigInt.asIntN(64, recorder.pin(build.sub(b, a))));
-    }
-    const [lower, end, upper, start] =
-      from < otherOffset
-        ? [a, oneOffset + oneSize, b, otherOffset]
-        : [b, otherOffset + otherSize, a, oneOffset];
-    // The last byte of the lower one is before the first of the other.
-    const last = build.add(lower, build.number(end - 1));
-    recorder.guard(build.lts(last, build.add(upper, build.number(start))), "alias");
-    return null;
+    const isLower = (x: number, end: number, y: number, start: number): boolean => {
+      const last = build.add(x, build.number(end - 1));
+      return recorder.guard(build.lts(last, build.add(y, build.number(start))), "alias");
+    };
+    if (isLower(a, oneOffset + oneSize, b, otherOffset)) return null;
+    if (isLower(b, otherOffset + otherSize, a, oneOffset)) return null;
+    return Number(BigInt.asIntN(64, recorder.pin(build.sub(b, a))));
   };
 
   private baseOf(base: number): number {

@@ -12,6 +12,9 @@
  */
 import type { Condition } from "./condition.js";
 
+/** In `word`, what is added to words of the second program that a trace goes through by tail calls, and so on. */
+export const WORD_STRIDE = 2 ** 20;
+
 /** A branch whose outcome the initial state decides. */
 export interface GuardOp {
   readonly kind: "guard";

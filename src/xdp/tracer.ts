@@ -6,6 +6,7 @@
  * Programs must be verified: what an instruction points to is then always of one kind.
  */
 import { E2BIG, EINVAL } from "../base/errno.js";
+import type { SourceLine } from "../ebpf/btf-ext.js";
 import type { DecodedProgram } from "../ebpf/decode.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { isBranch, jumpTarget } from "../ebpf/flow-graph.js";
@@ -14,6 +15,7 @@ import type { PlacedInstruction } from "../ebpf/instructions.js";
 import type { TailTarget } from "../ebpf/interp.js";
 import { Atomic, CallKind, Class, INSTRUCTION_BYTES, Jmp, Mode } from "../ebpf/isa.js";
 import { type Engine, MAX_FRAMES, type Runtime, STACK_BYTES } from "../ebpf/runtime.js";
+import { sourceLine } from "../ebpf/source-place.js";
 import { Arithmetic } from "./arithmetic-instructions.js";
 import { Builder } from "./build.js";
 import { conditionOf } from "./condition-of.js";
@@ -22,8 +24,9 @@ import { Evaluator } from "./evaluate.js";
 import { Expressions, NONE } from "./expr.js";
 import { Facts } from "./facts.js";
 import { Recorder } from "./recorder.js";
+import { fuseStores } from "./store-fusion.js";
 import { TailCalls } from "./tail-calls.js";
-import type { EffectOp, GuardOp, Trace, TraceOp } from "./trace.js";
+import { type EffectOp, type GuardOp, type Trace, type TraceOp, WORD_STRIDE } from "./trace.js";
 import { TraceCalls } from "./trace-calls.js";
 import { TraceMemory } from "./trace-memory.js";
 
@@ -59,6 +62,8 @@ export class Tracer implements Engine {
   private readonly calls: TraceCalls;
   private readonly tails: TailCalls;
   private readonly arithmetic: Arithmetic;
+  /** Programs that traces go through: the first one, and those behind tail calls. */
+  private readonly programs: DecodedProgram[];
   private readonly ids = new Map<string, number>();
   private readonly numbers = new Map<DecodedProgram, Int32Array>();
   private registers: number[] = [];
@@ -69,6 +74,7 @@ export class Tracer implements Engine {
 
   constructor(program: DecodedProgram, runtime: Runtime, tailTarget: TailTarget) {
     this.program = program;
+    this.programs = [program];
     this.running = program;
     this.runtime = runtime;
     this.build = new Builder(this.e);
@@ -113,7 +119,12 @@ export class Tracer implements Engine {
       op.kind === "guard" || ("isBefore" in op && op.isBefore);
     const before = lastGuardFirst(ops.filter(isBefore));
     const isHost = hostOnly !== null;
-    const effects = isHost ? [] : ops.filter((op): op is EffectOp => !before.has(op));
+    const effects = isHost
+      ? []
+      : fuseStores(
+          build,
+          ops.filter((op): op is EffectOp => !before.has(op)),
+        );
     const verdict = isHost ? build.zero : build.word(recorder.known(this.registers[0]!));
     const { start, end, metadata } = memory;
     const guards = ops.filter((op): op is GuardOp => op.kind === "guard");
@@ -152,6 +163,23 @@ export class Tracer implements Engine {
     return numbers[word]!;
   }
 
+  /** A word as traces name it. */
+  private wordOf(word: number): number {
+    if (this.running === this.program) return word;
+    let index = this.programs.indexOf(this.running);
+    if (index < 0) index = this.programs.push(this.running) - 1;
+    return index * WORD_STRIDE + word;
+  }
+
+  /** The source line of a word of a trace; null when the object does not say. */
+  sourceOf(word: number): SourceLine | null {
+    const program = this.programs[Math.floor(word / WORD_STRIDE)];
+    if (program === undefined) return null;
+    // Line 0 is what the compiler put between lines: it belongs to the one before.
+    const lines = program.program.lines.filter(({ line }) => line > 0);
+    return sourceLine({ lines }, word % WORD_STRIDE);
+  }
+
   private read(register: number): number {
     const node = this.registers[register]!;
     if (node === NONE) throw this.fail("EFAULT", `r${register} was never written`);
@@ -174,7 +202,7 @@ export class Tracer implements Engine {
     for (;;) {
       const i = this.running.instructions[at];
       if (i === undefined) throw this.fail("EFAULT", "the program ran over its end");
-      this.recorder.word = i.word;
+      this.recorder.word = this.wordOf(i.word);
       this.step();
       const next = this.execute(i, at, depth);
       if (next < 0) return;

@@ -2,17 +2,20 @@
  * A trace as the operations of a VLIW processor: what its condition and its effects need, guards first.
  *
  * The condition's atoms are the guards, as they stand: merged, without what others imply. No effect starts
- * before the row after the last guard, so a packet that fails one has changed nothing. Loads are of the
- * packet and the maps as they were, so no store may pass one that it could overwrite.
+ * before the row after the last guard, so a packet that fails one has changed nothing; the exit is a branch
+ * after them and may share their row. Loads are of the packet and the maps as they were, so no store may pass
+ * one that it could overwrite.
  *
  * What is charged: an interval with two ends is two comparisons, a mask is an operation, and so is turning a
- * field round that is compared by size; a value of an array is found as any value is, with the latency of a
- * lookup. What is free: constants, the context, and the packet's address and length, which are registers.
+ * field round that is compared by size. Finding the value of an array's index is a lookup like any other.
+ * What is free: constants, among them the addresses of array values whose index is one, the context, and the
+ * packet's address and length, which are registers. Memory loads and stores any one to eight bytes
+ * (vliw-bytes.ts, vliw-stores.ts) and adds in place.
  */
 import { helperName } from "../ebpf/helpers.js";
 import type { Atom } from "./condition.js";
 import { Ex, type Expressions, isBinary, isComparison, isUnary, NONE } from "./expr.js";
-import type { AtomicOp, CallOp, EffectOp, StoreOp, Trace } from "./trace.js";
+import type { AtomicOp, CallOp, Trace } from "./trace.js";
 import {
   schedule,
   type VliwKind,
@@ -20,6 +23,8 @@ import {
   type VliwOperation,
   type VliwSchedule,
 } from "./vliw.js";
+import { ByteSources, type GatheredLoad } from "./vliw-bytes.js";
+import { type FusedEffect, type FusedStore, fuseStores } from "./vliw-stores.js";
 
 export interface VliwTrace {
   readonly operations: readonly VliwOperation[];
@@ -53,6 +58,8 @@ const NAMES = new Map<number, string>(
   Object.entries(Ex).map(([name, op]) => [op, name.toLowerCase()]),
 );
 
+const KEY_OPERANDS = 2;
+
 /** An access of memory, for what may overwrite it: where, and which operation. */
 interface Access {
   readonly space: string;
@@ -80,9 +87,15 @@ class TraceBuilder {
   /** Effects so far, and the last one that nothing may pass. */
   private readonly effects: number[] = [];
   private barrier: number | null = null;
+  private readonly sources: ByteSources;
+  /** By memory, place and order: the operation that loads there. */
+  private readonly loaded = new Map<string, number>();
+  /** By map and symbolic address: the operation that finds it. */
+  private readonly found = new Map<string, number>();
 
   constructor(expressions: Expressions, skipsTernary: boolean) {
     this.expressions = expressions;
+    this.sources = new ByteSources(expressions);
     this.skipsTernary = skipsTernary;
   }
 
@@ -92,11 +105,17 @@ class TraceBuilder {
       if (!(this.skipsTernary && isTernary(atom))) this.addAtom(atom);
     }
     // Everything that is read, before everything that writes.
-    for (const op of trace.effects) for (const node of this.valuesOf(op)) this.prepare(node);
-    this.prepare(trace.verdict);
-    for (const op of trace.effects) this.addEffect(op);
-    const last = { after: this.guards, notBefore: this.effects };
-    this.push("exit", "exit", [this.make(trace.verdict)], last);
+    const effects = fuseStores(trace.effects, this.expressions, this.sources);
+    const verdict = this.withoutMask(trace.verdict, 0xffff_ffffn);
+    for (const op of effects) {
+      for (const node of this.valuesOf(op)) this.prepare(node);
+      if (op.kind === "fused" && op.stored.kind === "copy") this.gather(op.stored.load);
+    }
+    this.prepare(verdict);
+    for (const op of effects) this.addEffect(op);
+    // Of a row's branches the first that is taken decides, so the last guards and the exit share one.
+    const last = { notBefore: [...this.guards, ...this.effects] };
+    this.push("exit", "exit", [this.make(verdict)], last);
   }
 
   private push(
@@ -161,12 +180,6 @@ class TraceBuilder {
     const { expressions: e } = this;
     const op = e.op[node]!;
     switch (op) {
-      case Ex.LOAD:
-        return this.makeLoad(node, "packet", "load");
-      case Ex.MAP_LOAD: {
-        const space = `map ${e.b[node]}`;
-        return this.makeLoad(node, space, this.isFound(e.a[node]!) ? "load" : "lookup");
-      }
       case Ex.COUNT:
         return this.push("load", this.name(node), []);
       case Ex.LOOKUP:
@@ -176,33 +189,82 @@ class TraceBuilder {
       case Ex.FILLED:
         return this.makeCall(e.b[node]!);
     }
-    if (!isBinary(op) && !isUnary(op)) return NONE;
+    const isLoad = op === Ex.LOAD || op === Ex.MAP_LOAD;
+    if (!isLoad && !isBinary(op) && !isUnary(op)) return NONE;
+    const load = this.sources.gather(node);
+    if (load !== null) return this.gather(load);
     const operands = e.operands(node).map((one) => this.make(one));
     const kind = op === Ex.MUL ? "multiply" : op >= Ex.DIV && op <= Ex.SMOD ? "divide" : "alu";
     return this.push(kind, this.name(node), operands);
   }
 
-  /** Whether an address comes of a lookup, so that the value is found already. */
-  private isFound(node: number): boolean {
-    if (node === NONE) return false;
-    const { expressions: e } = this;
-    return e.op[node] === Ex.LOOKUP || e.operands(node).some((one) => this.isFound(one));
-  }
-
-  private makeLoad(node: number, space: string, kind: VliwKind): number {
-    const { expressions: e } = this;
-    const base = e.a[node]!;
-    const address = base === NONE ? [] : [this.make(base)];
-    const operation = this.push(kind, this.name(node), address);
-    this.loads.push({ space, base, offset: e.low[node]!, size: e.high[node]!, operation });
+  /** One load of neighbouring bytes. */
+  private gather(load: GatheredLoad): number {
+    const { space, base, offset, size, isSwapped } = load;
+    const key = `${space} ${base} ${offset} ${size} ${isSwapped}`;
+    let operation = this.loaded.get(key);
+    if (operation === undefined) {
+      const order = isSwapped ? "be" : "u";
+      const text = `${order}${8 * size} ${space}${base === NONE ? "" : " *"}+${offset}`;
+      operation = this.push("load", text, [this.address(space, base)]);
+      this.loaded.set(key, operation);
+      this.loads.push({ space, base, offset, size, operation });
+    }
     return operation;
   }
 
+  /**
+   * What an access of memory needs of its address: nothing when it is constant, the lookup of its value, or
+   * for an array one that the index goes into: the multiplication is the lookup's.
+   */
+  private address(space: string, base: number): number {
+    if (base === NONE) return NONE;
+    if (space === "packet" || this.isOfLookup(base)) return this.make(base);
+    const key = `${space} ${base}`;
+    let operation = this.found.get(key);
+    if (operation === undefined) {
+      const { expressions: e } = this;
+      const op = e.op[base]!;
+      const isScaled = (op === Ex.SHL || op === Ex.MUL) && e.isConstant(e.b[base]!);
+      operation = this.push("lookup", `index ${space}`, [this.make(isScaled ? e.a[base]! : base)]);
+      this.found.set(key, operation);
+    }
+    return operation;
+  }
+
+  /** Whether an address comes of a lookup, so that the value is found already. */
+  private isOfLookup(node: number): boolean {
+    const { expressions: e } = this;
+    return e.op[node] === Ex.LOOKUP || e.operands(node).some((one) => this.isOfLookup(one));
+  }
+
+  /** Of a node of which only some bits count: what is below masks of no less. */
+  private withoutMask(node: number, bits: bigint): number {
+    const { expressions: e } = this;
+    const isMask =
+      e.op[node] === Ex.AND && e.isConstant(e.b[node]!) && (e.valueOf(e.b[node]!) & bits) === bits;
+    return isMask ? this.withoutMask(e.a[node]!, bits) : node;
+  }
+
+  /**
+   * What a lookup takes: two operands, which are put into the key wherever they belong; each operation before
+   * it puts two more. Bytes of memory that lie side by side are one operand, constants are in the key already.
+   */
   private keyParts(key: number): number[] {
     const { expressions: e } = this;
-    const parts: number[] = [];
-    for (let at = key; at !== NONE; at = e.b[at]!) parts.push(this.make(e.a[at]!));
-    return parts;
+    const operands: number[] = [];
+    for (let at = key; at !== NONE; at = e.b[at]!) {
+      const part = e.a[at]!;
+      const pieces = this.sources.pieces(part);
+      if (pieces !== null) operands.push(...pieces.map((piece) => this.gather(piece)));
+      else operands.push(this.make(part));
+    }
+    const needed = [...new Set(operands)].filter((one) => one !== NONE);
+    const moves: number[] = [];
+    while (needed.length > KEY_OPERANDS) {
+      moves.push(this.push("alu", "key", needed.splice(0, KEY_OPERANDS)));
+    }
+    return [...needed, ...moves];
   }
 
   /** A call that changes nothing runs among the guards, when something needs what it gives. */
@@ -217,48 +279,75 @@ class TraceBuilder {
     return n;
   }
 
-  private valuesOf(op: EffectOp): number[] {
+  private valuesOf(op: FusedEffect | CallOp): number[] {
+    const isNode = (node: number): boolean => node !== NONE;
     switch (op.kind) {
       case "lookup":
         return [op.node];
       case "call":
-        return [...op.args, ...op.reads.map(({ node }) => node)].filter((node) => node !== NONE);
-      case "store":
-        return [op.base, op.value].filter((node) => node !== NONE);
+        return [...op.args, ...op.reads.map(({ node }) => node)].filter(isNode);
+      case "fused": {
+        const { stored } = op;
+        return stored.kind === "node" || stored.kind === "add" ? [stored.node] : [];
+      }
       case "atomic":
-        return [op.base, op.value].filter((node) => node !== NONE);
+        return [op.value].filter(isNode);
       case "move":
         return [];
     }
   }
 
-  private addEffect(op: EffectOp): void {
+  private addEffect(op: FusedEffect): void {
     const needs = this.valuesOf(op).map((node) => this.make(node));
-    if (op.kind === "lookup") return;
-    if (op.kind === "move") this.effects.push(this.push("alu", "move", [], { after: this.guards }));
-    else if (op.kind !== "call") this.addStore(op, needs);
-    else {
-      const text = helperName(op.helper);
-      const n = this.push("helper", text, needs, {
-        after: [...this.guards, ...this.effects],
-        notBefore: this.loads.map(({ operation }) => operation),
-      });
-      this.called.set(op.ordinal, n);
-      this.barrier = n;
-      this.effects.push(n);
+    switch (op.kind) {
+      case "lookup":
+        break;
+      case "move":
+        this.effects.push(this.push("alu", "move", [], { after: this.guards }));
+        break;
+      case "call":
+        this.addCall(op, needs);
+        break;
+      case "atomic":
+        this.addStore(op, `map ${op.map}`, `atomic u${8 * op.size}`, needs);
+        break;
+      case "fused": {
+        if (op.stored.kind === "copy") needs.push(this.gather(op.stored.load));
+        const what = op.stored.kind === "add" ? "add" : "store";
+        this.addStore(op, op.space, `${what} u${8 * op.size}`, needs);
+      }
     }
   }
 
-  private addStore(op: StoreOp | AtomicOp, needs: readonly number[]): void {
-    const space = op.kind === "store" && op.space === "packet" ? "packet" : `map ${op.map}`;
+  /** A call that changes nothing has no place in the order. */
+  private addCall(op: CallOp, needs: readonly number[]): void {
+    if (op.isBefore) {
+      this.makeCall(op.ordinal);
+      return;
+    }
+    const n = this.push("helper", helperName(op.helper), needs, {
+      after: [...this.guards, ...this.effects],
+      notBefore: this.loads.map(({ operation }) => operation),
+    });
+    this.called.set(op.ordinal, n);
+    this.barrier = n;
+    this.effects.push(n);
+  }
+
+  private addStore(
+    op: FusedStore | AtomicOp,
+    space: string,
+    what: string,
+    values: readonly number[],
+  ): void {
     const { base, offset, size } = op;
     const mayTouch = (other: Access): boolean =>
       other.space === space &&
       (other.base !== base || (other.offset < offset + size && offset < other.offset + other.size));
     const operationsOf = (all: readonly Access[]): number[] =>
       all.filter(mayTouch).map(({ operation }) => operation);
-    const where = `${space}${base === NONE ? "" : " *"}+${offset}`;
-    const n = this.push("store", `${op.kind} u${8 * size} ${where}`, needs, {
+    const text = `${what} ${space}${base === NONE ? "" : " *"}+${offset}`;
+    const n = this.push("store", text, [...values, this.address(space, base)], {
       after: [
         ...this.guards,
         ...operationsOf(this.stores),

@@ -66,15 +66,19 @@ test("a server can be passed to a child; an accelerated connection cannot, and s
   assert.match(onMillrace.stdout, /socket: EINVAL\nsocket: \n/);
 });
 
-test("preloaded after net it says so, and everything stays with the kernel", async () => {
-  const { stdout, stderr, status } = await runCase(PLAIN, {
-    accelerated: true,
-    nodeArgs: [],
-    env: { NODE_OPTIONS: "--import data:text/javascript,import%20%22node:net%22" },
-  });
+test("a child with an IPC channel has its own sockets accelerated", async () => {
+  const { stderr } = await same(program("forked.js"));
+  assert.equal(stderr.match(/enabled bypass on tcp connect/g)?.length, 5, stderr);
+  assert.equal(stderr.match(/enabled bypass on udp bind/g)?.length, 4, stderr);
+});
+
+test("preloaded after net and dgram it accelerates what is opened then", async () => {
+  const net = "data:text/javascript,import%20%22node:net%22;import%20%22node:dgram%22";
+  const env = { NODE_OPTIONS: `--import ${net}` };
+  const { stdout, stderr, status } = await runCase(PLAIN, { accelerated: true, nodeArgs: [], env });
   assert.equal(status, 0);
   assert.match(stdout, /^answer/);
-  assert.match(stderr, /millrace: net was loaded before millrace\/register.*stay with the kernel/);
+  assert.match(stderr, ACCELERATED);
 });
 
 test("settings that make no sense are named", async () => {

@@ -134,3 +134,23 @@ test("what Millrace has no route to goes by the kernel", async () => {
   assert.match(errors, /stays with the kernel: loopback is the kernel's/);
   server.close();
 });
+
+test("a forked child leaves the device to its parent, and has the one that it is given", async () => {
+  const socket = await datagrams("0.0.0.0");
+  socket.on("message", (m, from) =>
+    socket.send(`${m} of ${from.address}`, from.port, from.address),
+  );
+  const { port } = socket.address();
+  const inherits = await run("fork", KERNEL, String(port), KERNEL);
+  const answers = [`question of ${PROGRAM} ${KERNEL}`, `question of ${KERNEL} ${KERNEL}`];
+  assert.deepEqual(inherits.output.split("\n"), answers, inherits.errors);
+  assert.match(inherits.errors, /stays with the kernel: the device is the parent process's/);
+
+  ip("tuntap", "add", "mrnode1", "mode", "tap");
+  ip("address", "add", "10.78.1.1/24", "dev", "mrnode1");
+  ip("link", "set", "mrnode1", "up");
+  const own = ["MILLRACE_NIC=tap:mrnode1", "MILLRACE_ADDRESS=10.78.1.2/24"];
+  const given = await run("fork", KERNEL, String(port), "10.78.1.1", ...own);
+  socket.close();
+  assert.match(given.output, /of 10\.78\.0\.2 .*\nquestion of 10\.78\.1\.2 /, given.errors);
+});

@@ -312,3 +312,38 @@ test("the launcher and Node.js know the same options and commands", async () => 
   const listed = /COMMANDS\[\] = \{([^}]*)\}/.exec(main)![1]!.match(/[a-z]+/g)!;
   assert.deepEqual([...listed, "run"].sort(), [...COMMAND_NAMES].sort());
 });
+
+test("--in-process has Node.js preload the stack, without an engine or a library", async () => {
+  const options = [
+    "--in-process",
+    "--nic",
+    "tap:mr0",
+    "--address=10.0.0.2/24",
+    "--gateway",
+    "10.0.0.1",
+  ];
+  const given = { env: { NODE_OPTIONS: "--no-warnings" } };
+  const env = await environment(given, ...options, "--profile", "idle", "--debug");
+  const register = join(ROOT, "dist", "src", "node", "register.js");
+  assert.equal(env.NODE_OPTIONS, `--import ${register} --no-warnings`);
+  assert.deepEqual(
+    ["NIC", "ADDRESS", "GATEWAY", "PROFILE", "DEBUG"].map((name) => env[`MILLRACE_${name}`]),
+    ["tap:mr0", "10.0.0.2/24", "10.0.0.1", "idle", "1"],
+  );
+  assert.deepEqual([env.LD_PRELOAD, env.FAKE], [undefined, undefined]);
+  const program = join(ROOT, "test", "node", "programs", "plain.cjs");
+  const running = ["--in-process", "--loopback", "--debug", process.execPath, program];
+  const { status, out, err } = await millrace({}, "run", ...running);
+  assert.match(out, /^answer/, err);
+  assert.match(err, /enabled bypass on tcp connect/);
+  assert.equal(status, 0);
+  for (const wrong of [
+    ["--spin", "5"],
+    ["--network", "10.0.0.1/8"],
+    ["--nic", "tap:a", "--nic", "tap:b"],
+  ]) {
+    const refused = await millrace({}, "run", "--in-process", ...wrong, "true");
+    assert.deepEqual([refused.status, refused.out], [2, ""], refused.err);
+    assert.match(refused.err, /--in-process/);
+  }
+});

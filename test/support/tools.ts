@@ -23,6 +23,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   python3: "python3-minimal",
   "dpdk-testpmd": "dpdk-dev",
   pg_ctlcluster: "postgresql",
+  "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+  "qemu-aarch64": "qemu-user",
 };
 
 function isInstalled(program: string): boolean {

@@ -5,8 +5,9 @@ import { type WritableMap, writable } from "../../ebpf/map-text.js";
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
 import type { BpfMap } from "../../sys/bpf-map.js";
+import { TracedProgram } from "../../xdp/traced-program.js";
 
-export const ENGINE_NAMES = ["interp", "wasm", "kernel"] as const;
+export const ENGINE_NAMES = ["interp", "wasm", "trace", "kernel"] as const;
 export type RunnerName = (typeof ENGINE_NAMES)[number];
 
 export interface RunnerResult {
@@ -35,22 +36,30 @@ export function openRunner(engine: RunnerName, object: BpfObject, options: Runne
   return engine === "kernel" ? openKernel(object, options) : openEngine(engine, object, options);
 }
 
-function openEngine(engine: "interp" | "wasm", object: BpfObject, options: RunnerOptions): Runner {
+function openEngine(
+  engine: "interp" | "wasm" | "trace",
+  object: BpfObject,
+  options: RunnerOptions,
+): Runner {
+  const host = engine === "trace" ? "wasm" : engine;
   const { program, maxEntries, print, fill } = options;
-  const instance = XdpInstance.open(object, { program, maxEntries, print, engine });
-  const mapOf = (name: string): WritableMap => writable(instance.map(name));
-  fill(mapOf);
+  const instance = XdpInstance.open(object, { program, maxEntries, print, engine: host });
+  fill((name) => instanceMap(instance, name));
+  const traced = engine === "trace" ? new TracedProgram(instance) : null;
   return {
     run(packet) {
       instance.runtime.setTime(process.hrtime.bigint());
-      const { verdict, packet: left, redirect } = instance.run(packet);
+      const { verdict, packet: left, redirect } = (traced ?? instance).run(packet);
       const target = redirect === null ? "" : `${redirect.map ?? "interface"} ${redirect.key}`;
       return { verdict, packet: left, target };
     },
-    map: mapOf,
+    map: (name) => instanceMap(instance, name),
     close() {},
   };
 }
+
+export const instanceMap = (instance: XdpInstance, name: string): WritableMap =>
+  writable(instance.map(name));
 
 /** The kernel takes frames of a page, less what it needs itself. */
 const KERNEL_OUT_BYTES = 4096;

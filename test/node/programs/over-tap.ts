@@ -1,8 +1,10 @@
 /** A program that serves and asks, by roles; what it runs on is none of its business. */
+import { fork } from "node:child_process";
 import dgram from "node:dgram";
 import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
+import { fileURLToPath } from "node:url";
 
 const [role, host = "", port = "0"] = process.argv.slice(2);
 
@@ -57,6 +59,19 @@ const roles: Record<string, () => Promise<void>> = {
       socket.end(Buffer.alloc(200_000, "l"), () => process.exit(0));
     });
   },
+  /** Asks, and has a child ask another address, with what follows in `argv` in its environment. */
+  fork: async () => {
+    await roles.ask!();
+    const env = { ...process.env };
+    for (const setting of process.argv.slice(6)) {
+      const at = setting.indexOf("=");
+      env[setting.slice(0, at)] = setting.slice(at + 1);
+    }
+    await once(
+      fork(fileURLToPath(import.meta.url), ["ask", process.argv[5]!, port], { env }),
+      "exit",
+    );
+  },
   refused: async () => {
     const socket = net.connect(Number(port), host);
     const [e] = (await once(socket, "error")) as [NodeJS.ErrnoException];
@@ -68,6 +83,7 @@ const roles: Record<string, () => Promise<void>> = {
     const [m, from] = await once(socket, "message");
     console.log(String(m), from.address);
     socket.close();
+    if (process.connected) process.disconnect();
   },
 };
 

@@ -1,0 +1,144 @@
+/** `millrace xdp trace`: the paths that a program takes on the packets of a capture, and when. */
+import { verdictName } from "../../ebpf/xdp-verdict.js";
+import * as linkType from "../../wire/link-type.js";
+import { tcamSize } from "../../xdp/tcam.js";
+import type { Trace } from "../../xdp/trace.js";
+import { TracedProgram } from "../../xdp/traced-program.js";
+import { Words } from "../../xdp/words.js";
+import { FileSource } from "../packet-source.js";
+import { DONE, FAILED, type World } from "../world.js";
+import { fillMap, parseMapOption } from "./map-file.js";
+import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
+import { instanceMap, parseSizes } from "./runner.js";
+
+export interface TraceOptions extends ObjectOptions {
+  readonly in: string;
+  readonly map?: readonly string[];
+  readonly maxEntries?: readonly string[];
+}
+
+const SHORTEST_BYTES = 14;
+
+/** A condition or effect, and the line of the program that it comes from. */
+interface Sourced {
+  readonly text: string;
+  readonly source: string | null;
+}
+
+/** A trace in words. */
+interface ReadableTrace {
+  readonly id: number;
+  readonly packets: number;
+  readonly verdict: string;
+  readonly condition: readonly Sourced[];
+  readonly effects: readonly Sourced[];
+  readonly instructions: number;
+  readonly hostOnly: Sourced | null;
+  readonly tcamBits: number;
+  readonly isTernary: boolean;
+  /** Traces that do the same: one entry of a NIC's table of actions. */
+  readonly sameAs: readonly number[];
+}
+
+/** Returns the exit status; throws what `reporting` prints. */
+export async function traceProgram(
+  file: string,
+  options: TraceOptions,
+  world: World,
+): Promise<number> {
+  const object = readObject(file, options);
+  const { name } = chooseProgram(object, options.program);
+  const maxEntries = parseSizes(options.maxEntries ?? []);
+  const print = (): void => {};
+  const traced = TracedProgram.open(object, { program: name, maxEntries, print });
+  for (const text of options.map ?? []) {
+    const [map, entries] = parseMapOption(text);
+    fillMap(object, map, entries, instanceMap(traced.instance, map));
+  }
+  const packets = new Map<number, number>();
+  const verdicts: Record<string, number> = {};
+  let skipped = 0;
+  const source = new FileSource(options.in, world.input);
+  const visit: Parameters<FileSource["run"]>[0] = (packet) => {
+    if (packet.linkType !== linkType.EN10MB || packet.end - packet.at < SHORTEST_BYTES) {
+      skipped++;
+      return true;
+    }
+    traced.instance.runtime.setTime(process.hrtime.bigint());
+    const { verdict } = traced.run(packet.bytes.subarray(packet.at, packet.end));
+    verdicts[verdictName(verdict)] = (verdicts[verdictName(verdict)] ?? 0) + 1;
+    packets.set(traced.lastTrace, (packets.get(traced.lastTrace) ?? 0) + 1);
+    return true;
+  };
+  const complaint = await source.run(visit, async () => true, world.stop);
+  const traces = [...traced.traces]
+    .filter((trace) => trace !== undefined)
+    .sort((a, b) => (packets.get(b.id) ?? 0) - (packets.get(a.id) ?? 0))
+    .map((trace) => readable(traced, trace, packets.get(trace.id) ?? 0));
+  const { counters } = traced;
+  const text =
+    options.json === true
+      ? `${JSON.stringify({ program: name, ...counters, skipped, verdicts, traces }, null, 2)}\n`
+      : asText(traces, counters.packets, skipped);
+  await world.out.write(text);
+  if (complaint === null) return DONE;
+  await world.err.write(`millrace xdp trace: ${complaint}\n`);
+  return FAILED;
+}
+
+function readable(traced: TracedProgram, trace: Trace, packets: number): ReadableTrace {
+  const words = new Words(traced.tracer.e, traced.instance.runtime.maps);
+  const place = (word: number | undefined): string | null => {
+    const line = word === undefined ? null : traced.tracer.sourceOf(word);
+    if (line === null) return null;
+    const text = line.text === "" ? "" : `: ${line.text}`;
+    return `${line.file.split("/").at(-1)}:${line.line}${text}`;
+  };
+  const { hostOnly, condition } = trace;
+  const size = tcamSize(traced.tracer.e, condition);
+  return {
+    id: trace.id,
+    packets,
+    verdict: hostOnly === null ? words.verdict(trace) : "",
+    condition: condition.atoms.map((atom) => ({
+      text: words.atom(atom),
+      source: place(atom.words.at(-1)),
+    })),
+    effects: trace.effects.flatMap((op) => {
+      const text = words.effect(op);
+      return text === null ? [] : [{ text, source: place(op.word) }];
+    }),
+    instructions: trace.executed,
+    hostOnly: hostOnly === null ? null : { text: hostOnly.reason, source: place(hostOnly.word) },
+    tcamBits: size.bits,
+    isTernary: size.isTernary,
+    sameAs: traced.traces
+      .filter((one) => one !== undefined && one !== trace && one.effectKey === trace.effectKey)
+      .map(({ id }) => id),
+  };
+}
+
+const MAX_COLUMN = 56;
+
+function asText(traces: readonly ReadableTrace[], packets: number, skipped: number): string {
+  const lines: string[] = [];
+  const add = (indent: string, { text, source }: Sourced): void => {
+    const line = `${indent}${text}`;
+    lines.push(source === null ? line : `${line.padEnd(MAX_COLUMN)}  # ${source}`);
+  };
+  for (const trace of traces) {
+    const share = packets === 0 ? 0 : (100 * trace.packets) / packets;
+    lines.push(
+      `trace ${trace.id}: ${trace.packets} packets (${share.toFixed(1)} %), ` +
+        `${trace.instructions} instructions, ` +
+        (trace.isTernary ? `${trace.tcamBits} bits of TCAM` : `not for a TCAM alone`),
+    );
+    for (const [n, one] of trace.condition.entries()) add(n === 0 ? "  when  " : "   and  ", one);
+    for (const one of trace.effects) add("  do    ", one);
+    if (trace.hostOnly === null) lines.push(`  return ${trace.verdict}`);
+    else add("  host  ", trace.hostOnly);
+    if (trace.sameAs.length > 0) lines.push(`  does the same as ${trace.sameAs.join(", ")}`);
+  }
+  if (skipped > 0) lines.push(`not Ethernet: ${skipped}`);
+  return `${lines.join("\n")}\n`;
+}
