@@ -197,3 +197,19 @@ test("eval says what is wrong with its options", async () => {
     assert.ok(talk.startsWith(`millrace xdp eval: ${complaint}`), talk);
   }
 });
+
+test("a program is text, too; mistakes have their place; it is read by names", async () => {
+  const file = join(scratch, "drop.s");
+  writeFileSync(file, "  r0 = 1 ; XDP_DROP\n  exit\n");
+  assert.deepEqual(await xdp("run", file, "--in", TCP), {
+    status: 0,
+    out: "XDP_DROP              12\n",
+    talk: "",
+  });
+  const { out } = await xdp("disasm", file, "--names");
+  assert.equal(out, "main (xdp):\n     0: mov r0, 1\n     1: exit\n");
+  writeFileSync(file, "  r0 = 1\n  exeunt\n");
+  const { status, talk } = await xdp("check", file);
+  assert.equal(status, 1);
+  assert.match(talk, /drop\.s:2:3: expected an instruction .* got exeunt/);
+});

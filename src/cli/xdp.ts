@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { type AddCommand, examples } from "./command.js";
 import type { World } from "./world.js";
 import { checkPrograms } from "./xdp/check.js";
-import { disassembleObject } from "./xdp/disasm.js";
+import { type DisasmOptions, disassembleObject } from "./xdp/disasm.js";
 import { type EvalOptions, evaluatePrograms } from "./xdp/eval.js";
 import { type LoadOptions, loadProgram } from "./xdp/load.js";
 import { type ObjectOptions, reporting } from "./xdp/object-file.js";
@@ -50,7 +50,7 @@ export const addXdp: AddCommand = (program, world, finish) => {
 
 function withObject(command: Command): Command {
   return command
-    .argument("<object>", "object file")
+    .argument("<object>", "object file, or text: FILE.s (docs/ebpf.md)")
     .option("-p, --program <name>", "which program, when the object has several")
     .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux");
 }
@@ -126,10 +126,11 @@ function addCheck(xdp: Command, world: World, finish: Finish): void {
 
 function addDisasm(xdp: Command, world: World, finish: Finish): void {
   withObject(xdp.command("disasm"))
-    .summary("print instructions in LLVM's syntax, with source lines and maps")
+    .summary("print instructions, with source lines and maps")
     .description("Prints the programs of an object as they would be loaded: linked and relocated.")
     .option("--no-source", "without source lines")
-    .action(async (file: string, options: ObjectOptions & { readonly source?: boolean }) => {
+    .option("--names", "by their names, `add r1, 2`, instead of LLVM's `r1 += 2`")
+    .action(async (file: string, options: DisasmOptions) => {
       finish(await reporting("disasm", world, () => disassembleObject(file, options, world)));
     });
 }
