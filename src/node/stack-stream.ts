@@ -185,6 +185,8 @@ export class StackStream implements Backend {
   write(chunks: readonly Uint8Array[]): boolean | number {
     const { side } = this;
     side.host.enter();
+    // Node counts what it has handed over, sent or not.
+    for (let i = 0; i < chunks.length; i++) this.bytesWritten += chunks[i]!.byteLength;
     const w: Write | null = this.writes.length === 0 ? null : newWrite(chunks, 0, 0);
     if (w !== null) {
       this.queue(w);
@@ -209,7 +211,6 @@ export class StackStream implements Backend {
 
   /** Hot path. */
   private wrote(n: number): void {
-    this.bytesWritten += n;
     this.unflushedBytes += n;
     if (this.unflushedBytes < FLUSH_BYTES) return;
     this.unflushedBytes = 0;
