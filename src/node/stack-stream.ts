@@ -77,6 +77,7 @@ export class StackStream implements Backend {
   private isReading = false;
   private ending: ((status: number) => void) | null = null;
   private isEnding = false;
+  private endStatus = 0;
   private isReferenced = true;
   private wasActive = true;
 
@@ -128,6 +129,7 @@ export class StackStream implements Backend {
   /** Hot path. Hands over what has arrived for as long as somebody wants it. */
   private pump(): void {
     const { socket } = this;
+    if (this.isEnding) this.tellEnd();
     for (let reads = 0; this.isReading; reads++) {
       if (reads === READS_MAX) {
         this.side.host.tellAgain(socket);
@@ -279,14 +281,19 @@ export class StackStream implements Backend {
     return 0;
   }
 
+  /** The end is told in a turn of its own, but before whatever the peer answers to it, as libuv does. */
   private endSoon(status: number): void {
     this.isEnding = true;
-    setImmediate(() => {
-      const done = this.ending;
-      this.ending = null;
-      this.referenceChanged();
-      done?.(status);
-    });
+    this.endStatus = status;
+    setImmediate(() => this.tellEnd());
+  }
+
+  private tellEnd(): void {
+    const done = this.ending;
+    if (done === null) return;
+    this.ending = null;
+    this.referenceChanged();
+    done(this.endStatus);
   }
 
   // For the host
