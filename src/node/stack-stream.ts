@@ -11,7 +11,10 @@ import { tell } from "./scope.js";
 import type { StackSide } from "./stack-side.js";
 import type { Backend, StreamHandle } from "./stream-handle.js";
 
-/** As libuv reads: 64 KiB a time, 32 times at most before others have their turn. */
+/**
+ * As libuv reads: 64 KiB a time. After so many the stack has a turn: the peer hears of the room that
+ * there is, and goes on meanwhile.
+ */
 const READ_BYTES = 65_536;
 const READS_MAX = 4;
 /** So much that was written does not wait for the turn: the peer can work on it meanwhile. */
