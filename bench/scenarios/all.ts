@@ -22,6 +22,7 @@ import {
   nodePoll,
 } from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
+import { RUN_COSTS } from "./run-costs.js";
 import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
@@ -59,6 +60,7 @@ export const SCENARIOS: readonly Scenario[] = [
   nodeIdle,
   nodeImport,
   ...RUN_SCENARIOS,
+  ...RUN_COSTS,
   xdpUdp,
   xdpPair,
   xdpStream,

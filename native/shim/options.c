@@ -143,6 +143,13 @@ static int set_own(struct mr_sock *sock, int level, int option, const uint8_t *v
   }
 }
 
+/* Those that cannot fail are posted: what follows in the ring comes after them. */
+static bool is_sure(struct mr_sock *sock, int level, int option, size_t bytes) {
+  if (sock->shared->kind != MR_KIND_TCP || bytes != sizeof(int)) return false;
+  if (level == IPPROTO_TCP) return option == TCP_NODELAY || option == TCP_QUICKACK;
+  return level == SOL_SOCKET && option == SO_KEEPALIVE;
+}
+
 static int set_engines(struct mr_sock *sock, int fd, int level, int option, const uint8_t *value,
                        size_t bytes, const struct mr_canonical *as) {
   size_t kept = as->is_live ? 0 : as->bytes;
@@ -157,6 +164,10 @@ static int set_engines(struct mr_sock *sock, int fd, int level, int option, cons
   calling.call->data_bytes = (uint32_t)(bytes + kept);
   memcpy(calling.call->data, value, bytes);
   memcpy(calling.call->data + bytes, as->value, kept);
+  if (is_sure(sock, level, option, bytes)) {
+    mr_call_post(&calling);
+    return 0;
+  }
   result = mr_call_wait(&calling, false);
   mr_call_end(&calling);
   return result < 0 ? result : 0;

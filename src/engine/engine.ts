@@ -9,7 +9,7 @@ import { dirname } from "node:path";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
-import { Kind, SUBMITS, Submit } from "../ring/engine-layout.js";
+import { Kind, OpenedFor, SUBMITS, Submit } from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
@@ -28,7 +28,14 @@ import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { Companion, type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
-import { type OpenResult, openSocket, type RingSettings, takeBlock } from "./opening.js";
+import {
+  type OpeningParts,
+  type OpenResult,
+  openSocket,
+  type RingSettings,
+  takeBlock,
+} from "./opening.js";
+import { ParkedEnds } from "./parked-ends.js";
 import { type Region, Regions } from "./region.js";
 import type { Session } from "./session.js";
 import { Sessions } from "./sessions.js";
@@ -88,6 +95,8 @@ export class Engine implements SocketHost {
   private readonly options: EngineOptions;
   private readonly lockFd: number;
   private readonly calls: Calls;
+  private readonly opening: OpeningParts;
+  private readonly parked: ParkedEnds;
   private readonly events = new ReadyEvents(64);
   private readonly ends = new SocketEnds();
   private readonly programs: Sessions;
@@ -121,6 +130,20 @@ export class Engine implements SocketHost {
     this.sessions = this.programs.list;
     this.housekeeping = new Housekeeping(this.sessions);
     this.sockets = new SocketTable(this.ends);
+    this.opening = {
+      network: this.network,
+      host: this,
+      rings: options.rings,
+      nextId: () => this.sockets.takeId(),
+    };
+    this.parked = new ParkedEnds({
+      opening: this.opening,
+      ends: this.ends,
+      sockets: this.sockets,
+      kernelSockets: this.kernelSockets,
+      adopt: (served) => this.adoptSocket(served),
+      hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
+    });
     this.calls = new Calls({
       memory: this.memory,
       network: this.network,
@@ -128,6 +151,7 @@ export class Engine implements SocketHost {
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
       onUnheld: (served) => this.ends.look(served),
+      parked: this.parked,
     });
     removeSocket(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
@@ -309,26 +333,18 @@ export class Engine implements SocketHost {
     for (let i = 0; i < SUBMITS && session.hasSubmission; i += BURST) this.takeSubmissions(session);
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
+    this.parked.endSession(session);
     this.programs.end(session);
   }
 
   open(session: Session, view: DataView, n: number, companionFd: number): OpenResult | null {
     const request = readOpen(view, n);
     if (request === null || !isEntry(request.local)) return null;
-    const result = openSocket(
-      {
-        network: this.network,
-        host: this,
-        rings: this.options.rings,
-        nextId: () => this.sockets.takeId(),
-      },
-      session,
-      request,
-      view,
-    );
+    const result = openSocket(this.opening, session, request, view);
     const { served } = result;
     if (served === null) {
-      if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
+      if (result.code === 1 && request.at !== OpenedFor.TRY)
+        this.kernelSockets.put(session, request, result.reason);
       return result;
     }
     if (request.companion === Companion.HEARS) served.companionFd = companionFd;

@@ -328,7 +328,6 @@ export class TcpServed extends EngineSocket {
   private refreshStatus(): boolean {
     const { socket } = this;
     const state = socket.state;
-    this.putWord(SocketAt.tcpState, this.tcpState);
     let status = 0;
     if (state === State.SYN_SENT || state === State.SYN_RECEIVED) status = Status.CONNECTING;
     else if (isSynchronized(state)) status = Status.CONNECTED;
@@ -339,7 +338,15 @@ export class TcpServed extends EngineSocket {
     }
     status |= this.urgent.statusBits(this.word(SocketAt.rxHead));
     if (this.hasError) status |= Status.ERROR;
-    return this.setStatus(status);
+    const changed = this.setStatus(status);
+    // Afterwards: a state behind the peer's end is readable, and EOF says why.
+    this.putWord(SocketAt.tcpState, this.tcpState);
+    return changed;
+  }
+
+  /** In a prepared block: the program has been told that it is connecting. */
+  beginPrepared(): void {
+    this.status = Status.CONNECTING;
   }
 
   /** A new attempt to connect. */
