@@ -8,6 +8,7 @@ import { XdpInstance } from "../../src/ebpf/instance.js";
 import { parseObject } from "../../src/ebpf/object.js";
 import { KernelObject } from "../../src/nic/kernel-object.js";
 import { testRun } from "../../src/sys/bpf-program.js";
+import { TracedProgram } from "../../src/xdp/traced-program.js";
 import { EBPF_FLOW, ebpfEntries, ebpfFrame } from "../ebpf-frames.js";
 import { perPacket } from "../per-packet.js";
 
@@ -35,15 +36,20 @@ if (engine === "kernel") {
     JSON.stringify({ ns_per_packet: times[KERNEL_RUNS >> 1], min_ns_per_packet: times[0] }),
   );
 } else {
-  const instance = XdpInstance.open(object, { program: name, engine: engine as "interp" | "wasm" });
+  const host = engine === "trace" ? "wasm" : (engine as "interp" | "wasm");
+  const instance = XdpInstance.open(object, { program: name, engine: host });
   for (const { map, key, value } of entries) instance.map(map).set(key, value);
   const { runtime } = instance;
   instance.run(packet); // puts it into the memory
   const at = runtime.dataAt;
   const end = runtime.dataEnd;
   const hardStart = at - HEADROOM_BYTES;
+  const traced = engine === "trace" ? new TracedProgram(instance) : null;
+  // The first packet is traced, the others take the trace.
+  traced?.runAt(at, end, hardStart, hardStart + FRAME_BYTES);
+  const runner = traced ?? instance;
   const figures = await perPacket(PACKETS, (count) => {
-    for (let n = 0; n < count; n++) instance.runAt(at, end, hardStart, hardStart + FRAME_BYTES);
+    for (let n = 0; n < count; n++) runner.runAt(at, end, hardStart, hardStart + FRAME_BYTES);
   });
   const perInstruction =
     engine === "interp" ? { ns_per_instruction: figures.ns_per_packet! / instance.executed } : {};

@@ -152,11 +152,14 @@ void mr_call_end(struct mr_calling *calling);
 struct mr_canonical {
   _Alignas(8) uint8_t value[64];
   uint32_t bytes;
+  bool is_taken; /* the kernel has taken it */
   bool is_live; /* not kept: it changes by itself */
 };
 /* kernel-says.c: has a kernel socket of the same kind take the option. 0, or the kernel's negated error. */
 int mr_kernel_tries(struct mr_sock *sock, int level, int option, const void *user, socklen_t bytes,
                     struct mr_canonical *as);
+/* Whether what an option reads back as stays what it was set to. */
+bool mr_kernel_reads_back(int level, int option);
 /* getsockopt of a fresh kernel socket of the same kind. 0 or a negated error. */
 int mr_kernel_default(struct mr_sock *sock, int level, int option, void *value, socklen_t *bytes);
 
@@ -308,6 +311,8 @@ ssize_t mr_stream_recv(struct mr_sock *sock, int fd, struct mr_cursor *to, size_
 int64_t mr_timeout(uint64_t set_ns); /* of SO_RCVTIMEO, SO_SNDTIMEO; negative: none */
 
 /* What is sent beside the payload; zero where the socket's options hold. */
+#define MR_MOST_SEGMENTS 128 /* of one message with UDP_SEGMENT, the kernel's UDP_MAX_SEGMENTS */
+
 struct mr_ancillary {
   uint16_t flags; /* MR_DATAGRAM_* */
   uint8_t ttl, tos;

@@ -142,7 +142,8 @@ struct mr_socket {
   uint32_t tx_lock;
   uint32_t tx_tail;
   uint32_t no_space;   /* program: 1, it found too little room; engine: exchange with 0 when there is */
-  uint32_t reserved3[13];
+  uint32_t more;       /* the last bytes came with MSG_MORE */
+  uint32_t reserved3[12];
   /* Line 4. Engine, sending. */
   uint32_t tx_head;
   uint32_t reserved4[15];
@@ -161,7 +162,8 @@ struct mr_socket {
   uint32_t linger;     /* seconds + 1 for SO_LINGER; 0: off */
   uint32_t oob_inline;
   uint32_t connect_state; /* MR_CONNECT_*: what connect(2) says next */
-  uint32_t reserved6[2];
+  uint32_t segment_bytes; /* UDP_SEGMENT, or 0 */
+  uint32_t reserved6[1];
   /* Line 7. Engine: getsockname and getpeername. `names` is odd while they change. */
   uint32_t names;
   uint32_t reserved7;
@@ -200,7 +202,7 @@ struct mr_datagram {
   uint8_t own[16];   /* receiving: the destination; sending: the source, with MR_DATAGRAM_SOURCE */
   uint32_t if_index; /* receiving: where it came in; sending: where it must leave, or 0 */
   int32_t time_low, time_high; /* receiving: nanoseconds of CLOCK_REALTIME, halves of an int64 */
-  uint32_t reserved;
+  uint32_t drops;    /* receiving: datagrams that found no room so far (SO_RXQ_OVFL) */
 };
 
 #define MR_DATAGRAM_TTL 1u
@@ -229,6 +231,8 @@ struct mr_accepted {
 #define MR_REPORT_ORIGDST 256u
 #define MR_REPORT_RXQ_OVFL 512u
 #define MR_REPORT_INQ 1024u
+#define MR_REPORT_ORIGDST6 2048u
+#define MR_REPORT_TIMESTAMPING 4096u /* by software, of what is received */
 #define MR_REPORT_MAY_BROADCAST 0x40000000u /* SO_BROADCAST; here as the shim alone looks at it */
 #define MR_REPORT_CORKED 0x80000000u        /* UDP_CORK; likewise */
 
@@ -312,6 +316,9 @@ struct mr_welcome {
 #define MR_AT_CONNECT 3u
 #define MR_AT_SEND 4u
 #define MR_AT_JOIN 5u
+/* In the level of an option: what it reads back as, in the kernel's words. */
+#define MR_OPTION_READS_BACK 0x80000000u
+
 #define MR_AT_CLOSED 6u /* MR_MSG_KERNEL only */
 
 struct mr_open {

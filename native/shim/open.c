@@ -344,6 +344,17 @@ static void keep_option(struct mr_pending *pending, int level, int option, const
   pending->options_bytes += whole;
 }
 
+/* What the kernel made of the value. */
+static void keep_readback(int fd, struct mr_pending *pending, int level, int option) {
+  uint8_t value[64];
+  socklen_t bytes = sizeof value;
+  int saved = errno;
+  if (mr_kernel_reads_back(level, option) && real.getsockopt(fd, level, option, value, &bytes) == 0) {
+    keep_option(pending, (int)((uint32_t)level | MR_OPTION_READS_BACK), option, value, bytes);
+  }
+  errno = saved;
+}
+
 bool mr_open_begin(int fd, struct mr_pending *pending) {
   mr_mutex_lock(&pending->state->mutex);
   struct mr_fd entry = mr_fd_get(fd);
@@ -373,7 +384,9 @@ int mr_open_renew(int fd, struct mr_pending *pending) {
     struct mr_option record;
     memcpy(&record, pending->options + at, sizeof record);
     at += (uint32_t)sizeof record;
-    real.setsockopt(fresh, (int)record.level, (int)record.option, pending->options + at, record.bytes);
+    if (!(record.level & MR_OPTION_READS_BACK)) {
+      real.setsockopt(fresh, (int)record.level, (int)record.option, pending->options + at, record.bytes);
+    }
     at += (record.bytes + 3) & ~3u;
   }
   if (flags > 0 && (flags & O_NONBLOCK)) real.fcntl(fresh, F_SETFL, (void *)(intptr_t)flags);
@@ -397,6 +410,7 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
   if (result < 0 && !joins) return result;
   if (!mr_open_begin(fd, pending)) return result;
   keep_option(pending, level, option, copy, bytes);
+  if (!joins) keep_readback(fd, pending, level, option);
   if (joins) {
     int saved = errno;
     struct mr_asking asking = {.at = MR_AT_JOIN, .peer = &group, .with_companion = true};

@@ -153,7 +153,7 @@ export class Calls {
       case Op.SHUTDOWN:
         return this.shutdown(served, arg(0));
       case Op.SETSOCKOPT:
-        return this.setOption(served, at, arg(0), arg(1), arg(2) >>> 0);
+        return this.setOption(served, at, arg(0), arg(1), arg(2) >>> 0, arg(3) !== 0);
       case Op.GETSOCKOPT:
         return this.getOption(served, at, arg(0), arg(1), arg(2));
       case Op.SEND_OOB:
@@ -255,17 +255,19 @@ export class Calls {
     this.view.setUint32(at + CallAt.dataBytes, n, true);
   }
 
-  /** The data end with the `kept` bytes that the kernel reads the value back as. */
+  /** The data end with the bytes that the kernel reads the value back as, if it has taken it. */
   private setOption(
     served: EngineSocket,
     at: number,
     level: number,
     option: number,
-    kept: number,
+    keptBytes: number,
+    isTaken: boolean,
   ): number {
-    const bytes = this.copyData(at) - kept;
+    const bytes = this.copyData(at) - keptBytes;
     if (bytes < 0) return -EINVAL;
-    const result = setOption(served, level, option, { view: this.scratchView, at: 0, bytes }, kept);
+    const value = { view: this.scratchView, at: 0, bytes };
+    const result = setOption(served, level, option, value, { keptBytes, isTaken });
     served.refresh();
     return result;
   }

@@ -175,10 +175,10 @@ export class Engine implements SocketHost {
         worked = true;
       }
     }
-    if (worked) stack.flush();
+    if (worked) stack.flush(nowUs);
     if (stack.poll(nowUs)) worked = true;
-    if (this.ready.hasCandidates) this.tellSockets();
-    if (this.retries.length > 0) this.retry();
+    if (this.ready.hasCandidates) this.tellSockets(nowUs);
+    if (this.retries.length > 0) this.retry(nowUs);
     if (nowUs >= this.housekeeping.dueUs) this.keepHouse(nowUs);
     if (stack.ip.paths.version !== this.routesVersion) this.publishRoutes();
     if (worked) this.turns++;
@@ -210,14 +210,14 @@ export class Engine implements SocketHost {
   }
 
   /** Hot path. */
-  private tellSockets(): void {
+  private tellSockets(nowUs: number): void {
     const { events } = this;
     const n = this.ready.take(events);
     for (let i = 0; i < n; i++) {
       const served = (events.sockets[i] as PolledSocket).owner as EngineSocket | null;
       if (served !== null) served.pumpIn(events.bits[i]!);
     }
-    this.stack.flush();
+    this.stack.flush(nowUs);
   }
 
   /** Programs that know where a datagram goes must ask again. */
@@ -226,7 +226,7 @@ export class Engine implements SocketHost {
     for (const session of this.sessions) session.setRoutes(this.routesVersion);
   }
 
-  private retry(): void {
+  private retry(nowUs: number): void {
     const { retries } = this;
     this.retries = [];
     for (const served of retries) {
@@ -235,7 +235,7 @@ export class Engine implements SocketHost {
       served.pumpOut();
       if (!served.isClosed) served.pumpIn(served.socket.readiness());
     }
-    this.stack.flush();
+    this.stack.flush(nowUs);
   }
 
   /** Whether a turn would find work though no frame and no submission has come. */

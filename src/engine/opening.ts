@@ -7,6 +7,7 @@ import type { TcpSocket } from "../socket/tcp-socket.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
 import { decide } from "./decision.js";
 import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import { KernelValues } from "./kernel-values.js";
 import { Companion, type OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
 import { setOption } from "./options.js";
@@ -16,6 +17,9 @@ import type { Session } from "./session.js";
 import type { SharedMemory } from "./shared-memory.js";
 import { TcpServed } from "./tcp-served.js";
 import { UdpServed } from "./udp-served.js";
+
+/** `MR_OPTION_READS_BACK` of layout.h; negative as an int. */
+const READS_BACK = 0x8000_0000 | 0;
 
 export interface OpenResult {
   readonly request: OpenRequest;
@@ -117,8 +121,13 @@ export function openSocket(
   served.home = session.home;
   served.inode = request.inode;
   for (const o of request.options) {
+    if (o.level < 0) {
+      served.kernelValues ??= new KernelValues();
+      served.kernelValues.keep(o.level & ~READS_BACK, o.option, values, o.at, o.bytes);
+      continue;
+    }
     const value = { view: values, at: o.at, bytes: o.bytes };
-    const result = setOption(served, o.level, o.option, value);
+    const result = setOption(served, o.level, o.option, value, { isTaken: true, keptBytes: 0 });
     if (result >= 0) continue;
     served.discard();
     const name = optionName(o.level, o.option);

@@ -30,6 +30,10 @@ export class TraceCache {
     this.policy = options.policy ?? new LruPolicy();
   }
 
+  get isLimited(): boolean {
+    return this.capacity.entries !== undefined || this.capacity.tcamBits !== undefined;
+  }
+
   /** Traces that are in. */
   get size(): number {
     return this.sizes.size;

@@ -18,6 +18,7 @@ const FRESH_HITS = 20_000;
 const LONGEST_KEY_BYTES = 512;
 
 type Run = (at: number, end: number, hardStart: number, hardEnd: number) => number;
+const none: Run = () => NO_TRACE;
 
 export class TraceStore {
   readonly traces: Trace[] = [];
@@ -30,7 +31,9 @@ export class TraceStore {
   private tree: DecisionTree;
   /** Traces that did not fit into the tree: their packets are traced again and again. */
   refused = 0;
-  private main: Run | null = null;
+  /** Hot path. The tree, see `trace-code.ts`. */
+  main: Run = none;
+  hasFresh = false;
   private fresh: Run[] = [];
   private freshHits = 0;
 
@@ -66,24 +69,17 @@ export class TraceStore {
     this.runtime.bytes[this.place.enabledAt + id] = isEnabled ? 1 : 0;
   }
 
-  /** Hot path. See `trace-code.ts`. `between` is called before each try but the first. */
-  run(at: number, end: number, hardStart: number, hardEnd: number, between?: () => void): number {
-    const { main, fresh } = this;
-    const id = main === null ? NO_TRACE : main(at, end, hardStart, hardEnd);
-    if (id !== NO_TRACE || fresh.length === 0) return id;
-    return this.runFresh(at, end, hardStart, hardEnd, between);
-  }
-
-  private runFresh(
+  /** Hot path. Asks the fresh traces, when the tree has none; `between` is called before each. */
+  runFresh(
     at: number,
     end: number,
     hardStart: number,
     hardEnd: number,
-    between: (() => void) | undefined,
+    between: () => void,
   ): number {
     const { fresh } = this;
     for (let n = 0; n < fresh.length; n++) {
-      between?.();
+      between();
       const run = fresh[n]!;
       const id = run(at, end, hardStart, hardEnd);
       if (id === NO_TRACE) continue;
@@ -109,6 +105,7 @@ export class TraceStore {
     const alone = new DecisionTree(this.e);
     alone.add(trace);
     this.fresh.unshift(this.instantiate(alone.root));
+    this.hasFresh = true;
     return true;
   }
 
@@ -116,6 +113,7 @@ export class TraceStore {
   rebuild(): void {
     this.main = this.instantiate(this.tree.root);
     this.fresh = [];
+    this.hasFresh = false;
     this.freshHits = 0;
   }
 
@@ -129,8 +127,9 @@ export class TraceStore {
     this.traces.length = 0;
     this.hits.fill(0);
     this.tree = new DecisionTree(this.e);
-    this.main = null;
+    this.main = none;
     this.fresh = [];
+    this.hasFresh = false;
     this.freshHits = 0;
   }
 

@@ -20,8 +20,9 @@ import {
 import type { LinearMap } from "../ebpf/linear-map.js";
 import type { BpfObject } from "../ebpf/object.js";
 import type { Runtime } from "../ebpf/runtime.js";
+import type { CachePolicy } from "./cache-policy.js";
 import { type InputUse, inputUse } from "./input-use.js";
-import type { Trace } from "./trace.js";
+import { NO_TRACE, type Trace } from "./trace.js";
 import { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
 import { TraceStore } from "./trace-store.js";
 import { Tracer } from "./tracer.js";
@@ -48,13 +49,17 @@ export class TracedProgram {
   private readonly runtime: Runtime;
   private readonly store: TraceStore;
   private readonly uses: InputUse;
+  /** null: nothing ever leaves, so that nobody needs to know what is used. */
+  private readonly policy: CachePolicy | null;
+  private needsCare: boolean;
   private readonly random: Random = new Generator(0);
   /** Maps whose values are constants of the traces, and their versions. */
   private constants: LinearMap[] = [];
   private epochs: number[] = [];
   /** Number of the trace that the last packet took; -1: its path has none. */
   lastTrace = -1;
-  private packets = 0;
+  /** Hits of traces that were forgotten. */
+  private forgotten = 0;
   private traced = 0;
   private evicted = 0;
   private hostRuns = 0;
@@ -65,7 +70,9 @@ export class TracedProgram {
     this.tracer = new Tracer(instance.program, instance.runtime, instance.tailTarget);
     this.store = new TraceStore(this.tracer.e, instance.runtime);
     this.cache = new TraceCache(this.tracer.e, this.store, options);
-    this.uses = inputUse(instance.program);
+    this.policy = this.cache.isLimited ? this.cache.policy : null;
+    this.uses = inputUse(instance.program, instance.runtime);
+    this.needsCare = this.uses.hasInputs || this.uses.isRandom;
   }
 
   /** Throws `EbpfError`, as {@link XdpInstance.open} does. The host's engine is the compiled program. */
@@ -74,14 +81,20 @@ export class TracedProgram {
   }
 
   get counters(): TraceCounters {
-    const { packets, traced, evicted, hostRuns } = this;
-    const hits = packets - traced - evicted - hostRuns;
+    const { traced, evicted, hostRuns } = this;
+    const hits = this.store.hits.reduce((sum, n) => sum + n, this.forgotten);
+    const packets = hits + traced + evicted + hostRuns;
     return { packets, hits, evicted, traced, hostOnly: hostRuns };
   }
 
   /** Every trace that was made, in order. */
   get traces(): readonly Trace[] {
     return this.store.traces;
+  }
+
+  /** Traces that could not be told from others, so that their packets stay with the host; 0. */
+  get refused(): number {
+    return this.store.refused;
   }
 
   /** Packets that each trace has run, by number. */
@@ -101,17 +114,33 @@ export class TracedProgram {
   /** Hot path. As {@link XdpInstance.runAt}. */
   runAt(at: number, end: number, hardStart: number, hardEnd: number): number {
     const { runtime, store } = this;
-    this.packets++;
     runtime.begin(at, end, hardStart, hardEnd);
-    if (this.uses.hasInputs) this.sample();
-    if (this.constants.length > 0 && this.isOutdated()) this.flush();
-    runtime.engine = null;
-    const id = this.take(at, end, hardStart, hardEnd);
+    if (this.needsCare) this.prepare();
+    let id = NO_TRACE;
+    try {
+      id = store.main(at, end, hardStart, hardEnd);
+      if (id === NO_TRACE && store.hasFresh) {
+        id = store.runFresh(at, end, hardStart, hardEnd, this.rewind);
+      }
+    } catch (error) {
+      this.fail(error);
+    }
     if (id < 0) return this.runOnHost(id);
     this.lastTrace = id;
     store.hits[id]! += 1;
-    this.cache.policy.hit(id);
+    if (this.policy !== null) this.policy.hit(id);
     return runtime.registers[0]!;
+  }
+
+  private fail(error: unknown): never {
+    if (error instanceof EbpfError) throw error;
+    throw new EbpfError("EFAULT", `${this.instance.program.name}: ${(error as Error).message}`);
+  }
+
+  /** What has to be done before packets of programs that use more than packets and maps. */
+  private prepare(): void {
+    this.sample();
+    if (this.isOutdated()) this.flush();
   }
 
   /** What is sampled once per packet. */
@@ -124,23 +153,14 @@ export class TracedProgram {
     if (this.uses.isRandom) this.random.copyFrom(runtime.random);
   }
 
-  private take(at: number, end: number, hardStart: number, hardEnd: number): number {
-    try {
-      if (!this.uses.isRandom) return this.store.run(at, end, hardStart, hardEnd);
-      const id = this.store.run(at, end, hardStart, hardEnd, this.rewind);
-      if (id < 0) this.rewind();
-      return id;
-    } catch (error) {
-      if (error instanceof EbpfError) throw error;
-      throw new EbpfError("EFAULT", `${this.instance.program.name}: ${(error as Error).message}`);
-    }
-  }
-
   /** What a trace drew that was not taken is drawn again. */
-  private readonly rewind = (): void => this.runtime.random.copyFrom(this.random);
+  private readonly rewind = (): void => {
+    if (this.uses.isRandom) this.runtime.random.copyFrom(this.random);
+  };
 
   private runOnHost(id: number): number {
     const { store, cache } = this;
+    this.rewind();
     this.lastTrace = -2 - id;
     if (id < -1) {
       const trace = store.traces[-2 - id]!;
@@ -169,6 +189,7 @@ export class TracedProgram {
     if (constants.size === this.constants.length) return;
     this.constants = [...constants];
     this.epochs = this.constants.map((map) => map.epoch);
+    this.needsCare = true;
   }
 
   private isOutdated(): boolean {
@@ -180,6 +201,7 @@ export class TracedProgram {
 
   /** Forgets all traces. */
   flush(): void {
+    this.forgotten = this.counters.hits;
     this.cache.clear();
     this.store.clear();
     this.tracer.clear();

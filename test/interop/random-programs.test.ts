@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../../src/base/random.js";
 import { disassemble } from "../../src/ebpf/disasm.js";
-import { XdpInstance } from "../../src/ebpf/instance.js";
 import type { BpfObject } from "../../src/ebpf/object.js";
 import { loadProgram, ProgramType, testRun } from "../../src/sys/bpf-program.js";
 import { closeFd } from "../../src/sys/fd.js";
 import { RandomProgram } from "../support/random-program.js";
-import { ENGINES } from "../support/xdp-oracle.js";
+import { openContestant } from "../support/xdp-oracle.js";
 
+const NAMES = ["interp", "wasm", "traces"] as const;
 const PROGRAMS = 1_500;
 const PACKETS = 8;
 const FIRST_SEED = 1;
@@ -40,6 +40,8 @@ test("random programs give the same result and packet in the kernel and in the e
   const out = new Uint8Array(4096);
   let comparisons = 0;
   let refused = 0;
+  let byTrace = 0;
+  let byHost = 0;
   for (let seed = FIRST_SEED; seed < FIRST_SEED + PROGRAMS; seed++) {
     const code = new RandomProgram(seed).build();
     let fd: number;
@@ -50,9 +52,7 @@ test("random programs give the same result and packet in the kernel and in the e
       continue;
     }
     const object = objectOf(code);
-    const engines = ENGINES.map((engine) =>
-      XdpInstance.open(object, { engine, seed, isStrict: true }),
-    );
+    const engines = NAMES.map((name) => openContestant(name, object, { seed, verifies: false }));
     const random = new Random(seed);
     for (let n = 0; n < PACKETS; n++) {
       const packet = Uint8Array.from({ length: 64 }, () =>
@@ -60,20 +60,29 @@ test("random programs give the same result and packet in the kernel and in the e
       );
       const { verdict, lengthBytes } = testRun(fd, packet, out);
       const theirs = Buffer.from(out.subarray(0, lengthBytes)).toString("hex");
-      for (const [index, engine] of engines.entries()) {
-        const ours = engine.run(packet);
+      for (const { name, runner, traced } of engines) {
+        let ours = runner.run(packet);
+        // The first time it was traced, the second it runs by the trace.
+        if (traced !== null) ours = runner.run(packet);
         comparisons++;
         assert.deepEqual(
           [ours.verdict, Buffer.from(ours.packet).toString("hex")],
           [verdict, theirs],
-          `${ENGINES[index]}, seed ${seed}, packet ${Buffer.from(packet).toString("hex")}:\n${disassemble(code).join("\n")}`,
+          `${name}, seed ${seed}, packet ${Buffer.from(packet).toString("hex")}:\n${disassemble(code).join("\n")}`,
         );
       }
+    }
+    for (const { traced } of engines) {
+      if (traced === null) continue;
+      byTrace += traced.counters.hits;
+      byHost += traced.counters.hostOnly + traced.counters.evicted;
     }
     closeFd(fd);
   }
   t.diagnostic(
-    `${comparisons} comparisons of ${PROGRAMS - refused} random programs, ${refused} refused`,
+    `${comparisons} comparisons of ${PROGRAMS - refused} random programs, ${refused} refused; ` +
+      `${byTrace} packets by traces, ${byHost} that had none`,
   );
+  assert.ok(byTrace > 50 * byHost, "nearly all paths have traces");
   assert.ok(refused < PROGRAMS / 20, `${refused} of ${PROGRAMS} refused`);
 });

@@ -1,14 +1,52 @@
 /** A program in the kernel and in the engines, side by side. */
 import assert from "node:assert/strict";
-import type { EngineName } from "../../src/ebpf/instance.js";
-import { XdpInstance } from "../../src/ebpf/instance.js";
+import { XdpInstance, type XdpOptions } from "../../src/ebpf/instance.js";
 import { isPerCpu, MapType } from "../../src/ebpf/map-type.js";
 import type { BpfObject } from "../../src/ebpf/object.js";
 import { KernelObject } from "../../src/nic/kernel-object.js";
 import { possibleCpus } from "../../src/sys/bpf-map.js";
+import { FifoPolicy, LruPolicy } from "../../src/xdp/simple-policies.js";
+import type { TraceCacheOptions } from "../../src/xdp/trace-cache.js";
+import { TracedProgram } from "../../src/xdp/traced-program.js";
 import type { MapEntry } from "./xdp-setups.js";
 
-export const ENGINES: readonly EngineName[] = ["interp", "wasm"];
+/** The engines, and traces with caches of several sizes and policies. */
+export const ENGINES = [
+  "interp",
+  "wasm",
+  "traces",
+  "8 traces, LRU",
+  "2 traces, FIFO",
+  "2,000 bits of traces, LRU",
+] as const;
+export type Contestant = (typeof ENGINES)[number];
+
+const CACHES: Readonly<Partial<Record<Contestant, TraceCacheOptions>>> = {
+  traces: {},
+  "8 traces, LRU": { capacity: { entries: 8 } },
+  "2 traces, FIFO": { capacity: { entries: 2 } },
+  "2,000 bits of traces, LRU": { capacity: { tcamBits: 2_000 } },
+};
+
+/** An instance, and what runs packets on it. */
+export interface Opened {
+  readonly name: Contestant;
+  readonly instance: XdpInstance;
+  readonly runner: Pick<XdpInstance, "run">;
+  /** null: not by traces. */
+  readonly traced: TracedProgram | null;
+}
+
+/** The interpreter checks every access. */
+export function openContestant(name: Contestant, object: BpfObject, options: XdpOptions): Opened {
+  const engine = name === "interp" ? "interp" : "wasm";
+  const instance = XdpInstance.open(object, { ...options, engine, isStrict: name === "interp" });
+  const cache = CACHES[name];
+  if (cache === undefined) return { name, instance, runner: instance, traced: null };
+  const policy = name === "2 traces, FIFO" ? new FifoPolicy() : new LruPolicy();
+  const traced = new TracedProgram(instance, { ...cache, policy });
+  return { name, instance, runner: traced, traced };
+}
 
 /** Maps that programs write and processes read; the others' contents are descriptors. */
 const COMPARED: ReadonlySet<number> = new Set([
@@ -25,9 +63,11 @@ const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 export class Oracle {
   readonly kernel: KernelObject;
-  readonly engines: readonly (readonly [EngineName, XdpInstance])[];
+  readonly engines: readonly Opened[];
   /** Packets times engines. */
   comparisons = 0;
+  /** Those of them with traces. */
+  tracedComparisons = 0;
   readonly verdicts = new Map<number, number>();
   private readonly object: BpfObject;
   private readonly name: string;
@@ -37,16 +77,8 @@ export class Oracle {
     this.name = `${name} ${program}`;
     this.object = object;
     this.kernel = KernelObject.load(object, { program });
-    this.engines = ENGINES.map((engine) => [
-      engine,
-      XdpInstance.open(object, {
-        program,
-        engine,
-        cpus: possibleCpus(),
-        seed: 1,
-        isStrict: engine === "interp",
-      }),
-    ]);
+    const options = { program, cpus: possibleCpus(), seed: 1 };
+    this.engines = ENGINES.map((name) => openContestant(name, object, options));
   }
 
   fill(entries: readonly MapEntry[]): void {
@@ -54,7 +86,7 @@ export class Oracle {
       const theirs = this.kernel.map(map);
       const all = repeat(value, theirs.bufferBytes);
       const results = [theirs.update(key, all)];
-      for (const [, instance] of this.engines) results.push(instance.map(map).set(key, all));
+      for (const { instance } of this.engines) results.push(instance.map(map).set(key, all));
       assert.equal(new Set(results).size, 1, `${this.name}: ${map} ${text(key)}: ${results}`);
     }
   }
@@ -64,8 +96,9 @@ export class Oracle {
     const { verdict, lengthBytes } = this.kernel.run(packet, this.out);
     const theirs = this.out.subarray(0, lengthBytes);
     this.verdicts.set(verdict, (this.verdicts.get(verdict) ?? 0) + 1);
-    for (const [engine, instance] of this.engines) {
-      const { verdict: ours, packet: left, metadata } = instance.run(packet);
+    for (const { name: engine, runner, traced } of this.engines) {
+      const { verdict: ours, packet: left, metadata } = runner.run(packet);
+      if (traced !== null) this.tracedComparisons++;
       const bytes = metadata.length === 0 ? left : Buffer.concat([metadata, left]);
       this.comparisons++;
       if (ours === verdict && Buffer.compare(bytes, theirs) === 0) continue;
@@ -82,7 +115,7 @@ export class Oracle {
     for (const { name, type } of this.object.maps) {
       if (!COMPARED.has(type)) continue;
       const theirs = this.kernelContents(name, type);
-      for (const [engine, instance] of this.engines) {
+      for (const { name: engine, instance } of this.engines) {
         const ours = instance
           .map(name)
           .entries()
@@ -104,6 +137,17 @@ export class Oracle {
         return `${text(key)} ${summed(value, type)}`;
       })
       .sort();
+  }
+
+  /** Packets that ran by a trace. Every trace has found its place in the tree. */
+  get byTrace(): number {
+    let sum = 0;
+    for (const { traced } of this.engines) {
+      if (traced === null) continue;
+      assert.equal(traced.refused, 0, `${this.name}: a trace has no place in the tree`);
+      sum += traced.counters.hits;
+    }
+    return sum;
   }
 
   close(): void {

@@ -573,8 +573,8 @@ static void *ask_often(void *context) {
   for (int i = 0; i < 50; i++) {
     int value = 0;
     socklen_t bytes = sizeof value;
-    EQUAL(mr_sock_getsockopt(context, IPPROTO_TCP, i, &value, &bytes), 0);
-    EQUAL(value, 1000 + i);
+    EQUAL(mr_sock_getsockopt(context, IPPROTO_TCP, 100 + i, &value, &bytes), 0);
+    EQUAL(value, 1100 + i);
     EQUAL(bytes, 4);
   }
   return NULL;
