@@ -158,6 +158,8 @@ struct mr_canonical {
 /* kernel-says.c: has a kernel socket of the same kind take the option. 0, or the kernel's negated error. */
 int mr_kernel_tries(struct mr_sock *sock, int level, int option, const void *user, socklen_t bytes,
                     struct mr_canonical *as);
+/* Whether an option names an interface or address, which may be one that only Millrace has. */
+bool mr_kernel_may_not_know(int level, int option);
 /* Whether what an option reads back as stays what it was set to. */
 bool mr_kernel_reads_back(int level, int option);
 /* getsockopt of a fresh kernel socket of the same kind. 0 or a negated error. */

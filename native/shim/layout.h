@@ -278,7 +278,7 @@ struct mr_error {
  *      ACCEPTED and WAITER is answered by one message ---------------------------------------------- */
 
 enum mr_msg {
-  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, the engine's wake eventfd */
+  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, wake eventfd */
   MR_MSG_OPEN = 2,     /* mr_open; descriptors: engine's end, [companion] -> mr_opened, [region] */
   MR_MSG_ACCEPTED = 3, /* mr_accepted_as; descriptor: engine's end. No answer */
   MR_MSG_ATTACH = 4,   /* mr_attach; descriptor: the program's end -> mr_opened, [companion], [region] */
@@ -319,6 +319,7 @@ struct mr_welcome {
 /* In the level of an option: what it reads back as, in the kernel's words. */
 #define MR_OPTION_READS_BACK 0x80000000u
 
+#define MR_AT_TRY 7u /* only whether Millrace takes the options: result 1, or an error for the program */
 #define MR_AT_CLOSED 6u /* MR_MSG_KERNEL only */
 
 struct mr_open {

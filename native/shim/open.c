@@ -310,7 +310,8 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   } else if (local >= 0) {
     mr_local_free((uint32_t)local);
   }
-  if (result > 0) leave_with_kernel(fd, pending, opened.reason);
+  if (result > 0 && link != NULL && local < 0) keep_with_kernel(fd, pending, asking, opened.reason);
+  else if (result > 0) leave_with_kernel(fd, pending, opened.reason);
   for (int i = 0; i < 2; i++) {
     if (fds[i] >= 0) real.close(fds[i]);
   }
@@ -396,6 +397,38 @@ int mr_open_renew(int fd, struct mr_pending *pending) {
   return 0;
 }
 
+/* Whether Millrace takes the options so far: 0, or a negated error number. */
+static int try_options(int fd, struct mr_pending *pending) {
+  _Alignas(8) uint8_t buffer[MR_MESSAGE_BYTES];
+  struct mr_link *link = mr_link_get();
+  if (link == NULL) return -ENODEV;
+  struct mr_asking asking = {.at = MR_AT_TRY};
+  struct mr_opened opened = {.result = -ENODEV};
+  int got[2] = {-1, -1}, sent = fd;
+  size_t bytes = write_message(buffer, fd, fd, pending, 0, &asking);
+  int failed = mr_control_ask(link, buffer, bytes, &sent, 1, &opened, sizeof opened, got);
+  if (failed != 0) return -ENODEV;
+  return opened.result < 0 ? opened.result : 0;
+}
+
+/* The kernel does not know the interface or address; Millrace may. */
+static int keep_if_ours(int fd, struct mr_pending *pending, int level, int option, const void *value,
+                        uint32_t bytes) {
+  int kernels = -errno;
+  if (!mr_open_begin(fd, pending)) return kernels;
+  uint32_t before = pending->options_bytes;
+  uint8_t old[MR_OPTIONS_BYTES];
+  memcpy(old, pending->options, before);
+  keep_option(pending, level, option, value, bytes);
+  int result = try_options(fd, pending);
+  if (result != 0) {
+    memcpy(pending->options, old, before);
+    pending->options_bytes = before;
+  }
+  mr_open_end(pending);
+  return result == 0 ? 0 : kernels;
+}
+
 int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option, const void *value,
                        socklen_t bytes) {
   uint8_t copy[256];
@@ -407,6 +440,9 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
     return result;
   }
   bool joins = pending->type == SOCK_DGRAM && mr_option_joins(level, option, copy, bytes, &group);
+  bool may_be_ours = result < 0 && (errno == ENODEV || errno == EADDRNOTAVAIL || errno == EINVAL) &&
+                     mr_kernel_may_not_know(level, option);
+  if (may_be_ours) return (int)mr_return(keep_if_ours(fd, pending, level, option, copy, bytes));
   if (result < 0 && !joins) return result;
   if (!mr_open_begin(fd, pending)) return result;
   keep_option(pending, level, option, copy, bytes);

@@ -339,10 +339,10 @@ export class Calls {
     a.read(this.view, data);
     if (a.family !== Family.INET && a.family !== Family.INET6) return -EINVAL;
     const isLocal = a.address.isLoopback || a.address.isUnspecified;
-    if (isLocal) return session.loopback ? 0 : 1;
+    if (isLocal && !session.loopback) return 1;
     const { network } = this.parts;
     if (network.whyUnreachable(session.home, a.address, a.scope) !== "") return 1;
-    if (!network.isKernels(a.address)) return 0;
+    if (!isLocal && !network.isKernels(a.address)) return 0;
     if (a.port === 0) return ROUTE_BY_PORT;
     return network.isThere("udp", a.address, a.port) ? 0 : 1;
   }

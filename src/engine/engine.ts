@@ -13,6 +13,7 @@ import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
 import {
   Kind,
+  OpenedFor,
   SESSION_BYTES,
   SessionFlag,
   SPIN_FOR_EVER,
@@ -384,7 +385,8 @@ export class Engine implements SocketHost {
     const result = openSocket(this.opening, session, request, view);
     const { served } = result;
     if (served === null) {
-      if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
+      if (result.code === 1 && request.at !== OpenedFor.TRY)
+        this.kernelSockets.put(session, request, result.reason);
       return result;
     }
     if (request.companion === Companion.HEARS) served.companionFd = companionFd;

@@ -130,8 +130,13 @@ export function openSocket(
     const result = setOption(served, o.level, o.option, value, { isTaken: true, keptBytes: 0 });
     if (result >= 0) continue;
     served.discard();
+    if (request.at === OpenedFor.TRY) return { request, served: null, code: result, reason: "" };
     const name = optionName(o.level, o.option);
     return kernelKeeps(request, `option ${name} is not Millrace's (${errnoName(result)})`);
+  }
+  if (request.at === OpenedFor.TRY) {
+    served.discard();
+    return kernelKeeps(request, "not decided");
   }
   const bound = bindOwn(served.socket, request);
   if (bound < 0) {

@@ -269,6 +269,7 @@ export const OpenedFor = {
   SEND: 4,
   JOIN: 5,
   CLOSED: 6,
+  TRY: 7,
 } as const;
 
 /** `mr_open`. */

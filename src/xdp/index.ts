@@ -21,4 +21,5 @@ export type {
 export { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
 export { type TraceCounters, type TracedOptions, TracedProgram } from "./traced-program.js";
 export { type TraceResult, Tracer } from "./tracer.js";
+export { type TableEntry, weakestEntries } from "./weakest.js";
 export { Words } from "./words.js";
