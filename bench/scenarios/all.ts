@@ -28,6 +28,7 @@ import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
 import { tcpRx } from "./tcp-rx.js";
 import { tcpStream } from "./tcp-stream.js";
+import { TRACE_SCENARIOS } from "./traces.js";
 import { turn } from "./turn.js";
 import { udpRx } from "./udp-rx.js";
 import { udpStream } from "./udp-stream.js";
@@ -72,4 +73,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ebpfFiveTuple,
   ebpfBalancer,
   ebpfOpen,
+  ...TRACE_SCENARIOS,
 ];

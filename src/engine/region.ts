@@ -37,6 +37,11 @@ const MOST_BLOCKS = 128;
 const SHARE_OF_FREE = 1 / 128;
 /** Regions that no socket needs are kept while the memory is less full than this. */
 const KEEP_FULLNESS = 0.5;
+/**
+ * And of those of a session so many bytes, beside one of each size: connections that come and go in
+ * waves would map anew each time, on both sides.
+ */
+const KEEP_BYTES = 16 << 20;
 
 /** A block in use. */
 export interface Block {
@@ -242,7 +247,14 @@ export class RegionPool {
     const isSpare = (r: Region): boolean =>
       r !== region && r.isUnused && sameSizes(r.sizes, region.sizes);
     const isScarce = this.regions.memory.fullness > KEEP_FULLNESS;
-    if (this.isRetired || isScarce || this.list.some(isSpare)) this.destroy(region);
+    const isEnough = this.unusedBytes > KEEP_BYTES && this.list.some(isSpare);
+    if (this.isRetired || isScarce || isEnough) this.destroy(region);
+  }
+
+  private get unusedBytes(): number {
+    let bytes = 0;
+    for (const region of this.list) if (region.isUnused) bytes += region.part.bytes;
+    return bytes;
   }
 
   /** Gives up what no socket needs; whether there was any. */
