@@ -47,7 +47,7 @@ export class TraceCache {
   offer(trace: Trace): boolean {
     if (trace.hostOnly !== null || this.sizes.has(trace.id)) return false;
     const { entries, tcamBits } = this.capacity;
-    const bits = tcamSize(this.e, trace.condition).bits;
+    const bits = tcamBits === undefined ? 0 : tcamSize(this.e, trace.condition).bits;
     if (entries === 0 || bits > (tcamBits ?? Number.POSITIVE_INFINITY)) return false;
     const isFull = (): boolean =>
       this.size >= (entries ?? Number.POSITIVE_INFINITY) ||
