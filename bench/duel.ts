@@ -117,7 +117,7 @@ export function memifDuel(name: string, args: Command, serverEnds = false): Prom
   return duel({ server: end("server"), client: end("client"), serverEnds });
 }
 
-const REGISTER = new URL("../src/node/register.js", import.meta.url).href;
+export const REGISTER = new URL("../src/node/register.js", import.meta.url).href;
 /** Addresses of the memif between accelerated programs. */
 const MEMIF_SERVER = "10.77.6.1";
 const MEMIF_CLIENT = "10.77.6.2";
@@ -127,12 +127,13 @@ export function acceleratedDuel(
   name: string,
   args: Command,
   rest: Command,
-  serverEnds = false,
+  options: { readonly serverEnds?: boolean; readonly profile?: string } = {},
 ): Promise<DuelOutput> {
+  const { serverEnds = false, profile = "latency" } = options;
   const path = `@millrace-bench-${process.pid}-${memifs++}`;
   const end = (role: string, own: string): Command => [
     "env",
-    "MILLRACE_PROFILE=latency",
+    `MILLRACE_PROFILE=${profile}`,
     `MILLRACE_NIC=memif:${path},role=${role}`,
     `MILLRACE_ADDRESS=${own}/24`,
     process.execPath,

@@ -4,6 +4,7 @@
  */
 export { NetError } from "./base/errors.js";
 export { IpAddress } from "./base/ip-address.js";
+export type { AttachedProgram, AttachOptions } from "./nic/attach-program.js";
 export type { CaptureOptions, CaptureSink } from "./nic/capture-recorder.js";
 export { CaptureWriter } from "./nic/capture-writer.js";
 export type { Device } from "./nic/device.js";
@@ -12,6 +13,7 @@ export type { FaultOptions } from "./nic/fault-path.js";
 export type { MemifDevice, MemifOptions } from "./nic/memif.js";
 export type { PacketOptions } from "./nic/packet.js";
 export { fileSink, type PcapFiles } from "./nic/pcap-device.js";
+export type { ProgramCounter, ProgramDeviceOptions } from "./nic/program-device.js";
 export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
 export type { TapOptions } from "./nic/tap.js";
 export { Tracer, type TraceSink } from "./nic/tracer.js";
@@ -25,6 +27,7 @@ export {
   type PoolOptions,
 } from "./socket/create-host.js";
 export {
+  attachProgram,
   openMemif,
   openPacket,
   openPcap,

@@ -11,8 +11,18 @@ import {
 } from "./ebpf.js";
 import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
-import { nodeDgramEcho, nodeDgramStream, nodeNetBulk, nodeNetEcho } from "./node.js";
+import {
+  nodeDgramEcho,
+  nodeDgramStream,
+  nodeFastify,
+  nodeIdle,
+  nodeImport,
+  nodeNetBulk,
+  nodeNetEcho,
+  nodePoll,
+} from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
+import { RUN_COSTS } from "./run-costs.js";
 import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
@@ -24,6 +34,7 @@ import { udpRx } from "./udp-rx.js";
 import { udpStream } from "./udp-stream.js";
 import { udpTx } from "./udp-tx.js";
 import { xdpPair, xdpStream, xdpStreamLong, xdpUdp } from "./xdp.js";
+import { xdpProgram } from "./xdp-program.js";
 
 export const SCENARIOS: readonly Scenario[] = [
   udpRx,
@@ -45,11 +56,17 @@ export const SCENARIOS: readonly Scenario[] = [
   nodeNetEcho,
   nodeDgramStream,
   nodeNetBulk,
+  nodeFastify,
+  nodePoll,
+  nodeIdle,
+  nodeImport,
   ...RUN_SCENARIOS,
+  ...RUN_COSTS,
   xdpUdp,
   xdpPair,
   xdpStream,
   xdpStreamLong,
+  xdpProgram,
   ebpfNull,
   ebpfFilter,
   ebpfRewrite,

@@ -9,13 +9,13 @@ import { measure, nativeProgram } from "../child.js";
 import type { Contestant, Metrics, Prepared, Scenario } from "../scenario.js";
 
 const COUNT = 60_000;
-const BYTES = 64;
-const STREAM_MS = 2_000;
-const MODE = "generic";
+export const BYTES = 64;
+export const STREAM_MS = 2_000;
+export const MODE = "generic";
 const KERNEL = { near: "10.77.2.1", far: "10.77.2.2" };
 /** Addresses of Millrace and of the C program, which are no kernel's. */
 const OURS = { near: "10.77.2.3", far: "10.77.2.4" };
-const caseFile = (name: string): string =>
+export const caseFile = (name: string): string =>
   fileURLToPath(new URL(`../cases/${name}.js`, import.meta.url));
 
 const latency = { metric: "p50_us", smallerIsBetter: true, rounds: 5 } as const;
@@ -92,7 +92,7 @@ function stream(name: string, bytes: number): Scenario {
 }
 
 /** Two namespaces joined by a veth; programs in `near` run on core 0, those in `far` on core 1. */
-class Place {
+export class Place {
   readonly pingPong: string;
   readonly bare: string;
   private readonly near = `mrx-${process.pid}-a`;

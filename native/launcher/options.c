@@ -22,6 +22,7 @@ struct known {
 static const struct known KNOWN[] = {
     {"--nic", TO_ENGINE, AT(nic)},
     {"--gateway", TO_ENGINE, AT(gateway)},
+    {"--xdp", TO_ENGINE, AT(xdp)},
     {"--config", TO_ENGINE, AT(config)},
     {"--network", TO_ENGINE, AT(network)},
     {"--address", TO_TEXT, AT(address)},
@@ -68,6 +69,7 @@ static bool is_number(const char *text) {
 /* What makes no sense, or cannot be had, without an engine. */
 static void check_in_process(const struct options *o) {
   const char *refused = o->config != NULL ? "--config" : o->network != NULL ? "--network" : NULL;
+  if (o->xdp != NULL) refused = "--xdp";
   if (o->spin != NULL) refused = "--spin";
   if (o->no_auto) refused = "--no-auto";
   if (refused != NULL) refuse("--in-process goes without an engine, and has no ", refused);

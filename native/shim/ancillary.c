@@ -4,6 +4,9 @@
 #include <linux/errqueue.h> /* needs time.h before it */
 #include <netinet/udp.h>
 
+#ifndef TCP_CM_INQ
+#define TCP_CM_INQ 36
+#endif
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
@@ -162,6 +165,8 @@ static void put_time(struct writer *to, uint32_t reports, const struct mr_datagr
   struct timeval coarse = {.tv_sec = precise.tv_sec, .tv_usec = precise.tv_nsec / 1000};
   if (reports & MR_REPORT_TIMESTAMPNS) put(to, SOL_SOCKET, SCM_TIMESTAMPNS, &precise, sizeof precise);
   else if (reports & MR_REPORT_TIMESTAMP) put(to, SOL_SOCKET, SCM_TIMESTAMP, &coarse, sizeof coarse);
+  struct timespec all[3] = {precise}; /* by software, nothing, by hardware */
+  if (reports & MR_REPORT_TIMESTAMPING) put(to, SOL_SOCKET, SCM_TIMESTAMPING, all, sizeof all);
 }
 
 static bool is_mapped(const uint8_t address[16]) {
@@ -200,7 +205,8 @@ static void put_ipv4(struct mr_sock *sock, struct writer *to, uint32_t reports, 
   }
 }
 
-static void put_ipv6(struct writer *to, uint32_t reports, const struct mr_datagram *header, bool is_ipv4) {
+static void put_ipv6(struct mr_sock *sock, struct writer *to, uint32_t reports, const struct mr_datagram *header,
+                     bool is_ipv4) {
   if (reports & MR_REPORT_PKTINFO6) {
     struct in6_pktinfo info = {.ipi6_ifindex = header->if_index};
     if (is_ipv4) {
@@ -210,6 +216,17 @@ static void put_ipv6(struct writer *to, uint32_t reports, const struct mr_datagr
       memcpy(&info.ipi6_addr, header->own, 16);
     }
     put(to, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+  }
+  if (reports & MR_REPORT_ORIGDST6) {
+    struct sockaddr_in6 own = {.sin6_family = AF_INET6, .sin6_port = htons(sock->shared->local.port)};
+    if (is_ipv4) {
+      memset(&own.sin6_addr.s6_addr[10], 0xff, 2);
+      memcpy(&own.sin6_addr.s6_addr[12], own_ipv4(header), 4);
+    } else {
+      memcpy(&own.sin6_addr, header->own, 16);
+      if (IN6_IS_ADDR_LINKLOCAL(&own.sin6_addr)) own.sin6_scope_id = header->if_index;
+    }
+    put(to, IPPROTO_IPV6, IPV6_ORIGDSTADDR, &own, sizeof own);
   }
   if (is_ipv4) return;
   int value = header->ttl;
@@ -225,8 +242,16 @@ int mr_ancillary_write(struct mr_sock *sock, struct msghdr *message, struct mr_r
     const struct mr_datagram *header = &received->header;
     bool is_ipv4 = is_ipv4_datagram(header);
     put_time(&to, reports, header);
-    if (sock->shared->family == AF_INET6) put_ipv6(&to, reports, header, is_ipv4);
+    if ((reports & MR_REPORT_RXQ_OVFL) && header->drops != 0) {
+      put(&to, SOL_SOCKET, SO_RXQ_OVFL, &header->drops, sizeof header->drops);
+    }
+    if (sock->shared->family == AF_INET6) put_ipv6(sock, &to, reports, header, is_ipv4);
     if (is_ipv4) put_ipv4(sock, &to, reports, header);
+  }
+  if (reports & MR_REPORT_INQ) {
+    const struct mr_socket *shared = sock->shared;
+    int left = (int)(mr_load(&shared->rx_tail) - mr_load(&shared->rx_head) + mr_load(&shared->rx_more));
+    put(&to, IPPROTO_TCP, TCP_CM_INQ, &left, sizeof left);
   }
   message->msg_controllen = to.used;
   received->flags |= to.flags;

@@ -59,6 +59,8 @@ static int refusal(struct mr_sock *sock, size_t n, const struct mr_address *to) 
   if (to != NULL && to->port == 0) return -EINVAL;
   if (n > (family == AF_INET ? MOST_IPV4 : MOST_IPV6)) return -EMSGSIZE;
   if (HEADER_BYTES + padded((uint32_t)n) > sock->tx_bytes) return -EMSGSIZE;
+  uint32_t segment = mr_load(&shared->segment_bytes);
+  if (MR_UNLIKELY(segment != 0) && n > (size_t)segment * MR_MOST_SEGMENTS) return -EINVAL;
   if (to != NULL && family == AF_INET && memcmp(to->address, "\xff\xff\xff\xff", 4) == 0 &&
       !(mr_load(&shared->reports) & MR_REPORT_MAY_BROADCAST)) {
     return -EACCES;

@@ -118,7 +118,7 @@ static int equip(struct mr_epoll *epoll, int epfd, struct mr_link *link) {
   epoll->fd = epfd;
   epoll->waiter = waiter;
   epoll->eventfd = eventfd;
-  epoll->link_id = link->id;
+  atomic_store(&epoll->link_id, link->id);
   if (mr_epoll_is_slept_in(epoll) && waiter >= 0) mr_waiter_arm(link, waiter);
   mr_mutex_unlock(&mr_epoll_lock);
   return 0;

@@ -217,14 +217,17 @@ static int look_at_kernel(struct mr_epoll *epoll, int epfd, struct epoll_event *
   int n = wait_in_kernel(epfd, events, max, 0, NULL);
   if (n < 0) errno = saved;
   n = n > 0 ? sift(events, n, was_companion) : 0;
-  epoll->quiet = n > 0 ? 0 : epoll->quiet + 1;
+  /* Of several threads one may be forgotten: it only says how often to look. */
+  unsigned quiet = n > 0 ? 0 : atomic_load_explicit(&epoll->quiet, memory_order_relaxed) + 1;
+  atomic_store_explicit(&epoll->quiet, quiet, memory_order_relaxed);
   return n;
 }
 
 /* One look at everything. Who fills `max` alone does so every other time only. */
 static int look(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max) {
   bool was_companion = false, has_kernel = atomic_load(&epoll->has_kernel);
-  unsigned turn = epoll->turn++;
+  unsigned turn = atomic_load_explicit(&epoll->turn, memory_order_relaxed);
+  atomic_store_explicit(&epoll->turn, turn + 1, memory_order_relaxed);
   int n = 0;
   if (has_kernel && epoll->quiet < QUIET && (turn & 1)) {
     n = look_at_kernel(epoll, epfd, events, max, &was_companion);
@@ -245,7 +248,7 @@ static int look(struct mr_epoll *epoll, int epfd, struct epoll_event *events, in
 /* Worth a look: hints, or members that another thread has found ready. */
 static bool has_news(const struct mr_epoll *epoll, const struct mr_link *link) {
   return atomic_load(&epoll->ready) > 0 ||
-         mr_load(&link->session->hint_tail) != link->session->hint_head;
+         mr_load(&link->session->hint_tail) != mr_load(&link->session->hint_head);
 }
 
 static int spin(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,

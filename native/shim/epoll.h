@@ -32,14 +32,14 @@ struct mr_epoll {
   atomic_bool has_marks;      /* ... or members of the shim's own */
   atomic_bool has_inners;     /* ... or instances inside it */
   int fd;                     /* a number of it */
-  uint32_t link_id;           /* the session of its waiter; 0: none yet */
+  atomic_uint link_id;        /* the session of its waiter, which is set before it; 0: none yet */
   int waiter, eventfd;        /* -1: all waiters were taken */
   int sleepers;
   atomic_int plain_sleepers;  /* ... of when there were no accelerated members yet */
   bool is_nested;             /* somebody waits for the instance itself: always armed */
   bool knows_death;           /* the engine's */
-  unsigned quiet;             /* looks at the kernel in vain, one after the other */
-  unsigned turn;
+  atomic_uint quiet;          /* looks at the kernel in vain, one after the other */
+  atomic_uint turn;
   struct mr_epoll_item *items, *first_ready, *last_ready;
 };
 

@@ -208,30 +208,45 @@ EXPORT ssize_t __send(int fd, const void *bytes, size_t n, int flags) {
   return send(fd, bytes, n, flags);
 }
 
-/* The first address that a socket sends to decides who carries it; the table says what became of it. */
-static void decide(int fd, const struct sockaddr *to, socklen_t to_bytes) {
+/*
+ * The first address that a socket sends to decides who carries it; the table says what became of it. A
+ * stream that opens with data (MSG_FASTOPEN) connects, as it would without a cookie: false when that fails.
+ */
+static bool decide(int fd, const struct sockaddr *to, socklen_t to_bytes, int *flags) {
   struct mr_fd entry = mr_fd_get(fd);
+  bool is_open = true;
   if (entry.kind == MR_FD_PENDING && mr_unaccelerated == 0) {
-    mr_open_send(fd, entry.pending, to, to_bytes);
+    bool opens = (*flags & MSG_FASTOPEN) != 0 && entry.pending->type == SOCK_STREAM;
+    if (opens) {
+      is_open = mr_open_connect(fd, entry.pending, to, to_bytes) == 0;
+      *flags &= ~MSG_FASTOPEN;
+    }
+    if (!opens) mr_open_send(fd, entry.pending, to, to_bytes);
   }
   mr_fd_put(entry);
+  return is_open;
 }
 
 EXPORT ssize_t sendto(int fd, const void *bytes, size_t n, int flags, const struct sockaddr *to,
                       socklen_t to_bytes) {
-  if (mr_fd_kind_of(fd) == MR_FD_PENDING && to != NULL) decide(fd, to, to_bytes);
+  if (mr_fd_kind_of(fd) == MR_FD_PENDING && to != NULL) {
+    if (!decide(fd, to, to_bytes, &flags)) return -1;
+  }
   ELSE_REAL(fd, real.sendto(fd, bytes, n, flags, to, to_bytes))
   RETURN_PUT(ssize_t, mr_send(entry.sock, fd, bytes, n, flags, to, to_bytes));
 }
 
-static void decide_message(int fd, const struct msghdr *message) {
+static bool decide_message(int fd, const struct msghdr *message, int *flags) {
   struct msghdr copy;
-  if (mr_copy_from(&copy, message, sizeof copy) < 0 || copy.msg_name == NULL) return;
-  decide(fd, copy.msg_name, copy.msg_namelen);
+  if (mr_copy_from(&copy, message, sizeof copy) < 0 || copy.msg_name == NULL) return true;
+  return decide(fd, copy.msg_name, copy.msg_namelen, flags);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-  if (mr_fd_kind_of(fd) == MR_FD_PENDING) decide_message(fd, message);
+  if (mr_fd_kind_of(fd) == MR_FD_PENDING) {
+    if (!decide_message(fd, message, &flags)) return -1;
+  }
+  if (mr_fd_kind_of(fd) != MR_FD_SOCKET) mr_spares_passing(message);
   ELSE_REAL(fd, real.sendmsg(fd, message, flags))
   RETURN_PUT(ssize_t, mr_sendmsg(entry.sock, fd, message, flags));
 }
@@ -250,7 +265,8 @@ static int send_many(struct mr_sock *sock, int fd, struct mmsghdr *messages, uns
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
-  if (mr_fd_kind_of(fd) == MR_FD_PENDING && n > 0) decide_message(fd, &messages[0].msg_hdr);
+  if (mr_fd_kind_of(fd) == MR_FD_PENDING && n > 0) decide_message(fd, &messages[0].msg_hdr, &flags);
+  for (unsigned i = 0; i < n && mr_fd_kind_of(fd) != MR_FD_SOCKET; i++) mr_spares_passing(&messages[i].msg_hdr);
   ELSE_REAL(fd, real.sendmmsg(fd, messages, n, flags))
   RETURN_PUT(int, send_many(entry.sock, fd, messages, n, flags));
 }

@@ -46,11 +46,27 @@ static bool is_live(int level, int option) {
   return level == IPPROTO_UDP && option == UDP_CORK;
 }
 
+bool mr_kernel_may_not_know(int level, int option) {
+  if (level == SOL_SOCKET) return option == SO_BINDTODEVICE || option == SO_BINDTOIFINDEX;
+  if (level == IPPROTO_IP) return option == IP_MULTICAST_IF;
+  return level == IPPROTO_IPV6 && option == IPV6_MULTICAST_IF;
+}
+
+bool mr_kernel_reads_back(int level, int option) {
+  return !is_about_ours(level, option) && !is_live(level, option);
+}
+
 int mr_kernel_tries(struct mr_sock *sock, int level, int option, const void *user, socklen_t bytes,
                     struct mr_canonical *as) {
   as->bytes = 0;
+  as->is_taken = false;
   as->is_live = is_live(level, option);
-  if (is_about_ours(level, option)) return 0;
+  /* Unless it is no value at all, or one that such sockets never have. */
+  bool is_plain = level == SOL_SOCKET || level == IPPROTO_TCP || level == IPPROTO_UDP;
+  bool is_odd = bytes < sizeof(int) || user == NULL || (mr_sock_is_stream(sock) && !is_plain) ||
+                (level == IPPROTO_IPV6 && sock->shared->family == AF_INET);
+  bool is_ours = is_about_ours(level, option);
+  if (is_ours && (!is_odd || option == SO_BINDTODEVICE)) return 0;
   int saved = errno;
   int fd = open_one(sock);
   if (fd < 0) {
@@ -62,8 +78,9 @@ int mr_kernel_tries(struct mr_sock *sock, int level, int option, const void *use
     if (option == SO_SNDBUFFORCE) option = SO_SNDBUF;
     if (option == SO_RCVBUFFORCE) option = SO_RCVBUF;
   }
+  as->is_taken = result == 0;
   socklen_t room = sizeof as->value;
-  if (result == 0 && real.getsockopt(fd, level, option, as->value, &room) == 0) as->bytes = room;
+  if (result == 0 && !is_ours && real.getsockopt(fd, level, option, as->value, &room) == 0) as->bytes = room;
   real.close(fd);
   errno = saved;
   return result;

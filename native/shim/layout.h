@@ -21,7 +21,7 @@
 /* ---- Session: one for each process that uses accelerated sockets; a sealed memfd ---------------- */
 
 #define MR_WAITERS 256     /* waiters of a session; a waiter's class is its number modulo 32 */
-#define MR_CALLS 64        /* calls under way at once */
+#define MR_CALLS 128       /* calls under way at once */
 #define MR_SOCKETS 16384   /* entries of the session's socket table */
 #define MR_SUBMITS 32768   /* entries of the submission ring: more than sockets and calls together */
 #define MR_HINTS 16384     /* entries of the hint ring: as many as sockets, each is queued once */
@@ -34,7 +34,8 @@ struct mr_session {
   uint32_t flags;          /* MR_SESSION_* */
   uint32_t reserved0[9];
   /* Line 1, engine. */
-  uint32_t engine_sleeps;  /* not 0: write 8 bytes to the wake descriptor after submitting */
+  uint32_t engine_sleeps;  /* engine: 1; program: exchange with 0 after submitting, and if it was not 0
+                            * write 8 bytes to the wake descriptor */
   uint32_t hint_tail;
   uint32_t submit_head;
   uint32_t routes;         /* grows when routes, rules or addresses change: answers of MR_OP_ROUTE are old */
@@ -141,7 +142,8 @@ struct mr_socket {
   uint32_t tx_lock;
   uint32_t tx_tail;
   uint32_t no_space;   /* program: 1, it found too little room; engine: exchange with 0 when there is */
-  uint32_t reserved3[13];
+  uint32_t more;       /* the last bytes came with MSG_MORE */
+  uint32_t reserved3[12];
   /* Line 4. Engine, sending. */
   uint32_t tx_head;
   uint32_t reserved4[15];
@@ -160,7 +162,8 @@ struct mr_socket {
   uint32_t linger;     /* seconds + 1 for SO_LINGER; 0: off */
   uint32_t oob_inline;
   uint32_t connect_state; /* MR_CONNECT_*: what connect(2) says next */
-  uint32_t reserved6[2];
+  uint32_t segment_bytes; /* UDP_SEGMENT, or 0 */
+  uint32_t reserved6[1];
   /* Line 7. Engine: getsockname and getpeername. `names` is odd while they change. */
   uint32_t names;
   uint32_t reserved7;
@@ -199,7 +202,7 @@ struct mr_datagram {
   uint8_t own[16];   /* receiving: the destination; sending: the source, with MR_DATAGRAM_SOURCE */
   uint32_t if_index; /* receiving: where it came in; sending: where it must leave, or 0 */
   int32_t time_low, time_high; /* receiving: nanoseconds of CLOCK_REALTIME, halves of an int64 */
-  uint32_t reserved;
+  uint32_t drops;    /* receiving: datagrams that found no room so far (SO_RXQ_OVFL) */
 };
 
 #define MR_DATAGRAM_TTL 1u
@@ -228,6 +231,8 @@ struct mr_accepted {
 #define MR_REPORT_ORIGDST 256u
 #define MR_REPORT_RXQ_OVFL 512u
 #define MR_REPORT_INQ 1024u
+#define MR_REPORT_ORIGDST6 2048u
+#define MR_REPORT_TIMESTAMPING 4096u /* by software, of what is received */
 #define MR_REPORT_MAY_BROADCAST 0x40000000u /* SO_BROADCAST; here as the shim alone looks at it */
 #define MR_REPORT_CORKED 0x80000000u        /* UDP_CORK; likewise */
 
@@ -251,6 +256,13 @@ enum mr_op {
   MR_OP_ROUTE = 14,    /* address; 0: Millrace reaches it, 1: only the kernel may. For sockets with a
                         * companion, before they send to a destination for the first time. Without port
                         * also MR_ROUTE_BY_PORT: with one there is an answer, for now */
+  MR_OP_PARK = 15,     /* RELEASE by a process that alone has the socket and keeps a copy of its end for the
+                        * next one. args[0] 1: which is to connect. Result 1: no, the copy is of no use; 0:
+                        * the end is parked under the entry; 2: and args[1..3] are the region, header_at and
+                        * generation of a block for MR_OP_OPEN */
+  MR_OP_CLAIM = 16,    /* as MR_MSG_ACCEPTED, with a parked end: args[0] connection, args[1] descriptor */
+  MR_OP_OPEN = 17,     /* as MR_MSG_OPEN at CONNECT, with a parked end and its block, and connects: mr_open
+                        * and the options. What goes wrong is an error of the connection */
 };
 
 #define MR_ROUTE_BY_PORT 2
@@ -266,7 +278,7 @@ struct mr_error {
  *      ACCEPTED and WAITER is answered by one message ---------------------------------------------- */
 
 enum mr_msg {
-  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, the engine's wake eventfd */
+  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, wake eventfd */
   MR_MSG_OPEN = 2,     /* mr_open; descriptors: engine's end, [companion] -> mr_opened, [region] */
   MR_MSG_ACCEPTED = 3, /* mr_accepted_as; descriptor: engine's end. No answer */
   MR_MSG_ATTACH = 4,   /* mr_attach; descriptor: the program's end -> mr_opened, [companion], [region] */
@@ -304,6 +316,10 @@ struct mr_welcome {
 #define MR_AT_CONNECT 3u
 #define MR_AT_SEND 4u
 #define MR_AT_JOIN 5u
+/* In the level of an option: what it reads back as, in the kernel's words. */
+#define MR_OPTION_READS_BACK 0x80000000u
+
+#define MR_AT_TRY 7u /* only whether Millrace takes the options: result 1, or an error for the program */
 #define MR_AT_CLOSED 6u /* MR_MSG_KERNEL only */
 
 struct mr_open {

@@ -84,6 +84,7 @@ static ssize_t send_datagram_message(struct mr_sock *sock, int fd, const struct 
   int failed = mr_ancillary_read(sock, message, &ancillary, &segment_bytes);
   if (failed != 0) return failed;
   if (segment_bytes != 0 && n > segment_bytes) {
+    if (n > (size_t)segment_bytes * MR_MOST_SEGMENTS) return -EINVAL;
     return send_segments(sock, fd, from, n, flags, to, &ancillary, segment_bytes);
   }
   return mr_datagram_send(sock, fd, from, n, flags, to, &ancillary);

@@ -3,6 +3,8 @@
  * leave the shim; the rest is the engine's. What is set holds for the companion as well.
  */
 #include <limits.h>
+#include <linux/in6.h>
+#include <linux/net_tstamp.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
@@ -29,12 +31,15 @@ static const struct report {
     {IPPROTO_IPV6, IPV6_RECVPKTINFO, MR_REPORT_PKTINFO6, false},
     {IPPROTO_IPV6, IPV6_RECVHOPLIMIT, MR_REPORT_HOPLIMIT6, false},
     {IPPROTO_IPV6, IPV6_RECVTCLASS, MR_REPORT_TCLASS6, false},
+    {IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, MR_REPORT_ORIGDST6, false},
+    {IPPROTO_TCP, TCP_INQ, MR_REPORT_INQ, false},
     {IPPROTO_UDP, UDP_CORK, MR_REPORT_CORKED, false},
 };
 
 static const struct report *report_of(struct mr_sock *sock, int level, int option) {
   if (level == IPPROTO_IPV6 && sock->shared->family != AF_INET6) return NULL;
   if (level == IPPROTO_UDP && sock->shared->kind != MR_KIND_UDP) return NULL;
+  if (level == IPPROTO_TCP && sock->shared->kind == MR_KIND_UDP) return NULL;
   for (size_t i = 0; i < sizeof reports / sizeof reports[0]; i++) {
     if (reports[i].level == level && reports[i].option == option) return &reports[i];
   }
@@ -75,6 +80,17 @@ static int set_linger(struct mr_socket *shared, const uint8_t *value, size_t byt
   return 0;
 }
 
+/* What hardware would say is silently missing, as with most of it; of what is sent there are no times. */
+static int set_timestamping(struct mr_sock *sock, uint32_t flags) {
+  uint32_t of_sending = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_TX_ACK;
+  if (flags & of_sending) return -EOPNOTSUPP;
+  uint32_t wanted = SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+  uint32_t *word = &sock->shared->reports;
+  if ((flags & wanted) == wanted) __atomic_fetch_or(word, MR_REPORT_TIMESTAMPING, __ATOMIC_SEQ_CST);
+  else __atomic_fetch_and(word, ~MR_REPORT_TIMESTAMPING, __ATOMIC_SEQ_CST);
+  return 2;
+}
+
 /* 1: not one of ours. Otherwise 0 or a negated error number; 2: done, and the engine is to know. */
 static int set_own(struct mr_sock *sock, int level, int option, const uint8_t *value, size_t bytes) {
   struct mr_socket *shared = sock->shared;
@@ -88,9 +104,15 @@ static int set_own(struct mr_sock *sock, int level, int option, const uint8_t *v
     int failed = set_report(sock, report, number);
     return failed == 0 && report->engine_too ? 2 : failed;
   }
-  if (level != SOL_SOCKET) return 1;
+  if (level == IPPROTO_UDP && option == UDP_SEGMENT && shared->kind == MR_KIND_UDP && number >= 0) {
+    mr_store(&shared->segment_bytes, (uint32_t)number);
+    return 2; /* the engine splits, here it is known what is too long for that */
+  }
+  if (level != SOL_SOCKET || option == SO_BINDTODEVICE) return 1;
   if (bytes < sizeof number) return -EINVAL;
   switch (option) {
+    case SO_TIMESTAMPING:
+      return set_timestamping(sock, (uint32_t)number);
     case SO_RCVTIMEO:
       return set_timeout(&shared->rcvtimeo_ns, value, bytes);
     case SO_SNDTIMEO:
@@ -121,6 +143,13 @@ static int set_own(struct mr_sock *sock, int level, int option, const uint8_t *v
   }
 }
 
+/* Those that cannot fail are posted: what follows in the ring comes after them. */
+static bool is_sure(struct mr_sock *sock, int level, int option, size_t bytes) {
+  if (sock->shared->kind != MR_KIND_TCP || bytes != sizeof(int)) return false;
+  if (level == IPPROTO_TCP) return option == TCP_NODELAY || option == TCP_QUICKACK;
+  return level == SOL_SOCKET && option == SO_KEEPALIVE;
+}
+
 static int set_engines(struct mr_sock *sock, int fd, int level, int option, const uint8_t *value,
                        size_t bytes, const struct mr_canonical *as) {
   size_t kept = as->is_live ? 0 : as->bytes;
@@ -131,9 +160,14 @@ static int set_engines(struct mr_sock *sock, int fd, int level, int option, cons
   calling.call->args[0] = (uint32_t)level;
   calling.call->args[1] = (uint32_t)option;
   calling.call->args[2] = (uint32_t)kept;
+  calling.call->args[3] = as->is_taken;
   calling.call->data_bytes = (uint32_t)(bytes + kept);
   memcpy(calling.call->data, value, bytes);
   memcpy(calling.call->data + bytes, as->value, kept);
+  if (is_sure(sock, level, option, bytes)) {
+    mr_call_post(&calling);
+    return 0;
+  }
   result = mr_call_wait(&calling, false);
   mr_call_end(&calling);
   return result < 0 ? result : 0;
@@ -198,6 +232,7 @@ int mr_sock_setsockopt(struct mr_sock *sock, int fd, int level, int option, cons
     return (int)mr_return(-EFAULT);
   }
   option = as_buffer_option(level, option);
+  if (level == SOL_SOCKET && option == SO_RCVLOWAT && as.bytes == bytes) memcpy(value, as.value, bytes);
   result = set_own(sock, level, option, value, bytes);
   bool is_done = result == 0 || result == 2;
   if (result >= 1) result = set_engines(sock, fd, level, option, value, bytes, &as);
@@ -211,7 +246,9 @@ void mr_options_replay(struct mr_sock *sock, const uint8_t *records, uint32_t by
     struct mr_option record;
     memcpy(&record, records + at, sizeof record);
     at += sizeof record;
-    set_own(sock, (int)record.level, (int)record.option, records + at, record.bytes);
+    if (!(record.level & MR_OPTION_READS_BACK)) {
+      set_own(sock, (int)record.level, (int)record.option, records + at, record.bytes);
+    }
     at += (record.bytes + 3) & ~3u;
   }
 }
@@ -269,8 +306,19 @@ static bool is_of_protocol(struct mr_sock *sock, int level) {
   return level == (mr_sock_is_stream(sock) ? IPPROTO_TCP : IPPROTO_UDP);
 }
 
+/* The whole of it, or not at all: so many bytes may be asked for at most. */
+static int give_peer(struct mr_sock *sock, size_t room, struct value *to) {
+  struct sockaddr_storage peer;
+  if (!(mr_sock_status(sock) & MR_STATUS_CONNECTED)) return -ENOTCONN;
+  socklen_t bytes = mr_address_to(&peer, &sock->shared->remote, sock->shared->family);
+  if (bytes < room) return -EINVAL;
+  memcpy(to->bytes, &peer, bytes);
+  to->n = bytes;
+  return 0;
+}
+
 /* 1: not one of ours. */
-static int get_own(struct mr_sock *sock, int level, int option, struct value *to) {
+static int get_own(struct mr_sock *sock, int level, int option, size_t room, struct value *to) {
   struct mr_socket *shared = sock->shared;
   const struct report *report = report_of(sock, level, option);
   if (report != NULL) return give_int(to, (mr_load(&shared->reports) & report->bit) != 0);
@@ -292,6 +340,8 @@ static int get_own(struct mr_sock *sock, int level, int option, struct value *to
       return give_int(to, (int)mr_load(&shared->oob_inline));
     case SO_ERROR:
       return give_int(to, take_any_error(sock));
+    case SO_PEERNAME:
+      return give_peer(sock, room, to);
     case SO_TYPE:
       return give_int(to, (int)mr_sock_type(sock));
     case SO_DOMAIN:
@@ -334,7 +384,7 @@ int mr_sock_getsockopt(struct mr_sock *sock, int level, int option, void *user, 
   if (mr_copy_from(&room, user_bytes, sizeof room) != 0) return (int)mr_return(-EFAULT);
   if ((int)room < 0) return (int)mr_return(-EINVAL);
   int result = -ENOPROTOOPT; /* the kernel says how it refuses other levels */
-  if (is_of_protocol(sock, level)) result = get_own(sock, level, option, &value);
+  if (is_of_protocol(sock, level)) result = get_own(sock, level, option, room, &value);
   if (result == 1) {
     size_t most = room < sizeof value.bytes ? room : sizeof value.bytes;
     result = get_engines(sock, level, option, most, user, &value);

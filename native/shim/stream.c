@@ -20,7 +20,7 @@ static ssize_t ended(ssize_t done, int why) {
 /* ---- Sending ---------------------------------------------------------------------------------------- */
 
 /* Copies what there is room for and publishes it. Bytes, 0: no room, or -EFAULT, -EPROTO. */
-static ssize_t put(struct mr_sock *sock, struct mr_cursor *from, size_t n) {
+static ssize_t put(struct mr_sock *sock, struct mr_cursor *from, size_t n, int flags) {
   struct mr_socket *shared = sock->shared;
   mr_lock(&shared->tx_lock);
   uint32_t tail = shared->tx_tail;
@@ -31,6 +31,9 @@ static ssize_t put(struct mr_sock *sock, struct mr_cursor *from, size_t n) {
     size_t part = n < room ? n : room;
     int failed = part > 0 ? mr_ring_put(sock->tx, sock->tx_bytes, tail, from, part) : 0;
     result = failed != 0 ? failed : (ssize_t)part;
+    /* Before the bytes: who looks in between sends them at once, and never holds them back for good. */
+    uint32_t more = (flags & MSG_MORE) != 0;
+    if (MR_UNLIKELY(shared->more != more)) __atomic_store_n(&shared->more, more, __ATOMIC_RELEASE);
     if (result > 0) mr_store_release(&shared->tx_tail, tail + (uint32_t)part);
   }
   mr_unlock(&shared->tx_lock);
@@ -98,7 +101,7 @@ ssize_t mr_stream_send(struct mr_sock *sock, int fd, struct mr_cursor *from, siz
     int allowed = may_send(sock, done);
     if (MR_UNLIKELY(allowed < 0)) return ended(done, allowed);
     if (MR_LIKELY(allowed > 0)) {
-      ssize_t part = put(sock, from, n - (size_t)done);
+      ssize_t part = put(sock, from, n - (size_t)done, flags);
       if (part < 0) return ended(done, (int)part);
       if (part > 0) mr_sock_submit(sock);
       done += part;

@@ -1,12 +1,14 @@
 /** What `millrace run` may say about the engine: the flags that it starts one with. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { absoluteFiles, withAbsoluteFiles } from "../nic/program-settings.js";
 
 export interface EngineFlags {
   readonly nic?: readonly string[];
   /** With `--nic` and a prefix length: of the interface. Otherwise of the program alone. */
   readonly address?: string;
   readonly gateway?: string;
+  readonly xdp?: string;
   readonly network?: string;
   readonly config?: string;
   readonly profile?: string;
@@ -20,9 +22,10 @@ export function engineArguments(flags: EngineFlags): string[] {
   const add = (name: string, value: string | undefined): void => {
     if (value !== undefined) list.push(`--${name}`, value);
   };
-  for (const nic of flags.nic ?? []) add("nic", nic);
+  for (const nic of flags.nic ?? []) add("nic", withAbsoluteFiles(nic));
   if (flags.nic !== undefined && flags.address?.includes("/")) add("address", flags.address);
   add("gateway", flags.gateway);
+  add("xdp", flags.xdp === undefined ? undefined : absoluteFiles(flags.xdp));
   add("network", flags.network);
   add("config", flags.config === undefined ? undefined : resolve(flags.config));
   add("profile", flags.profile);
@@ -32,7 +35,7 @@ export function engineArguments(flags: EngineFlags): string[] {
 }
 
 /** What only an engine that starts can be told. */
-const FIXED = ["--nic", "--gateway", "--network", "--config"] as const;
+const FIXED = ["--nic", "--gateway", "--xdp", "--network", "--config"] as const;
 
 /**
  * What is asked for and a running engine was not started with, as words; empty: it will do. `running` are

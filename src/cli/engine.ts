@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { InvalidArgumentError } from "commander";
 import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
+import { EbpfError } from "../ebpf/ebpf-error.js";
 import { DEFAULT_CONFIG, type EngineConfig, type Profile, readConfig } from "../engine/config.js";
 import { EngineService } from "../engine/engine-service.js";
 import { type EnginePaths, pathsBeside } from "../engine/socket-path.js";
+import { absoluteFiles } from "../nic/program-settings.js";
 import { deviceKinds } from "../socket/open-device.js";
 import { type AddCommand, examples } from "./command.js";
 import { currentEngine } from "./engine-start.js";
@@ -15,6 +17,7 @@ interface EngineCommandOptions {
   readonly nic?: readonly string[];
   readonly address?: readonly string[];
   readonly gateway?: string;
+  readonly xdp?: string;
   readonly network?: string;
   readonly config?: string;
   readonly rules?: string;
@@ -47,6 +50,7 @@ export const addEngine: AddCommand = (program, world, finish) => {
     )
     .option("--address <PREFIX>", "own address of an owned interface, like 10.0.0.2/24", collect)
     .option("--gateway <ADDRESS>", "default route of an owned interface")
+    .option("--xdp <FILE>", "XDP program in front of the first interface (docs/ebpf.md)")
     .option("--network <PREFIX>", "the machine's address on the host-local network")
     .option("--config <FILE>", "configuration (docs/engine-config.schema.json)")
     .option("--rules <FILE>", "which sockets to accelerate (docs/rules.md)")
@@ -98,7 +102,8 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
       await world.err.write(`millrace engine: ${error.message}\n`);
       return USAGE;
     }
-    if (!(error instanceof NetError) && !isSystemError(error)) throw error;
+    const isTheirs = error instanceof NetError || error instanceof EbpfError;
+    if (!isTheirs && !isSystemError(error)) throw error;
     await world.err.write(`millrace engine: ${error.message}\n`);
     return FAILED;
   }
@@ -132,8 +137,10 @@ function configOf(o: EngineCommandOptions): EngineConfig {
 function nicsOf(o: EngineCommandOptions, file: EngineConfig): EngineConfig["nics"] {
   const { nic = [], address = [], gateway } = o;
   if (nic.length === 0) {
-    if (address.length === 0 && gateway === undefined) return file.nics;
-    throw new TypeError("--address and --gateway are an interface's; expected --nic with them");
+    if (address.length === 0 && gateway === undefined && o.xdp === undefined) return file.nics;
+    throw new TypeError(
+      "--address, --gateway and --xdp are an interface's; expected --nic with them",
+    );
   }
   return nic.map((specification, i) => ({
     nic: specification,
@@ -141,6 +148,7 @@ function nicsOf(o: EngineCommandOptions, file: EngineConfig): EngineConfig["nics
     gateway: i === 0 ? (gateway ?? null) : null,
     routes: [],
     mtuBytes: null,
+    xdp: i === 0 && o.xdp !== undefined ? absoluteFiles(o.xdp) : null,
   }));
 }
 

@@ -42,6 +42,7 @@ export const addRun: AddCommand = (program, world, finish) => {
       "this program's own address; with --nic the interface's, with /prefix",
     )
     .option("--gateway <ADDRESS>", "default route of the interface")
+    .option("--xdp <FILE>", "XDP program in front of the first interface (docs/ebpf.md)")
     .option("--network <PREFIX>", "the network among programs of this machine (10.77.0.1/16)")
     .option("--config <FILE>", "the engine's configuration (docs/engine.md)")
     .option("--profile <NAME>", "how to wait: latency, balanced (default), idle")

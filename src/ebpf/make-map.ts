@@ -12,16 +12,8 @@ import { TrieMap } from "./trie-map.js";
 
 /** Throws `EbpfError`: ENOTSUP names kinds that this engine does not have. */
 export function makeMap(definition: MapDefinition, place: MapPlace): LinearMap {
+  if (ARRAYS.has(definition.type)) return new ArrayMap(definition, place);
   switch (definition.type) {
-    case MapType.ARRAY:
-    case MapType.PERCPU_ARRAY:
-    case MapType.PROG_ARRAY:
-    case MapType.PERF_EVENT_ARRAY:
-    case MapType.ARRAY_OF_MAPS:
-    case MapType.DEVMAP:
-    case MapType.CPUMAP:
-    case MapType.XSKMAP:
-      return new ArrayMap(definition, place);
     case MapType.HASH:
     case MapType.PERCPU_HASH:
     case MapType.LRU_HASH:
@@ -41,12 +33,24 @@ export function makeMap(definition: MapDefinition, place: MapPlace): LinearMap {
   }
 }
 
+const ARRAYS: ReadonlySet<number> = new Set([
+  MapType.ARRAY,
+  MapType.PERCPU_ARRAY,
+  MapType.PROG_ARRAY,
+  MapType.PERF_EVENT_ARRAY,
+  MapType.ARRAY_OF_MAPS,
+  MapType.DEVMAP,
+  MapType.CPUMAP,
+  MapType.XSKMAP,
+]);
+
 /** An upper bound of what {@link makeMap} takes of the memory. */
 export function mapMemoryBytes(definition: MapDefinition, cpus: number): number {
   const { type, keyBytes, valueBytes, maxEntries } = definition;
   const values = align8(valueBytes) * (isPerCpu(type) ? cpus : 1);
   const fixed = MAP_HEADER_BYTES + align8(keyBytes) + values + 64;
   if (type === MapType.RINGBUF) return fixed + maxEntries * 2;
+  if (ARRAYS.has(type)) return fixed + maxEntries * (values + 1);
   const each = align8(keyBytes) + values + 17;
   return fixed + maxEntries * each * (type === MapType.LPM_TRIE ? 2 : 1) + maxEntries * 8;
 }

@@ -61,6 +61,13 @@ const NIC: Schema = {
     gateway: { ...ADDRESS, description: "Default route of an owned interface." },
     routes: { type: "array", items: ROUTE, description: "More routes of an owned interface." },
     mtuBytes: { type: "integer", minimum: 68, maximum: 65_535 },
+    xdp: {
+      type: "string",
+      pattern: "^[^,]+(,.+)?$",
+      $comment: "an object file, then maybe ,program=NAME ,engine=interp|wasm ,map:NAME=FILE",
+      description:
+        "XDP program in front of the interface (docs/ebpf.md): filter.o,program=filter,map:blocked=blocked.json.",
+    },
   },
   required: ["nic"],
   additionalProperties: false,

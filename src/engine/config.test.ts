@@ -43,7 +43,8 @@ test("everything can be said, with comments; a rules file is looked for beside t
       "nics": [
         { "nic": "eth1" },
         { "nic": "tap:tap0", "addresses": ["10.0.0.2/24", "fd00::2/64"], "gateway": "10.0.0.1",
-          "routes": [{ "to": "10.9.0.0/16", "via": "10.0.0.9" }], "mtuBytes": 9000 },
+          "routes": [{ "to": "10.9.0.0/16", "via": "10.0.0.9" }], "mtuBytes": 9000,
+          "xdp": "acl.o,map:denied=denied.json" },
       ],
       "network": "10.88.0.1/16", "profile": "latency", "spinUs": 50, "rules": "web.rules",
       "ringBytes": { "receive": 65536 }, "loopback": true, "keep": true, "idleSeconds": 0,
@@ -52,13 +53,14 @@ test("everything can be said, with comments; a rules file is looked for beside t
   );
   assert.deepEqual(config, {
     nics: [
-      { nic: "eth1", addresses: [], gateway: null, routes: [], mtuBytes: null },
+      { nic: "eth1", addresses: [], gateway: null, routes: [], mtuBytes: null, xdp: null },
       {
         nic: "tap:tap0",
         addresses: ["10.0.0.2/24", "fd00::2/64"],
         gateway: "10.0.0.1",
         routes: [{ to: "10.9.0.0/16", via: "10.0.0.9" }],
         mtuBytes: 9000,
+        xdp: "/etc/millrace/acl.o,map:denied=/etc/millrace/denied.json",
       },
     ],
     network: "10.88.0.1/16",

@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import { type JsonNode, type JsonPlace, parseCommentedJson } from "../base/commented-json.js";
 import { IpAddress } from "../base/ip-address.js";
 import { PlacedError, type Problem } from "../base/placed-error.js";
+import { absoluteFiles } from "../nic/program-settings.js";
 import { CONFIG_SCHEMA, type Schema } from "./config-schema.js";
 
 export type Profile = "latency" | "balanced" | "idle";
@@ -26,6 +27,8 @@ export interface NicConfig {
   readonly gateway: string | null;
   readonly routes: readonly RouteConfig[];
   readonly mtuBytes: number | null;
+  /** An XDP program in front, as `--xdp` has it, its files absolute; or null. */
+  readonly xdp: string | null;
 }
 
 export interface EngineConfig {
@@ -76,19 +79,27 @@ export function parseConfig(text: string, file: string): EngineConfig {
   return {
     ...DEFAULT_CONFIG,
     ...raw,
-    nics: (raw.nics ?? []).map(nicOf),
+    nics: (raw.nics ?? []).map((nic) => nicOf(withProgramFiles(nic, dirname(file)))),
     rules: raw.rules === undefined || raw.rules === null ? null : resolve(dirname(file), raw.rules),
     ringBytes: { ...DEFAULT_CONFIG.ringBytes, ...raw.ringBytes },
   };
 }
 
+type RawNic = Partial<NicConfig> & { readonly nic: string };
+
+/** File names are from the configuration's folder on. */
+function withProgramFiles(nic: RawNic, folder: string): RawNic {
+  return typeof nic.xdp === "string" ? { ...nic, xdp: absoluteFiles(nic.xdp, folder) } : nic;
+}
+
 /** An interface with its defaults. */
-export const nicOf = (raw: Partial<NicConfig> & { readonly nic: string }): NicConfig => ({
+export const nicOf = (raw: RawNic): NicConfig => ({
   nic: raw.nic,
   addresses: raw.addresses ?? [],
   gateway: raw.gateway ?? null,
   routes: raw.routes ?? [],
   mtuBytes: raw.mtuBytes ?? null,
+  xdp: raw.xdp ?? null,
 });
 
 /** The plain value of a node; what does not fit the schema is added to `problems`. */

@@ -92,7 +92,8 @@ export class EngineService {
 /** `eth1` is AF_XDP, shared with the kernel; `tap0` and `KIND:NAME` are as everywhere. */
 function openNic(nic: NicConfig, pool: Pool): NetworkNic {
   const isName = !nic.nic.includes(":") && !nic.nic.startsWith("tap");
-  const specification = isName ? `xdp:${nic.nic},shared` : nic.nic;
+  const plain = isName ? `xdp:${nic.nic},shared` : nic.nic;
+  const specification = nic.xdp === null ? plain : `${plain},xdp=${nic.xdp}`;
   const { device } = openDevice(specification, { ...TO_TALK, pool });
   const { addresses, gateway, routes, mtuBytes } = nic;
   return { device, addresses, gateway, routes, mtuBytes };

@@ -136,6 +136,11 @@ export abstract class EngineSocket {
   /** The stack's side. */
   abstract readonly socket: PolledSocket;
 
+  /** What the program is told of a connection's state (`State`). */
+  get tcpState(): number {
+    return 0;
+  }
+
   /** Hot path. Moves what lies in the program's ring into the stack, as far as that takes it. */
   abstract pumpOut(): void;
   /** Hot path. Moves from the stack into the ring to the program. `bits`: `Readiness`. */

@@ -13,6 +13,7 @@ import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
 import {
   Kind,
+  OpenedFor,
   SESSION_BYTES,
   SessionFlag,
   SPIN_FOR_EVER,
@@ -39,7 +40,14 @@ import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { Companion, type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
-import { type OpenResult, openSocket, type RingSettings, takeBlock } from "./opening.js";
+import {
+  type OpeningParts,
+  type OpenResult,
+  openSocket,
+  type RingSettings,
+  takeBlock,
+} from "./opening.js";
+import { ParkedEnds } from "./parked-ends.js";
 import { spinOf } from "./profile.js";
 import { type Region, Regions } from "./region.js";
 import { type Program, Session } from "./session.js";
@@ -99,6 +107,8 @@ export class Engine implements SocketHost {
   private readonly options: EngineOptions;
   private readonly lockFd: number;
   private readonly calls: Calls;
+  private readonly opening: OpeningParts;
+  private readonly parked: ParkedEnds;
   private readonly events = new ReadyEvents(64);
   private readonly ends = new SocketEnds();
   private readonly housekeeping = new Housekeeping(this.sessions);
@@ -124,6 +134,20 @@ export class Engine implements SocketHost {
     this.memory = new SharedMemory(pool.memory.arena);
     this.regions = new Regions(this.memory);
     this.sockets = new SocketTable(this.ends);
+    this.opening = {
+      network: this.network,
+      host: this,
+      rings: options.rings,
+      nextId: () => this.sockets.takeId(),
+    };
+    this.parked = new ParkedEnds({
+      opening: this.opening,
+      ends: this.ends,
+      sockets: this.sockets,
+      kernelSockets: this.kernelSockets,
+      adopt: (served) => this.adoptSocket(served),
+      hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
+    });
     this.calls = new Calls({
       memory: this.memory,
       network: this.network,
@@ -131,6 +155,7 @@ export class Engine implements SocketHost {
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
       onUnheld: (served) => this.ends.look(served),
+      parked: this.parked,
     });
     remove(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
@@ -151,10 +176,10 @@ export class Engine implements SocketHost {
         worked = true;
       }
     }
-    if (worked) stack.flush();
+    if (worked) stack.flush(nowUs);
     if (stack.poll(nowUs)) worked = true;
-    if (this.ready.hasCandidates) this.tellSockets();
-    if (this.retries.length > 0) this.retry();
+    if (this.ready.hasCandidates) this.tellSockets(nowUs);
+    if (this.retries.length > 0) this.retry(nowUs);
     if (nowUs >= this.housekeeping.dueUs) this.keepHouse(nowUs);
     if (stack.ip.paths.version !== this.routesVersion) this.publishRoutes();
     if (worked) this.turns++;
@@ -186,14 +211,14 @@ export class Engine implements SocketHost {
   }
 
   /** Hot path. */
-  private tellSockets(): void {
+  private tellSockets(nowUs: number): void {
     const { events } = this;
     const n = this.ready.take(events);
     for (let i = 0; i < n; i++) {
       const served = (events.sockets[i] as PolledSocket).owner as EngineSocket | null;
       if (served !== null) served.pumpIn(events.bits[i]!);
     }
-    this.stack.flush();
+    this.stack.flush(nowUs);
   }
 
   /** Programs that know where a datagram goes must ask again. */
@@ -202,7 +227,7 @@ export class Engine implements SocketHost {
     for (const session of this.sessions) session.setRoutes(this.routesVersion);
   }
 
-  private retry(): void {
+  private retry(nowUs: number): void {
     const { retries } = this;
     this.retries = [];
     for (const served of retries) {
@@ -211,7 +236,7 @@ export class Engine implements SocketHost {
       served.pumpOut();
       if (!served.isClosed) served.pumpIn(served.socket.readiness());
     }
-    this.stack.flush();
+    this.stack.flush(nowUs);
   }
 
   /** Whether a turn would find work though no frame and no submission has come. */
@@ -347,6 +372,7 @@ export class Engine implements SocketHost {
     for (let i = 0; i < SUBMITS && session.hasSubmission; i += BURST) this.takeSubmissions(session);
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
+    this.parked.endSession(session);
     this.sessions.splice(this.sessions.indexOf(session), 1);
     this.network.leaveHome(session.program.address);
     this.wakes.remove(session.wakeFd);
@@ -356,20 +382,11 @@ export class Engine implements SocketHost {
   open(session: Session, view: DataView, n: number, companionFd: number): OpenResult | null {
     const request = readOpen(view, n);
     if (request === null || !isEntry(request.local)) return null;
-    const result = openSocket(
-      {
-        network: this.network,
-        host: this,
-        rings: this.options.rings,
-        nextId: () => this.sockets.takeId(),
-      },
-      session,
-      request,
-      view,
-    );
+    const result = openSocket(this.opening, session, request, view);
     const { served } = result;
     if (served === null) {
-      if (result.code === 1) this.kernelSockets.put(session, request, result.reason);
+      if (result.code === 1 && request.at !== OpenedFor.TRY)
+        this.kernelSockets.put(session, request, result.reason);
       return result;
     }
     if (request.companion === Companion.HEARS) served.companionFd = companionFd;

@@ -47,6 +47,14 @@ const PROGRAMS: ReadonlyMap<number, number> = new Map([
   [SO_TIMESTAMPNS_NEW, 0],
 ]);
 
+/** What a kernel socket said to an option, as the program's side tells. */
+export interface KernelsWord {
+  readonly isTaken: boolean;
+  readonly keptBytes: number;
+}
+
+const NOT_ASKED: KernelsWord = { isTaken: false, keptBytes: 0 };
+
 /**
  * 0, or a negated error number. After the value are `keptBytes` that it reads back as, from a kernel
  * that has taken it: such an option needs no effect if nobody can see that it has none.
@@ -56,11 +64,11 @@ export function setOption(
   level: number,
   option: number,
   v: OptionValue,
-  keptBytes = 0,
+  { keptBytes, isTaken }: KernelsWord = NOT_ASKED,
 ): number {
   const result = setEffect(served, level, option, v);
-  const isTaken = keptBytes > 0 && hasNoEffect(level, option) && !isTooLate(served, level, option);
-  if (result < 0 && !isTaken) return result;
+  const isEnough = isTaken && hasNoEffect(level, option) && !isTooLate(served, level, option);
+  if (result < 0 && !isEnough) return result;
   if (keptBytes > 0) {
     served.kernelValues ??= new KernelValues();
     served.kernelValues.keep(level, option, v.view, v.at + v.bytes, keptBytes);
@@ -191,7 +199,7 @@ function getStructure(
   const { socket } = served;
   if (level === Level.SOCKET) return getSocketStructure(served, option, room, out, at);
   if (level === Level.TCP && socket instanceof TcpSocket) {
-    return getTcpStructure(socket, option, room, out, at);
+    return getTcpStructure(served, socket, option, room, out, at);
   }
   if (level === Level.IP && option === IpOption.IP_MULTICAST_IF && socket instanceof UdpSocket) {
     const result = socket.getOption(level, option);
@@ -241,6 +249,7 @@ function getDevice(served: EngineSocket, room: number, out: DataView, at: number
 }
 
 function getTcpStructure(
+  served: EngineSocket,
   socket: TcpSocket,
   option: number,
   room: number,
@@ -251,7 +260,7 @@ function getTcpStructure(
     case TcpLevelOption.TCP_INFO: {
       const info = socket.info();
       if (info === null) return -ENOTCONN;
-      writeTcpInfo(out, at, info);
+      writeTcpInfo(out, at, { ...info, state: served.tcpState });
       return Math.min(room, TCP_INFO_BYTES);
     }
     case TcpLevelOption.TCP_CONGESTION: {

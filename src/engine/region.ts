@@ -194,6 +194,23 @@ export class RegionPool {
     return region.take(socketId, kind, family);
   }
 
+  /** The same in a region that is there and that the session has mapped; null: there is none. */
+  takeKnown(
+    socketId: number,
+    kind: number,
+    family: number,
+    sizes: RingSizes,
+    session: object,
+  ): Block | null {
+    const { list } = this;
+    for (let i = 0; i < list.length; i++) {
+      const r = list[i]!;
+      if (r.isFull || !r.known.has(session) || !sameSizes(r.sizes, sizes)) continue;
+      return r.take(socketId, kind, family);
+    }
+    return null;
+  }
+
   private grow(sizes: RingSizes, fits: (r: Region) => boolean): Region {
     const most = this.list.reduce((n, r) => (fits(r) ? Math.max(n, r.blocks) : n), 0);
     const wanted = most === 0 ? FIRST_BLOCKS : Math.min(most * GROWTH, MOST_BLOCKS);

@@ -37,6 +37,7 @@ import {
 import type { ProgramRules } from "../socket/rules.js";
 import { closeFd, createEvent, wakeByEvent } from "../sys/fd.js";
 import type { EngineSocket } from "./engine-socket.js";
+import type { ParkedEnd } from "./parked-end.js";
 import { RegionPool, type Regions } from "./region.js";
 import type { SharedMemory, SharedPart } from "./shared-memory.js";
 import type { TcpServed } from "./tcp-served.js";
@@ -84,6 +85,8 @@ export class Session {
   readonly sockets: (EngineSocket | null)[] = [];
   /** Those that listen. */
   readonly listeners = new Set<TcpServed>();
+  /** Ends that wait for its next connections, by entry. */
+  readonly parked = new Map<number, ParkedEnd>();
   /** How many of them. */
   socketCount = 0;
   isClosed = false;

@@ -1,5 +1,8 @@
 /** What an engine has, as the lines of stat-message.ts. */
 import type { Interface } from "../ip/interface.js";
+import type { Device } from "../nic/device.js";
+import { Middleware } from "../nic/middleware.js";
+import { ProgramDevice } from "../nic/program-device.js";
 import { Kind } from "../ring/engine-layout.js";
 import { Family } from "../socket/linux-options.js";
 import { TcpSocket } from "../socket/tcp-socket.js";
@@ -90,8 +93,16 @@ function interfaceLine(iface: Interface): StatInterface {
     isUp: iface.isUp,
     mtuBytes: iface.mtuBytes,
     addresses: iface.addresses.map((a) => `${a.address}/${a.prefixBits}`),
-    counters: device.counters.snapshot(),
+    counters: { ...device.counters.snapshot(), ...programCounters(device) },
   };
+}
+
+/** Those of an XDP program in front. */
+function programCounters(device: Device): Readonly<Record<string, number>> {
+  for (let one = device; one instanceof Middleware; one = one.inner) {
+    if (one instanceof ProgramDevice) return one.programCounters.snapshot();
+  }
+  return {};
 }
 
 function sessionLine(session: Session): StatSession {
@@ -125,7 +136,7 @@ function socketLine(served: EngineSocket, internals: boolean): StatSocket {
     kind: "socket",
     protocol: isTcp ? "tcp" : "udp",
     family: served.family === Family.INET ? "IPv4" : "IPv6",
-    state: isTcp ? tcpState(socket.state) : remotePort === 0 ? "UNCONN" : "ESTAB",
+    state: isTcp ? tcpState(served.tcpState) : remotePort === 0 ? "UNCONN" : "ESTAB",
     recvQ: receiveQueue(served),
     sendQ: sendQueue(served),
     localAddress: local.isUnspecified ? "*" : local.toString(),

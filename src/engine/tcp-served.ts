@@ -49,7 +49,8 @@ export class TcpServed extends EngineSocket {
       const start = this.txHead & this.txMask;
       const tillEnd = this.block.txBytes - start;
       const n = used < tillEnd ? used : tillEnd;
-      result = socket.send(bytes, this.block.txAt + start, n, n < used ? MsgFlags.MORE : 0);
+      const more = n < used || this.word(SocketAt.more) !== 0 ? MsgFlags.MORE : 0;
+      result = socket.send(bytes, this.block.txAt + start, n, more);
       if (result <= 0) break;
       this.txHead = (this.txHead + result) | 0;
       this.txBytesTotal += result;
@@ -166,10 +167,21 @@ export class TcpServed extends EngineSocket {
 
   /** Directions to be shut down once the ring to the engine is empty; -1: none. */
   private shutLater = -1;
+  private stateAtShutdown: number = State.FREE;
+
+  /** A FIN that waits behind the ring counts as sent. */
+  override get tcpState(): number {
+    const { state } = this.socket;
+    if (this.shutLater < 0) return state;
+    if (state === State.ESTABLISHED) return State.FIN_WAIT_1;
+    if (state !== State.CLOSE_WAIT) return state;
+    return this.stateAtShutdown === State.CLOSE_WAIT ? State.LAST_ACK : State.CLOSING;
+  }
 
   /** shutdown(2) with data in the ring still to be sent: the FIN goes behind them. */
   shutdownWhenSent(how: number): number {
     if (how === 2) this.socket.shutdown(0);
+    if (this.shutLater < 0) this.stateAtShutdown = this.socket.state;
     this.shutLater = 1;
     return 0;
   }
@@ -315,7 +327,6 @@ export class TcpServed extends EngineSocket {
   private refreshStatus(): boolean {
     const { socket } = this;
     const state = socket.state;
-    this.putWord(SocketAt.tcpState, state);
     let status = 0;
     if (state === State.SYN_SENT || state === State.SYN_RECEIVED) status = Status.CONNECTING;
     else if (isSynchronized(state)) status = Status.CONNECTED;
@@ -326,7 +337,15 @@ export class TcpServed extends EngineSocket {
     }
     status |= this.urgent.statusBits(this.word(SocketAt.rxHead));
     if (this.hasError) status |= Status.ERROR;
-    return this.setStatus(status);
+    const changed = this.setStatus(status);
+    // Afterwards: a state behind the peer's end is readable, and EOF says why.
+    this.putWord(SocketAt.tcpState, this.tcpState);
+    return changed;
+  }
+
+  /** In a prepared block: the program has been told that it is connecting. */
+  beginPrepared(): void {
+    this.status = Status.CONNECTING;
   }
 
   /** A new attempt to connect. */
@@ -347,7 +366,7 @@ export class TcpServed extends EngineSocket {
     if (this.isClosed || this.kind === Kind.LISTENER || this.socket.row < 0) return false;
     const queued = Math.max(0, this.socket.view().sndQueuedBytes);
     this.putWord(SocketAt.txQueued, queued);
-    this.putWord(SocketAt.tcpState, this.socket.state);
+    this.putWord(SocketAt.tcpState, this.tcpState);
     return queued > 0;
   }
 

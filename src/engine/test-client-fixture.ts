@@ -65,6 +65,8 @@ export interface ClientOpened {
   readonly companionFd: number;
 }
 
+/** Of a call. */
+const ARGS = 7;
 const END_CAPACITY = 2_000_000;
 
 export class TestClient {
@@ -75,7 +77,7 @@ export class TestClient {
   readonly wakeFd: number;
   readonly sessionId: number;
   private readonly run: () => void;
-  private readonly regions = new Map<number, { mapped: Mapped; fd: number }>();
+  readonly regions = new Map<number, { mapped: Mapped; fd: number }>();
   private readonly mapped: Mapped;
   private readonly message = new Uint8Array(MESSAGE_BYTES);
   private readonly messageView = new DataView(this.message.buffer);
@@ -251,7 +253,7 @@ export class TestClient {
     this.view.setUint32(at + CallAt.op, op, true);
     this.view.setUint32(at + CallAt.local, local, true);
     this.view.setUint32(at + CallAt.waiter, waiter, true);
-    for (const [i, arg] of args.entries()) this.view.setInt32(at + CallAt.args + 4 * i, arg, true);
+    for (let i = 0; i < ARGS; i++) this.view.setInt32(at + CallAt.args + 4 * i, args[i] ?? 0, true);
     this.view.setUint32(at + CallAt.dataBytes, data.length, true);
     this.bytes.set(data, at + CallAt.data);
     Atomics.store(this.session, at >> 2, CallState.BUSY);

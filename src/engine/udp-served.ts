@@ -27,7 +27,7 @@ const BATCH = 64;
 const DEFAULT_TTL = 64;
 /** Index of `lo`: where what this host sends itself comes in. */
 const LO = 1;
-const TIMESTAMPS = Report.TIMESTAMP | Report.TIMESTAMPNS;
+const TIMESTAMPS = Report.TIMESTAMP | Report.TIMESTAMPNS | Report.TIMESTAMPING;
 
 /** Hot path. What a datagram takes of a ring. */
 const spaceOf = (payloadBytes: number): number =>
@@ -295,6 +295,7 @@ export class UdpServed extends EngineSocket {
     if (reports === 0) return;
     writeBytes16(view, at + DatagramAt.own, to);
     view.setInt32(at + DatagramAt.ifIndex, ifIndex, true);
+    view.setInt32(at + DatagramAt.drops, this.socket.endpoint.dropped, true);
     if ((reports & TIMESTAMPS) === 0) return;
     this.writeTime(at, timeUs + this.host.realTimeUs);
   }

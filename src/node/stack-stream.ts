@@ -190,7 +190,7 @@ export class StackStream implements Backend {
       this.queue(w);
       return false;
     }
-    const last = chunks.length - 1;
+    const last = lastWithBytes(chunks);
     for (let i = 0; i <= last; i++) {
       const chunk = chunks[i]!;
       const size = chunk.byteLength;
@@ -248,7 +248,7 @@ export class StackStream implements Backend {
 
   /** 0 when all is sent. */
   private sendMore(w: Write): number {
-    const last = w.chunks.length - 1;
+    const last = lastWithBytes(w.chunks);
     for (; w.i <= last; w.i++, w.at = 0) {
       const chunk = w.chunks[w.i]!;
       while (w.at < chunk.byteLength) {
@@ -422,6 +422,13 @@ export class StackStream implements Backend {
     this.ending = null;
     ending?.(status);
   }
+}
+
+/** Bytes before the last ones wait for more; Node's HTTP ends what it writes with an empty chunk. */
+function lastWithBytes(chunks: readonly Uint8Array[]): number {
+  let last = chunks.length - 1;
+  while (last > 0 && chunks[last]!.byteLength === 0) last--;
+  return last;
 }
 
 function newWrite(chunks: readonly Uint8Array[], i: number, at: number): Write {

@@ -11,7 +11,7 @@ export const LAYOUT_MAGIC = 0x3153524d;
 
 /** Sizes of the session's tables. */
 export const WAITERS = 256;
-export const CALLS = 64;
+export const CALLS = 128;
 export const SOCKETS = 16_384;
 export const SUBMITS = 32_768;
 export const HINTS = 16_384;
@@ -104,6 +104,7 @@ export const SocketAt = {
   txLock: 192,
   txTail: 196,
   noSpace: 200,
+  more: 204,
   txHead: 256,
   submitted: 320,
   rxBlocked: 324,
@@ -153,6 +154,7 @@ export const DatagramAt = {
   ifIndex: 48,
   timeLow: 52,
   timeHigh: 56,
+  drops: 60,
 } as const;
 export const DATAGRAM_BYTES = 64;
 export const DatagramFlag = { TTL: 1, TOS: 2, SOURCE: 4, MULTICAST: 8 } as const;
@@ -180,6 +182,8 @@ export const Report = {
   ORIGDST: 256,
   RXQ_OVFL: 512,
   INQ: 1_024,
+  ORIGDST6: 2_048,
+  TIMESTAMPING: 4_096,
   MAY_BROADCAST: 0x4000_0000,
   CORKED: 0x8000_0000,
 } as const;
@@ -200,6 +204,9 @@ export const Op = {
   RELEASE: 12,
   PING: 13,
   ROUTE: 14,
+  PARK: 15,
+  CLAIM: 16,
+  OPEN: 17,
 } as const;
 
 /** `mr_error`. */
@@ -262,6 +269,7 @@ export const OpenedFor = {
   SEND: 4,
   JOIN: 5,
   CLOSED: 6,
+  TRY: 7,
 } as const;
 
 /** `mr_open`. */

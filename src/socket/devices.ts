@@ -1,4 +1,10 @@
 /** Devices on the pool that hosts of this thread share, so that users need not know of pools. */
+import {
+  type AttachedProgram,
+  type AttachOptions,
+  attachProgram as attachProgramOn,
+} from "../nic/attach-program.js";
+import type { Device } from "../nic/device.js";
 import { type MemifDevice, type MemifOptions, openMemif as openMemifOn } from "../nic/memif.js";
 import {
   openPacket as openPacketOn,
@@ -79,4 +85,20 @@ export function openPacket(options: PacketOptions & { readonly pool?: Pool }): P
 export function openPcap(files: PcapFiles & { readonly pool?: Pool }): PcapDevice {
   const { pool = sharedPool(), ...rest } = files;
   return openPcapOn(pool, rest);
+}
+
+/**
+ * Puts an XDP program (`parseObject` of `millrace/ebpf`) in front of a device, which must have been opened
+ * with the same pool: each received frame is the program's first. Give the result to the host in the
+ * device's place. Open TAP and memif devices with `offload: false`, so that frames are as on a wire. Throws
+ * `EbpfError` for a program that cannot be used, with the verifier's reason, and `NetError` EINVAL for a
+ * pool without room for its maps.
+ */
+export function attachProgram(
+  device: Device,
+  object: Parameters<typeof attachProgramOn>[2],
+  options: AttachOptions & { readonly pool?: Pool } = {},
+): AttachedProgram {
+  const { pool = sharedPool(), ...rest } = options;
+  return attachProgramOn(device, pool, object, rest);
 }

@@ -1,11 +1,18 @@
 /**
- * Opens a device by its specification on a command line or in the environment, `KIND:NAME[,setting…]`. To add a kind: a
- * function and a row in {@link KINDS}.
+ * Opens a device by its specification on a command line or in the environment, `KIND:NAME[,setting…]`, with an
+ * XDP program in front when `,xdp=FILE` follows (nic/program-settings.ts). To add a kind: a function and a row in
+ * {@link KINDS}.
  */
 import type { Device } from "../nic/device.js";
 import { type MemifOptions, openMemif } from "../nic/memif.js";
 import { openPacket } from "../nic/packet.js";
 import { openPcap } from "../nic/pcap-device.js";
+import {
+  addRedirectPort,
+  attachSettings,
+  type ProgramSettings,
+  splitProgram,
+} from "../nic/program-settings.js";
 import { openTap } from "../nic/tap.js";
 import { openXdp, type XdpOptions } from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
@@ -116,6 +123,17 @@ export function xdpOptions(text: string): XdpOptions {
  * that is none, `NetError` or Node's own when the system refuses.
  */
 export function openDevice(specification: string, use: DeviceUse = TO_WATCH): OpenDevice {
+  const { device, program } = splitProgram(specification);
+  if (program === null) return openPlain(device, use, null);
+  // A program sees frames as they are on a wire.
+  return openPlain(device, { ...use, offload: false }, program);
+}
+
+function openPlain(
+  specification: string,
+  use: DeviceUse,
+  program: ProgramSettings | null,
+): OpenDevice {
   const spec = /^tap[^:]*$/.test(specification) ? `tap:${specification}` : specification;
   const colon = spec.indexOf(":");
   const kind = Object.hasOwn(KINDS, spec.slice(0, colon)) ? KINDS[spec.slice(0, colon)] : undefined;
@@ -131,9 +149,20 @@ export function openDevice(specification: string, use: DeviceUse = TO_WATCH): Op
     given ??
     createPool({ smallSlots, bigSlots, ...(peerBytes === undefined ? {} : { peerBytes }) });
   try {
-    return kind.open(name, pool, use);
+    const opened = kind.open(name, pool, use);
+    if (program === null) addRedirectPort(opened.device, pool);
+    return program === null ? opened : withProgram(opened, program);
   } catch (error) {
     if (given === null) pool.close();
+    throw error;
+  }
+}
+
+function withProgram(opened: OpenDevice, program: ProgramSettings): OpenDevice {
+  try {
+    return { ...opened, device: attachSettings(opened.device, opened.pool, program) };
+  } catch (error) {
+    opened.device.close();
     throw error;
   }
 }

@@ -300,6 +300,8 @@ function getIpv6(s: TcpSocket, option: number): number {
       return read(s, pmtuOf(settings));
     case Ipv6Option.IPV6_MTU:
       return readMtu(s);
+    case Ipv6Option.IPV6_AUTOFLOWLABEL:
+      return s.recall(Level.IPV6, option, 1);
     default:
       return isReport6(option) ? s.recall(Level.IPV6, option) : -ENOPROTOOPT;
   }

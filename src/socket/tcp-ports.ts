@@ -7,6 +7,7 @@
  * what is left of them until TIME-WAIT ends. Two of them conflict when their addresses and
  * interfaces overlap, unless
  *  - both set SO_REUSEADDR and the one that is there does not listen, or
+ *  - the kernel has given the port to the one and `connect` to the other, or
  *  - both set SO_REUSEPORT and belong to one user, or the one that is there is in TIME-WAIT.
  * When the stack chooses the port (`strict`), only a port without any overlap will do.
  */
@@ -112,6 +113,8 @@ export class TcpPorts {
   private tolerates(row: number, other: number, strict: boolean): boolean {
     if (strict) return false;
     const r = this.rows;
+    // The kernel gave the port away and knows nothing of those that connections took here.
+    if (r.has(row, RowFlags.KERNEL_HOLDS) && r.has(other, RowFlags.SHARED_PORT)) return true;
     const both = r.flags[row]! & r.flags[other]!;
     const state = this.view.select(other).state;
     if ((both & RowFlags.REUSE_ADDRESS) !== 0 && state !== State.LISTEN) return true;

@@ -348,6 +348,8 @@ function getIpv6(s: UdpSocket, option: number): number {
       return read(s, e.memberships.all);
     case Ipv6Option.IPV6_MULTICAST_IF:
       return read(s, e.multicastIf);
+    case Ipv6Option.IPV6_AUTOFLOWLABEL:
+      return s.recall(Level.IPV6, option, 1);
     default:
       return isReport6(option) ? s.recall(Level.IPV6, option) : -ENOPROTOOPT;
   }

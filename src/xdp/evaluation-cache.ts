@@ -62,7 +62,7 @@ export function pathTable(profile: ProgramProfile): PathTable {
   };
   const cacheable = used.filter(({ merged }) => merged !== HOST_ONLY);
   const onNic = cacheable.reduce((sum, { packets }) => sum + packets, 0);
-  const reasons = used.flatMap(({ trace }) => trace.hostOnly?.reason ?? []);
+  const reasons = traces.flatMap(({ trace }) => trace.hostOnly?.reason ?? []);
   return {
     packets: paths.length,
     paths: used.length,

@@ -4,17 +4,21 @@ import { arrivalTimes } from "./arrivals.js";
 import { makePolicy, type PolicyName } from "./cache-policies.js";
 import { CacheSimulator } from "./cache-simulator.js";
 import { HOST_ONLY, mergedOf, type ProgramProfile } from "./evaluation.js";
-import { cyclesOfMerged } from "./evaluation-vliw.js";
+import type { CacheUnit } from "./evaluation-cache.js";
 import {
   type NicMachine,
   type NicOptions,
   type NicPacket,
   type NicReport,
   simulateNic,
+  type TraceCosts,
 } from "./nic-simulator.js";
 import { HXDP_MACHINE } from "./vliw.js";
+import { scheduleTrace } from "./vliw-trace.js";
 
 export interface NicRunOptions {
+  /** What takes an entry; merged by default. */
+  readonly unit?: CacheUnit;
   readonly policy: PolicyName;
   readonly entries: number;
   readonly tcamBits?: number;
@@ -26,17 +30,12 @@ export interface NicRunOptions {
 
 /** A profile's packets through the simulated NIC. */
 export function runNic(profile: ProgramProfile, options: NicRunOptions): NicReport {
-  const { entries, packetsPerS, seed = 1, tcamBits } = options;
+  const { entries, packetsPerS, seed = 1, tcamBits, unit = "merged" } = options;
   const merged = mergedOf(profile);
-  const hostTrace = profile.mergedCount; // one number for all that only the host runs
-  const traces = merged.map((one) => (one === HOST_ONLY ? hostTrace : one));
-  const bits = new Float64Array(profile.mergedCount);
-  for (const one of profile.traces)
-    if (one.merged !== HOST_ONLY) bits[one.merged]! += one.tcam.bits;
-  const costs = cyclesOfMerged(profile, HXDP_MACHINE).map((cycles, n) => ({
-    cycles,
-    tcamBits: bits[n]!,
-  }));
+  const count = unit === "path" ? profile.traces.length : profile.mergedCount;
+  const numberOf = (n: number): number => (unit === "path" ? profile.paths[n]! : merged[n]!);
+  // One number more, for all that only the host runs.
+  const traces = merged.map((one, n) => (one === HOST_ONLY ? count : numberOf(n)));
   const times = arrivalTimes(traces.length, packetsPerS, new Random(seed));
   const packets: NicPacket[] = Array.from(traces, (trace, n) => ({
     atNs: times[n]!,
@@ -49,11 +48,25 @@ export function runNic(profile: ProgramProfile, options: NicRunOptions): NicRepo
   const capacity = tcamBits === undefined ? { entries } : { entries, tcamBits };
   const nic: NicOptions = {
     cache: new CacheSimulator(capacity, makePolicy(options.policy, entries, traces)),
-    costs: [...costs, { cycles: 0, tcamBits: 0 }],
+    costs: costsOf(profile, unit, count),
     ...(options.machine === undefined ? {} : { machine: options.machine }),
     ...(options.windowPackets === undefined ? {} : { windowPackets: options.windowPackets }),
   };
   return simulateNic(packets, nic);
+}
+
+/** Of merged traces: the rows of the longest path, and the bits of all. The last one is the host's. */
+function costsOf(profile: ProgramProfile, unit: CacheUnit, count: number): TraceCosts[] {
+  const cycles = new Array<number>(count + 1).fill(0);
+  const bits = new Array<number>(count + 1).fill(0);
+  for (const [path, { trace, merged, tcam }] of profile.traces.entries()) {
+    if (merged === HOST_ONLY) continue;
+    const n = unit === "path" ? path : merged;
+    const rows = scheduleTrace(trace, profile.expressions, HXDP_MACHINE).schedule.cycles;
+    cycles[n] = Math.max(cycles[n]!, rows);
+    bits[n]! += tcam.bits;
+  }
+  return cycles.map((rows, n) => ({ cycles: rows, tcamBits: bits[n]! }));
 }
 
 export interface AttackPhases {
@@ -64,6 +77,7 @@ export interface AttackPhases {
 }
 
 export interface AttackRow {
+  readonly unit: CacheUnit;
   readonly policy: PolicyName;
   /** Share of packets on the host in each phase. */
   readonly missBefore: number;
@@ -97,6 +111,7 @@ export function runAttack(
   let recovered = rest.length;
   while (recovered > 0 && rest[recovered - 1]! >= before - RECOVERED) recovered--;
   return {
+    unit: options.unit ?? "merged",
     policy: options.policy,
     missBefore: 1 - before,
     missDuring: 1 - mean(windows.slice(first, last)),
@@ -108,16 +123,15 @@ export function runAttack(
   };
 }
 
-/** One packet of each path that a program has on some packets, at most `most`, rarest last. */
+/** One packet of each path that a program has on some packets, at most `most`. */
 export function attackPackets(
   profile: ProgramProfile,
   packets: readonly Uint8Array[],
   most: number,
 ): Uint8Array[] {
-  const merged = mergedOf(profile);
   const first = new Map<number, number>();
-  for (const [n, trace] of merged.entries()) {
-    if (trace !== HOST_ONLY && !first.has(trace)) first.set(trace, n);
+  for (const [n, path] of profile.paths.entries()) {
+    if (path >= 0 && !first.has(path)) first.set(path, n);
   }
   return [...first.values()].slice(0, most).map((n) => packets[n]!);
 }

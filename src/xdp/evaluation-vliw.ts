@@ -1,6 +1,6 @@
 /** Cycles that packets take on a VLIW processor: table T5. */
 import type { ObjectProgram } from "../ebpf/object.js";
-import { HOST_ONLY, meanOverPackets, type ProgramProfile } from "./evaluation.js";
+import { meanOverPackets, type ProgramProfile } from "./evaluation.js";
 import { HXDP_MACHINE, type VliwMachine } from "./vliw.js";
 import { scheduleProgram } from "./vliw-program.js";
 import { scheduleTrace, type VliwTraceOptions } from "./vliw-trace.js";
@@ -61,15 +61,4 @@ export function vliwTable(
     programInstructions: instructions,
     programRows: rows,
   };
-}
-
-/** By merged trace: the rows of the longest of its paths; what the NIC simulator charges. */
-export function cyclesOfMerged(profile: ProgramProfile, machine: VliwMachine): number[] {
-  const cycles = new Array<number>(profile.mergedCount).fill(1);
-  for (const { trace, merged } of profile.traces) {
-    if (merged === HOST_ONLY) continue;
-    const rows = scheduleTrace(trace, profile.expressions, machine).schedule.cycles;
-    cycles[merged] = Math.max(cycles[merged]!, rows);
-  }
-  return cycles;
 }

@@ -1,10 +1,12 @@
 /**
  * `millrace/xdp`: XDP programs as traces, what a programmable NIC would run. docs/traces.md has the manual.
  */
+
+export { FifoPolicy } from "./cache-fifo.js";
+export { LruPolicy } from "./cache-lru.js";
 export type { CacheCapacity, CachePolicy } from "./cache-policy.js";
 export type { Atom, AtomKind, Condition, TcamSize } from "./condition.js";
 export { Ex, Expressions, Input, NONE } from "./expr.js";
-export { FifoPolicy, LruPolicy } from "./simple-policies.js";
 export { tcamSize } from "./tcam.js";
 export type {
   AtomicOp,

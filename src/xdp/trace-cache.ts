@@ -1,7 +1,8 @@
 /** Which traces may be taken: a limit, and a policy that decides who stays within it. */
+
+import { LruPolicy } from "./cache-lru.js";
 import type { CacheCapacity, CachePolicy } from "./cache-policy.js";
 import type { Expressions } from "./expr.js";
-import { LruPolicy } from "./simple-policies.js";
 import { tcamSize } from "./tcam.js";
 import type { Trace } from "./trace.js";
 import type { TraceStore } from "./trace-store.js";

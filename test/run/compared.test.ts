@@ -14,11 +14,14 @@ import { until } from "../support/until.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PROGRAMS = [
+  "all-options",
   "both",
   "connecting",
   "datagrams",
+  "holding",
   "messages",
   "options",
+  "reuse",
   "streams",
   "urgent",
   "waiting",

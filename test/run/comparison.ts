@@ -19,7 +19,7 @@ export class Comparison {
   /** For files of the test's own, too. */
   readonly folder: string;
   private readonly engine: ChildProcess;
-  /** What the programs are preloaded with, and told beside it. */
+  /** What the programs are preloaded with, and what their environment says beside it. */
   preload = LIBRARY;
   env: NodeJS.ProcessEnv = {};
 
@@ -59,14 +59,14 @@ export class Comparison {
   }
 
   /** Builds test/run/programs/NAME.c; the program's path. */
-  build(name: string): string {
+  build(name: string, ...more: string[]): string {
     const program = join(this.folder, name);
     // Wrong arguments are part of the tests.
     const options = "-std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Wno-unused-function";
     const source = join(ROOT, "test/run/programs", `${name}.c`);
     const { status, stderr } = spawnSync(
       "cc",
-      [...options.split(" "), "-o", program, source, "-lpthread"],
+      [...options.split(" "), ...more, "-o", program, source, "-lpthread"],
       { encoding: "utf8" },
     );
     assert.equal(status, 0, stderr);
@@ -85,7 +85,7 @@ export class Comparison {
 
   /** Runs it both ways with these arguments behind the address. */
   compare(program: string, ...args: string[]): void {
-    const kernel = this.run(program, ["127.0.0.1", ...args], {});
+    const kernel = this.run(program, ["127.0.0.1", ...args], this.env);
     const ours = this.run(program, [ADDRESS, ...args], {
       ...this.env,
       LD_PRELOAD: this.preload,

@@ -14,3 +14,7 @@ test("threads are woken, and limits met, as by the kernel", async (t) => {
     await t.test(name, () => comparison.compare(program, name));
   }
 });
+
+test("a crowd of threads on the same sockets is served", () => {
+  comparison.compare(comparison.build("crowd"));
+});

@@ -573,8 +573,8 @@ static void *ask_often(void *context) {
   for (int i = 0; i < 50; i++) {
     int value = 0;
     socklen_t bytes = sizeof value;
-    EQUAL(mr_sock_getsockopt(context, IPPROTO_TCP, i, &value, &bytes), 0);
-    EQUAL(value, 1000 + i);
+    EQUAL(mr_sock_getsockopt(context, IPPROTO_TCP, 100 + i, &value, &bytes), 0);
+    EQUAL(value, 1100 + i);
     EQUAL(bytes, 4);
   }
   return NULL;
@@ -587,7 +587,7 @@ static void calls_are_answered(void) {
   for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, ask_often, sock);
   for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
   int on = 1;
-  FAILS(mr_sock_setsockopt(sock, 3, IPPROTO_TCP, 1, &on, sizeof on), ENOPROTOOPT);
+  FAILS(mr_sock_setsockopt(sock, 3, IPPROTO_TCP, 2, &on, sizeof on), ENOPROTOOPT);
   mr_sock_drop(sock);
 }
 

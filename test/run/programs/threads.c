@@ -1,11 +1,12 @@
 /* Threads that wait in one epoll instance, and limits that several calls share. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 
 #include "harness.h"
 
 /* Until the thread sleeps in the kernel; Millrace's threads come to that, too. */
-static void until_asleep(volatile int *tid) {
+static void until_asleep(atomic_int *tid) {
   char path[64], text[512];
   for (int i = 0; i < PATIENCE_MS; i++, usleep(1000)) {
     if (*tid == 0) continue;
@@ -22,7 +23,7 @@ static void until_asleep(volatile int *tid) {
 
 struct waiting {
   pthread_t thread;
-  volatile int tid;
+  atomic_int tid;
   int epfd, result;
   struct epoll_event event;
 };

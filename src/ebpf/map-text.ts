@@ -1,0 +1,127 @@
+/**
+ * Maps as text: a JSON list of entries, `[{"key": …, "value": …}]`, keys and values as their types in BTF say
+ * (btf-value.ts). What `millrace xdp run --dump` prints can be read.
+ */
+import { errnoName } from "../base/errno.js";
+import type { Btf } from "./btf.js";
+import { decodeValue, encodeValue, type Readable } from "./btf-value.js";
+import { EbpfError } from "./ebpf-error.js";
+import type { LinearMap } from "./linear-map.js";
+import type { MapDefinition } from "./map-definition.js";
+import { isPerCpu, MapType } from "./map-type.js";
+import type { BpfObject } from "./object.js";
+
+/** A map of the engine's or of the kernel's. */
+export interface WritableMap {
+  readonly bufferBytes: number;
+  write(key: Uint8Array, value: Uint8Array): number;
+  entries(): { key: Uint8Array; value: Uint8Array }[];
+}
+
+export interface ReadableEntry {
+  readonly key: Readable;
+  readonly value: Readable;
+}
+
+/** Puts entries into a map. Throws `EbpfError` EINVAL with the text's name, entry and what was expected. */
+export function writeEntries(
+  object: BpfObject,
+  name: string,
+  text: string,
+  source: string,
+  map: WritableMap,
+): void {
+  const definition = definitionOf(object, name);
+  const refuse = (what: string): EbpfError => new EbpfError("EINVAL", `${source}: ${what}`);
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch (error) {
+    if (error instanceof SyntaxError) throw refuse(error.message);
+    throw error;
+  }
+  if (!Array.isArray(parsed)) throw refuse('expected a list: [{"key": …, "value": …}]');
+  for (const [n, entry] of (parsed as Partial<ReadableEntry>[]).entries()) {
+    if (entry?.key === undefined || entry.value === undefined) {
+      throw refuse(`entry ${n}: expected "key" and "value"`);
+    }
+    const result = writeEntry(object.btf, definition, map, entry as ReadableEntry, (what) =>
+      refuse(`entry ${n}: ${what}`),
+    );
+    if (result !== 0) throw refuse(`entry ${n}: ${name} takes it not: ${errnoName(result)}`);
+  }
+}
+
+function writeEntry(
+  btf: Btf | null,
+  definition: MapDefinition,
+  map: WritableMap,
+  entry: ReadableEntry,
+  refuse: (what: string) => EbpfError,
+): number {
+  const { keyBytes, valueBytes, keyType, valueType, type } = definition;
+  try {
+    const key = encodeValue(btf, keyType, keyBytes, entry.key);
+    const isPerCpuList = isPerCpu(type) && Array.isArray(entry.value);
+    const values = isPerCpuList ? (entry.value as readonly Readable[]) : [entry.value];
+    const stride = isPerCpu(type) ? Math.ceil(valueBytes / 8) * 8 : map.bufferBytes;
+    const all = new Uint8Array(map.bufferBytes);
+    for (let at = 0, n = 0; at < all.length; at += stride, n++) {
+      all.set(encodeValue(btf, valueType, valueBytes, values[n % values.length]!), at);
+    }
+    return map.write(key, all);
+  } catch (error) {
+    if (error instanceof EbpfError) throw refuse(error.message);
+    throw error;
+  }
+}
+
+export function definitionOf(object: BpfObject, name: string): MapDefinition {
+  const found = object.maps.find((map) => map.name === name);
+  if (found !== undefined) return found;
+  const names = object.maps.map((map) => map.name).join(", ") || "none";
+  throw new EbpfError("EINVAL", `there is no map ${name}; the object has: ${names}`);
+}
+
+/** Kinds whose contents say something outside of a program. */
+const SHOWN: ReadonlySet<number> = new Set([
+  MapType.HASH,
+  MapType.ARRAY,
+  MapType.PERCPU_HASH,
+  MapType.PERCPU_ARRAY,
+  MapType.LRU_HASH,
+  MapType.LRU_PERCPU_HASH,
+  MapType.LPM_TRIE,
+  MapType.DEVMAP,
+  MapType.DEVMAP_HASH,
+]);
+
+/** A map of an engine's, as both ways here want it. */
+export const writable = (map: LinearMap): WritableMap => ({
+  bufferBytes: map.bufferBytes,
+  write: (key, value) => map.set(key, value),
+  entries: () => map.entries(),
+});
+
+/** The entries of a map; those of an array that are all zero are left out. */
+export function readMap(object: BpfObject, name: string, map: WritableMap): ReadableEntry[] | null {
+  const { type, keyType, valueType, valueBytes } = definitionOf(object, name);
+  if (!SHOWN.has(type)) return null;
+  const isArray = type === MapType.ARRAY || type === MapType.PERCPU_ARRAY;
+  return map
+    .entries()
+    .filter(({ value }) => !isArray || value.some((byte) => byte !== 0))
+    .map(({ key, value }) => ({
+      key: decodeValue(object.btf, keyType, key),
+      value: isPerCpu(type)
+        ? perCpu(value, valueBytes).map((one) => decodeValue(object.btf, valueType, one))
+        : decodeValue(object.btf, valueType, value),
+    }));
+}
+
+function perCpu(value: Uint8Array, valueBytes: number): Uint8Array[] {
+  const stride = Math.ceil(valueBytes / 8) * 8;
+  return Array.from({ length: value.length / stride }, (_, n) =>
+    value.subarray(n * stride, n * stride + valueBytes),
+  );
+}

@@ -1,0 +1,241 @@
+/* Data that are held back or split: MSG_MORE, TCP_CORK, UDP_SEGMENT; what comes beside them; MSG_FASTOPEN. */
+#include "say.h"
+
+#include <linux/net_tstamp.h>
+#include <sys/ioctl.h>
+
+/* What is there within this time, as text. */
+static void say_got(const char *who, int fd, int ms) {
+  char text[65536];
+  struct pollfd one = {.fd = fd, .events = POLLIN};
+  if (poll(&one, 1, ms) == 0) {
+    printf("%s: nothing yet\n", who);
+    return;
+  }
+  ssize_t n = recv(fd, text, sizeof text, MSG_DONTWAIT);
+  if (n < 0) printf("%s: %s\n", who, strerrorname_np(errno));
+  else printf("%s: %zd bytes, %.*s\n", who, n, n > 40 ? 0 : (int)n, text);
+}
+
+static void more(void) {
+  section("MSG_MORE on a stream");
+  int a, b;
+  stream(&a, &b);
+  SAY(send(a, "one ", 4, MSG_MORE));
+  say_got("held", b, 60);
+  SAY(send(a, "two", 3, 0));
+  say_got("both", b, 2000);
+  SAY(send(a, "alone", 5, MSG_MORE));
+  say_got("in the end", b, 5000);
+  SAY(send(a, "a ", 2, MSG_MORE));
+  SAY(send(a, "b ", 2, MSG_MORE));
+  say_got("held", b, 60);
+  SAY(shutdown(a, SHUT_WR));
+  say_got("with the end", b, 2000);
+  say_got("the end", b, 2000);
+  close(a);
+  close(b);
+  struct iovec parts[2] = {{"writev ", 7}, {"too", 3}};
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+  stream(&a, &b);
+  SAY(sendmsg(a, &message, MSG_MORE));
+  say_got("held", b, 60);
+  SAY(set_int(a, IPPROTO_TCP, TCP_NODELAY, 1));
+  say_got("pushed by TCP_NODELAY", b, 2000);
+  close(a);
+  close(b);
+}
+
+static void cork(void) {
+  section("TCP_CORK");
+  int a, b;
+  stream(&a, &b);
+  SAY(set_int(a, IPPROTO_TCP, TCP_CORK, 1));
+  SAY(send(a, "head ", 5, 0));
+  SAY(send(a, "body", 4, MSG_MORE));
+  say_got("corked", b, 60);
+  SAY(set_int(a, IPPROTO_TCP, TCP_CORK, 0));
+  say_got("uncorked", b, 2000);
+  SAY(set_int(a, IPPROTO_TCP, TCP_CORK, 1));
+  SAY(set_int(a, IPPROTO_TCP, TCP_NODELAY, 1));
+  SAY(send(a, "corked wins", 11, 0));
+  say_got("corked", b, 60);
+  SAY(int_option(a, IPPROTO_TCP, TCP_CORK));
+  say_got("in the end", b, 5000);
+  close(a);
+  close(b);
+}
+
+/* Payload sizes of the datagrams that are there. */
+static void say_sizes(int fd) {
+  for (int i = 0; i < 70; i++) {
+    char bytes[2000];
+    struct pollfd one = {.fd = fd, .events = POLLIN};
+    if (poll(&one, 1, i == 0 ? 2000 : 100) == 0) break;
+    printf(" %zd", recv(fd, bytes, sizeof bytes, 0));
+  }
+  printf("\n");
+}
+
+static ssize_t send_segments(int fd, struct sockaddr *to, char *bytes, size_t n, uint16_t size) {
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(sizeof size)];
+  } control = {0};
+  struct iovec part = {bytes, n};
+  struct msghdr message = {.msg_name = to, .msg_namelen = to == NULL ? 0 : home_bytes, .msg_iov = &part,
+                           .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+  control.header.cmsg_level = IPPROTO_UDP;
+  control.header.cmsg_type = UDP_SEGMENT;
+  control.header.cmsg_len = CMSG_LEN(sizeof size);
+  memcpy(CMSG_DATA(&control.header), &size, sizeof size);
+  return sendmsg(fd, &message, 0);
+}
+
+static void segments(void) {
+  section("UDP_SEGMENT");
+  static char bytes[60000];
+  uint16_t port, other;
+  int a = datagram(&other), b = datagram(&port);
+  SAY(send_segments(a, at(port), bytes, 2500, 1000));
+  say_sizes(b);
+  SAY(send_segments(a, at(port), bytes, 500, 1000));
+  say_sizes(b);
+  SAY(send_segments(a, at(port), bytes, 3000, 0));
+  say_sizes(b);
+  SAY(send_segments(a, at(port), bytes, 60000, 100)); /* more than UDP_MAX_SEGMENTS */
+  SAY(set_int(a, IPPROTO_UDP, UDP_SEGMENT, 700));
+  SAY(int_option(a, IPPROTO_UDP, UDP_SEGMENT));
+  SAY(sendto(a, bytes, 2000, 0, at(port), home_bytes));
+  say_sizes(b);
+  SAY(sendto(a, bytes, 700, 0, at(port), home_bytes));
+  say_sizes(b);
+  SAY(sendto(a, bytes, 60000, 0, at(port), home_bytes));
+  SAY(send_segments(a, at(port), bytes, 1500, 500)); /* the message's own word goes before */
+  say_sizes(b);
+  SAY(connect(a, at(port), home_bytes));
+  SAY(send(a, bytes, 1500, 0));
+  say_sizes(b);
+  SAY(set_int(a, IPPROTO_UDP, UDP_SEGMENT, 70000));
+  SAY(set_int(a, IPPROTO_UDP, UDP_SEGMENT, -1));
+  SAY(set_int(a, IPPROTO_UDP, UDP_SEGMENT, 0));
+  SAY(send(a, bytes, 1500, 0));
+  say_sizes(b);
+  close(a);
+  close(b);
+}
+
+/* The control data of one message: which, and what of it does not change from run to run. */
+static void say_control(int fd, int tell) {
+  char text[2000];
+  union {
+    struct cmsghdr header;
+    char space[512];
+  } control;
+  struct iovec part = {text, sizeof text};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                           .msg_controllen = sizeof control};
+  await(fd, POLLIN);
+  ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT);
+  printf("%zd bytes with", n);
+  for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); n >= 0 && c != NULL; c = CMSG_NXTHDR(&message, c)) {
+    printf(" %d/%d of %zu", c->cmsg_level, c->cmsg_type, (size_t)c->cmsg_len);
+    if (tell && c->cmsg_len >= CMSG_LEN(4)) printf(" = %d", *(int *)CMSG_DATA(c));
+  }
+  printf("\n");
+}
+
+static void beside(void) {
+  section("beside the data");
+  uint16_t port, other;
+  int a = datagram(&other), b = datagram(&port);
+  SAY(set_int(b, SOL_SOCKET, SO_RXQ_OVFL, 1));
+  sendto(a, "before", 6, 0, at(port), home_bytes);
+  say_control(b, 1);
+  SAY(set_int(b, SOL_SOCKET, SO_RCVBUF, 4000));
+  char datum[1000] = {0};
+  for (int i = 0; i < 2000; i++) sendto(a, datum, sizeof datum, 0, at(port), home_bytes);
+  int many = 0;
+  while (await(b, POLLIN) && recv(b, datum, sizeof datum, MSG_DONTWAIT) > 0) {
+    struct pollfd one = {.fd = b, .events = POLLIN};
+    many++;
+    if (poll(&one, 1, 200) == 0) break;
+  }
+  printf("some were lost: %d\n", many < 2000);
+  sendto(a, "after", 5, 0, at(port), home_bytes);
+  say_control(b, 0);
+  close(b);
+  b = datagram(&port);
+  SAY(set_int(b, SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE));
+  SAY(int_option(b, SOL_SOCKET, SO_TIMESTAMPING));
+  usleep(100000); /* the kernel begins a little later */
+  sendto(a, "stamped", 7, 0, at(port), home_bytes);
+  say_control(b, 0);
+  SAY(set_int(b, SOL_SOCKET, SO_TIMESTAMPING, 0));
+  if (home.ss_family == AF_INET6) {
+    SAY(set_int(b, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1));
+    sendto(a, "to whom", 7, 0, at(port), home_bytes);
+    say_control(b, 0);
+  }
+  close(a);
+  close(b);
+  section("TCP_INQ");
+  stream(&a, &b);
+  SAY(set_int(b, IPPROTO_TCP, TCP_INQ, 1));
+  static char much[5000];
+  SAY(send(a, much, sizeof much, 0));
+  for (int n = 0; n < 5000; usleep(1000)) ioctl(b, FIONREAD, &n);
+  say_control(b, 1);
+  SAY(send(a, "x", 1, 0));
+  close(a);
+  close(b);
+}
+
+static void unspecified(void) {
+  section("connect to AF_UNSPEC");
+  struct sockaddr_storage none = {.ss_family = AF_UNSPEC}, peer;
+  socklen_t n = sizeof peer;
+  uint16_t port;
+  int a = datagram(&port);
+  SAY(connect(a, at(port), home_bytes));
+  SAY(connect(a, (struct sockaddr *)&none, sizeof none));
+  SAY(getpeername(a, (struct sockaddr *)&peer, &n));
+  SAY(send(a, "x", 1, 0));
+  close(a);
+}
+
+static void fast_open(void) {
+  section("MSG_FASTOPEN");
+  uint16_t port;
+  int l = listener(&port), on = 5;
+  SAY(setsockopt(l, IPPROTO_TCP, TCP_FASTOPEN, &on, sizeof on));
+  int a = socket(home.ss_family, SOCK_STREAM, 0);
+  SAY(sendto(a, "hello", 5, MSG_FASTOPEN, at(port), home_bytes));
+  int b = accept(l, NULL, NULL);
+  say_got("with the first segment, or after it", b, 2000);
+  SAY(send(b, "back", 4, 0));
+  say_got("back", a, 2000);
+  close(a);
+  close(b);
+  a = socket(home.ss_family, SOCK_STREAM, 0);
+  on = 1;
+  SAY(setsockopt(a, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &on, sizeof on));
+  SAY(connect(a, at(port), home_bytes));
+  SAY(send(a, "later", 5, 0));
+  b = accept(l, NULL, NULL);
+  say_got("later", b, 2000);
+  close(a);
+  close(b);
+  close(l);
+}
+
+int main(int argc, char **argv) {
+  start(argc, argv);
+  more();
+  cork();
+  segments();
+  beside();
+  unspecified();
+  fast_open();
+  return 0;
+}
