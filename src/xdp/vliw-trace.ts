@@ -23,7 +23,7 @@ import {
   type VliwOperation,
   type VliwSchedule,
 } from "./vliw.js";
-import { ByteSources, type GatheredLoad } from "./vliw-bytes.js";
+import { ByteSources, coverPieces, type GatheredLoad } from "./vliw-bytes.js";
 import { type FusedEffect, type FusedStore, fuseStores } from "./vliw-stores.js";
 
 export interface VliwTrace {
@@ -247,19 +247,22 @@ class TraceBuilder {
   }
 
   /**
-   * What a lookup takes: two operands, which are put into the key wherever they belong; each operation before
-   * it puts two more. Bytes of memory that lie side by side are one operand, constants are in the key already.
+   * What a lookup takes: two operands, whose bytes are put into the key wherever they belong; each operation
+   * before it puts in two more. Bytes of memory within reach of one load are one operand, constants are in the
+   * key already.
    */
   private keyParts(key: number): number[] {
     const { expressions: e } = this;
-    const operands: number[] = [];
+    const pieces: GatheredLoad[] = [];
+    const operands = new Set<number>();
     for (let at = key; at !== NONE; at = e.b[at]!) {
-      const part = e.a[at]!;
-      const pieces = this.sources.pieces(part);
-      if (pieces !== null) operands.push(...pieces.map((piece) => this.gather(piece)));
-      else operands.push(this.make(part));
+      const own = this.sources.pieces(e.a[at]!);
+      if (own === null) operands.add(this.make(e.a[at]!));
+      else pieces.push(...own);
     }
-    const needed = [...new Set(operands)].filter((one) => one !== NONE);
+    for (const load of coverPieces(pieces)) operands.add(this.gather(load));
+    operands.delete(NONE);
+    const needed = [...operands];
     const moves: number[] = [];
     while (needed.length > KEY_OPERANDS) {
       moves.push(this.push("alu", "key", needed.splice(0, KEY_OPERANDS)));
