@@ -60,7 +60,8 @@ export interface ProgramDeviceOptions {
 }
 
 export class ProgramDevice extends Middleware {
-  readonly kind = "program";
+  /** The device's own: for whoever asks, it is that device. */
+  readonly kind: string;
   readonly programCounters = new Counters<ProgramCounter>("program", PROGRAM_COUNTERS);
   readonly program: FrameProgram;
   /** Of the frame that last counted as `xdpErrors`. */
@@ -84,6 +85,7 @@ export class ProgramDevice extends Middleware {
     if (program.runtime.memory.memory.buffer !== pool.memory.arena.buffer) {
       throw new RangeError("expected a program whose memory is the pool's arena");
     }
+    this.kind = inner.kind;
     this.pool = pool;
     this.program = program;
     this.index = index;
