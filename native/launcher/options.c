@@ -69,6 +69,7 @@ static bool is_number(const char *text) {
 /* What makes no sense, or cannot be had, without an engine. */
 static void check_in_process(const struct options *o) {
   const char *refused = o->config != NULL ? "--config" : o->network != NULL ? "--network" : NULL;
+  if (o->xdp != NULL) refused = "--xdp";
   if (o->spin != NULL) refused = "--spin";
   if (o->xdp != NULL) refused = "--xdp: say --nic NIC,xdp=FILE";
   if (o->no_auto) refused = "--no-auto";

@@ -46,6 +46,12 @@ static bool is_live(int level, int option) {
   return level == IPPROTO_UDP && option == UDP_CORK;
 }
 
+bool mr_kernel_may_not_know(int level, int option) {
+  if (level == SOL_SOCKET) return option == SO_BINDTODEVICE || option == SO_BINDTOIFINDEX;
+  if (level == IPPROTO_IP) return option == IP_MULTICAST_IF;
+  return level == IPPROTO_IPV6 && option == IPV6_MULTICAST_IF;
+}
+
 bool mr_kernel_reads_back(int level, int option) {
   return !is_about_ours(level, option) && !is_live(level, option);
 }

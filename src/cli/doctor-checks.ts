@@ -1,4 +1,5 @@
 /** The checks of `millrace doctor`: each looks at one thing and says how to put it right. */
+import { checkLimits, checkSharedMemory } from "./doctor-memory.js";
 import { checkOpenFiles, checkRun } from "./doctor-program.js";
 import { checkXdp } from "./doctor-xdp.js";
 import type { Machine } from "./machine.js";
@@ -74,6 +75,8 @@ export const CHECKS: readonly Check[] = [
   checkTun,
   checkNetAdmin,
   checkNamespaces,
+  checkSharedMemory,
+  checkLimits,
   checkLockedMemory,
   checkXdp,
   checkTools,

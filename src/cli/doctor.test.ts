@@ -26,6 +26,7 @@ const GOOD: Machine = {
   run: () => 0,
   loadError: () => null,
   validates: () => true,
+  probeSharing: () => null,
   probeXdp: () => ({ error: null, message: "", takesFrags: true }),
 };
 
@@ -44,7 +45,7 @@ test("a machine on which all is well: ok on every line, status 0", async () => {
       .trimEnd()
       .split("\n")
       .map((line) => line.slice(0, 6)),
-    new Array(13).fill("ok    "),
+    new Array(15).fill("ok    "),
   );
 });
 
@@ -142,7 +143,7 @@ test("--json: one object with the worst status and all checks", async () => {
     checks: { name: string; status: string }[];
   };
   assert.equal(status, "warn");
-  assert.equal(checks.length, 13);
+  assert.equal(checks.length, 15);
   assert.equal(checks.find((check) => check.name === "CPUs")?.status, "warn");
 });
 
@@ -175,7 +176,7 @@ const inspected = (obstacle: number, error = 0, path = "/usr/bin/nginx") => ({
 async function ofProgram(machine: Partial<Machine>, nic?: string): Promise<[number, string]> {
   const world = fakeWorld();
   const status = await doctor({ ...GOOD, ...machine }, false, world, "nginx", nic);
-  return [status, world.outText().split("\n").slice(13).join("\n")];
+  return [status, world.outText().split("\n").slice(15).join("\n")];
 }
 
 test("a program that can be accelerated, and a script that is run by one", async () => {
@@ -236,4 +237,28 @@ test("few open files and parts that are not built are warnings", async () => {
   assert.match(few, /warn {2}open files: at most 1024: .*\n {6}fix: ulimit -Hn 65536/);
   const [, unbuilt] = await on({ exists: (path) => path.endsWith("millrace.node") });
   assert.match(unbuilt, /warn {2}millrace run: millrace-run, libmillrace\.so not built/);
+});
+
+test("memory that is shared: what a seccomp filter forbids, and limits that are too low", async () => {
+  const files = (more: Readonly<Record<string, string>>) => (path: string) =>
+    more[path] ?? GOOD.read(path);
+  const probeSharing = () => "memfd_create EPERM: operation not permitted";
+  const [status, text] = await on({
+    probeSharing,
+    read: files({ "/proc/self/status": "CapEff:\t000001ffffffffff\nSeccomp:\t2\n" }),
+  });
+  assert.equal(status, 0);
+  assert.match(text, /warn {2}shared memory: memfd_create EPERM.*: a seccomp filter forbids it/);
+  assert.match(text, /fix: let the filter .* allow memfd_create/);
+  assert.match(
+    (await on({ probeSharing }))[1],
+    /shared memory: .*no `millrace run`\n {6}fix: use a/,
+  );
+  const limits = (line: string) => files({ "/proc/self/limits": `${line}\n` });
+  const space = await on({ read: limits("Max address space  4294967296  4294967296  bytes") });
+  assert.match(space[1], /warn {2}memory limits: 4 GiB of address space.*\n {6}fix: ulimit -v unl/);
+  const file = await on({ read: limits("Max file size  1024000  1024000  bytes") });
+  assert.match(file[1], /warn {2}memory limits: files of at most 0\.00 GiB.*\n {6}fix: ulimit -f/);
+  const group = await on({ read: files({ "/sys/fs/cgroup/memory.max": "134217728\n" }) });
+  assert.match(group[1], /warn {2}memory limits: 0\.13 GiB for this control group/);
 });

@@ -4,6 +4,10 @@ import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } 
 import { availableParallelism, release, type as systemName } from "node:os";
 import { fileURLToPath } from "node:url";
 import { probeXdp, type XdpProbe } from "../nic/xdp-probe.js";
+import { closeFd } from "../sys/fd.js";
+import { createMemfd } from "../sys/memory.js";
+import { receiveWithFds, sendWithFds, unixPair } from "../sys/unix-socket.js";
+import { isSystemError } from "./world.js";
 
 export interface Machine {
   readonly nodeVersion: string;
@@ -32,6 +36,8 @@ export interface Machine {
   validates(module: Uint8Array): boolean;
   /** Whether XDP programs can be loaded. */
   probeXdp(): XdpProbe;
+  /** Makes sealed memory and passes it over a socket: the error's code and call, or null. */
+  probeSharing(): string | null;
 }
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -58,6 +64,7 @@ export function thisMachine(): Machine {
     contains,
     loadError,
     probeXdp,
+    probeSharing,
     validates: (module) => WebAssembly.validate(module.slice()),
   };
 }
@@ -105,5 +112,23 @@ function loadError(path: string): string | null {
     return null;
   } catch (error) {
     return (error as Error).message;
+  }
+}
+
+function probeSharing(): string | null {
+  const fds: number[] = [];
+  try {
+    const memory = createMemfd("millrace-doctor", 4096);
+    fds.push(memory, ...unixPair());
+    sendWithFds(fds[1]!, Uint8Array.of(1), [memory]);
+    const passed: number[] = [];
+    receiveWithFds(fds[2]!, new Uint8Array(1), passed);
+    fds.push(...passed);
+    return passed.length === 1 ? null : "no descriptor came over a Unix socket";
+  } catch (error) {
+    if (isSystemError(error)) return error.message.split(";")[0]!;
+    return null; // the addon is not built, which has a check of its own
+  } finally {
+    for (const fd of fds) closeFd(fd);
   }
 }

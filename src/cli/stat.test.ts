@@ -87,6 +87,7 @@ const FILES: Readonly<Record<string, string>> = {
 
 const source = (lines: readonly StatLine[] | null): StatSource => ({
   ask: () => Promise.resolve(lines),
+  processes: () => [],
   readFile: (path) => FILES[path] ?? null,
   place: "/run/e.stat",
 });

@@ -2,17 +2,12 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InvalidArgumentError } from "commander";
-import type {
-  StatEngine,
-  StatInterface,
-  StatLine,
-  StatSession,
-  StatSocket,
-} from "../engine/stat-message.js";
+import type { StatLine, StatSocket } from "../engine/stat-message.js";
 import { type AddCommand, examples } from "./command.js";
 import { currentEngine } from "./engine-start.js";
-import { type KernelSocket, kernelSockets } from "./kernel-table.js";
+import { type ProgramProcess, programProcesses } from "./program-sockets.js";
 import { askEngine } from "./stat-client.js";
+import { type Snapshot, snapshotOf } from "./stat-snapshot.js";
 import { formatSocket, formatTable, isListening, type TableOptions } from "./stat-table.js";
 import { DONE, FAILED, USAGE, type World } from "./world.js";
 
@@ -33,16 +28,11 @@ interface StatOptions {
 /** What was asked, and what else the command looks at; tests give their own. */
 export interface StatSource {
   readonly ask: (internals: boolean) => Promise<readonly StatLine[] | null>;
+  /** The programs under the engine, whether they use it or not. */
+  readonly processes: () => readonly ProgramProcess[];
   readonly readFile: (path: string) => string | null;
   /** Where an engine was looked for. */
   readonly place: string;
-}
-
-interface Snapshot {
-  readonly engine: StatEngine | null;
-  readonly interfaces: readonly StatInterface[];
-  readonly sessions: readonly StatSession[];
-  readonly sockets: readonly StatSocket[];
 }
 
 export const addStat: AddCommand = (program, world, finish) => {
@@ -70,6 +60,7 @@ export const addStat: AddCommand = (program, world, finish) => {
       const paths = currentEngine(world.env);
       const source: StatSource = {
         ask: (internals) => askEngine(paths.stat, { internals }),
+        processes: () => programProcesses(paths.control),
         readFile: readOrNull,
         place: paths.stat,
       };
@@ -104,7 +95,11 @@ export async function stat(
       );
       return FAILED;
     }
-    const [status, text] = show(snapshotOf(lines, source), options, source);
+    const [status, text] = show(
+      snapshotOf(lines, source.processes(), source.readFile),
+      options,
+      source,
+    );
     const clear = options.watch !== undefined && world.out.isTerminal ? "\x1b[H\x1b[2J" : "";
     const out = status === DONE ? world.out : world.err;
     if (!(await out.write(clear + text)) || status !== DONE) return status;
@@ -148,43 +143,6 @@ function isWanted(s: StatSocket, o: StatOptions): boolean {
   const isProtocol = o.tcp === o.udp || (o.tcp === true) === (s.protocol === "tcp");
   const isSide = o.listening === o.connected || (o.listening === true) === isListening(s);
   return isProtocol && isSide;
-}
-
-function snapshotOf(lines: readonly StatLine[], source: StatSource): Snapshot {
-  let kernel: Map<number, KernelSocket> | null = null;
-  const sockets: StatSocket[] = [];
-  for (const line of lines) {
-    if (line.kind !== "socket") continue;
-    if (line.accelerated || line.inode === 0) {
-      sockets.push(line);
-      continue;
-    }
-    kernel ??= kernelSockets(source.readFile);
-    sockets.push(withKernel(line, kernel.get(line.inode)));
-  }
-  const of = <K extends StatLine["kind"]>(kind: K) =>
-    lines.filter((line): line is StatLine & { kind: K } => line.kind === kind);
-  return {
-    engine: of("engine")[0] ?? null,
-    interfaces: of("interface"),
-    sessions: of("session"),
-    sockets,
-  };
-}
-
-/** What the kernel says of a socket that it kept. */
-function withKernel(s: StatSocket, kernel: KernelSocket | undefined): StatSocket {
-  if (kernel === undefined) return s;
-  return {
-    ...s,
-    state: kernel.state,
-    recvQ: kernel.recvQ,
-    sendQ: kernel.sendQ,
-    localAddress: kernel.local.isUnspecified ? "*" : kernel.local.toString(),
-    localPort: kernel.localPort,
-    remoteAddress: kernel.remote.isUnspecified ? "*" : kernel.remote.toString(),
-    remotePort: kernel.remotePort,
-  };
 }
 
 function formatCounters({ engine, interfaces, sessions }: Snapshot): string {

@@ -149,13 +149,10 @@ export class XdpInstance {
     if (packet.length > MAX_PACKET_BYTES) {
       throw new RangeError(`a packet of ${packet.length} bytes is longer than ${MAX_PACKET_BYTES}`);
     }
-    const { runtime, frameAt } = this;
-    this.setContext(context);
-    const at = frameAt + HEADROOM_BYTES;
-    runtime.bytes.set(packet, at);
-    const end = at + packet.length;
-    const hardEnd = Math.max(frameAt + PAGE_BYTES - PAGE_END_BYTES, end);
-    const verdict = runner.runAt(at, end, frameAt, hardEnd);
+    const { runtime } = this;
+    this.place(packet, context);
+    const { dataAt, dataEnd, hardStart, hardEnd } = runtime;
+    const verdict = runner.runAt(dataAt, dataEnd, hardStart, hardEnd);
     const { map, key } = runtime.redirect;
     return {
       verdict,
@@ -163,6 +160,16 @@ export class XdpInstance {
       metadata: runtime.bytes.slice(runtime.dataMeta, runtime.dataAt),
       redirect: verdict === REDIRECT ? { map: map?.name ?? null, key } : null,
     };
+  }
+
+  /** Copies a packet to where {@link run} runs it, and says so in the context. */
+  place(packet: Uint8Array, context: PacketContext = {}): void {
+    const { runtime, frameAt } = this;
+    this.setContext(context);
+    const at = frameAt + HEADROOM_BYTES;
+    runtime.bytes.set(packet, at);
+    const end = at + packet.length;
+    runtime.begin(at, end, frameAt, Math.max(frameAt + PAGE_BYTES - PAGE_END_BYTES, end));
   }
 
   /**

@@ -49,7 +49,8 @@ export function decide(request: OpenRequest, parts: DecisionParts): Decision {
     const why = network.whyUnreachable(home, peer.address, peer.scope);
     if (why !== "") return stays(why);
     const protocol = request.kind === Kind.TCP ? "tcp" : "udp";
-    const asksForPort = request.at === OpenedFor.CONNECT && network.isKernels(peer.address);
+    const isShared = peer.address.isLoopback || network.isKernels(peer.address);
+    const asksForPort = request.at === OpenedFor.CONNECT && isShared;
     if (asksForPort && !network.isThere(protocol, peer.address, peer.port)) {
       return stays(`nobody under Millrace is at ${peer.address} port ${peer.port}`);
     }

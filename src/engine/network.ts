@@ -284,7 +284,7 @@ export class Network {
     return this.stack.ip.kernel?.isKernels(address) ?? false;
   }
 
-  /** Whether somebody under Millrace is there. */
+  /** Whether somebody under Millrace is there; at the wildcard: at a loopback address. */
   isThere(protocol: "tcp" | "udp", peer: IpAddress, port: number): boolean {
     const { ip, tcpPorts } = this.stack;
     if (protocol === "tcp") return tcpPorts.findListener(peer, port, ip.lo.index, 0) >= 0;

@@ -7,6 +7,8 @@
  * into it at page-aligned offsets (`sys/`), or, between threads of one process, is a
  * `SharedArrayBuffer` given by the caller.
  */
+import { ENOMEM } from "../base/errno.js";
+import { NetError } from "../base/errors.js";
 
 /** Offsets of reserved regions are multiples of this, so that memory can be mapped over them. */
 export const PAGE_BYTES = 4096;
@@ -26,7 +28,7 @@ export class Arena {
   constructor(sizeOrBuffer: number | SharedArrayBuffer | ArrayBuffer) {
     if (typeof sizeOrBuffer === "number") {
       const pages = Math.ceil(sizeOrBuffer / WASM_PAGE_BYTES);
-      this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+      this.memory = reserve(pages);
       this.buffer = this.memory.buffer;
     } else {
       this.memory = null;
@@ -91,5 +93,18 @@ export class Arena {
   /** As {@link int32s}, of doubles. */
   float64s(n: number): Float64Array {
     return new Float64Array(this.buffer, this.reserve(n * 8), n);
+  }
+}
+
+/** Throws `NetError` ENOMEM. */
+function reserve(pages: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    throw new NetError(ENOMEM, {
+      syscall: "mmap",
+      hint: `${Math.round((pages * WASM_PAGE_BYTES) / 2 ** 20)} MiB of address space for buffers, and what Node.js takes, could not be reserved; see ulimit -v`,
+    });
   }
 }

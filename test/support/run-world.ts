@@ -39,12 +39,18 @@ export class Running {
   err = "";
   isOver = false;
 
-  constructor(words: readonly string[], env: NodeJS.ProcessEnv, input: string | null) {
+  /** `keepsInput`: its standard input stays open. */
+  constructor(
+    words: readonly string[],
+    env: NodeJS.ProcessEnv,
+    input: string | null,
+    keepsInput = false,
+  ) {
     this.words = words.join(" ");
-    const stdin = input === null ? "ignore" : "pipe";
+    const stdin = input === null && !keepsInput ? "ignore" : "pipe";
     this.child = spawn(words[0]!, words.slice(1), { env, stdio: [stdin, "pipe", "pipe"] });
     this.child.stdin?.on("error", () => {}); // it may end before it has read all
-    this.child.stdin?.end(input ?? "");
+    if (!keepsInput) this.child.stdin?.end(input ?? "");
     this.child.stdout!.on("data", (data: Buffer) => {
       this.out += data.toString();
     });
@@ -131,8 +137,8 @@ export class RunWorld {
     return await this.output(this.plain(...words));
   }
 
-  start(words: readonly string[], input: string | null): Running {
-    const running = new Running(words, this.env, input);
+  start(words: readonly string[], input: string | null, keepsInput = false): Running {
+    const running = new Running(words, this.env, input, keepsInput);
     this.started.push(running);
     return running;
   }

@@ -1,0 +1,137 @@
+/**
+ * What `millrace stat` shows: the engine's lines, and the kernel's sockets of the programs under it. The
+ * engine knows why it did not take a socket; the kernel knows which there are, and how they are.
+ */
+import type {
+  StatEngine,
+  StatInterface,
+  StatLine,
+  StatSession,
+  StatSocket,
+} from "../engine/stat-message.js";
+import { type KernelSocket, kernelSockets } from "./kernel-table.js";
+import type { ProgramProcess } from "./program-sockets.js";
+
+export interface Snapshot {
+  readonly engine: StatEngine | null;
+  readonly interfaces: readonly StatInterface[];
+  readonly sessions: readonly StatSession[];
+  readonly sockets: readonly StatSocket[];
+}
+
+const NOT_ASKED = "not opened through Millrace's library (inherited, io_uring, system calls)";
+const NO_LIBRARY = "the preload library is not in this program (see millrace doctor)";
+
+/** `read` gives a file's contents, or null. */
+export function snapshotOf(
+  lines: readonly StatLine[],
+  processes: readonly ProgramProcess[],
+  read: (path: string) => string | null,
+): Snapshot {
+  const of = <K extends StatLine["kind"]>(kind: K) =>
+    lines.filter((line): line is StatLine & { kind: K } => line.kind === kind);
+  const sessions = of("session");
+  const told = of("socket");
+  const accelerated = told.filter((socket) => socket.accelerated);
+  const kernel = told.filter((socket) => !socket.accelerated);
+  const sockets = [...accelerated];
+  if (kernel.length > 0 || processes.length > 0) {
+    const tables = kernelSockets(read);
+    const known = new Map(kernel.map((socket) => [socket.inode, socket]));
+    const names = new Map(sessions.map(({ pid, program, session }) => [pid, { program, session }]));
+    // What lies beside an accelerated socket is a part of it.
+    for (const { inode } of accelerated) tables.delete(inode);
+    const open = new Set<number>();
+    for (const [inode, holders] of holdersOf(processes)) {
+      open.add(inode);
+      const socket = tables.get(inode);
+      const line = known.get(inode);
+      if (socket === undefined && line === undefined) continue;
+      if (accelerated.some((one) => one.inode === inode)) continue;
+      const one = merged(line, socket, inode, holders, names);
+      const came = line === undefined ? listenerOf(one, accelerated) : undefined;
+      sockets.push(came === undefined ? one : { ...one, reason: byKernel(came) });
+    }
+    const looked = new Set(processes.map(({ pid }) => pid));
+    for (const line of kernel) {
+      const isClosed = line.holders.every(({ pid }) => looked.has(pid)) && !open.has(line.inode);
+      if (!isClosed && !open.has(line.inode)) {
+        sockets.push(withKernel(line, tables.get(line.inode)));
+      }
+    }
+  }
+  return { engine: of("engine")[0] ?? null, interfaces: of("interface"), sessions, sockets };
+}
+
+/** The accelerated listener that this connection of the kernel's came to, if there is one. */
+const listenerOf = (s: StatSocket, accelerated: readonly StatSocket[]): StatSocket | undefined =>
+  accelerated.find(
+    (one) => s.protocol === "tcp" && one.state === "LISTEN" && one.localPort === s.localPort,
+  );
+
+const byKernel = ({ localPort }: StatSocket): string =>
+  `came by the kernel to the listener at port ${localPort}`;
+
+type Held = readonly { readonly process: ProgramProcess; readonly fd: number }[];
+
+function holdersOf(processes: readonly ProgramProcess[]): Map<number, Held> {
+  const held = new Map<number, { process: ProgramProcess; fd: number }[]>();
+  for (const process of processes) {
+    for (const { fd, inode } of process.sockets) {
+      const list = held.get(inode) ?? [];
+      list.push({ process, fd });
+      held.set(inode, list);
+    }
+  }
+  return held;
+}
+
+function merged(
+  line: StatSocket | undefined,
+  socket: KernelSocket | undefined,
+  inode: number,
+  held: Held,
+  names: ReadonlyMap<number, { readonly program: string; readonly session: number }>,
+): StatSocket {
+  const holders = held.map(({ process, fd }) => {
+    const { program, session } = names.get(process.pid) ?? { program: process.name, session: 0 };
+    return { session, pid: process.pid, fd, program };
+  });
+  const hasLibrary = held.some(({ process }) => process.hasLibrary);
+  const base: StatSocket = line ?? {
+    kind: "socket",
+    protocol: socket!.protocol,
+    family: socket!.family,
+    state: socket!.state,
+    recvQ: 0,
+    sendQ: 0,
+    localAddress: "*",
+    localPort: 0,
+    remoteAddress: "*",
+    remotePort: 0,
+    uid: socket!.uid,
+    holders,
+    accelerated: false,
+    reason: hasLibrary ? NOT_ASKED : NO_LIBRARY,
+    inode,
+    drops: 0,
+    rxBytes: 0,
+    txBytes: 0,
+  };
+  return withKernel({ ...base, holders }, socket);
+}
+
+/** What the kernel says of a socket that it has. */
+function withKernel(s: StatSocket, kernel: KernelSocket | undefined): StatSocket {
+  if (kernel === undefined) return s;
+  return {
+    ...s,
+    state: kernel.state,
+    recvQ: kernel.recvQ,
+    sendQ: kernel.sendQ,
+    localAddress: kernel.local.isUnspecified ? "*" : kernel.local.toString(),
+    localPort: kernel.localPort,
+    remoteAddress: kernel.remote.isUnspecified ? "*" : kernel.remote.toString(),
+    remotePort: kernel.remotePort,
+  };
+}
