@@ -24,7 +24,7 @@ const MILLRACE = fileURLToPath(new URL("../../bin/millrace", import.meta.url));
 const SCRIPT = fileURLToPath(new URL("../../bin/millrace.js", import.meta.url));
 const ENGINE_CORE = CLIENT_CORE;
 const PROGRAM_CORE = SERVER_CORE;
-const ENGINE_ADDRESS = "10.77.0.1";
+export const ENGINE_ADDRESS = "10.77.0.1";
 
 /** A server and its client; `address` is where the server is. */
 export interface Programs {
@@ -37,22 +37,23 @@ export interface Programs {
 }
 
 export class RunPlace {
-  private readonly veth = new VethPair();
+  private veth: VethPair | null = null;
   private readonly folder = mkdtempSync(join(tmpdir(), "millrace-bench-"));
   private readonly engine: ChildProcess;
   private readonly socket = join(this.folder, "engine.sock");
 
-  private constructor() {
-    const words = [SCRIPT, "engine", "--keep", "--profile", "latency", "--socket", this.socket];
+  private constructor(nodeOptions: readonly string[]) {
+    const engine = ["engine", "--keep", "--profile", "latency", "--socket", this.socket];
+    const words = [...nodeOptions, SCRIPT, ...engine];
     this.engine = spawn("taskset", ["-c", ENGINE_CORE, process.execPath, ...words], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     process.on("exit", this.kill);
   }
 
-  /** Resolves when the engine is ready. */
-  static async open(): Promise<RunPlace> {
-    const place = new RunPlace();
+  /** Resolves when the engine is ready; `nodeOptions` are its Node.js's. */
+  static async open(nodeOptions: readonly string[] = []): Promise<RunPlace> {
+    const place = new RunPlace(nodeOptions);
     let said = "";
     await new Promise<void>((resolve, reject) => {
       for (const stream of [place.engine.stdout!, place.engine.stderr!]) {
@@ -66,24 +67,34 @@ export class RunPlace {
     return place;
   }
 
-  millrace(p: Programs): Contestant {
-    const under = (command: Command): Command => [
+  get enginePid(): number {
+    return this.engine.pid!;
+  }
+
+  /** A program under this place's engine. */
+  under(command: Command): Command {
+    return [
       ...["taskset", "-c", PROGRAM_CORE, "env", `MILLRACE_ENGINE=${this.socket}`],
       ...[MILLRACE, "run", "--profile", "latency", "--", ...command],
     ];
+  }
+
+  millrace(p: Programs): Contestant {
     return async () =>
       p.figures(
         await duel({
           ...ends(p),
-          server: under(p.server(ENGINE_ADDRESS)),
-          client: under(p.client(ENGINE_ADDRESS)),
+          server: this.under(p.server(ENGINE_ADDRESS)),
+          client: this.under(p.client(ENGINE_ADDRESS)),
         }),
       );
   }
 
   kernel(p: Programs): Contestant {
     const commands = { server: p.server(SERVER_ADDRESS), client: p.client(SERVER_ADDRESS) };
-    return async () => p.figures(await this.veth.duel({ ...ends(p), ...commands }));
+    this.veth ??= new VethPair();
+    const { veth } = this;
+    return async () => p.figures(await veth.duel({ ...ends(p), ...commands }));
   }
 
   readonly close = async (): Promise<void> => {
@@ -91,7 +102,7 @@ export class RunPlace {
     const ended = new Promise((resolve) => this.engine.once("exit", resolve));
     this.engine.kill("SIGTERM");
     await ended;
-    this.veth.close();
+    this.veth?.close();
     rmSync(this.folder, { recursive: true });
   };
 

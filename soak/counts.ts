@@ -88,11 +88,11 @@ export function isAtRest(counts: Counts, mayWait: boolean): boolean {
   );
 }
 
-/** What differs, in words; what TIME-WAIT holds is taken out. Memory may grow by `slackBytes`. */
-export function leaksBetween(before: Counts, after: Counts, slackBytes: number): string[] {
+/** What differs, in words; what TIME-WAIT holds is taken out. `slack`: bytes by which some may grow. */
+export function leaksBetween(before: Counts, after: Counts, slack: Counts): string[] {
   const leaks: string[] = [];
   for (const name of Object.keys(before)) {
-    if (name === TIME_WAITS || name === "rssBytes" || name === "heapBytes") continue;
+    if (name === TIME_WAITS || name in slack) continue;
     const was = held(before, name);
     const is = held(after, name);
     if (was === is) continue;
@@ -100,9 +100,9 @@ export function leaksBetween(before: Counts, after: Counts, slackBytes: number):
     if (name === "stack.tcpPorts" && is <= after[TIME_WAITS]!) continue;
     leaks.push(`${name}: ${was} before, ${is} after`);
   }
-  for (const name of ["rssBytes", "heapBytes"]) {
+  for (const [name, most] of Object.entries(slack)) {
     const grown = after[name]! - before[name]!;
-    if (grown > slackBytes) leaks.push(`${name}: ${grown} more than before`);
+    if (grown > most) leaks.push(`${name}: ${grown} more than before`);
   }
   return leaks;
 }

@@ -22,11 +22,13 @@ import {
   nodePoll,
 } from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
+import { RUN_COSTS } from "./run-costs.js";
 import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
 import { tapUdp } from "./tap-udp.js";
 import { tcpRx } from "./tcp-rx.js";
 import { tcpStream } from "./tcp-stream.js";
+import { TRACE_SCENARIOS } from "./traces.js";
 import { turn } from "./turn.js";
 import { udpRx } from "./udp-rx.js";
 import { udpStream } from "./udp-stream.js";
@@ -59,6 +61,7 @@ export const SCENARIOS: readonly Scenario[] = [
   nodeIdle,
   nodeImport,
   ...RUN_SCENARIOS,
+  ...RUN_COSTS,
   xdpUdp,
   xdpPair,
   xdpStream,
@@ -70,4 +73,5 @@ export const SCENARIOS: readonly Scenario[] = [
   ebpfFiveTuple,
   ebpfBalancer,
   ebpfOpen,
+  ...TRACE_SCENARIOS,
 ];

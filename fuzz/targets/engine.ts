@@ -7,9 +7,11 @@
  */
 import { EngineRig } from "../../src/engine/engine-fixture.js";
 import type { TestClient } from "../../src/engine/test-client-fixture.js";
+import { connectMessage } from "../../src/engine/test-parked-fixture.js";
 import type { TestSocket } from "../../src/engine/test-socket-fixture.js";
 import { bindUdp, connectTcp, listenTcp } from "../../src/engine/test-sockets-fixture.js";
 import { CALLS, Kind, Op, OpenedFor, SESSION_BYTES, Submit } from "../../src/ring/engine-layout.js";
+import { Family } from "../../src/socket/linux-options.js";
 import { sendWithFds } from "../../src/sys/unix-socket.js";
 import { mustEqual, type Target } from "../target.js";
 
@@ -120,7 +122,7 @@ class Hostile {
         socket.submit();
         break;
       case 6: // a call
-        client.startCall(b % CALLS, 1 + (b & 15), a & 7, [word, c, b, a], this.data(c));
+        client.startCall(b % CALLS, 1 + (b % 17), a & 7, [word, c, b, a], this.data(c));
         break;
       case 7: // options
         client.startCall(b % CALLS, Op.SETSOCKOPT, a & 3, [LEVELS[op >> 5]!, b], this.data(c));
@@ -141,10 +143,20 @@ class Hostile {
         client.session[1_024 + 16 * b + (c & 3)] = word;
         client.session[client.entryAt(a & 7, c & 12)] = -1;
         break;
+      case 13: // ends that are used again
+        client.startCall(b % CALLS, Op.PARK + (c % 3), a & 3, [c >> 3, b], this.opening(a & 3, b));
+        break;
       default:
         break;
     }
     this.done += String.fromCharCode(97 + (op & 15));
+  }
+
+  /** What opens a connection, with a byte of it changed now and then. */
+  private opening(local: number, n: number): Uint8Array {
+    const message = connectMessage(local, "10.77.0.1", 9, Family.INET);
+    if ((n & 1) === 1) message[n % message.length] = this.input[n % this.input.length]!;
+    return message;
   }
 
   /** Bytes of the input, over and over. */

@@ -1,5 +1,7 @@
 /* accept: takes a connection from the listener's ring, makes its descriptor, and tells the engine. */
 
+#include <fcntl.h>
+
 #include "core.h"
 
 /* The next connection. `takes`: out of the ring with it, if it still is this one. 1 there is one, 0 there is
@@ -35,20 +37,35 @@ static int make_pair(int pair[2], int flags) {
   return 0;
 }
 
+/* A descriptor of a spare end. */
+static int number_of(struct mr_spare *spare, int flags) {
+  mr_spare_set_nonblock(spare, (flags & SOCK_NONBLOCK) != 0);
+  int command = flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+  int fd = real.fcntl(spare->fd, command, NULL);
+  return fd < 0 ? -errno : fd;
+}
+
 /* What a connection needs here before it is taken: none is lost for want of it. */
 struct place {
   int pair[2];
   int local;
   struct mr_sock *sock;
+  struct mr_spare spare; /* fd -1: a new pair */
 };
 
-static int make_place(struct place *place, int flags) {
-  *place = (struct place){.pair = {-1, -1}};
-  place->local = mr_local_alloc();
-  if (place->local < 0) return -ENFILE;
+static int make_place(struct place *place, struct mr_link *link, int flags) {
+  *place = (struct place){.pair = {-1, -1}, .local = -1, .spare = {.fd = -1, .epoch = mr_spare_epoch()}};
   place->sock = mr_sock_spare();
   if (place->sock == NULL) return -ENOMEM;
-  int failed = make_pair(place->pair, flags);
+  int failed;
+  if (mr_spare_take(link, 0, &place->spare)) {
+    place->local = (int)place->spare.local;
+    failed = number_of(&place->spare, flags);
+    if (failed >= 0) place->pair[0] = failed, failed = 0;
+  } else {
+    place->local = mr_local_alloc();
+    failed = place->local < 0 ? -ENFILE : make_pair(place->pair, flags);
+  }
   if (failed == 0 && !mr_fd_has_room(place->pair[0])) failed = -ENOMEM;
   return failed;
 }
@@ -58,7 +75,23 @@ static void clear_place(struct place *place) {
   if (place->pair[1] >= 0) real.close(place->pair[1]);
   if (place->pair[0] >= 0) real.close(place->pair[0]);
   if (place->sock != NULL) mr_sock_give_spare(place->sock);
-  if (place->local >= 0) mr_local_free((uint32_t)place->local);
+  if (place->spare.fd >= 0) mr_spare_give(&place->spare);
+  else if (place->local >= 0) mr_local_free((uint32_t)place->local);
+}
+
+/* Tells the engine which end the connection has. 0 or a negated error number. */
+static int claim(struct mr_link *link, struct mr_accepted_as *as, const struct place *place) {
+  if (place->spare.fd < 0) {
+    as->end_inode = mr_inode_of(place->pair[0]);
+    return mr_control_ask(link, as, sizeof *as, &place->pair[1], 1, NULL, 0, NULL);
+  }
+  struct mr_calling calling;
+  int failed = mr_call_begin_at(&calling, link, as->local, MR_OP_CLAIM);
+  if (failed != 0) return failed;
+  calling.call->args[0] = as->connection;
+  calling.call->args[1] = (uint32_t)as->fd;
+  mr_call_post(&calling);
+  return 0;
 }
 
 /* Gives the connection its descriptor, and takes what it needs out of `place`. */
@@ -68,13 +101,15 @@ static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr
   struct mr_accepted_as as = {.type = MR_MSG_ACCEPTED, .connection = taken->connection};
   as.fd = place->pair[0];
   as.local = (uint32_t)place->local;
-  as.end_inode = mr_inode_of(place->pair[0]);
   place->sock = NULL; /* it has the entry now */
   place->local = -1;
   mr_options_inherit(sock, listener);
   mr_store(&sock->shared->nonblock, (flags & SOCK_NONBLOCK) != 0);
   mr_store(&sock->shared->connect_state, MR_CONNECT_DONE);
-  int failed = mr_control_ask(link, &as, sizeof as, &place->pair[1], 1, NULL, 0, NULL);
+  atomic_store(&sock->copy, place->spare.fd);
+  sock->epoch = place->spare.epoch;
+  int failed = claim(link, &as, place);
+  place->spare.fd = -1;
   if (failed != 0) {
     mr_sock_drop(sock);
     return -ECONNABORTED;
@@ -114,7 +149,7 @@ static int accept_ours(struct mr_sock *listener, int fd, int flags, struct mr_ad
   if (link == NULL) return -ENETDOWN;
   struct place place;
   struct mr_accepted taken;
-  int result = make_place(&place, flags);
+  int result = make_place(&place, link, flags);
   if (result == 0) {
     while ((result = take_into(link, listener, &place, &taken)) == 0) {
     }

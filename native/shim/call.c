@@ -1,48 +1,80 @@
-/* Calls to the engine: rare, so each waits for its answer. A bit for each of the 64 slots says whose it
- * is; slots whose caller did not wait are taken back when they are done. */
+/* Calls to the engine. A bit for each slot says whether it is somebody's; slots whose caller does not wait
+ * ("orphans") are taken back when they are done. */
 #include "core.h"
 
 #define SETTLE_NS 1000000000
 #define YIELDS 100 /* while waiting for releases, before it sleeps between looks */
 
-static _Atomic uint64_t used, orphaned;
-static _Atomic uint32_t released[MR_CALLS]; /* the entry that an orphan gives back, + 1 */
+#define WORDS (MR_CALLS / 64)
 
-_Static_assert(MR_CALLS == 64, "one bit each");
+static _Atomic uint64_t used[WORDS], orphaned[WORDS];
+
+/* What is to be done when an orphan is done. */
+static struct orphan {
+  enum { NOTHING, FREE_ENTRY, TAKE_SPARE } then;
+  struct mr_spare spare; /* `local` alone for FREE_ENTRY */
+} orphans[MR_CALLS];
+
+_Static_assert(MR_CALLS % 64 == 0, "one bit each");
 
 static void give_back(struct mr_call *call, unsigned number) {
   mr_store(&call->state, MR_CALL_FREE);
-  atomic_fetch_and(&used, ~(1ull << number));
+  atomic_fetch_and(&used[number / 64], ~(1ull << number % 64));
 }
 
-static void collect_orphans(struct mr_link *link) {
-  for (uint64_t left = atomic_load(&orphaned); left != 0; left &= left - 1) {
-    unsigned number = (unsigned)__builtin_ctzll(left);
-    struct mr_call *call = &link->calls[number];
-    if (mr_load(&call->state) != MR_CALL_DONE) continue;
-    uint64_t bit = 1ull << number;
-    mr_enter();
-    if (atomic_fetch_and(&orphaned, ~bit) & bit) {
-      uint32_t local = released[number];
-      released[number] = 0;
-      give_back(call, number);
-      if (local != 0) mr_local_free(local - 1);
+/* The answer to MR_OP_PARK. */
+static void take_spare(struct mr_spare spare, const struct mr_call *call, int result) {
+  if (spare.fd < 0 || result < 0 || result == 1) {
+    mr_spare_close(spare.fd);
+    mr_local_free(spare.local);
+    return;
+  }
+  spare.has_block = result == 2;
+  spare.region_id = call->args[1];
+  spare.header_at = call->args[2];
+  spare.generation = call->args[3];
+  mr_spare_give(&spare);
+}
+
+static void collect(struct mr_link *link, unsigned number) {
+  struct mr_call *call = &link->calls[number];
+  if (mr_load(&call->state) != MR_CALL_DONE) return;
+  uint64_t bit = 1ull << number % 64;
+  mr_enter();
+  if (atomic_fetch_and(&orphaned[number / 64], ~bit) & bit) {
+    struct orphan orphan = orphans[number];
+    struct mr_call answer = {.result = call->result};
+    memcpy(answer.args, call->args, sizeof answer.args);
+    give_back(call, number);
+    if (orphan.then == FREE_ENTRY) mr_local_free(orphan.spare.local);
+    if (orphan.then == TAKE_SPARE) take_spare(orphan.spare, &answer, answer.result);
+  }
+  mr_leave();
+}
+
+void mr_call_collect(struct mr_link *link) {
+  for (unsigned word = 0; word < WORDS; word++) {
+    for (uint64_t left = atomic_load(&orphaned[word]); left != 0; left &= left - 1) {
+      collect(link, word * 64 + (unsigned)__builtin_ctzll(left));
     }
-    mr_leave();
   }
 }
 
 static int take_slot(struct mr_link *link) {
-  if (atomic_load(&orphaned) != 0) collect_orphans(link);
-  uint64_t seen = atomic_load(&used);
-  while (seen != UINT64_MAX) {
-    unsigned number = (unsigned)__builtin_ctzll(~seen);
-    if (atomic_compare_exchange_weak(&used, &seen, seen | 1ull << number)) return (int)number;
+  mr_call_collect(link);
+  for (unsigned word = 0; word < WORDS; word++) {
+    uint64_t seen = atomic_load(&used[word]);
+    while (seen != UINT64_MAX) {
+      unsigned number = (unsigned)__builtin_ctzll(~seen);
+      if (atomic_compare_exchange_weak(&used[word], &seen, seen | 1ull << number)) {
+        return (int)(word * 64 + number);
+      }
+    }
   }
   return -1;
 }
 
-static int begin(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op) {
+int mr_call_begin_at(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op) {
   int number;
   while ((number = take_slot(link)) < 0) {
     if (mr_engine_died()) return -ENETDOWN;
@@ -60,7 +92,7 @@ static int begin(struct mr_calling *calling, struct mr_link *link, uint32_t loca
 
 int mr_call_begin(struct mr_calling *calling, struct mr_sock *sock, int fd, uint32_t op) {
   struct mr_link *link = mr_sock_link(sock, fd);
-  return link == NULL ? -ENETDOWN : begin(calling, link, sock->local, op);
+  return link == NULL ? -ENETDOWN : mr_call_begin_at(calling, link, sock->local, op);
 }
 
 static bool is_done(struct mr_calling *calling) {
@@ -93,7 +125,8 @@ int mr_call_wait(struct mr_calling *calling, bool interruptible) {
   int result = 0;
   while (!is_done(calling)) {
     if (interruptible && mr_wait_check(&wait, true) != 0) {
-      atomic_fetch_or(&orphaned, 1ull << calling->number);
+      orphans[calling->number].then = NOTHING;
+      atomic_fetch_or(&orphaned[calling->number / 64], 1ull << calling->number % 64);
       calling->call = NULL;
       errno = saved;
       return -EINTR;
@@ -133,7 +166,7 @@ bool mr_call_catch_up(void) {
   for (int i = 0; link != NULL && i < 2; i++) {
     struct mr_calling calling;
     mr_submit(link, MR_SUBMIT_CONTROL);
-    if (begin(&calling, link, 0, MR_OP_PING) != 0) return false;
+    if (mr_call_begin_at(&calling, link, 0, MR_OP_PING) != 0) return false;
     int result = mr_call_wait(&calling, false);
     mr_call_end(&calling);
     if (result != 0) return false;
@@ -141,26 +174,56 @@ bool mr_call_catch_up(void) {
   return link != NULL;
 }
 
+static void post(struct mr_calling *calling, struct orphan orphan) {
+  orphans[calling->number] = orphan;
+  calling->call->waiter = UINT32_MAX;
+  mr_store(&calling->call->state, MR_CALL_BUSY);
+  mr_submit(calling->link, MR_SUBMIT_CALL | calling->number);
+  atomic_fetch_or(&orphaned[calling->number / 64], 1ull << calling->number % 64);
+}
+
+void mr_call_post(struct mr_calling *calling) { post(calling, (struct orphan){.then = NOTHING}); }
+
 void mr_call_release(struct mr_link *link, uint32_t local) {
   struct mr_calling calling;
-  if (begin(&calling, link, local, MR_OP_RELEASE) != 0) return;
-  calling.call->waiter = UINT32_MAX;
-  released[calling.number] = local + 1;
-  mr_store(&calling.call->state, MR_CALL_BUSY);
-  mr_submit(link, MR_SUBMIT_CALL | calling.number);
-  atomic_fetch_or(&orphaned, 1ull << calling.number);
+  if (mr_call_begin_at(&calling, link, local, MR_OP_RELEASE) != 0) return;
+  post(&calling, (struct orphan){FREE_ENTRY, {.local = local}});
+}
+
+void mr_call_park(struct mr_link *link, const struct mr_spare *spare, bool connects) {
+  struct mr_calling calling;
+  if (mr_call_begin_at(&calling, link, spare->local, MR_OP_PARK) != 0) {
+    mr_spare_close(spare->fd);
+    return;
+  }
+  calling.call->args[0] = connects;
+  post(&calling, (struct orphan){TAKE_SPARE, *spare});
+}
+
+void mr_call_unpark(void) {
+  for (unsigned number = 0; number < MR_CALLS; number++) {
+    uint64_t bit = 1ull << number % 64;
+    if (!(atomic_fetch_and(&orphaned[number / 64], ~bit) & bit)) continue; /* ours for now */
+    if (orphans[number].then == TAKE_SPARE) {
+      mr_spare_close(orphans[number].spare.fd);
+      orphans[number].spare.fd = -1;
+    }
+    atomic_fetch_or(&orphaned[number / 64], bit);
+  }
 }
 
 /* Orphans that give something back; those of callers whom a signal called away end when they end. */
 static bool has_releases(void) {
-  for (uint64_t left = atomic_load(&orphaned); left != 0; left &= left - 1) {
-    if (atomic_load(&released[__builtin_ctzll(left)]) != 0) return true;
+  for (unsigned word = 0; word < WORDS; word++) {
+    for (uint64_t left = atomic_load(&orphaned[word]); left != 0; left &= left - 1) {
+      if (orphans[word * 64 + (unsigned)__builtin_ctzll(left)].then != NOTHING) return true;
+    }
   }
   return false;
 }
 
 bool mr_call_await_released(struct mr_link *link) {
-  collect_orphans(link);
+  mr_call_collect(link);
   if (!has_releases()) return true;
   struct mr_wait wait;
   mr_wait_begin(&wait, SETTLE_NS);
@@ -169,7 +232,7 @@ bool mr_call_await_released(struct mr_link *link) {
     struct timespec nap = {.tv_nsec = 100000};
     if (look < YIELDS) sched_yield();
     else nanosleep(&nap, NULL);
-    collect_orphans(link);
+    mr_call_collect(link);
     if (!has_releases()) return true;
     if (mr_wait_check(&wait, false) == -ETIMEDOUT) return false;
   }
@@ -177,7 +240,9 @@ bool mr_call_await_released(struct mr_link *link) {
 }
 
 void mr_call_reset(void) {
-  atomic_store(&used, 0);
-  atomic_store(&orphaned, 0);
-  for (int i = 0; i < MR_CALLS; i++) atomic_store(&released[i], 0);
+  for (unsigned word = 0; word < WORDS; word++) {
+    atomic_store(&used[word], 0);
+    atomic_store(&orphaned[word], 0);
+  }
+  memset(orphans, 0, sizeof orphans);
 }

@@ -109,13 +109,17 @@ static int await_connection(struct mr_sock *sock, int otherwise) {
   }
 }
 
-static int start_connect(struct mr_sock *sock, int fd, const struct mr_address *peer) {
-  int result = mr_call(sock, fd, MR_OP_CONNECT, 0, peer);
-  if (result < 0 && result != -EINPROGRESS) return result == -ENETDOWN ? -ENETUNREACH : result;
+int mr_sock_connecting(struct mr_sock *sock) {
   mr_store(&sock->shared->connect_state, MR_CONNECT_STARTED);
   /* However fast it was, the outcome is for poll and SO_ERROR to tell. */
   if (mr_load(&sock->shared->nonblock)) return -EINPROGRESS;
   return await_connection(sock, -EINPROGRESS);
+}
+
+static int start_connect(struct mr_sock *sock, int fd, const struct mr_address *peer) {
+  int result = mr_call(sock, fd, MR_OP_CONNECT, 0, peer);
+  if (result < 0 && result != -EINPROGRESS) return result == -ENETDOWN ? -ENETUNREACH : result;
+  return mr_sock_connecting(sock);
 }
 
 static int connect_stream(struct mr_sock *sock, int fd, const struct mr_address *peer) {

@@ -108,6 +108,31 @@ int mr_cursor_write(struct mr_cursor *cursor, const uint8_t *from, size_t n);
 int mr_ring_put(uint8_t *ring, uint32_t bytes, uint32_t at, struct mr_cursor *from, size_t n);
 int mr_ring_get(const uint8_t *ring, uint32_t bytes, uint32_t at, struct mr_cursor *to, size_t n);
 
+/* ---- spare.c: ends of closed sockets that are used again -------------------------------------------- */
+
+struct mr_spare {
+  int fd;          /* hidden */
+  uint32_t local;  /* entry under which the engine keeps the other end */
+  bool nonblock;   /* of the kernel's file */
+  bool has_block;  /* for connect: of `family`, as MR_OP_PARK gave it */
+  uint16_t family;
+  uint32_t region_id, header_at, generation;
+  uint32_t epoch;
+};
+/* To be read before a descriptor is made; in sock->epoch it says that this process alone has the socket. */
+uint32_t mr_spare_epoch(void);
+/* The socket is dropped: parks its end; false: it is to be released, and has no copy any more. */
+bool mr_spare_park(struct mr_link *link, struct mr_sock *sock);
+/* One with a block of `family`, or one without any (0). */
+bool mr_spare_take(struct mr_link *link, uint16_t family, struct mr_spare *to);
+void mr_spare_give(const struct mr_spare *spare);
+/* Closes the copy; for those that nobody will use. */
+void mr_spare_close(int copy);
+/* The copy's file blocks, or not, from now on. */
+void mr_spare_set_nonblock(struct mr_spare *spare, bool on);
+void mr_spares_before_fork(void);
+void mr_spares_after_fork(void);
+
 /* ---- call.c --------------------------------------------------------------------------------------- */
 
 /* A call to the engine under way; `call` is this thread's until mr_call_end. */
@@ -143,8 +168,18 @@ int mr_kernel_default(struct mr_sock *sock, int level, int option, void *value, 
 int mr_call(struct mr_sock *sock, int fd, uint32_t op, uint32_t arg0, const struct mr_address *address);
 /* Waits until the engine has seen which sockets have been closed so far. False: there is no engine. */
 bool mr_call_catch_up(void);
+/* Instead of mr_call_wait and mr_call_end: nobody waits for the answer. */
+void mr_call_post(struct mr_calling *calling);
+/* The same for a call that is not about a socket that is there: CLAIM, OPEN. */
+int mr_call_begin_at(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op);
 /* Does not wait; the entry is free for another socket when the engine has done it. */
 void mr_call_release(struct mr_link *link, uint32_t local);
+/* As release; when it is done the end comes back as a spare. */
+void mr_call_park(struct mr_link *link, const struct mr_spare *spare, bool connects);
+/* Takes in what was posted and is done. */
+void mr_call_collect(struct mr_link *link);
+/* Closes the copies of ends that are being parked: none of them becomes a spare. */
+void mr_call_unpark(void);
 /* Waits until what was released before is closed: its ports are free then. A second at most; false when
  * that was not enough. */
 bool mr_call_await_released(struct mr_link *link);
@@ -156,6 +191,8 @@ extern struct mr_link *_Atomic mr_link_now; /* NULL until it is made */
 extern atomic_bool mr_engine_is_dead;
 /* An entry of the session's table, or -1. */
 int mr_local_alloc(void);
+/* Calls `visit` with every accelerated socket of this process. */
+void mr_sock_each(void (*visit)(struct mr_sock *sock));
 void mr_local_free(uint32_t local);
 /* Connects to the engine's path; a descriptor or a negated error number. */
 int mr_control_connect(const char *path);
@@ -224,6 +261,8 @@ static inline void mr_sock_made_room(struct mr_sock *sock, uint32_t left) {
 void mr_sock_missed(struct mr_sock *sock);
 /* A connection that failed or was reset: shut both ways until the next connect. */
 bool mr_sock_is_over(const struct mr_sock *sock, uint32_t status);
+/* connect(2) is under way: what it says, having waited for the outcome if the socket blocks. */
+int mr_sock_connecting(struct mr_sock *sock);
 uint32_t mr_sock_type(const struct mr_sock *sock); /* SOCK_STREAM or SOCK_DGRAM */
 static inline bool mr_sock_is_stream(const struct mr_sock *sock) {
   return sock->shared->kind != MR_KIND_UDP;

@@ -144,15 +144,20 @@ int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *u
   struct sockaddr_storage storage;
   struct mr_address peer;
   int answer = 1;
+  bool is_connecting = false;
   if (read_address(pending, user, bytes, &storage, &peer) == 0) {
     int saved = errno;
     if (mr_open_begin(fd, pending)) {
       bool is_bound = pending->state->own.family != 0;
       struct mr_asking asking = {.at = MR_AT_CONNECT, .peer = &peer, .with_hold = is_bound};
-      answer = mr_open_ask(fd, pending, &asking);
+      is_connecting = mr_open_spare(fd, pending, &peer) == 0;
+      answer = is_connecting ? 0 : mr_open_ask(fd, pending, &asking);
       mr_open_end(pending);
     }
     errno = saved;
+  }
+  if (is_connecting) {
+    AGAIN(fd, (int)mr_return(mr_sock_connecting(sock)), real.connect(fd, user, bytes));
   }
   if (answer < 0) return (int)mr_return(answer);
   AGAIN(fd, mr_sock_connect(sock, fd, user, bytes), real.connect(fd, user, bytes));

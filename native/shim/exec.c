@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -173,12 +174,26 @@ EXPORT int execle(const char *path, const char *first, ...) {
                   const posix_spawnattr_t *attributes, char *const arguments[],                     \
                   char *const environment[]) {                                                      \
     struct mr_environment kept_too = mr_environment_kept(environment);                              \
+    mr_spares_forget();                                                                             \
     int result = real.name(child, path, actions, attributes, arguments, kept_too.variables);        \
+    mr_spares_forget(); /* for what other threads have opened meanwhile */                          \
     mr_environment_free(&kept_too);                                                                 \
     return result;                                                                                  \
   }
 SPAWN(posix_spawn)
 SPAWN(posix_spawnp)
+
+/* libc starts the shell where nobody sees it. */
+EXPORT int system(const char *command) {
+  mr_spares_forget();
+  return real.system(command);
+}
+EXPORT FILE *popen(const char *command, const char *mode) {
+  mr_spares_forget();
+  FILE *stream = real.popen(command, mode);
+  mr_spares_forget();
+  return stream;
+}
 
 /* ---- Descriptors that came from elsewhere ----------------------------------------------------------- */
 

@@ -142,14 +142,33 @@ void mr_fd_clear(int fd) {
 }
 
 /* Programs look at low numbers, select has 1,024; those of the shim start above, if there is room. */
-int mr_fd_hide(int fd) {
-  struct rlimit limit;
-  int saved = errno;
-  rlim_t half = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 2 : 512;
+static int copy_above(int fd, int from) {
   int hidden = -1;
-  for (int from = half > 8192 ? 8192 : (int)half; hidden < 0 && from > 16; from /= 2) {
+  for (; hidden < 0 && from > 16; from /= 2) {
     hidden = real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)(intptr_t)from);
   }
+  return hidden;
+}
+
+static int hidden_from(void) {
+  struct rlimit limit;
+  rlim_t half = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur / 2 : 512;
+  return half > 8192 ? 8192 : (int)half;
+}
+
+int mr_fd_hidden_copy(int fd) {
+  static atomic_int known;
+  int saved = errno;
+  if (atomic_load(&known) == 0) atomic_store(&known, hidden_from());
+  int hidden = copy_above(fd, atomic_load(&known));
+  if (hidden >= 0) mr_fd_set(hidden, (struct mr_fd){.kind = MR_FD_PRIVATE});
+  errno = saved;
+  return hidden;
+}
+
+int mr_fd_hide(int fd) {
+  int saved = errno;
+  int hidden = copy_above(fd, hidden_from());
   if (hidden >= 0) {
     real.close(fd);
   } else {

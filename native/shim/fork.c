@@ -82,6 +82,7 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
   va_end(rest);
   if (libc_has == NULL) return mr_fail(ENOSYS);
   if (flags & (CLONE_VM | CLONE_THREAD)) {
+    if (!(flags & CLONE_FILES)) mr_spares_forget();
     return libc_has(function, stack, flags, argument, parent_tid, tls, child_tid);
   }
   struct start start = {function, argument};

@@ -246,6 +246,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
   if (mr_fd_kind_of(fd) == MR_FD_PENDING) {
     if (!decide_message(fd, message, &flags)) return -1;
   }
+  if (mr_fd_kind_of(fd) != MR_FD_SOCKET) mr_spares_passing(message);
   ELSE_REAL(fd, real.sendmsg(fd, message, flags))
   RETURN_PUT(ssize_t, mr_sendmsg(entry.sock, fd, message, flags));
 }
@@ -270,6 +271,7 @@ EXPORT int __sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
   if (mr_fd_kind_of(fd) == MR_FD_PENDING && n > 0) decide_message(fd, &messages[0].msg_hdr, &flags);
+  for (unsigned i = 0; i < n && mr_fd_kind_of(fd) != MR_FD_SOCKET; i++) mr_spares_passing(&messages[i].msg_hdr);
   ELSE_REAL(fd, real.sendmmsg(fd, messages, n, flags))
   RETURN_PUT(int, send_many(entry.sock, fd, messages, n, flags));
 }

@@ -20,6 +20,7 @@ EXPORT int close(int fd) {
   struct mr_fd entry = mr_fd_get(fd);
   int result = ANY_SOCKET(entry) ? mr_sock_closing(entry.sock, fd) : 0;
   int saved = errno;
+  if (ANY_SOCKET(entry)) mr_spare_prepare(entry.sock, fd);
   /* Before the number is free for others. */
   mr_fd_clear(fd);
   int closed = real.close(fd);
@@ -107,6 +108,7 @@ static void follow_async(struct mr_sock *sock, int fd) {
   int owner = real.fcntl(fd, F_GETOWN, NULL);
   int chosen = real.fcntl(fd, F_GETSIG, NULL);
   bool on = flags >= 0 && (flags & O_ASYNC) != 0;
+  sock->epoch = 0; /* the kernel's file has these for good */
   sock->shared->async_pid = (uint32_t)owner;
   sock->shared->async_signal = on ? (uint32_t)(chosen > 0 ? chosen : SIGIO) : 0;
 }
@@ -116,7 +118,7 @@ static int control_socket(struct mr_sock *sock, int fd, int command, void *argum
   if (result < 0) return result;
   if (command == F_SETFL) {
     sock->shared->nonblock = ((intptr_t)argument & O_NONBLOCK) != 0;
-    follow_async(sock, fd);
+    if (((intptr_t)argument & O_ASYNC) || sock->shared->async_signal) follow_async(sock, fd);
   }
   if (command == F_SETOWN || command == F_SETSIG || command == F_SETOWN_EX) follow_async(sock, fd);
   return result;

@@ -113,6 +113,7 @@ int mr_sock_ioctl(struct mr_sock *sock, int fd, unsigned long request, void *use
     case FIOGETOWN:
     case SIOCGPGRP:
       result = real.ioctl(fd, request, user) < 0 ? -errno : 0;
+      sock->epoch = 0; /* spare.c: the kernel's file has these for good */
       break;
     default:
       result = is_of_interface(request) ? ask_interface(sock, fd, request, user)

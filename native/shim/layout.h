@@ -21,7 +21,7 @@
 /* ---- Session: one for each process that uses accelerated sockets; a sealed memfd ---------------- */
 
 #define MR_WAITERS 256     /* waiters of a session; a waiter's class is its number modulo 32 */
-#define MR_CALLS 64        /* calls under way at once */
+#define MR_CALLS 128       /* calls under way at once */
 #define MR_SOCKETS 16384   /* entries of the session's socket table */
 #define MR_SUBMITS 32768   /* entries of the submission ring: more than sockets and calls together */
 #define MR_HINTS 16384     /* entries of the hint ring: as many as sockets, each is queued once */
@@ -34,7 +34,8 @@ struct mr_session {
   uint32_t flags;          /* MR_SESSION_* */
   uint32_t reserved0[9];
   /* Line 1, engine. */
-  uint32_t engine_sleeps;  /* not 0: write 8 bytes to the wake descriptor after submitting */
+  uint32_t engine_sleeps;  /* engine: 1; program: exchange with 0 after submitting, and if it was not 0
+                            * write 8 bytes to the wake descriptor */
   uint32_t hint_tail;
   uint32_t submit_head;
   uint32_t routes;         /* grows when routes, rules or addresses change: answers of MR_OP_ROUTE are old */
@@ -255,6 +256,13 @@ enum mr_op {
   MR_OP_ROUTE = 14,    /* address; 0: Millrace reaches it, 1: only the kernel may. For sockets with a
                         * companion, before they send to a destination for the first time. Without port
                         * also MR_ROUTE_BY_PORT: with one there is an answer, for now */
+  MR_OP_PARK = 15,     /* RELEASE by a process that alone has the socket and keeps a copy of its end for the
+                        * next one. args[0] 1: which is to connect. Result 1: no, the copy is of no use; 0:
+                        * the end is parked under the entry; 2: and args[1..3] are the region, header_at and
+                        * generation of a block for MR_OP_OPEN */
+  MR_OP_CLAIM = 16,    /* as MR_MSG_ACCEPTED, with a parked end: args[0] connection, args[1] descriptor */
+  MR_OP_OPEN = 17,     /* as MR_MSG_OPEN at CONNECT, with a parked end and its block, and connects: mr_open
+                        * and the options. What goes wrong is an error of the connection */
 };
 
 #define MR_ROUTE_BY_PORT 2
@@ -270,7 +278,7 @@ struct mr_error {
  *      ACCEPTED and WAITER is answered by one message ---------------------------------------------- */
 
 enum mr_msg {
-  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, the engine's wake eventfd */
+  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, wake eventfd */
   MR_MSG_OPEN = 2,     /* mr_open; descriptors: engine's end, [companion] -> mr_opened, [region] */
   MR_MSG_ACCEPTED = 3, /* mr_accepted_as; descriptor: engine's end. No answer */
   MR_MSG_ATTACH = 4,   /* mr_attach; descriptor: the program's end -> mr_opened, [companion], [region] */

@@ -127,6 +127,10 @@ int mr_sock_name(struct mr_sock *sock, bool of_peer, struct sockaddr *address, s
   }
   if (of_peer && !has_peer(sock)) return (int)mr_return(-ENOTCONN);
   struct mr_address name = read_name(sock, of_peer);
+  if (name.port == 0 && mr_load(&sock->shared->connect_state) == MR_CONNECT_STARTED) {
+    mr_call(sock, -1, MR_OP_PING, 0, NULL); /* the engine has not seen the connect yet */
+    name = read_name(sock, of_peer);
+  }
   struct sockaddr_storage storage;
   /* Wildcards are of the socket's own family. */
   if (!of_peer && mr_address_is_wildcard(&name)) name.family = sock->shared->family;

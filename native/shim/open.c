@@ -85,12 +85,14 @@ static void put_in_place(int fd, int pair_end, struct mr_sock *sock) {
   mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = mr_sock_hold(sock)});
 }
 
-static void replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock) {
-  struct mr_socket *shared = sock->shared;
+static bool is_nonblocking(int fd) {
   int flags = real.fcntl(fd, F_GETFL, NULL);
-  bool is_nonblocking = flags >= 0 && (flags & O_NONBLOCK) != 0;
-  mr_store(&shared->nonblock, is_nonblocking);
-  if (is_nonblocking) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
+  return flags >= 0 && (flags & O_NONBLOCK) != 0;
+}
+
+static void replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock, bool nonblock) {
+  struct mr_socket *shared = sock->shared;
+  mr_store(&shared->nonblock, nonblock);
   __atomic_store_n(&shared->peek_off, -1, __ATOMIC_SEQ_CST);
   mr_options_replay(sock, pending->options, pending->options_bytes);
   struct numbers numbers;
@@ -135,16 +137,77 @@ static size_t write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pen
   message->own = pending->state->own;
   if (asking->own != NULL) message->own = *asking->own;
   if (asking->peer != NULL) message->peer = *asking->peer;
-  message->inode = mr_inode_of(fd);
-  message->end_inode = mr_inode_of(pair_end);
+  /* A parked end is known, and the kernel socket that it takes the place of is gone at once. */
+  if (pair_end >= 0) {
+    message->inode = mr_inode_of(fd);
+    message->end_inode = mr_inode_of(pair_end);
+  }
   message->options_bytes = pending->options_bytes;
   memcpy(buffer + sizeof *message, pending->options, pending->options_bytes);
   return sizeof *message + pending->options_bytes;
 }
 
+/* ---- Where connections were accelerated --------------------------------------------------------------- */
+
+#define DESTINATIONS 16
+#define KEPT_OPTIONS 256
+
+/* What decides is in it: rules, addresses and routes make `routes` grow. */
+static struct destination {
+  struct mr_address peer;
+  uint32_t link_id, routes, options_bytes;
+  uint16_t family;
+  uint8_t options[KEPT_OPTIONS];
+  char reason[112];
+} destinations[DESTINATIONS];
+static struct mr_mutex destinations_mutex;
+
+static struct destination *slot_of(const struct mr_address *peer) {
+  uint32_t hash = peer->port * 31u + peer->scope;
+  for (int i = 0; i < 16; i++) hash = hash * 31u + peer->address[i];
+  return &destinations[(hash ^ hash >> 8) % DESTINATIONS];
+}
+
+static void remember(struct mr_link *link, struct mr_pending *pending, const struct mr_address *peer,
+                     uint32_t routes, const char *reason) {
+  if (pending->options_bytes > KEPT_OPTIONS || pending->type != SOCK_STREAM) return;
+  struct destination *at = slot_of(peer);
+  mr_mutex_lock(&destinations_mutex);
+  *at = (struct destination){.peer = *peer, .link_id = link->id, .family = (uint16_t)pending->family};
+  at->routes = routes;
+  at->options_bytes = pending->options_bytes;
+  memcpy(at->options, pending->options, pending->options_bytes);
+  memcpy(at->reason, reason, sizeof at->reason);
+  mr_mutex_unlock(&destinations_mutex);
+}
+
+static bool is_known(struct mr_link *link, struct mr_pending *pending, const struct mr_address *peer,
+                     char *reason) {
+  struct destination *at = slot_of(peer);
+  mr_mutex_lock(&destinations_mutex);
+  bool is_it = at->link_id == link->id && at->routes == mr_load(&link->session->routes) &&
+               at->family == pending->family && memcmp(&at->peer, peer, sizeof *peer) == 0 &&
+               at->options_bytes == pending->options_bytes &&
+               memcmp(at->options, pending->options, pending->options_bytes) == 0;
+  if (is_it) memcpy(reason, at->reason, sizeof at->reason);
+  mr_mutex_unlock(&destinations_mutex);
+  return is_it;
+}
+
+/* In the child of fork: another thread may have been in the middle of it. */
+void mr_destinations_reset(void) { destinations_mutex = (struct mr_mutex){0}; }
+
+/* ---- Taking over -------------------------------------------------------------------------------------- */
+
+/* How things were before the engine was asked. */
+struct asked {
+  uint32_t epoch, routes;
+};
+
 /* The engine said yes: everything that follows is ours. */
 static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, int pair_end,
-                     const struct mr_opened *opened, int got[2], const struct mr_asking *asking) {
+                     const struct mr_opened *opened, int got[2], const struct mr_asking *asking,
+                     const struct asked *asked) {
   int companion = asking->with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
   if (companion >= 0) companion = mr_fd_hide(companion);
   struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
@@ -153,7 +216,51 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
     return -ENOMEM;
   }
   say_enabled(fd, sock, asking->peer, opened);
-  replace(fd, pending, pair_end, sock);
+  bool nonblock = is_nonblocking(fd);
+  if (nonblock) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
+  if (companion < 0) sock->epoch = asked->epoch;
+  sock->connects = asking->at == MR_AT_CONNECT;
+  replace(fd, pending, pair_end, sock, nonblock);
+  if (sock->connects && pending->state->own.family == 0) remember(link, pending, asking->peer, asked->routes, opened->reason);
+  mr_sock_drop(sock);
+  return 0;
+}
+
+/* ---- Without asking ------------------------------------------------------------------------------------ */
+
+int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *peer) {
+  struct mr_link *link = mr_link_get();
+  if (link == NULL || pending->type != SOCK_STREAM || pending->state->own.family != 0) return 1;
+  if (mr_opt_out_reason(pending) != NULL || pending->state->too_many) return 1;
+  struct mr_opened opened = {.result = 0};
+  if (!is_known(link, pending, peer, opened.reason)) return 1;
+  struct mr_spare spare;
+  if (!mr_spare_take(link, (uint16_t)pending->family, &spare)) return 1;
+  uint8_t *region = NULL;
+  struct mr_sock *sock = NULL;
+  mr_region_map(link, spare.region_id, 0, -1, &region);
+  if (region != NULL) sock = mr_sock_make(link, region, spare.header_at, spare.generation, spare.local, -1);
+  if (sock == NULL) {
+    if (region != NULL) mr_region_give(region);
+    mr_spare_give(&spare);
+    return 1;
+  }
+  atomic_store(&sock->copy, spare.fd);
+  sock->connects = true;
+  sock->epoch = spare.epoch;
+  struct mr_calling calling;
+  if (mr_call_begin_at(&calling, link, spare.local, MR_OP_OPEN) != 0) {
+    mr_sock_drop(sock);
+    return 1;
+  }
+  struct mr_asking asking = {.at = MR_AT_CONNECT, .peer = peer};
+  calling.call->data_bytes = (uint32_t)write_message(calling.call->data, fd, -1, pending, spare.local, &asking);
+  bool nonblock = is_nonblocking(fd);
+  mr_spare_set_nonblock(&spare, nonblock);
+  mr_store(&sock->shared->connect_state, MR_CONNECT_STARTED);
+  say_enabled(fd, sock, peer, &opened);
+  replace(fd, pending, spare.fd, sock, nonblock);
+  mr_call_post(&calling);
   mr_sock_drop(sock);
   return 0;
 }
@@ -184,21 +291,22 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   int got[2] = {-1, -1};
   struct mr_opened opened = {.result = 1, .reason = "too many sockets or options"};
   if (link == NULL) memcpy(opened.reason, "there is no engine", 19);
+  struct asked asked = {mr_spare_epoch(), link != NULL ? mr_load(&link->session->routes) : 0};
   int result = 0;
   if (local >= 0 && real.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) result = -errno;
   if (local >= 0 && result == 0) {
     /* Who chooses its port must find those of closed sockets free. */
     if (asking->own != NULL || pending->state->own.family != 0) mr_call_await_released(link);
     size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
-    result = mr_control_ask(link, buffer, bytes, &fds[1], asking->with_companion || asking->with_hold ? 2 : 1, &opened,
-                            sizeof opened, got);
+    unsigned count = asking->with_companion || asking->with_hold ? 2 : 1;
+    result = mr_control_ask(link, buffer, bytes, &fds[1], count, &opened, sizeof opened, got);
     if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
   }
   if (result == 0) result = opened.result;
   else opened.result = result = 1; /* the program does not have to know */
   if (result == 0) {
     opened.local = (uint32_t)local;
-    result = take_over(fd, pending, link, fds[0], &opened, got, asking);
+    result = take_over(fd, pending, link, fds[0], &opened, got, asking, &asked);
   } else if (local >= 0) {
     mr_local_free((uint32_t)local);
   }

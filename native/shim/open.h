@@ -35,6 +35,9 @@ bool mr_open_begin(int fd, struct mr_pending *pending);
 void mr_open_end(struct mr_pending *pending);
 /* 0: accelerated, the descriptor replaced. 1: the kernel's. Or a negated error number for the program. */
 int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *asking);
+/* The same for a TCP socket that connects to where one has been accelerated before, without asking: 0, and
+ * it connects; 1: ask. */
+int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *peer);
 /* Where the kernel has bound the socket. */
 int mr_open_own_address(int fd, struct mr_pending *pending, struct mr_address *own);
 /* Puts a fresh kernel socket with the same options in its place: nothing else unbinds one. */

@@ -1,7 +1,9 @@
 /*
  * Regions that this process has mapped. Each socket holds its own; of those that nobody holds the last one
- * of each size of rings stays mapped, as the engine keeps it for the next socket of that size. The others
- * go: the engine gives up what has no sockets, and their memory would stay with us.
+ * of each size of rings stays mapped, as the engine keeps it for the next socket of that size, and of the
+ * others as much as the engine keeps, those that were used last: connections that come and go in waves would
+ * ask for a region each time. The rest goes: the engine gives up what has no sockets, and their memory would
+ * stay with us.
  */
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -14,12 +16,16 @@ struct region {
   uint32_t id, bytes;
   uint32_t engine_pid; /* numbers come again with another engine */
   uint32_t holders;
+  uint32_t left_at;    /* `departures` when its last holder went */
   uint32_t rx_bytes, tx_bytes; /* of its rings; 0: not known yet */
 };
 
 static struct mr_mutex mutex;
 static struct mr_pool pool = {.object_bytes = (sizeof(struct region) + 15) / 16 * 16};
 static struct region *regions;
+static uint32_t departures;
+
+#define KEEP_BYTES (16u << 20) /* unused; as in src/engine/region.ts */
 
 static struct region *find(struct mr_link *link, uint32_t id) {
   for (struct region *at = regions; at != NULL; at = at->next) {
@@ -92,13 +98,29 @@ static bool is_last_of_size(const struct region *region) {
   return true;
 }
 
+/* The region that was left longest ago, if more is unused than is to be kept. */
+static struct region *superfluous(void) {
+  struct region *oldest = NULL;
+  uint64_t unused = 0;
+  for (struct region *at = regions; at != NULL; at = at->next) {
+    if (at->holders > 0) continue;
+    unused += at->bytes;
+    if (is_last_of_size(at)) continue;
+    if (oldest == NULL || (int32_t)(at->left_at - oldest->left_at) < 0) oldest = at;
+  }
+  return unused > KEEP_BYTES ? oldest : NULL;
+}
+
 void mr_region_give(const uint8_t *region) {
   mr_mutex_lock(&mutex);
-  struct region **place = place_of(region), *found = *place;
-  if (found != NULL && --found->holders == 0 && !is_last_of_size(found)) {
-    *place = found->next;
-    munmap(found->at, found->bytes);
-    mr_pool_give(&pool, found);
+  struct region *found = *place_of(region);
+  if (found != NULL && --found->holders == 0) {
+    found->left_at = departures++;
+    while ((found = superfluous()) != NULL) {
+      *place_of(found->at) = found->next;
+      munmap(found->at, found->bytes);
+      mr_pool_give(&pool, found);
+    }
   }
   mr_mutex_unlock(&mutex);
 }

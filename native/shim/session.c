@@ -148,7 +148,8 @@ void mr_submit(struct mr_link *link, uint32_t value) {
   uint32_t *ring = (uint32_t *)(void *)((uint8_t *)session + MR_SUBMITS_AT);
   uint32_t at = __atomic_fetch_add(&session->submit_tail, 1, __ATOMIC_SEQ_CST);
   mr_store(&ring[at & (MR_SUBMITS - 1)], value + 1);
-  if (MR_UNLIKELY(mr_load(&session->engine_sleeps) != 0)) {
+  /* One write wakes it: who comes first says so. */
+  if (MR_UNLIKELY(mr_load(&session->engine_sleeps) != 0) && mr_exchange(&session->engine_sleeps, 0) != 0) {
     int saved = errno;
     uint64_t one = 1;
     if (real.write(link->wake_fd, &one, sizeof one) < 0) { /* full: it is awake */
@@ -169,10 +170,12 @@ void mr_socks_after_fork(bool in_child);
 void mr_pools_before_fork(void);
 void mr_pools_after_fork(void);
 void mr_routes_reset(void);
+void mr_destinations_reset(void);
 
 /* Whoever holds one of these locks finishes first, so that the child finds nothing half done. Callers
  * of fork are between mr_core_before_fork and after_fork with their signals waiting. */
 void mr_core_before_fork(void) {
+  mr_spares_before_fork();
   /* In the order in which they are taken elsewhere: messages are sent with those before `control` held. */
   mr_mutex_lock(&link_mutex);
   mr_socks_before_fork();
@@ -187,6 +190,7 @@ void mr_core_after_fork(bool in_child) {
     mr_waiters_reset(&link_memory, true);
     mr_call_reset();
     mr_routes_reset();
+    mr_destinations_reset();
     link_forget();
     free_count = never_used = 0;
     atomic_store(&has_failed, false);
@@ -198,4 +202,5 @@ void mr_core_after_fork(bool in_child) {
   mr_region_after_fork();
   mr_socks_after_fork(in_child);
   mr_mutex_unlock(&link_mutex);
+  mr_spares_after_fork();
 }

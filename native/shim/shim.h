@@ -59,6 +59,8 @@ void mr_fd_clear(int fd);
 /* The table's references count by thousands in `references`: give back with the drop functions only. */
 /* Moves a descriptor of the shim to a number that programs do not expect (high, close-on-exec). */
 int mr_fd_hide(int fd);
+/* A copy of it at such a number, PRIVATE; -1: there is no room. */
+int mr_fd_hidden_copy(int fd);
 /* Whether mr_fd_set can say something of the number; false: no memory, or it is too high. */
 bool mr_fd_has_room(int fd);
 /* Each number that is not PLAIN; for fork, exec, close_range. */
@@ -130,6 +132,9 @@ struct mr_sock {
   atomic_int companion_peer;  /* connected to an address of the kernel: datagrams go that way */
   atomic_int error_told;      /* the engine's death was told to the program as an error */
   struct mr_corked *corked;   /* a datagram that MSG_MORE or UDP_CORK keeps back */
+  atomic_int copy;            /* hidden copy of its descriptor, spare.c's; -1: none */
+  uint32_t epoch;             /* spare.c: when it was made, if this process alone has had it; 0 */
+  bool connects;              /* it was opened by connect */
 };
 struct mr_sock *mr_sock_hold(struct mr_sock *sock);
 void mr_sock_drop(struct mr_sock *sock);
@@ -240,6 +245,15 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
                        socklen_t bytes);
 /* Before the first sendto, sendmsg or sendmmsg with an address: decides. 0: look at the table again. */
 int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, socklen_t to_bytes);
+
+/* ---- spare.c: ends of closed sockets that are used again ----------------------------------------- */
+/* Other processes get copies of descriptors from here on (fork, exec, SCM_RIGHTS): nothing that is open now
+ * is parked when it closes. */
+void mr_spares_forget(void);
+/* A message that is sent to the kernel: it may pass descriptors on. */
+void mr_spares_passing(const struct msghdr *message);
+/* close(2) of a number of the socket: keeps a copy if it is the last. */
+void mr_spare_prepare(struct mr_sock *sock, int fd);
 
 /* ---- fork.c, exec.c ---------------------------------------------------------------------------- */
 void mr_after_fork_in_child(void);

@@ -45,6 +45,7 @@ bool mr_sock_fill(struct mr_sock *sock, struct mr_link *link, uint8_t *region, u
   sock->local = local;
   sock->link_id = link->id;
   sock->companion = companion;
+  atomic_init(&sock->copy, -1);
   atomic_store(&by_local[local % MR_SOCKETS], sock);
   return true;
 }
@@ -77,7 +78,7 @@ void mr_sock_drop(struct mr_sock *sock) {
     mr_mutex_lock(&here_mutex);
     atomic_store(&by_local[sock->local % MR_SOCKETS], NULL);
     mr_mutex_unlock(&here_mutex);
-    if (!mr_engine_is_dead) mr_call_release(link, sock->local);
+    if (!mr_engine_is_dead && !mr_spare_park(link, sock)) mr_call_release(link, sock->local);
   }
   close_companion(sock->companion);
   mr_corked_free(sock);
@@ -234,6 +235,15 @@ void mr_sock_adopt(int fd) {
   if (sock != NULL) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
 done:
   errno = saved;
+}
+
+void mr_sock_each(void (*visit)(struct mr_sock *sock)) {
+  mr_mutex_lock(&here_mutex);
+  for (int i = 0; i < MR_SOCKETS; i++) {
+    struct mr_sock *sock = atomic_load(&by_local[i]);
+    if (sock != NULL) visit(sock);
+  }
+  mr_mutex_unlock(&here_mutex);
 }
 
 void mr_socks_before_fork(void) {

@@ -8,7 +8,7 @@
 #include "core.h"
 
 #define LOOKS_A_CLOCK 16       /* looks between readings of the clock, when they do not yield */
-#define KERNEL_LOOK_NS 10000   /* between looks at the kernel's descriptors: a system call each */
+#define KERNEL_LOOK_NS 25000   /* between looks at the kernel's descriptors: a system call each */
 #define ENGINE_CHECK_NS 2000000 /* while polling */
 #define KERNEL_SET_BYTES 8
 /*

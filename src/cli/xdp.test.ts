@@ -20,8 +20,8 @@ async function xdp(...args: string[]): Promise<{ status: number; out: string; ta
   return { status, out: world.outText(), talk: world.errText() };
 }
 
-test("run counts verdicts, the same with both engines", async () => {
-  for (const engine of ["interp", "wasm"]) {
+test("run counts verdicts, the same with all engines", async () => {
+  for (const engine of ["interp", "wasm", "trace"]) {
     const { status, out } = await xdp(
       "run",
       object("ipv6_filter"),
@@ -33,6 +33,43 @@ test("run counts verdicts, the same with both engines", async () => {
     assert.equal(status, 0);
     assert.equal(out, "XDP_DROP              12\n");
   }
+});
+
+test("trace shows the paths, what they are taken for and what they do", async () => {
+  const { status, out } = await xdp("trace", object("ipv6_filter"), "--in", TCP);
+  assert.equal(status, 0);
+  const lines = out.split("\n").map((line) => line.replace(/ +#.*$/, ""));
+  assert.deepEqual(lines, [
+    "trace 0: 12 packets (100.0 %), 14 instructions, 448 bits of TCAM",
+    "  when  length >= 14",
+    "   and  packet[12:14] != 0x86dd",
+    "  return XDP_DROP",
+    "",
+  ]);
+  assert.match(
+    out,
+    /# ipv6_filter\.c:8: if \(eth->h_proto == bpf_htons\(ETH_P_IPV6\)\) return XDP_PASS;/,
+  );
+});
+
+test("trace --json has conditions and effects with their source lines", async () => {
+  const { out } = await xdp("trace", object("ddos_guard"), "--in", TCP, "--json");
+  const { packets, hits, traced, verdicts, traces } = JSON.parse(out);
+  assert.deepEqual({ packets, hits, traced }, { packets: 12, hits: 10, traced: 2 });
+  assert.deepEqual(verdicts, { XDP_PASS: 12 });
+  assert.equal(traces.length, 2);
+  assert.equal(traces[0].packets + traces[1].packets, 12);
+  const texts = traces.map(({ condition }: { condition: { text: string }[] }) =>
+    condition.map(({ text }) => text),
+  );
+  for (const text of texts) assert.ok(text.includes("packet[12:14] == 0x0800"), text.join());
+  assert.match(traces[0].condition[0].source, /^packet\.h:\d+: /);
+});
+
+test("trace says what is wrong with its arguments", async () => {
+  const { status, talk } = await xdp("trace", object("ipv6_filter"), "--in", "/nowhere.pcap");
+  assert.equal(status, 1);
+  assert.match(talk, /nowhere\.pcap/);
 });
 
 test("run --json has verdicts and maps by their types", async () => {
@@ -115,4 +152,64 @@ test("what is no object is said", async () => {
   const { status, talk } = await xdp("check", TCP);
   assert.equal(status, 1);
   assert.match(talk, /millrace xdp check: .*tcp\.pcap: this is no ELF file/);
+});
+
+const EVAL = ["eval", object("ddos_guard"), object("ipv6_filter"), "--in", TCP, "--packets", "500"];
+
+test("eval --json has every table, and no read of a map is stale", async () => {
+  const { status, out } = await xdp(...EVAL, "--sizes", "1,16", "--json");
+  assert.equal(status, 0);
+  const { packets, programs } = JSON.parse(out);
+  assert.equal(packets, 500);
+  assert.deepEqual(
+    programs.map((one: { program: string }) => one.program),
+    ["ddos_guard", "ipv6_filter"],
+  );
+  const [guard, filter] = programs;
+  assert.equal(filter.paths.ordinary.paths, 1);
+  const hits = filter.cache.find(
+    (row: { entries: number; policy: string }) => row.entries === 16 && row.policy === "lru",
+  );
+  assert.equal(hits.hitRate, 499 / 500);
+  assert.ok(filter.vliw.cycles < filter.vliw.executed);
+  assert.equal(guard.nic.packets, 500);
+  assert.ok(guard.state.length > 0);
+  for (const row of guard.state) assert.equal(row.staleReads, 0);
+  assert.ok(guard.attack.length > 0);
+});
+
+test("eval prints the tables that are asked for, as text or Markdown", async () => {
+  const { out } = await xdp(...EVAL, "--tables", "cache", "--sizes", "2", "--policies", "lru");
+  assert.match(out, /^T3 Hits in percent by entries, ordinary packets, an entry a trace\n/);
+  assert.match(out, /\nipv6_filter +lru +99\.80\n/);
+  const markdown = await xdp(...EVAL, "--tables", "vliw", "--markdown");
+  assert.match(markdown.out, /^### T5 .*\n\n\| program \| words \|/);
+});
+
+test("eval says what is wrong with its options", async () => {
+  for (const [option, value, complaint] of [
+    ["--tables", "nonsense", "--tables: expected some of paths,cache,vliw,nic,state,attack"],
+    ["--sizes", "0", "--sizes: expected a number of at least 1, got 0"],
+    ["--policies", "mru", "--policies: expected some of fifo,lru,"],
+  ] as const) {
+    const { status, talk } = await xdp(...EVAL, option, value);
+    assert.equal(status, 1);
+    assert.ok(talk.startsWith(`millrace xdp eval: ${complaint}`), talk);
+  }
+});
+
+test("a program is text, too; mistakes have their place; it is read by names", async () => {
+  const file = join(scratch, "drop.s");
+  writeFileSync(file, "  r0 = 1 ; XDP_DROP\n  exit\n");
+  assert.deepEqual(await xdp("run", file, "--in", TCP), {
+    status: 0,
+    out: "XDP_DROP              12\n",
+    talk: "",
+  });
+  const { out } = await xdp("disasm", file, "--names");
+  assert.equal(out, "main (xdp):\n     0: mov r0, 1\n     1: exit\n");
+  writeFileSync(file, "  r0 = 1\n  exeunt\n");
+  const { status, talk } = await xdp("check", file);
+  assert.equal(status, 1);
+  assert.match(talk, /drop\.s:2:3: expected an instruction .* got exeunt/);
 });

@@ -17,8 +17,9 @@ import { LinearMemory } from "./linear-memory.js";
 import { makeMap, mapMemoryBytes } from "./make-map.js";
 import type { MapDefinition } from "./map-definition.js";
 import { MapType } from "./map-type.js";
+import { noMetadata } from "./metadata-helpers.js";
 import type { BpfObject, ObjectProgram } from "./object.js";
-import { Ctx, HEADROOM_BYTES, Runtime, type RuntimeHooks } from "./runtime.js";
+import { Ctx, HEADROOM_BYTES, type PacketMetadata, Runtime, type RuntimeHooks } from "./runtime.js";
 import { verifyProgram } from "./verify-program.js";
 import { WasmProgram } from "./wasm-program.js";
 
@@ -49,6 +50,8 @@ export interface XdpOptions extends RuntimeHooks {
 export interface PacketContext {
   readonly ingressIfindex?: number;
   readonly rxQueueIndex?: number;
+  /** What the NIC says of it (`bpf_xdp_metadata_…`); nothing by default. */
+  readonly metadata?: Partial<PacketMetadata>;
 }
 
 export interface XdpResult {
@@ -146,13 +149,10 @@ export class XdpInstance {
     if (packet.length > MAX_PACKET_BYTES) {
       throw new RangeError(`a packet of ${packet.length} bytes is longer than ${MAX_PACKET_BYTES}`);
     }
-    const { runtime, frameAt } = this;
-    this.setContext(context);
-    const at = frameAt + HEADROOM_BYTES;
-    runtime.bytes.set(packet, at);
-    const end = at + packet.length;
-    const hardEnd = Math.max(frameAt + PAGE_BYTES - PAGE_END_BYTES, end);
-    const verdict = runner.runAt(at, end, frameAt, hardEnd);
+    const { runtime } = this;
+    this.place(packet, context);
+    const { dataAt, dataEnd, hardStart, hardEnd } = runtime;
+    const verdict = runner.runAt(dataAt, dataEnd, hardStart, hardEnd);
     const { map, key } = runtime.redirect;
     return {
       verdict,
@@ -160,6 +160,16 @@ export class XdpInstance {
       metadata: runtime.bytes.slice(runtime.dataMeta, runtime.dataAt),
       redirect: verdict === REDIRECT ? { map: map?.name ?? null, key } : null,
     };
+  }
+
+  /** Copies a packet to where {@link run} runs it, and says so in the context. */
+  place(packet: Uint8Array, context: PacketContext = {}): void {
+    const { runtime, frameAt } = this;
+    this.setContext(context);
+    const at = frameAt + HEADROOM_BYTES;
+    runtime.bytes.set(packet, at);
+    const end = at + packet.length;
+    runtime.begin(at, end, frameAt, Math.max(frameAt + PAGE_BYTES - PAGE_END_BYTES, end));
   }
 
   /**
@@ -189,6 +199,7 @@ export class XdpInstance {
     const { words, contextAt } = this.runtime;
     words[(contextAt + Ctx.INGRESS_IFINDEX) >>> 2] = context.ingressIfindex ?? 1;
     words[(contextAt + Ctx.RX_QUEUE_INDEX) >>> 2] = context.rxQueueIndex ?? 0;
+    Object.assign(this.runtime.metadata, noMetadata(), context.metadata);
   }
 
   private addMap(definition: MapDefinition, cpus: number, seed: number): LinearMap {

@@ -17,6 +17,7 @@ import type { EngineSocket } from "./engine-socket.js";
 import { ioctl } from "./interface-ioctls.js";
 import type { Network } from "./network.js";
 import { getOption, setOption } from "./options.js";
+import type { ParkedEnds } from "./parked-ends.js";
 import type { Session } from "./session.js";
 import { clearAddress, SharedAddress, writeAddress } from "./shared-address.js";
 import type { SharedMemory } from "./shared-memory.js";
@@ -45,6 +46,7 @@ export interface CallParts {
   readonly socketFor: (session: Session, local: number) => EngineSocket | null;
   /** No session has the socket any more. */
   onUnheld(socket: EngineSocket): void;
+  readonly parked: ParkedEnds;
 }
 
 export class Calls {
@@ -72,6 +74,10 @@ export class Calls {
       session.finishCall(at, 0);
       return;
     }
+    if (op === Op.CLAIM || op === Op.OPEN) {
+      session.finishCall(at, this.useParked(session, local, op, at));
+      return;
+    }
     const served = this.parts.socketFor(session, local);
     if (session.isClosed) return;
     if (served === null || served.isClosed) {
@@ -85,9 +91,53 @@ export class Calls {
       session.finishCall(at, 0);
       return;
     }
+    if (op === Op.PARK) {
+      this.park(session, served, local, at);
+      return;
+    }
     served.pumpOut(); // what was sent before the call goes before it
     const result = served.isClosed ? -EBADF : this.dispatch(session, served, op, at);
     if (result !== LATER) session.finishCall(at, result);
+  }
+
+  private park(session: Session, served: EngineSocket, local: number, at: number): void {
+    const { view } = this;
+    const parked = this.parts.parked.park(
+      session,
+      local,
+      served,
+      view.getUint32(at + CallAt.args, true) === 1,
+    );
+    if (parked === null) {
+      served.removeHolder(session, local);
+      if (!served.isHeld) this.parts.onUnheld(served);
+      session.finishCall(at, 1);
+      return;
+    }
+    const { prepared } = parked;
+    if (prepared === null) {
+      session.finishCall(at, 0);
+      return;
+    }
+    const { block } = prepared;
+    view.setUint32(at + CallAt.args + 4, block.region.id, true);
+    view.setUint32(at + CallAt.args + 8, block.headerAt, true);
+    view.setUint32(at + CallAt.args + 12, block.generation, true);
+    session.finishCall(at, 2);
+  }
+
+  private useParked(session: Session, local: number, op: number, at: number): number {
+    const { view, parts } = this;
+    if (op === Op.OPEN) {
+      return parts.parked.open(session, local, this.scratchView, this.copyData(at));
+    }
+    const connection = view.getUint32(at + CallAt.args, true);
+    return parts.parked.claim(
+      session,
+      local,
+      connection,
+      view.getInt32(at + CallAt.args + 4, true),
+    );
   }
 
   private dispatch(session: Session, served: EngineSocket, op: number, at: number): number {

@@ -10,7 +10,7 @@
  * | stopped  |                                                 |                                         |
  */
 import { type Clock, NEVER } from "../base/time.js";
-import { pollFds, yieldProcessor } from "../sys/fd.js";
+import { pollFds } from "../sys/fd.js";
 import { nowUs } from "./clock.js";
 import type { Engine } from "./engine.js";
 
@@ -27,11 +27,13 @@ const YIELDS = 3;
 const VISITOR_US = 5_000;
 /**
  * A pass without work that took this long was interrupted: somebody else wants this processor. Then
- * passes without work let others run first, for a while: two that poll would otherwise wait for
- * each other by time slices.
+ * the engine sleeps when it has no work, for a while: who sleeps runs as soon as it is woken, who polls
+ * uses up its share and waits for a time slice. Yielding helps against threads of the same scheduling
+ * group only. Twice as long when it happens soon again.
  */
 const INTERRUPTED_US = 500;
-const SHARED_US = 50_000;
+const CROWDED_FIRST_US = 5_000;
+const CROWDED_MOST_US = 320_000;
 /** Polls without work for which the clock is read once: a reading takes about as long as one. */
 const IDLE_POLLS_A_CLOCK = 8;
 
@@ -51,9 +53,11 @@ export class EngineLoop {
   private readonly fds: Int32Array;
   private lastWorkUs: number;
   private lastUsedUs: number;
-  /** Until then the processor is taken to be shared. */
-  private sharedUs = 0;
+  /** Until then the processor is taken to be wanted by others, and for how long it was taken so. */
+  private crowdedUs = 0;
+  private crowdedForUs = 0;
   private lastPassUs = 0;
+  private wasIdle = false;
   private controlUs = 0;
   private yieldUs = 0;
   private yields = YIELDS;
@@ -90,7 +94,8 @@ export class EngineLoop {
       this.yieldNow();
       return;
     }
-    this.yieldUs = this.clock() + YIELD_US;
+    this.lastPassUs = this.clock();
+    this.yieldUs = this.lastPassUs + YIELD_US;
     while (!this.isStopped) if (this.pass()) break;
     if (this.isStopped) this.options.onEnd();
     else this.yieldNow();
@@ -100,19 +105,27 @@ export class EngineLoop {
   private pass(): boolean {
     const { engine } = this;
     const nowUs = this.clock();
-    if (nowUs - this.lastPassUs > INTERRUPTED_US) this.sharedUs = nowUs + SHARED_US;
+    if (nowUs - this.lastPassUs > INTERRUPTED_US && this.wasIdle) this.noteInterruption(nowUs);
     this.lastPassUs = nowUs;
     let isIdle = true;
     for (let i = 0; i < IDLE_POLLS_A_CLOCK && isIdle; i++) isIdle = !engine.turn(nowUs);
+    this.wasIdle = isIdle;
     if (!isIdle) this.lastWorkUs = nowUs;
-    else if (nowUs < this.sharedUs) yieldProcessor();
     if (engine.wantsControl || nowUs - this.controlUs >= CONTROL_US) {
       this.serviceControl(nowUs);
       if (this.yields > 0) return true;
     }
     if (nowUs >= this.yieldUs) return true;
-    if (nowUs - this.lastWorkUs >= engine.spinUs && !engine.hasRetries) this.sleep(nowUs);
+    const isOver = nowUs - this.lastWorkUs >= engine.spinUs || (isIdle && nowUs < this.crowdedUs);
+    if (isOver && !engine.hasRetries) this.sleep(nowUs);
     return this.yields > 0;
+  }
+
+  private noteInterruption(nowUs: number): void {
+    const isAgain = nowUs - this.crowdedUs < CROWDED_MOST_US;
+    const forUs = isAgain ? Math.min(2 * this.crowdedForUs, CROWDED_MOST_US) : CROWDED_FIRST_US;
+    this.crowdedForUs = forUs;
+    this.crowdedUs = nowUs + forUs;
   }
 
   private turn(nowUs: number): void {
@@ -127,6 +140,7 @@ export class EngineLoop {
     if (engine.control.service()) this.yields = YIELDS;
     if (engine.sessions.length > 0) this.lastUsedUs = nowUs;
     else if (nowUs - this.lastUsedUs >= this.options.idleExitUs) this.isStopped = true;
+    this.lastPassUs = this.clock(); // that may have been long
   }
 
   private sleep(nowUs: number): void {
@@ -145,9 +159,7 @@ export class EngineLoop {
       }
     }
     engine.endSleep();
-    const wokeUs = this.clock();
-    this.lastPassUs = wokeUs;
-    this.serviceControl(wokeUs);
+    this.serviceControl(this.clock());
     if (hasVisitors) this.yields = YIELDS;
   }
 }

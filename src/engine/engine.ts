@@ -5,29 +5,17 @@
  * A turn takes what programs have submitted, lets the stack work, and moves what it has received to
  * the programs: a datagram between two programs takes one turn.
  */
-import { unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import { EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
-import {
-  Kind,
-  OpenedFor,
-  SESSION_BYTES,
-  SessionFlag,
-  SPIN_FOR_EVER,
-  SUBMITS,
-  Submit,
-} from "../ring/engine-layout.js";
+import { Kind, OpenedFor, SUBMITS, Submit } from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
-import type { ProgramRules } from "../socket/rules.js";
 import type { Stack } from "../socket/stack.js";
 import { TcpSocket } from "../socket/tcp-socket.js";
 import { closeFd, eventLoopFd } from "../sys/fd.js";
-import { PollSet } from "../sys/poll-set.js";
 import { listenUnix } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { Calls } from "./calls.js";
@@ -35,18 +23,26 @@ import type { Profile } from "./config.js";
 import { Control } from "./control.js";
 import type { RulesOf } from "./decision.js";
 import { lockEngine } from "./engine-lock.js";
-import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import type { EngineSocket } from "./engine-socket.js";
 import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { Companion, type Hello, isEntry, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
-import { type OpenResult, openSocket, type RingSettings, takeBlock } from "./opening.js";
-import { spinOf } from "./profile.js";
+import {
+  type OpeningParts,
+  type OpenResult,
+  openSocket,
+  type RingSettings,
+  takeBlock,
+} from "./opening.js";
+import { ParkedEnds } from "./parked-ends.js";
 import { type Region, Regions } from "./region.js";
-import { type Program, Session } from "./session.js";
+import type { Session } from "./session.js";
+import { Sessions } from "./sessions.js";
 import { SharedMemory } from "./shared-memory.js";
 import { SocketEnds } from "./socket-ends.js";
-import { type EnginePaths, makePrivateFolder } from "./socket-path.js";
+import type { SocketHost } from "./socket-host.js";
+import { type EnginePaths, makePrivateFolder, removeSocket } from "./socket-path.js";
 import { SocketTable } from "./socket-table.js";
 import { TcpServed } from "./tcp-served.js";
 
@@ -74,8 +70,6 @@ const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
 /** Submissions of one session before others have their turn. */
 const BURST = 64;
 const BACKLOG = 512;
-/** Programs whose wakes are taken at a time. */
-const WAKES = 64;
 
 export class Engine implements SocketHost {
   readonly network: Network;
@@ -88,7 +82,8 @@ export class Engine implements SocketHost {
   readonly paths: EnginePaths;
   readonly profile: Profile;
   readonly uid = process.getuid!();
-  readonly sessions: Session[] = [];
+  /** As `programs` lists them. */
+  readonly sessions: readonly Session[];
   readonly sockets: SocketTable;
   readonly kernelSockets = new KernelSockets();
   readonly startUs: number;
@@ -100,15 +95,14 @@ export class Engine implements SocketHost {
   private readonly options: EngineOptions;
   private readonly lockFd: number;
   private readonly calls: Calls;
+  private readonly opening: OpeningParts;
+  private readonly parked: ParkedEnds;
   private readonly events = new ReadyEvents(64);
   private readonly ends = new SocketEnds();
-  private readonly housekeeping = new Housekeeping(this.sessions);
-  /** What programs write to while the engine sleeps. */
-  private readonly wakes = new PollSet();
-  private readonly woken = new Int32Array(2 * WAKES);
+  private readonly programs: Sessions;
+  private readonly housekeeping: Housekeeping;
   private retries: EngineSocket[] = [];
   private routesVersion = 0;
-  private nextSessionId = 1;
   private isClosed = false;
 
   /** Opens the control socket. Throws `NetError`: EBUSY when an engine runs already. */
@@ -124,7 +118,32 @@ export class Engine implements SocketHost {
     this.stack = this.network.stack;
     this.memory = new SharedMemory(pool.memory.arena);
     this.regions = new Regions(this.memory);
+    this.programs = new Sessions({
+      network: this.network,
+      regions: this.regions,
+      uid: this.uid,
+      profile: options.profile,
+      spinUs: options.spinUs,
+      rules: options.rules,
+      loopback: options.loopback,
+    });
+    this.sessions = this.programs.list;
+    this.housekeeping = new Housekeeping(this.sessions);
     this.sockets = new SocketTable(this.ends);
+    this.opening = {
+      network: this.network,
+      host: this,
+      rings: options.rings,
+      nextId: () => this.sockets.takeId(),
+    };
+    this.parked = new ParkedEnds({
+      opening: this.opening,
+      ends: this.ends,
+      sockets: this.sockets,
+      kernelSockets: this.kernelSockets,
+      adopt: (served) => this.adoptSocket(served),
+      hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
+    });
     this.calls = new Calls({
       memory: this.memory,
       network: this.network,
@@ -132,8 +151,9 @@ export class Engine implements SocketHost {
       nowUs: () => this.stack.nowUs,
       socketFor: (session, local) => this.socketFor(session, local),
       onUnheld: (served) => this.ends.look(served),
+      parked: this.parked,
     });
-    remove(paths.control); // of an engine that died: the lock says that none runs
+    removeSocket(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
     const loopFd = options.watchLoop === false ? -1 : eventLoopFd();
     this.control = new Control(this, this.ends, listenFd, loopFd);
@@ -200,7 +220,7 @@ export class Engine implements SocketHost {
   /** Programs that know where a datagram goes must ask again. */
   private publishRoutes(): void {
     this.routesVersion = this.stack.ip.paths.version;
-    for (const session of this.sessions) session.setRoutes(this.routesVersion);
+    this.programs.setRoutes(this.routesVersion);
   }
 
   private retry(nowUs: number): void {
@@ -305,42 +325,7 @@ export class Engine implements SocketHost {
   // For the control socket
 
   begin(hello: Hello, pid: number, controlFd: number): Session {
-    const { options } = this;
-    const home = this.network.enterHome(hello.address);
-    const flags = options.loopback || hello.loopback ? SessionFlag.LOOPBACK : 0;
-    const program = {
-      pid,
-      uid: this.uid,
-      name: hello.program,
-      applicationId: hello.applicationId,
-      address: hello.address,
-      rules: hello.rules,
-      profile: hello.profile === "" ? options.profile : hello.profile,
-    };
-    const settings = {
-      spinUs: spinOf(hello.profile, hello.spinUs, options.profile, options.spinUs),
-      yields: true,
-      flags,
-    };
-    try {
-      const id = this.nextSessionId++;
-      const session = new Session(
-        id,
-        program,
-        controlFd,
-        this.regions,
-        home,
-        settings,
-        rulesFor(options.rules, program),
-      );
-      session.setRoutes(this.routesVersion);
-      this.wakes.addEdge(session.wakeFd);
-      this.sessions.push(session);
-      return session;
-    } catch (error) {
-      this.network.leaveHome(hello.address);
-      throw error;
-    }
+    return this.programs.begin(hello, pid, controlFd);
   }
 
   end(session: Session): void {
@@ -348,26 +333,14 @@ export class Engine implements SocketHost {
     for (let i = 0; i < SUBMITS && session.hasSubmission; i += BURST) this.takeSubmissions(session);
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
-    this.sessions.splice(this.sessions.indexOf(session), 1);
-    this.network.leaveHome(session.program.address);
-    this.wakes.remove(session.wakeFd);
-    session.close();
+    this.parked.endSession(session);
+    this.programs.end(session);
   }
 
   open(session: Session, view: DataView, n: number, companionFd: number): OpenResult | null {
     const request = readOpen(view, n);
     if (request === null || !isEntry(request.local)) return null;
-    const result = openSocket(
-      {
-        network: this.network,
-        host: this,
-        rings: this.options.rings,
-        nextId: () => this.sockets.takeId(),
-      },
-      session,
-      request,
-      view,
-    );
+    const result = openSocket(this.opening, session, request, view);
     const { served } = result;
     if (served === null) {
       if (result.code === 1 && request.at !== OpenedFor.TRY)
@@ -401,28 +374,19 @@ export class Engine implements SocketHost {
 
   regionFor(session: Session, id: number): Region | null {
     const region = this.regions.get(id);
-    if (region === undefined) return null;
-    const isTheirs =
-      region.pool === session.regionPool ||
-      session.sockets.some((s) => s !== null && s.regionPool === region.pool);
-    return isTheirs ? region : null;
+    return region !== undefined && session.mayMap(region) ? region : null;
   }
 
   // For the loop
 
-  /** How long to poll without work: the longest that a session with sockets wants. */
+  /** How long to poll without work. */
   get spinUs(): number {
-    let longest = 0;
-    for (const session of this.sessions) {
-      if (session.socketCount > 0 && session.spinUs > longest) longest = session.spinUs;
-    }
-    return longest === SPIN_FOR_EVER ? Number.POSITIVE_INFINITY : longest;
+    return this.programs.spinUs;
   }
 
-  /** Tells programs to write to the wake descriptor; false when there is work after all. */
+  /** Tells programs and devices to wake the engine; false when there is work after all. */
   prepareSleep(): boolean {
-    for (const session of this.sessions) session.setEngineSleeps(true);
-    for (const session of this.sessions) if (session.hasSubmissionNow) return false;
+    if (!this.programs.prepareSleep()) return false;
     for (const { device } of this.stack.ip.interfaces) {
       if (device.prepareSleep?.() === false) return false;
     }
@@ -430,49 +394,26 @@ export class Engine implements SocketHost {
   }
 
   endSleep(): void {
-    for (const session of this.sessions) session.setEngineSleeps(false);
-    while (this.wakes.take(this.woken, WAKES) === WAKES) {}
+    this.programs.endSleep();
   }
 
   /** Descriptors that are readable when a turn, or the control socket, has something to do. */
   get wakeFds(): number[] {
     const devices = this.stack.ip.interfaces.map((i) => i.device.wakeFd);
     const kernel = this.stack.ip.kernel?.wakeFd ?? -1;
-    return [this.wakes.fd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
+    return [this.programs.wakeFd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
   }
 
   /** Ends every session and connection, and gives everything back. Idempotent. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    remove(this.paths.control);
+    removeSocket(this.paths.control);
     for (const served of [...this.sockets.values()]) served.abort();
     this.control.close();
     this.ends.closeSet();
     this.stack.close();
-    this.wakes.close();
+    this.programs.close();
     closeFd(this.lockFd);
-  }
-}
-
-/** Bytes of address space that an engine wants for programs' memory. */
-export const PROGRAM_BYTES: number = 1 << 30;
-/** What one session takes of it before it has a socket. */
-export const PER_SESSION_BYTES: number = SESSION_BYTES;
-
-/** Throws `NetError` with what is wrong with the file of rules. */
-function rulesFor(rules: RulesOf, program: Program): ProgramRules {
-  try {
-    return rules(program);
-  } catch (error) {
-    throw new NetError(EINVAL, { syscall: "rules", hint: (error as Error).message, cause: error });
-  }
-}
-
-function remove(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Not there, or not ours to remove: listening says so.
   }
 }

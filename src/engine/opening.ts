@@ -1,19 +1,21 @@
 /** MR_MSG_OPEN: decides, makes the stack's socket with the options set so far, and binds it. */
-import { ENOBUFS, ENOMEM, errnoName } from "../base/errno.js";
+import { EINPROGRESS, ENETUNREACH, ENOBUFS, ENOMEM, errnoName } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { Family, optionName } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
 import { decide } from "./decision.js";
-import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import type { EngineSocket } from "./engine-socket.js";
 import { KernelValues } from "./kernel-values.js";
 import { Companion, type OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
 import { setOption } from "./options.js";
+import type { PreparedBlock } from "./parked-end.js";
 import type { Block, RegionPool, RingSizes } from "./region.js";
 import type { Session } from "./session.js";
 import type { SharedMemory } from "./shared-memory.js";
+import type { SocketHost } from "./socket-host.js";
 import { TcpServed } from "./tcp-served.js";
 import { UdpServed } from "./udp-served.js";
 
@@ -51,7 +53,7 @@ const SMALLER: readonly (readonly [fullness: number, tcpBytes: number])[] = [
 const LARGEST_DATAGRAM_RING = 131_072;
 
 /** Ring sizes for a socket now. */
-function ringSizes(rings: RingSettings, kind: number, fullness: number): RingSizes {
+export function ringSizes(rings: RingSettings, kind: number, fullness: number): RingSizes {
   if (kind === Kind.LISTENER) return rings.listener;
   if (kind === Kind.UDP) {
     const least = Math.min(rings.udp.rxBytes, LARGEST_DATAGRAM_RING);
@@ -157,6 +159,40 @@ const kernelKeeps = (request: OpenRequest, reason: string): OpenResult => ({
   code: 1,
   reason,
 });
+
+/**
+ * MR_OP_OPEN: connects in a block that was prepared before. The program does not wait for the answer:
+ * whatever is wrong is an error of the connection. Null: the stack has no room for one.
+ */
+export function openPrepared(
+  parts: OpeningParts,
+  session: Session,
+  request: OpenRequest,
+  values: DataView,
+  prepared: PreparedBlock,
+): TcpServed | null {
+  const { network, host } = parts;
+  const { loopback, rules, program } = session;
+  const socket = host.stack.tcpSocket(prepared.family);
+  if (socket === null) return null;
+  socket.home = session.home;
+  const { block, pool, socketId, family } = prepared;
+  const served = new TcpServed(host, socketId, family, block, pool, socket);
+  served.beginPrepared();
+  served.home = session.home;
+  served.uid = program.uid;
+  const decision = decide(request, { network, home: session.home, rules, loopback });
+  served.reason = decision.reason;
+  let result = decision.accelerate ? 0 : -ENETUNREACH;
+  for (const o of request.options) {
+    if (result < 0) break;
+    result = setOption(served, o.level, o.option, { view: values, at: o.at, bytes: o.bytes });
+  }
+  const { address, port, scope } = request.peer!;
+  if (result >= 0) result = socket.connect(address, port, scope);
+  if (result < 0 && result !== -EINPROGRESS) served.setError(-result);
+  return served;
+}
 
 /** Throws `NetError` when there is no memory for it. */
 function make(parts: OpeningParts, session: Session, request: OpenRequest): TcpServed | UdpServed {

@@ -37,6 +37,11 @@ const MOST_BLOCKS = 128;
 const SHARE_OF_FREE = 1 / 128;
 /** Regions that no socket needs are kept while the memory is less full than this. */
 const KEEP_FULLNESS = 0.5;
+/**
+ * And of those of a session so many bytes, beside one of each size: connections that come and go in
+ * waves would map anew each time, on both sides.
+ */
+const KEEP_BYTES = 16 << 20;
 
 /** A block in use. */
 export interface Block {
@@ -194,6 +199,23 @@ export class RegionPool {
     return region.take(socketId, kind, family);
   }
 
+  /** The same in a region that is there and that the session has mapped; null: there is none. */
+  takeKnown(
+    socketId: number,
+    kind: number,
+    family: number,
+    sizes: RingSizes,
+    session: object,
+  ): Block | null {
+    const { list } = this;
+    for (let i = 0; i < list.length; i++) {
+      const r = list[i]!;
+      if (r.isFull || !r.known.has(session) || !sameSizes(r.sizes, sizes)) continue;
+      return r.take(socketId, kind, family);
+    }
+    return null;
+  }
+
   private grow(sizes: RingSizes, fits: (r: Region) => boolean): Region {
     const most = this.list.reduce((n, r) => (fits(r) ? Math.max(n, r.blocks) : n), 0);
     const wanted = most === 0 ? FIRST_BLOCKS : Math.min(most * GROWTH, MOST_BLOCKS);
@@ -225,7 +247,14 @@ export class RegionPool {
     const isSpare = (r: Region): boolean =>
       r !== region && r.isUnused && sameSizes(r.sizes, region.sizes);
     const isScarce = this.regions.memory.fullness > KEEP_FULLNESS;
-    if (this.isRetired || isScarce || this.list.some(isSpare)) this.destroy(region);
+    const isEnough = this.unusedBytes > KEEP_BYTES && this.list.some(isSpare);
+    if (this.isRetired || isScarce || isEnough) this.destroy(region);
+  }
+
+  private get unusedBytes(): number {
+    let bytes = 0;
+    for (const region of this.list) if (region.isUnused) bytes += region.part.bytes;
+    return bytes;
   }
 
   /** Gives up what no socket needs; whether there was any. */

@@ -6,16 +6,23 @@ import { EAGAIN, EMSGSIZE } from "../base/errno.js";
 import { closeFd } from "../sys/fd.js";
 import { PollBits, PollSet } from "../sys/poll-set.js";
 import { discardUnix, receiveWithFds, throwAway } from "../sys/unix-socket.js";
-import type { EngineSocket } from "./engine-socket.js";
 
 const EVENTS = 64;
 /** Messages of one end before others have their turn. */
 const BURST = 16;
 const HANG_UP = PollBits.HUP | PollBits.RDHUP | PollBits.ERR;
 
+/** Who has an end: a socket, or nobody for a while (`ParkedEnd`). */
+export interface EndOwner {
+  /** -1: none. */
+  endFd: number;
+  /** Nobody holds the other end any more; this one is closed. */
+  hangUp(): void;
+}
+
 export class SocketEnds {
   private readonly set = new PollSet();
-  private readonly byEnd = new Map<number, EngineSocket>();
+  private readonly byEnd = new Map<number, EndOwner>();
   private readonly events = new Int32Array(2 * EVENTS);
   private readonly nothing = new Uint8Array(64);
   private readonly fds: number[] = [];
@@ -31,9 +38,14 @@ export class SocketEnds {
   }
 
   /** Takes and watches the engine's end of a socket. Throws `NetError` when it cannot be watched. */
-  watch(fd: number, served: EngineSocket): void {
+  watch(fd: number, served: EndOwner): void {
     this.byEnd.set(fd, served);
     this.set.add(fd);
+  }
+
+  /** A watched end is somebody else's from now on. */
+  move(fd: number, to: EndOwner): void {
+    this.byEnd.set(fd, to);
   }
 
   /** Closes it: the socket is gone. */
@@ -57,12 +69,12 @@ export class SocketEnds {
   }
 
   /** Whether anybody still holds the other end of a socket is looked at now. */
-  look(served: EngineSocket): void {
+  look(served: EndOwner): void {
     const { endFd } = served;
     if (endFd >= 0 && this.drain(endFd)) this.hangUp(endFd, served, true);
   }
 
-  private hangUp(fd: number, served: EngineSocket, isDrained: boolean): void {
+  private hangUp(fd: number, served: EndOwner, isDrained: boolean): void {
     this.byEnd.delete(fd);
     this.set.remove(fd);
     if (isDrained) closeFd(fd);

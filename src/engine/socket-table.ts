@@ -53,6 +53,21 @@ export class SocketTable {
     }
   }
 
+  /** The socket's end is somebody else's from now on; it stays watched. */
+  takeEnd(socket: EngineSocket): void {
+    socket.endFd = -1;
+    if (this.byEndInode.get(socket.endInode) === socket) this.byEndInode.delete(socket.endInode);
+  }
+
+  /** The socket has an end that is watched already. */
+  giveEnd(socket: EngineSocket, endFd: number, endInode: number): void {
+    socket.endFd = endFd;
+    socket.endInode = endInode;
+    const known = this.byEndInode.get(endInode);
+    if (known === undefined || known.isClosed) this.byEndInode.set(endInode, socket);
+    this.ends.move(endFd, socket);
+  }
+
   byEnd(inode: number): EngineSocket | null {
     return this.byEndInode.get(inode) ?? null;
   }

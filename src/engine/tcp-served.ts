@@ -6,10 +6,11 @@ import type { TcpSocket } from "../socket/tcp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { isSynchronized, State } from "../tcp/state.js";
 import { TcbFlags } from "../tcp/tcb.js";
-import { EngineSocket, type SocketHost } from "./engine-socket.js";
+import { EngineSocket } from "./engine-socket.js";
 import type { Block, RegionPool } from "./region.js";
 import type { Session } from "./session.js";
 import { writeAddress } from "./shared-address.js";
+import type { SocketHost } from "./socket-host.js";
 import { TcpOffers } from "./tcp-offers.js";
 import { TcpUrgent } from "./tcp-urgent.js";
 
@@ -327,7 +328,6 @@ export class TcpServed extends EngineSocket {
   private refreshStatus(): boolean {
     const { socket } = this;
     const state = socket.state;
-    this.putWord(SocketAt.tcpState, this.tcpState);
     let status = 0;
     if (state === State.SYN_SENT || state === State.SYN_RECEIVED) status = Status.CONNECTING;
     else if (isSynchronized(state)) status = Status.CONNECTED;
@@ -338,7 +338,15 @@ export class TcpServed extends EngineSocket {
     }
     status |= this.urgent.statusBits(this.word(SocketAt.rxHead));
     if (this.hasError) status |= Status.ERROR;
-    return this.setStatus(status);
+    const changed = this.setStatus(status);
+    // Afterwards: a state behind the peer's end is readable, and EOF says why.
+    this.putWord(SocketAt.tcpState, this.tcpState);
+    return changed;
+  }
+
+  /** In a prepared block: the program has been told that it is connecting. */
+  beginPrepared(): void {
+    this.status = Status.CONNECTING;
   }
 
   /** A new attempt to connect. */

@@ -8,6 +8,9 @@ import { MsgFlags } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 
+/** For the byte on its way: connections are many. */
+const room = new Uint8Array(1);
+
 export class TcpUrgent {
   private readonly socket: TcpSocket;
   /** The byte that was taken from the stack, or -1. */
@@ -17,7 +20,6 @@ export class TcpUrgent {
   isThere = false;
   private hasMark = false;
   private markAt = 0;
-  private readonly room = new Uint8Array(1);
 
   constructor(socket: TcpSocket) {
     this.socket = socket;
@@ -26,8 +28,8 @@ export class TcpUrgent {
   /** The urgent byte has come: keeps it, unless it is in line. */
   take(): void {
     this.isThere = true;
-    if (this.socket.receive(this.room, 0, 1, MsgFlags.OOB) !== 1) return;
-    this.byte = this.room[0]!;
+    if (this.socket.receive(room, 0, 1, MsgFlags.OOB) !== 1) return;
+    this.byte = room[0]!;
     this.wasRead = false;
   }
 

@@ -77,7 +77,7 @@ export class TestClient {
   readonly wakeFd: number;
   readonly sessionId: number;
   private readonly run: () => void;
-  private readonly regions = new Map<number, { mapped: Mapped; fd: number }>();
+  readonly regions = new Map<number, { mapped: Mapped; fd: number }>();
   private readonly mapped: Mapped;
   private readonly message = new Uint8Array(MESSAGE_BYTES);
   private readonly messageView = new DataView(this.message.buffer);

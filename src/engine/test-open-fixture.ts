@@ -20,7 +20,7 @@ export interface OpenOptions {
   readonly options?: readonly Option[];
 }
 
-/** MR_MSG_OPEN. `endFd`: the program's end of the pair. */
+/** MR_MSG_OPEN. `endFd`: the program's end of the pair; -1: a parked one. */
 export function openRequest(o: OpenOptions, local: number, endFd: number): Uint8Array {
   const options = Buffer.concat((o.options ?? []).map(optionRecord));
   const request = new Uint8Array(OPEN_BYTES + options.length);
@@ -39,7 +39,8 @@ export function openRequest(o: OpenOptions, local: number, endFd: number): Uint8
   if (o.peer !== undefined) {
     writeAddress(view, OpenAt.peer, family, IpAddress.parse(o.peer), o.peerPort ?? 0, 0);
   }
-  view.setBigUint64(OpenAt.endInode, BigInt(fstatSync(endFd).ino), true);
+  const inode = endFd < 0 ? 0 : fstatSync(endFd).ino;
+  view.setBigUint64(OpenAt.endInode, BigInt(inode), true);
   view.setUint32(OpenAt.optionsBytes, options.length, true);
   request.set(options, OPEN_BYTES);
   return request;

@@ -11,7 +11,7 @@ export const LAYOUT_MAGIC = 0x3153524d;
 
 /** Sizes of the session's tables. */
 export const WAITERS = 256;
-export const CALLS = 64;
+export const CALLS = 128;
 export const SOCKETS = 16_384;
 export const SUBMITS = 32_768;
 export const HINTS = 16_384;
@@ -204,6 +204,9 @@ export const Op = {
   RELEASE: 12,
   PING: 13,
   ROUTE: 14,
+  PARK: 15,
+  CLAIM: 16,
+  OPEN: 17,
 } as const;
 
 /** `mr_error`. */

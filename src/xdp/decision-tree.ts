@@ -15,6 +15,8 @@ export interface Branch {
   /** Made before the test is. */
   readonly calls: readonly CallOp[];
   readonly test: number;
+  /** The instruction that it comes from, of the first trace that came this way. */
+  readonly word: number;
   readonly yes: Slot;
   readonly no: Slot;
 }
@@ -59,6 +61,7 @@ export class DecisionTree {
         kind: "branch",
         calls,
         test: op.test,
+        word: op.word,
         yes: { tree: null },
         no: { tree: null },
       };

@@ -38,6 +38,10 @@ export class TraceMemory {
   metadata: number;
   /** Maps whose values are constants of the traces: those that nobody writes any more. */
   readonly constants = new Set<LinearMap>();
+  /** Maps whose values at constant addresses are taken as constants until the host, or the program, writes them. */
+  readonly specialised = new Set<LinearMap>();
+  /** Of these, those that the program was seen to write. */
+  readonly written = new Set<LinearMap>();
   private readonly runtime: Runtime;
   private readonly recorder: Recorder;
   private readonly build: Builder;
@@ -76,6 +80,7 @@ export class TraceMemory {
 
   /** A key of a map came, went or got another value. */
   changed(map: LinearMap, change: Change): void {
+    this.noteWrite(map);
     const known = this.changes.get(map);
     if (known === undefined) this.changes.set(map, [change]);
     else known.push(change);
@@ -156,9 +161,10 @@ export class TraceMemory {
     const place = this.placeOf(sum, at, size);
     if (place === null) return NONE;
     const { map, entry, offset } = place;
-    if ((map.definition.flags & MapFlag.RDONLY_PROG) !== 0) {
+    const isConstant = (map.definition.flags & MapFlag.RDONLY_PROG) !== 0;
+    if (build.e.isConstant(address) && (isConstant || this.specialised.has(map))) {
       this.constants.add(map);
-      if (build.e.isConstant(address)) return build.number(read(runtime.view, at, size));
+      return build.number(read(runtime.view, at, size));
     }
     const isLookup = build.e.op[entry] === Ex.LOOKUP;
     if (!this.isAsItWas(map, isLookup ? build.e.a[entry]! : NONE)) return NONE;
@@ -173,6 +179,10 @@ export class TraceMemory {
       recorder.values.define(node, read(runtime.view, at + from - offset, bytes));
       return node;
     });
+  }
+
+  private noteWrite(map: LinearMap): void {
+    if (this.specialised.has(map)) this.written.add(map);
   }
 
   /** The map that an address is in; null, and a reason, when it is in none. */
@@ -209,6 +219,7 @@ export class TraceMemory {
     } else if (recorder.isRecording) {
       const place = this.placeOf(sum, at, size);
       if (place !== null) {
+        this.noteWrite(place.map);
         this.logOf(place.map).store(place.entry, place.offset, size, value);
         this.pushStore("map", place.map.index, sum, size, value);
         if (place.map instanceof RingMap) recorder.giveUp("it writes into a record of a ring");
@@ -248,6 +259,7 @@ export class TraceMemory {
     const place = recorder.isRecording ? this.placeOf(sum, at, size) : null;
     if (place !== null) {
       const { map, entry, offset } = place;
+      this.noteWrite(map);
       this.logOf(map).store(entry, offset, size, result);
       const base = sum.rest;
       const { word } = recorder;

@@ -17,8 +17,9 @@ const MAX_FRESH = 8;
 const FRESH_HITS = 20_000;
 const LONGEST_KEY_BYTES = 512;
 
-type Run = (at: number, end: number, hardStart: number, hardEnd: number) => number;
-const none: Run = () => NO_TRACE;
+/** Takes a packet that lies in memory. */
+export type TraceFunction = (at: number, end: number, hardStart: number, hardEnd: number) => number;
+const none: TraceFunction = () => NO_TRACE;
 
 export class TraceStore {
   readonly traces: Trace[] = [];
@@ -32,9 +33,9 @@ export class TraceStore {
   /** Traces that did not fit into the tree: their packets are traced again and again. */
   refused = 0;
   /** Hot path. The tree, see `trace-code.ts`. */
-  main: Run = none;
+  main: TraceFunction = none;
   hasFresh = false;
-  private fresh: Run[] = [];
+  private fresh: TraceFunction[] = [];
   private freshHits = 0;
 
   constructor(e: Expressions, runtime: Runtime) {
@@ -118,8 +119,10 @@ export class TraceStore {
   }
 
   /** A function that says which trace is a packet's, and runs none. */
-  matcher(): Run {
-    return this.instantiate(this.tree.root, true);
+  matcher(traces: Iterable<Trace> = this.tree.traces()): TraceFunction {
+    const tree = new DecisionTree(this.e);
+    for (const trace of traces) tree.add(trace);
+    return this.instantiate(tree.root, true);
   }
 
   clear(): void {
@@ -133,9 +136,9 @@ export class TraceStore {
     this.freshHits = 0;
   }
 
-  private instantiate(root: Slot, isMatchOnly = false): Run {
+  private instantiate(root: Slot, isMatchOnly = false): TraceFunction {
     const bytes = compileTree(this.e, root, this.runtime, this.place, isMatchOnly);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.imports);
-    return instance.exports.run as Run;
+    return instance.exports.run as TraceFunction;
   }
 }

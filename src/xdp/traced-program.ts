@@ -24,10 +24,19 @@ import type { CachePolicy } from "./cache-policy.js";
 import { type InputUse, inputUse } from "./input-use.js";
 import { NO_TRACE, type Trace } from "./trace.js";
 import { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
-import { TraceStore } from "./trace-store.js";
+import { type TraceFunction, TraceStore } from "./trace-store.js";
 import { Tracer } from "./tracer.js";
 
-export interface TracedOptions extends XdpOptions, TraceCacheOptions {}
+export interface TracedOptions extends XdpOptions, TracingOptions {}
+
+export interface TracingOptions extends TraceCacheOptions {
+  /**
+   * Names of arrays, variables included, that hardly ever change: what they hold at constant places is part of the
+   * traces, all of which are made anew when the host writes one of them. One that the program itself is
+   * seen to write is left out from there on.
+   */
+  readonly specialises?: readonly string[];
+}
 
 /** What happened to packets so far. */
 export interface TraceCounters {
@@ -46,7 +55,7 @@ export class TracedProgram {
   readonly instance: XdpInstance;
   readonly tracer: Tracer;
   readonly cache: TraceCache;
-  private readonly runtime: Runtime;
+  readonly runtime: Runtime;
   private readonly store: TraceStore;
   private readonly uses: InputUse;
   /** null: nothing ever leaves, so that nobody needs to know what is used. */
@@ -64,12 +73,15 @@ export class TracedProgram {
   private evicted = 0;
   private hostRuns = 0;
 
-  constructor(instance: XdpInstance, options: TraceCacheOptions = {}) {
+  constructor(instance: XdpInstance, options: TracingOptions = {}) {
     this.instance = instance;
     this.runtime = instance.runtime;
     this.tracer = new Tracer(instance.program, instance.runtime, instance.tailTarget);
     this.store = new TraceStore(this.tracer.e, instance.runtime);
     this.cache = new TraceCache(this.tracer.e, this.store, options);
+    for (const name of options.specialises ?? []) {
+      this.tracer.memory.specialised.add(instance.map(name));
+    }
     this.policy = this.cache.isLimited ? this.cache.policy : null;
     this.uses = inputUse(instance.program, instance.runtime);
     this.needsCare = this.uses.hasInputs || this.uses.isRandom;
@@ -95,6 +107,14 @@ export class TracedProgram {
   /** Traces that could not be told from others, so that their packets stay with the host; 0. */
   get refused(): number {
     return this.store.refused;
+  }
+
+  /**
+   * A function (at, end, hardStart, hardEnd) that says which of some traces the packet in memory takes, and does
+   * nothing: its number, -1, or -2 - number when it is not in the cache.
+   */
+  matcher(traces: Iterable<Trace> = this.traces): TraceFunction {
+    return this.store.matcher(traces);
   }
 
   /** Packets that each trace has run, by number. */
@@ -173,6 +193,8 @@ export class TracedProgram {
       return this.instance.runHost();
     }
     if (store.isFull) {
+      // From here on nobody sees what the program writes.
+      if (this.tracer.memory.specialised.size > 0) this.despecialiseAll();
       this.hostRuns++;
       return this.instance.runHost();
     }
@@ -180,6 +202,10 @@ export class TracedProgram {
     const { trace, verdict } = this.tracer.trace();
     this.lastTrace = trace.id;
     this.noteConstants();
+    if (this.tracer.memory.written.size > 0) {
+      this.despecialise();
+      return verdict;
+    }
     if (store.add(trace)) cache.offer(trace);
     return verdict;
   }
@@ -190,6 +216,19 @@ export class TracedProgram {
     this.constants = [...constants];
     this.epochs = this.constants.map((map) => map.epoch);
     this.needsCare = true;
+  }
+
+  private despecialiseAll(): void {
+    this.tracer.memory.specialised.clear();
+    this.flush();
+  }
+
+  /** The program writes what was taken for constant. */
+  private despecialise(): void {
+    const { specialised, written } = this.tracer.memory;
+    for (const map of written) specialised.delete(map);
+    written.clear();
+    this.flush();
   }
 
   private isOutdated(): boolean {

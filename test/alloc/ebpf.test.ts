@@ -9,6 +9,7 @@ import { FakeDevice } from "../../src/nic/frame-fixture.js";
 import { takeFor } from "../../src/nic/frame-slots.js";
 import { Batch } from "../../src/ring/batch.js";
 import { createPool } from "../../src/socket/create-host.js";
+import { TracedProgram } from "../../src/xdp/traced-program.js";
 import { frame } from "../vectors/frames.js";
 import { fewestCollections } from "./collections.js";
 
@@ -17,16 +18,20 @@ const HEADROOM_BYTES = 256;
 const FRAME_BYTES = 3_776;
 
 for (const name of ["ddos_guard", "tunnel", "ipv6_filter"]) {
-  for (const engine of ["interp", "wasm"] satisfies EngineName[]) {
+  for (const engine of ["interp", "wasm", "trace"] satisfies (EngineName | "trace")[]) {
     test(`${name} on packets in place, ${engine}: nothing is allocated`, async () => {
       const file = new URL(`../../../fuzz/corpus/elf/${name}.o`, import.meta.url);
-      const instance = XdpInstance.open(parseObject(readFileSync(file)), { engine });
-      instance.run(frame("udp"));
+      const host = engine === "trace" ? "wasm" : engine;
+      const instance = XdpInstance.open(parseObject(readFileSync(file)), { engine: host });
+      // With a limit, so that the policy has to be told of each packet.
+      const limited = { capacity: { entries: 4 } };
+      const runner = engine === "trace" ? new TracedProgram(instance, limited) : instance;
+      instance.run(frame("udp"), {}, runner);
       const { dataAt, dataEnd } = instance.runtime;
       const hardStart = dataAt - HEADROOM_BYTES;
       const n = await fewestCollections(() => {
         for (let i = 0; i < PACKETS; i++) {
-          instance.runAt(dataAt, dataEnd, hardStart, hardStart + FRAME_BYTES);
+          runner.runAt(dataAt, dataEnd, hardStart, hardStart + FRAME_BYTES);
         }
       }, 2);
       assert.ok(n <= 2, `${n} collections`);

@@ -21,6 +21,7 @@ const PROGRAMS = [
   "holding",
   "messages",
   "options",
+  "reuse",
   "streams",
   "urgent",
   "waiting",

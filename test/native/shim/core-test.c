@@ -587,7 +587,7 @@ static void calls_are_answered(void) {
   for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, ask_often, sock);
   for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
   int on = 1;
-  FAILS(mr_sock_setsockopt(sock, 3, IPPROTO_TCP, 1, &on, sizeof on), ENOPROTOOPT);
+  FAILS(mr_sock_setsockopt(sock, 3, IPPROTO_TCP, 2, &on, sizeof on), ENOPROTOOPT);
   mr_sock_drop(sock);
 }
 

@@ -1,0 +1,88 @@
+/**
+ * Many traces of one program: `traces.js tree N OBJECT` is the time that the tree of the N most used traces takes
+ * to say which one is a packet's; `traces.js install - OBJECT` what making traces and taking them in costs.
+ * The packets are those of the tests, captured and damaged, in memory. Prints one JSON line.
+ */
+import { readFileSync } from "node:fs";
+import { XdpInstance } from "../../src/ebpf/instance.js";
+import { LinearMemory } from "../../src/ebpf/linear-memory.js";
+import { parseObject } from "../../src/ebpf/object.js";
+import { TracedProgram } from "../../src/xdp/traced-program.js";
+import { capturedPackets, damagedPackets } from "../../test/support/xdp-packets.js";
+import { setupOf } from "../../test/support/xdp-setups.js";
+import { perPacket } from "../per-packet.js";
+
+const DAMAGED = 6_000;
+/** Frames do not all begin in the same line of the cache. */
+const FRAME_BYTES = 2_048 + 192;
+const HEADROOM_BYTES = 256;
+const TAIL_BYTES = FRAME_BYTES - HEADROOM_BYTES;
+const MAX_FRAMES = 64;
+const CALLS = 4_000_000;
+
+const [what, count, file] = process.argv.slice(2) as [string, string, string];
+const object = parseObject(readFileSync(file));
+const captured = capturedPackets();
+const packets = [...captured, ...damagedPackets(captured, DAMAGED, 1)];
+
+/** Opens the object with maps filled as for the tests. */
+function open(memory: LinearMemory): TracedProgram {
+  const traced = new TracedProgram(XdpInstance.open(object, { engine: "wasm", seed: 1, memory }));
+  const maps = object.maps.map(({ name }) => name);
+  for (const { map, key, value } of setupOf(file.split("/").at(-1)!, maps, captured)) {
+    const all = new Uint8Array(traced.map(map).bufferBytes);
+    all.set(value);
+    traced.map(map).set(key, all);
+  }
+  return traced;
+}
+
+const memory = LinearMemory.create(512 << 20);
+const traced = open(memory);
+
+if (what === "install") {
+  const times: number[] = [];
+  for (const packet of packets) {
+    const known = traced.counters.traced;
+    const start = process.hrtime.bigint();
+    traced.run(packet);
+    const took = Number(process.hrtime.bigint() - start) / 1e3;
+    if (traced.counters.traced > known) times.push(took);
+  }
+  times.sort((a, b) => a - b);
+  const at = (part: number): number => times[Math.floor(part * times.length)]!;
+  console.log(
+    JSON.stringify({ p50_us: at(0.5), p90_us: at(0.9), p99_us: at(0.99), traces: times.length }),
+  );
+} else {
+  const taken = packets.map((packet) => {
+    traced.run(packet);
+    return traced.lastTrace;
+  });
+  const chosen = [...traced.traces]
+    .sort((a, b) => traced.hitsOf(b.id) - traced.hitsOf(a.id))
+    .slice(0, Number(count));
+  const match = traced.matcher(chosen);
+  const ids = new Set(chosen.map(({ id }) => id));
+  const frames: number[] = [];
+  const ends: number[] = [];
+  for (const [n, packet] of packets.entries()) {
+    if (packet.length > FRAME_BYTES - HEADROOM_BYTES) continue;
+    if (!ids.has(taken[n]!) || frames.length === MAX_FRAMES) continue;
+    const at = memory.take(FRAME_BYTES, "a frame") + HEADROOM_BYTES;
+    memory.bytes.set(packet, at);
+    frames.push(at);
+    ends.push(at + packet.length);
+    if (match(at, at + packet.length, at - HEADROOM_BYTES, at + TAIL_BYTES) !== taken[n]) {
+      throw new Error(`packet ${n}: not the trace that it took`);
+    }
+  }
+  let sum = 0;
+  const figures = await perPacket(CALLS, (calls) => {
+    for (let n = 0, i = 0; n < calls; n++) {
+      sum += match(frames[i]!, ends[i]!, frames[i]! - HEADROOM_BYTES, frames[i]! + TAIL_BYTES);
+      if (++i === frames.length) i = 0;
+    }
+  });
+  console.log(JSON.stringify({ ...figures, traces: chosen.length, checked: sum !== 0 }));
+}
