@@ -23,7 +23,7 @@ typedef struct {
   size_t length; /* in bytes */
 } Memory;
 
-#define MAX_ARGS 8
+#define MAX_ARGS 11
 
 /* Arguments of one call; absent ones read as undefined and so fail to convert. */
 typedef struct {

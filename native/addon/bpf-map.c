@@ -150,6 +150,16 @@ static napi_value map_delete(napi_env env, napi_callback_info info) {
   return int_result(env, bpf(BPF_MAP_DELETE_ELEM, &attr));
 }
 
+/* bpfMapFreeze(map): processes cannot write it any more (Linux 5.2 on). */
+static napi_value map_freeze(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  Map *map = arg_handle(&args, 0, &MAP_KIND);
+  union bpf_attr attr = {0};
+  if (map == NULL || map->fd < 0) return int_result(env, -EBADF);
+  attr.map_fd = (uint32_t)map->fd;
+  return int_result(env, bpf(BPF_MAP_FREEZE, &attr));
+}
+
 /* bpfMapNextKey(map, next: Uint8Array, key: Uint8Array or null for the first) */
 static napi_value map_next_key(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
@@ -177,5 +187,6 @@ bool export_bpf_map(napi_env env, napi_value exports) {
          export_function(env, exports, "bpfMapLookup", map_lookup) &&
          export_function(env, exports, "bpfMapUpdate", map_update) &&
          export_function(env, exports, "bpfMapDelete", map_delete) &&
+         export_function(env, exports, "bpfMapFreeze", map_freeze) &&
          export_function(env, exports, "bpfMapNextKey", map_next_key);
 }

@@ -8,13 +8,15 @@
 
 /*
  * bpfProgLoad(type, code: Uint8Array, license, name, flags, attachType, log: Uint8Array or null,
- * interfaceIndex: of the device that the program is bound to, or 0): with a log, the verifier writes what it did there, ended by a zero byte; -ENOSPC when it is too
- * small. The descriptor is the caller's.
+ * interfaceIndex: of the device that the program is bound to, or 0, btfFd: or 0, functions: Uint8Array,
+ * lines: Uint8Array): with a log, the verifier writes what it did there, ended by a zero byte; -ENOSPC when
+ * it is too small. `functions` and `lines` refer to the types of btfFd: struct bpf_func_info, bpf_line_info.
+ * The descriptor is the caller's.
  */
 static napi_value prog_load(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
-  int32_t type, flags, attach_type, index;
-  Memory code, log = {0};
+  int32_t type, flags, attach_type, index, btf;
+  Memory code, functions, lines, log = {0};
   char license[128];
   union bpf_attr attr = {0};
   napi_valuetype kind;
@@ -22,8 +24,19 @@ static napi_value prog_load(napi_env env, napi_callback_info info) {
       !arg_text(&args, 2, license, sizeof license) ||
       !arg_text(&args, 3, attr.prog_name, sizeof attr.prog_name) || !arg_int(&args, 4, &flags) ||
       !arg_int(&args, 5, &attach_type) || napi_typeof(env, args.at[6], &kind) != napi_ok ||
-      (kind != napi_null && !arg_bytes(&args, 6, &log)) || !arg_int(&args, 7, &index)) {
+      (kind != napi_null && !arg_bytes(&args, 6, &log)) || !arg_int(&args, 7, &index) ||
+      !arg_int(&args, 8, &btf) || !arg_bytes(&args, 9, &functions) ||
+      !arg_bytes(&args, 10, &lines)) {
     return int_result(env, -EINVAL);
+  }
+  if (btf > 0) {
+    attr.prog_btf_fd = (uint32_t)btf;
+    attr.func_info = address_of(functions.bytes);
+    attr.func_info_rec_size = sizeof(struct bpf_func_info);
+    attr.func_info_cnt = (uint32_t)(functions.length / sizeof(struct bpf_func_info));
+    attr.line_info = address_of(lines.bytes);
+    attr.line_info_rec_size = sizeof(struct bpf_line_info);
+    attr.line_info_cnt = (uint32_t)(lines.length / sizeof(struct bpf_line_info));
   }
   attr.prog_ifindex = (uint32_t)index;
   attr.prog_type = (uint32_t)type;
@@ -42,6 +55,17 @@ static napi_value prog_load(napi_env env, napi_callback_info info) {
   int result = -EAGAIN;
   for (int i = 0; i < LOAD_ATTEMPTS && result == -EAGAIN; i++) result = bpf(BPF_PROG_LOAD, &attr);
   return int_result(env, result);
+}
+
+/* bpfBtfLoad(types: Uint8Array): a descriptor of the types, which is the caller's. */
+static napi_value btf_load(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  Memory types;
+  union bpf_attr attr = {0};
+  if (!arg_bytes(&args, 0, &types)) return int_result(env, -EINVAL);
+  attr.btf = address_of(types.bytes);
+  attr.btf_size = (uint32_t)types.length;
+  return int_result(env, bpf(BPF_BTF_LOAD, &attr));
 }
 
 /*
@@ -143,6 +167,7 @@ static napi_value open_id(napi_env env, napi_callback_info info) {
 
 bool export_bpf(napi_env env, napi_value exports) {
   return export_function(env, exports, "bpfProgLoad", prog_load) &&
+         export_function(env, exports, "bpfBtfLoad", btf_load) &&
          export_function(env, exports, "bpfTestRun", test_run) &&
          export_function(env, exports, "bpfLinkXdp", link_xdp) &&
          export_function(env, exports, "bpfInfo", object_info) &&

@@ -39,7 +39,7 @@ struct options {
   const char *address, *profile, *spin, *rules, *application_id; /* NULL: not given */
   const char *nic, *gateway, *xdp, *config, *network; /* the last ones */
   bool is_repeated;        /* one of these came twice */
-  bool has_engine_options; /* --nic, --gateway, --xdp, --config, --network: the engine must be asked about them */
+  bool has_engine_options; /* --nic and so on: the engine must be asked about them */
   bool in_process;         /* a Node.js program with a stack of its own, without an engine */
   bool loopback, no_auto, debug, no_warn;
   bool is_for_node;        /* --help and what else needs no program */

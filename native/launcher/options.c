@@ -71,6 +71,7 @@ static void check_in_process(const struct options *o) {
   const char *refused = o->config != NULL ? "--config" : o->network != NULL ? "--network" : NULL;
   if (o->xdp != NULL) refused = "--xdp";
   if (o->spin != NULL) refused = "--spin";
+  if (o->xdp != NULL) refused = "--xdp: say --nic NIC,xdp=FILE";
   if (o->no_auto) refused = "--no-auto";
   if (refused != NULL) refuse("--in-process goes without an engine, and has no ", refused);
   if (o->is_repeated) refuse("--in-process takes one ", "--nic and one --gateway");

@@ -264,6 +264,11 @@ static int send_many(struct mr_sock *sock, int fd, struct mmsghdr *messages, uns
   return done > 0 || n == 0 ? (int)done : -1;
 }
 
+int __sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags);
+EXPORT int __sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
+  return sendmmsg(fd, messages, n, flags);
+}
+
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
   if (mr_fd_kind_of(fd) == MR_FD_PENDING && n > 0) decide_message(fd, &messages[0].msg_hdr, &flags);
   for (unsigned i = 0; i < n && mr_fd_kind_of(fd) != MR_FD_SOCKET; i++) mr_spares_passing(&messages[i].msg_hdr);

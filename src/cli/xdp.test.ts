@@ -153,3 +153,63 @@ test("what is no object is said", async () => {
   assert.equal(status, 1);
   assert.match(talk, /millrace xdp check: .*tcp\.pcap: this is no ELF file/);
 });
+
+const EVAL = ["eval", object("ddos_guard"), object("ipv6_filter"), "--in", TCP, "--packets", "500"];
+
+test("eval --json has every table, and no read of a map is stale", async () => {
+  const { status, out } = await xdp(...EVAL, "--sizes", "1,16", "--json");
+  assert.equal(status, 0);
+  const { packets, programs } = JSON.parse(out);
+  assert.equal(packets, 500);
+  assert.deepEqual(
+    programs.map((one: { program: string }) => one.program),
+    ["ddos_guard", "ipv6_filter"],
+  );
+  const [guard, filter] = programs;
+  assert.equal(filter.paths.ordinary.paths, 1);
+  const hits = filter.cache.find(
+    (row: { entries: number; policy: string }) => row.entries === 16 && row.policy === "lru",
+  );
+  assert.equal(hits.hitRate, 499 / 500);
+  assert.ok(filter.vliw.cycles < filter.vliw.executed);
+  assert.equal(guard.nic.packets, 500);
+  assert.ok(guard.state.length > 0);
+  for (const row of guard.state) assert.equal(row.staleReads, 0);
+  assert.ok(guard.attack.length > 0);
+});
+
+test("eval prints the tables that are asked for, as text or Markdown", async () => {
+  const { out } = await xdp(...EVAL, "--tables", "cache", "--sizes", "2", "--policies", "lru");
+  assert.match(out, /^T3 Hits in percent by entries, ordinary packets, an entry a trace\n/);
+  assert.match(out, /\nipv6_filter +lru +99\.80\n/);
+  const markdown = await xdp(...EVAL, "--tables", "vliw", "--markdown");
+  assert.match(markdown.out, /^### T5 .*\n\n\| program \| words \|/);
+});
+
+test("eval says what is wrong with its options", async () => {
+  for (const [option, value, complaint] of [
+    ["--tables", "nonsense", "--tables: expected some of paths,cache,vliw,nic,state,attack"],
+    ["--sizes", "0", "--sizes: expected a number of at least 1, got 0"],
+    ["--policies", "mru", "--policies: expected some of fifo,lru,"],
+  ] as const) {
+    const { status, talk } = await xdp(...EVAL, option, value);
+    assert.equal(status, 1);
+    assert.ok(talk.startsWith(`millrace xdp eval: ${complaint}`), talk);
+  }
+});
+
+test("a program is text, too; mistakes have their place; it is read by names", async () => {
+  const file = join(scratch, "drop.s");
+  writeFileSync(file, "  r0 = 1 ; XDP_DROP\n  exit\n");
+  assert.deepEqual(await xdp("run", file, "--in", TCP), {
+    status: 0,
+    out: "XDP_DROP              12\n",
+    talk: "",
+  });
+  const { out } = await xdp("disasm", file, "--names");
+  assert.equal(out, "main (xdp):\n     0: mov r0, 1\n     1: exit\n");
+  writeFileSync(file, "  r0 = 1\n  exeunt\n");
+  const { status, talk } = await xdp("check", file);
+  assert.equal(status, 1);
+  assert.match(talk, /drop\.s:2:3: expected an instruction .* got exeunt/);
+});

@@ -3,7 +3,8 @@ import { type Command, Option } from "commander";
 import { type AddCommand, examples } from "./command.js";
 import type { World } from "./world.js";
 import { checkPrograms } from "./xdp/check.js";
-import { disassembleObject } from "./xdp/disasm.js";
+import { type DisasmOptions, disassembleObject } from "./xdp/disasm.js";
+import { type EvalOptions, evaluatePrograms } from "./xdp/eval.js";
 import { type LoadOptions, loadProgram } from "./xdp/load.js";
 import { type ObjectOptions, reporting } from "./xdp/object-file.js";
 import { type RunOptions, runProgram } from "./xdp/run.js";
@@ -36,18 +37,20 @@ export const addXdp: AddCommand = (program, world, finish) => {
     ["millrace xdp trace filter.o --in a.pcap", "the paths that packets take, and when"],
     ["millrace xdp check filter.o", "what the verifier says, with source lines"],
     ["millrace xdp disasm filter.o", "instructions between source lines"],
+    ["millrace xdp eval filter.o --in captures/", "what a programmable NIC would make of it"],
     ["millrace xdp load filter.o --dev eth0", "in the kernel, until Ctrl-C"],
   ]);
   addRun(xdp, world, finish);
   addTrace(xdp, world, finish);
   addCheck(xdp, world, finish);
   addDisasm(xdp, world, finish);
+  addEval(xdp, world, finish);
   addLoad(xdp, world, finish);
 };
 
 function withObject(command: Command): Command {
   return command
-    .argument("<object>", "object file")
+    .argument("<object>", "object file, or text: FILE.s (docs/ebpf.md)")
     .option("-p, --program <name>", "which program, when the object has several")
     .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux");
 }
@@ -123,12 +126,49 @@ function addCheck(xdp: Command, world: World, finish: Finish): void {
 
 function addDisasm(xdp: Command, world: World, finish: Finish): void {
   withObject(xdp.command("disasm"))
-    .summary("print instructions in LLVM's syntax, with source lines and maps")
+    .summary("print instructions, with source lines and maps")
     .description("Prints the programs of an object as they would be loaded: linked and relocated.")
     .option("--no-source", "without source lines")
-    .action(async (file: string, options: ObjectOptions & { readonly source?: boolean }) => {
+    .option("--names", "by their names, `add r1, 2`, instead of LLVM's `r1 += 2`")
+    .action(async (file: string, options: DisasmOptions) => {
       finish(await reporting("disasm", world, () => disassembleObject(file, options, world)));
     });
+}
+
+function addEval(xdp: Command, world: World, finish: Finish): void {
+  const command = xdp
+    .command("eval")
+    .summary("evaluate programs on a simulated programmable NIC")
+    .description(
+      "Runs XDP programs on a mix of captured packets and prints tables: paths and traces, hits of the\n" +
+        "trace cache by size and policy, VLIW cycles, NIC and host, consistency of maps, attacks\n" +
+        "(docs/xdp-evaluation.md).",
+    )
+    .argument("<object...>", "object files; every XDP program of each")
+    .requiredOption("--in <path>", "capture file or folder of them (may be repeated)", list)
+    .option("-p, --program <name>", "only this program")
+    .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux")
+    .option("--map <name=file>", "put a JSON file's entries into a map (may be repeated)", list)
+    .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
+    .option("--packets <n>", "packets of the mix", "50000")
+    .option("--tables <names>", "some of paths,cache,vliw,nic,state,attack; all by default")
+    .option("--sizes <list>", "entries of caches", "1,2,4,8,16,32,64,128")
+    .option("--policies <list>", "some of fifo,lru,clock,lfu,second-miss,tinylfu,belady")
+    .option("--entries <n>", "of the cache for NIC, state and attack", "16")
+    .option("--hostile <n>", "bytes changed in each hostile packet's headers; 0: none", "3")
+    .option("--rate <n>", "packets a second that arrive", "2000000")
+    .option("--updates <list>", "writes a second of the control plane", "0,1000,100000")
+    .option("--seed <n>", "of mix, mutations and arrivals", "1")
+    .option("--markdown", "tables as Markdown")
+    .option("--json", "print one JSON object")
+    .action(async (files: string[], options: EvalOptions) => {
+      finish(await reporting("eval", world, () => evaluatePrograms(files, options, world)));
+    });
+  examples(command, [
+    ["millrace xdp eval filter.o --in captures/", "every table"],
+    ["millrace xdp eval *.o --in a.pcap --tables cache --sizes 4,16", "hits of small caches"],
+    ["millrace xdp eval lb.o --in a.pcap --map vips=vips.json --json", "with entries, for scripts"],
+  ]);
 }
 
 function addLoad(xdp: Command, world: World, finish: Finish): void {

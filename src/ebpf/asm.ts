@@ -294,6 +294,12 @@ export class Assembler {
     this.emit(instruction);
   }
 
+  /** As {@link raw}, leading to a label, or with a map's descriptor as its constant. */
+  place(instruction: Instruction, target: string | null, map: string | null): void {
+    if (map !== null) this.maps.push({ at: this.words * INSTRUCTION_BYTES, map });
+    this.emit(instruction, target);
+  }
+
   assemble(): AssembledProgram {
     const code = new Uint8Array(this.words * INSTRUCTION_BYTES);
     const view = new DataView(code.buffer);

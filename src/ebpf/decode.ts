@@ -14,7 +14,7 @@
 import { ArrayMap } from "./array-map.js";
 import { POISON } from "./core.js";
 import { EbpfError } from "./ebpf-error.js";
-import { HELPERS, helperName, MAP_LOOKUP, TAIL_CALL } from "./helpers.js";
+import { calledHelper, helperName, MAP_LOOKUP, TAIL_CALL } from "./helpers.js";
 import { type PlacedInstruction, placeInstructions, refuse } from "./instructions.js";
 import {
   Alu,
@@ -194,10 +194,12 @@ class Decoder {
       return [i.opcode | SOURCE_REGISTER, dst, this.source(i), place(i.offset), i.imm];
     }
     if (i.src === CallKind.LOCAL) return [Op.CALL_LOCAL, 0, 0, place(i.imm), 0];
-    if (i.src === CallKind.BTF)
-      throw this.lacks(i.word, "calls of kernel functions (kfuncs) are not supported");
     if (i.imm === POISON) return [Op.POISON, 0, 0, 0, 0]; // where it is never reached, it may stand
-    if (!HELPERS.has(i.imm)) throw this.lacks(i.word, `${helperName(i.imm)} is not supported`);
+    const isKernelFunction = i.src === CallKind.BTF;
+    if (calledHelper(i.imm, isKernelFunction) === undefined) {
+      const name = isKernelFunction ? `function ${i.imm} of the kernel` : helperName(i.imm);
+      throw this.lacks(i.word, `${name} is not supported`);
+    }
     if (i.imm === TAIL_CALL) return [Op.TAIL_CALL, 0, 0, 0, 0];
     return [i.imm === MAP_LOOKUP ? Op.LOOKUP : i.opcode, 0, 0, 0, i.imm];
   }

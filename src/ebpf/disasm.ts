@@ -56,13 +56,16 @@ const ATOMIC_NAMES: ReadonlyMap<number, readonly [name: string, sign: string]> =
   [Atomic.XOR, ["xor", "^="]],
 ]);
 
+/** What one instruction is called; null when it is none of RFC 9669. */
+export type Describe = (instruction: Instruction) => string | null;
+
 /** A program's lines, each with the number of its first word, as in the verifier's log. */
-export function disassemble(code: Uint8Array): string[] {
+export function disassemble(code: Uint8Array, describe: Describe = describeInstruction): string[] {
   const view = new DataView(code.buffer, code.byteOffset, code.byteLength);
   const lines: string[] = [];
   const end = code.byteLength - (code.byteLength % INSTRUCTION_BYTES);
   for (let at = 0; at < end; ) {
-    const { text, lengthBytes } = describeAt(view, at, end);
+    const { text, lengthBytes } = describeAt(view, at, end, describe);
     lines.push(`${at / INSTRUCTION_BYTES}: ${text}`);
     at += lengthBytes;
   }
@@ -73,13 +76,14 @@ function describeAt(
   view: DataView,
   at: number,
   end: number,
+  describe: Describe,
 ): { text: string; lengthBytes: number } {
   if (view.getUint8(at) === LDDW && !hasSecondWord(view, at, end)) {
     return { text: unknown(view, at), lengthBytes: INSTRUCTION_BYTES };
   }
   const instruction = readInstruction(view, at);
   const lengthBytes = isWide(instruction) ? 2 * INSTRUCTION_BYTES : INSTRUCTION_BYTES;
-  return { text: describeInstruction(instruction) ?? unknown(view, at), lengthBytes };
+  return { text: describe(instruction) ?? unknown(view, at), lengthBytes };
 }
 
 function hasSecondWord(view: DataView, at: number, end: number): boolean {

@@ -24,6 +24,10 @@ export type Argument =
   | "ipv4 header"
   | "ipv6 header"
   | "tcp header"
+  /** Memory of so many bytes, which the helper writes. */
+  | "u16 to fill"
+  | "u32 to fill"
+  | "u64 to fill"
   | "size"
   | "size or 0"
   /** A number that is known. */
@@ -62,6 +66,8 @@ export interface Helper {
   readonly effect: Effect;
   /** For programs under the GPL only, as in the kernel. */
   readonly isGpl?: boolean;
+  /** A function of the kernel (kfunc), called by its name: the number is only ours. */
+  readonly isKernelFunction?: boolean;
   run(runtime: Runtime): void;
 }
 

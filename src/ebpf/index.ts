@@ -4,6 +4,7 @@
  */
 
 export { Assembler } from "./asm.js";
+export { assembleText } from "./asm-text.js";
 export { type AssembledProgram, linkMaps } from "./assembled-program.js";
 export { Btf } from "./btf.js";
 export { decodeValue, encodeValue, type Readable } from "./btf-value.js";

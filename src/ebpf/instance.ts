@@ -17,8 +17,9 @@ import { LinearMemory } from "./linear-memory.js";
 import { makeMap, mapMemoryBytes } from "./make-map.js";
 import type { MapDefinition } from "./map-definition.js";
 import { MapType } from "./map-type.js";
+import { noMetadata } from "./metadata-helpers.js";
 import type { BpfObject, ObjectProgram } from "./object.js";
-import { Ctx, HEADROOM_BYTES, Runtime, type RuntimeHooks } from "./runtime.js";
+import { Ctx, HEADROOM_BYTES, type PacketMetadata, Runtime, type RuntimeHooks } from "./runtime.js";
 import { verifyProgram } from "./verify-program.js";
 import { WasmProgram } from "./wasm-program.js";
 
@@ -49,6 +50,8 @@ export interface XdpOptions extends RuntimeHooks {
 export interface PacketContext {
   readonly ingressIfindex?: number;
   readonly rxQueueIndex?: number;
+  /** What the NIC says of it (`bpf_xdp_metadata_…`); nothing by default. */
+  readonly metadata?: Partial<PacketMetadata>;
 }
 
 export interface XdpResult {
@@ -196,6 +199,7 @@ export class XdpInstance {
     const { words, contextAt } = this.runtime;
     words[(contextAt + Ctx.INGRESS_IFINDEX) >>> 2] = context.ingressIfindex ?? 1;
     words[(contextAt + Ctx.RX_QUEUE_INDEX) >>> 2] = context.rxQueueIndex ?? 0;
+    Object.assign(this.runtime.metadata, noMetadata(), context.metadata);
   }
 
   private addMap(definition: MapDefinition, cpus: number, seed: number): LinearMap {

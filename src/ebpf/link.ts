@@ -15,6 +15,7 @@ import {
   SymbolBinding,
   SymbolType,
 } from "./elf.js";
+import { KERNEL_FUNCTIONS } from "./helpers.js";
 import { CallKind, Class, INSTRUCTION_BYTES, Jmp, LDDW, WideKind } from "./isa.js";
 import { isVariables, type PlacedMap } from "./map-definition.js";
 
@@ -169,10 +170,11 @@ class Linker {
     }
     const to = relocation.symbol;
     if (to.section === 0) {
-      throw new EbpfError(
-        "ENOTSUP",
-        `${symbol.name} calls ${to.name}, a function of the kernel: these are not supported`,
-      );
+      const number = KERNEL_FUNCTIONS.get(to.name);
+      if (number === undefined) throw unknownFunction(symbol, to);
+      view.setUint8(at + 1, CallKind.BTF << 4);
+      view.setInt32(at + 4, number, true);
+      return;
     }
     // A section's symbol has the distance from its start in the instruction, any other has -1.
     const at2 = to.type === SymbolType.SECTION ? distance : to.value;
@@ -253,6 +255,12 @@ class Linker {
     }
     return found.sort((a, b) => a.at - b.at);
   }
+}
+
+function unknownFunction(symbol: FunctionSymbol, to: ElfSymbol): EbpfError {
+  const known = [...KERNEL_FUNCTIONS.keys()].join(", ");
+  const what = `${symbol.name} calls ${to.name}, a function of the kernel`;
+  return new EbpfError("ENOTSUP", `${what}; of these there are ${known}`);
 }
 
 /** The instruction at hand: its place in the function's code, and where that begins in the program. */

@@ -11,6 +11,7 @@
 import { Random } from "../base/random.js";
 import type { LinearMap } from "./linear-map.js";
 import type { LinearMemory } from "./linear-memory.js";
+import { noMetadata } from "./metadata-helpers.js";
 
 /** `struct xdp_md`: offsets of its words. */
 export const Ctx = {
@@ -41,6 +42,22 @@ export interface Redirect {
   /** The key in the map, or the interface's index. */
   key: number;
   flags: number;
+}
+
+/** What a NIC says of a packet besides its bytes; whoever runs programs keeps it up to date. */
+export interface PacketMetadata {
+  hasTime: boolean;
+  /** When it was received, two words of a number of nanoseconds. */
+  timeLow: number;
+  timeHigh: number;
+  hasHash: boolean;
+  hash: number;
+  /** `enum xdp_rss_hash_type` */
+  hashType: number;
+  hasTag: boolean;
+  /** The VLAN tag that the NIC took out: 0x8100 or 0x88a8, and its TCI. */
+  tagProtocol: number;
+  tag: number;
 }
 
 export interface RuntimeHooks {
@@ -83,6 +100,7 @@ export class Runtime {
   /** First and last byte that the packet may ever take. */
   hardStart = 0;
   hardEnd = 0;
+  readonly metadata: PacketMetadata = noMetadata();
   /** Where the last program sent its packet. */
   readonly redirect: Redirect = { map: null, key: 0, flags: 0 };
   tailCalls = 0;

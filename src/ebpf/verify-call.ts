@@ -1,7 +1,7 @@
 /** Calls of helpers: whether arguments are what the helper wants, and what is known afterwards. */
 import { POISON } from "./core.js";
 import type { Argument, Helper } from "./helper.js";
-import { HELPERS, helperName } from "./helpers.js";
+import { calledHelper, helperName } from "./helpers.js";
 import type { MapDefinition } from "./map-definition.js";
 import { MapType, mapTypeName } from "./map-type.js";
 import type { Verifier } from "./verify.js";
@@ -41,6 +41,8 @@ const ONLY: ReadonlyMap<number, readonly string[]> = new Map([
   [MapType.HASH_OF_MAPS, ["map_lookup_elem"]],
 ]);
 
+const FILLED = { "u16 to fill": 2, "u32 to fill": 4, "u64 to fill": 8 } as const;
+
 /** Helpers for one kind of map. */
 const WANTS: Readonly<Record<string, readonly number[]>> = {
   tail_call: [MapType.PROG_ARRAY],
@@ -57,13 +59,16 @@ export function callHelper(
   verifier: Verifier,
   state: State,
   helperNumber: number,
+  isKernelFunction: boolean,
 ): Callback | null {
   if (helperNumber === POISON) {
     verifier.refuse(
       "it needs a member that the types here do not have (CO-RE), and can be reached",
     );
   }
-  const helper = HELPERS.get(helperNumber);
+  const helper = calledHelper(helperNumber, isKernelFunction);
+  if (helper === undefined && isKernelFunction)
+    return verifier.refuse(`function ${helperNumber} of the kernel cannot be called here`);
   if (helper === undefined) return verifier.refuse(`${helperName(helperNumber)} is not supported`);
   if (helper.isGpl === true && !verifier.isGpl) {
     verifier.refuse(
@@ -133,6 +138,11 @@ class Call {
         break;
       case "ipv6 header":
         this.checkMemory(n, value, 40, false);
+        break;
+      case "u16 to fill":
+      case "u32 to fill":
+      case "u64 to fill":
+        this.checkMemory(n, value, FILLED[wanted], true);
         break;
       case "constant":
         this.checkConstant(n, value);

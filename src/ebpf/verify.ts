@@ -363,8 +363,7 @@ export class Verifier {
 
   private stepCall(state: State, i: PlacedInstruction, at: number): number {
     if (i.src === CallKind.LOCAL) return this.enter(state, this.functionAt(at, i), at + 1, null);
-    if (i.src === CallKind.BTF) this.refuse("functions of the kernel cannot be called here");
-    const callback = callHelper(this, state, i.imm);
+    const callback = callHelper(this, state, i.imm, i.src === CallKind.BTF);
     if (callback === null) return at + 1;
     // Not at all, or some times; what it may change is forgotten before the first.
     for (const { stack } of state.frames) {

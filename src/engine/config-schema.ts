@@ -64,7 +64,7 @@ const NIC: Schema = {
     xdp: {
       type: "string",
       pattern: "^[^,]+(,.+)?$",
-      $comment: "an object file, then maybe ,program=NAME ,engine=interp|wasm ,map:NAME=FILE",
+      $comment: "an object file, then maybe ,program=NAME ,engine=interp|wasm|trace ,map:NAME=FILE",
       description:
         "XDP program in front of the interface (docs/ebpf.md): filter.o,program=filter,map:blocked=blocked.json.",
     },

@@ -1,8 +1,10 @@
 /** An engine as a process runs it: its configuration made real, statistics, and the loop. */
 import { NEVER } from "../base/time.js";
+import type { XdpInstance } from "../ebpf/instance.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "../socket/create-host.js";
 import { openDevice, TO_TALK } from "../socket/open-device.js";
+import { TracedProgram } from "../xdp/traced-program.js";
 import { nowUs } from "./clock.js";
 import type { EngineConfig, NicConfig } from "./config.js";
 import { rulesOf } from "./decision.js";
@@ -94,10 +96,13 @@ function openNic(nic: NicConfig, pool: Pool): NetworkNic {
   const isName = !nic.nic.includes(":") && !nic.nic.startsWith("tap");
   const plain = isName ? `xdp:${nic.nic},shared` : nic.nic;
   const specification = nic.xdp === null ? plain : `${plain},xdp=${nic.xdp}`;
-  const { device } = openDevice(specification, { ...TO_TALK, pool });
+  const { device } = openDevice(specification, { ...TO_TALK, pool, tracing });
   const { addresses, gateway, routes, mtuBytes } = nic;
   return { device, addresses, gateway, routes, mtuBytes };
 }
+
+/** XDP programs as traces, where engine=trace asks for it. */
+const tracing = (instance: XdpInstance): TracedProgram => new TracedProgram(instance);
 
 function ringsOf(config: EngineConfig): RingSettings {
   const { receive, send } = config.ringBytes;

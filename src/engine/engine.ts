@@ -5,29 +5,17 @@
  * A turn takes what programs have submitted, lets the stack work, and moves what it has received to
  * the programs: a datagram between two programs takes one turn.
  */
-import { unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import { EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
-import {
-  Kind,
-  OpenedFor,
-  SESSION_BYTES,
-  SessionFlag,
-  SPIN_FOR_EVER,
-  SUBMITS,
-  Submit,
-} from "../ring/engine-layout.js";
+import { Kind, OpenedFor, SUBMITS, Submit } from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
-import type { ProgramRules } from "../socket/rules.js";
 import type { Stack } from "../socket/stack.js";
 import { TcpSocket } from "../socket/tcp-socket.js";
 import { closeFd, eventLoopFd } from "../sys/fd.js";
-import { PollSet } from "../sys/poll-set.js";
 import { listenUnix } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { Calls } from "./calls.js";
@@ -35,7 +23,7 @@ import type { Profile } from "./config.js";
 import { Control } from "./control.js";
 import type { RulesOf } from "./decision.js";
 import { lockEngine } from "./engine-lock.js";
-import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import type { EngineSocket } from "./engine-socket.js";
 import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { Companion, type Hello, isEntry, readOpen } from "./message.js";
@@ -48,12 +36,13 @@ import {
   takeBlock,
 } from "./opening.js";
 import { ParkedEnds } from "./parked-ends.js";
-import { spinOf } from "./profile.js";
 import { type Region, Regions } from "./region.js";
-import { type Program, Session } from "./session.js";
+import type { Session } from "./session.js";
+import { Sessions } from "./sessions.js";
 import { SharedMemory } from "./shared-memory.js";
 import { SocketEnds } from "./socket-ends.js";
-import { type EnginePaths, makePrivateFolder } from "./socket-path.js";
+import type { SocketHost } from "./socket-host.js";
+import { type EnginePaths, makePrivateFolder, removeSocket } from "./socket-path.js";
 import { SocketTable } from "./socket-table.js";
 import { TcpServed } from "./tcp-served.js";
 
@@ -81,8 +70,6 @@ const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
 /** Submissions of one session before others have their turn. */
 const BURST = 64;
 const BACKLOG = 512;
-/** Programs whose wakes are taken at a time. */
-const WAKES = 64;
 
 export class Engine implements SocketHost {
   readonly network: Network;
@@ -95,7 +82,8 @@ export class Engine implements SocketHost {
   readonly paths: EnginePaths;
   readonly profile: Profile;
   readonly uid = process.getuid!();
-  readonly sessions: Session[] = [];
+  /** As `programs` lists them. */
+  readonly sessions: readonly Session[];
   readonly sockets: SocketTable;
   readonly kernelSockets = new KernelSockets();
   readonly startUs: number;
@@ -111,13 +99,10 @@ export class Engine implements SocketHost {
   private readonly parked: ParkedEnds;
   private readonly events = new ReadyEvents(64);
   private readonly ends = new SocketEnds();
-  private readonly housekeeping = new Housekeeping(this.sessions);
-  /** What programs write to while the engine sleeps. */
-  private readonly wakes = new PollSet();
-  private readonly woken = new Int32Array(2 * WAKES);
+  private readonly programs: Sessions;
+  private readonly housekeeping: Housekeeping;
   private retries: EngineSocket[] = [];
   private routesVersion = 0;
-  private nextSessionId = 1;
   private isClosed = false;
 
   /** Opens the control socket. Throws `NetError`: EBUSY when an engine runs already. */
@@ -133,6 +118,17 @@ export class Engine implements SocketHost {
     this.stack = this.network.stack;
     this.memory = new SharedMemory(pool.memory.arena);
     this.regions = new Regions(this.memory);
+    this.programs = new Sessions({
+      network: this.network,
+      regions: this.regions,
+      uid: this.uid,
+      profile: options.profile,
+      spinUs: options.spinUs,
+      rules: options.rules,
+      loopback: options.loopback,
+    });
+    this.sessions = this.programs.list;
+    this.housekeeping = new Housekeeping(this.sessions);
     this.sockets = new SocketTable(this.ends);
     this.opening = {
       network: this.network,
@@ -157,7 +153,7 @@ export class Engine implements SocketHost {
       onUnheld: (served) => this.ends.look(served),
       parked: this.parked,
     });
-    remove(paths.control); // of an engine that died: the lock says that none runs
+    removeSocket(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
     const loopFd = options.watchLoop === false ? -1 : eventLoopFd();
     this.control = new Control(this, this.ends, listenFd, loopFd);
@@ -224,7 +220,7 @@ export class Engine implements SocketHost {
   /** Programs that know where a datagram goes must ask again. */
   private publishRoutes(): void {
     this.routesVersion = this.stack.ip.paths.version;
-    for (const session of this.sessions) session.setRoutes(this.routesVersion);
+    this.programs.setRoutes(this.routesVersion);
   }
 
   private retry(nowUs: number): void {
@@ -329,42 +325,7 @@ export class Engine implements SocketHost {
   // For the control socket
 
   begin(hello: Hello, pid: number, controlFd: number): Session {
-    const { options } = this;
-    const home = this.network.enterHome(hello.address);
-    const flags = options.loopback || hello.loopback ? SessionFlag.LOOPBACK : 0;
-    const program = {
-      pid,
-      uid: this.uid,
-      name: hello.program,
-      applicationId: hello.applicationId,
-      address: hello.address,
-      rules: hello.rules,
-      profile: hello.profile === "" ? options.profile : hello.profile,
-    };
-    const settings = {
-      spinUs: spinOf(hello.profile, hello.spinUs, options.profile, options.spinUs),
-      yields: true,
-      flags,
-    };
-    try {
-      const id = this.nextSessionId++;
-      const session = new Session(
-        id,
-        program,
-        controlFd,
-        this.regions,
-        home,
-        settings,
-        rulesFor(options.rules, program),
-      );
-      session.setRoutes(this.routesVersion);
-      this.wakes.addEdge(session.wakeFd);
-      this.sessions.push(session);
-      return session;
-    } catch (error) {
-      this.network.leaveHome(hello.address);
-      throw error;
-    }
+    return this.programs.begin(hello, pid, controlFd);
   }
 
   end(session: Session): void {
@@ -373,10 +334,7 @@ export class Engine implements SocketHost {
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
     this.parked.endSession(session);
-    this.sessions.splice(this.sessions.indexOf(session), 1);
-    this.network.leaveHome(session.program.address);
-    this.wakes.remove(session.wakeFd);
-    session.close();
+    this.programs.end(session);
   }
 
   open(session: Session, view: DataView, n: number, companionFd: number): OpenResult | null {
@@ -416,28 +374,19 @@ export class Engine implements SocketHost {
 
   regionFor(session: Session, id: number): Region | null {
     const region = this.regions.get(id);
-    if (region === undefined) return null;
-    const isTheirs =
-      region.pool === session.regionPool ||
-      session.sockets.some((s) => s !== null && s.regionPool === region.pool);
-    return isTheirs ? region : null;
+    return region !== undefined && session.mayMap(region) ? region : null;
   }
 
   // For the loop
 
-  /** How long to poll without work: the longest that a session with sockets wants. */
+  /** How long to poll without work. */
   get spinUs(): number {
-    let longest = 0;
-    for (const session of this.sessions) {
-      if (session.socketCount > 0 && session.spinUs > longest) longest = session.spinUs;
-    }
-    return longest === SPIN_FOR_EVER ? Number.POSITIVE_INFINITY : longest;
+    return this.programs.spinUs;
   }
 
-  /** Tells programs to write to the wake descriptor; false when there is work after all. */
+  /** Tells programs and devices to wake the engine; false when there is work after all. */
   prepareSleep(): boolean {
-    for (const session of this.sessions) session.setEngineSleeps(true);
-    for (const session of this.sessions) if (session.hasSubmissionNow) return false;
+    if (!this.programs.prepareSleep()) return false;
     for (const { device } of this.stack.ip.interfaces) {
       if (device.prepareSleep?.() === false) return false;
     }
@@ -445,49 +394,26 @@ export class Engine implements SocketHost {
   }
 
   endSleep(): void {
-    for (const session of this.sessions) session.setEngineSleeps(false);
-    while (this.wakes.take(this.woken, WAKES) === WAKES) {}
+    this.programs.endSleep();
   }
 
   /** Descriptors that are readable when a turn, or the control socket, has something to do. */
   get wakeFds(): number[] {
     const devices = this.stack.ip.interfaces.map((i) => i.device.wakeFd);
     const kernel = this.stack.ip.kernel?.wakeFd ?? -1;
-    return [this.wakes.fd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
+    return [this.programs.wakeFd, this.control.wakeFd, kernel, ...devices].filter((fd) => fd >= 0);
   }
 
   /** Ends every session and connection, and gives everything back. Idempotent. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    remove(this.paths.control);
+    removeSocket(this.paths.control);
     for (const served of [...this.sockets.values()]) served.abort();
     this.control.close();
     this.ends.closeSet();
     this.stack.close();
-    this.wakes.close();
+    this.programs.close();
     closeFd(this.lockFd);
-  }
-}
-
-/** Bytes of address space that an engine wants for programs' memory. */
-export const PROGRAM_BYTES: number = 1 << 30;
-/** What one session takes of it before it has a socket. */
-export const PER_SESSION_BYTES: number = SESSION_BYTES;
-
-/** Throws `NetError` with what is wrong with the file of rules. */
-function rulesFor(rules: RulesOf, program: Program): ProgramRules {
-  try {
-    return rules(program);
-  } catch (error) {
-    throw new NetError(EINVAL, { syscall: "rules", hint: (error as Error).message, cause: error });
-  }
-}
-
-function remove(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {
-    // Not there, or not ours to remove: listening says so.
   }
 }

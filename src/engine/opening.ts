@@ -6,7 +6,7 @@ import { Family, optionName } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
 import { decide } from "./decision.js";
-import type { EngineSocket, SocketHost } from "./engine-socket.js";
+import type { EngineSocket } from "./engine-socket.js";
 import { KernelValues } from "./kernel-values.js";
 import { Companion, type OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
@@ -15,6 +15,7 @@ import type { PreparedBlock } from "./parked-end.js";
 import type { Block, RegionPool, RingSizes } from "./region.js";
 import type { Session } from "./session.js";
 import type { SharedMemory } from "./shared-memory.js";
+import type { SocketHost } from "./socket-host.js";
 import { TcpServed } from "./tcp-served.js";
 import { UdpServed } from "./udp-served.js";
 

@@ -38,7 +38,7 @@ import type { ProgramRules } from "../socket/rules.js";
 import { closeFd, createEvent, wakeByEvent } from "../sys/fd.js";
 import type { EngineSocket } from "./engine-socket.js";
 import type { ParkedEnd } from "./parked-end.js";
-import { RegionPool, type Regions } from "./region.js";
+import { type Region, RegionPool, type Regions } from "./region.js";
 import type { SharedMemory, SharedPart } from "./shared-memory.js";
 import type { TcpServed } from "./tcp-served.js";
 
@@ -253,6 +253,12 @@ export class Session {
     while (this.sockets.length <= local) this.sockets.push(null);
     this.sockets[local] = socket;
     this.socketCount += (socket === null ? 0 : 1) - (before === null ? 0 : 1);
+  }
+
+  /** Whether the process may map a region: sockets of its own are there, or came from there. */
+  mayMap(region: Region): boolean {
+    if (region.pool === this.regionPool) return true;
+    return this.sockets.some((s) => s !== null && s.regionPool === region.pool);
   }
 
   /** Closes its own descriptors and gives back memory; its sockets have let it go. */

@@ -2,7 +2,7 @@
  * Where an engine is found: one for each user and network namespace, in a folder that only the user
  * can enter. All but the lock are removed when the engine ends; a dead engine's are replaced.
  */
-import { chmodSync, lstatSync, mkdirSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { EACCES } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
@@ -54,4 +54,13 @@ export function makePrivateFolder(folder: string): void {
     });
   }
   if ((found.mode & 0o077) !== 0) chmodSync(folder, PRIVATE_MODE);
+}
+
+/** Removes a socket's file, if there is one. */
+export function removeSocket(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Not there, or not ours to remove: listening says so.
+  }
 }

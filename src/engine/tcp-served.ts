@@ -6,10 +6,11 @@ import type { TcpSocket } from "../socket/tcp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { isSynchronized, State } from "../tcp/state.js";
 import { TcbFlags } from "../tcp/tcb.js";
-import { EngineSocket, type SocketHost } from "./engine-socket.js";
+import { EngineSocket } from "./engine-socket.js";
 import type { Block, RegionPool } from "./region.js";
 import type { Session } from "./session.js";
 import { writeAddress } from "./shared-address.js";
+import type { SocketHost } from "./socket-host.js";
 import { TcpOffers } from "./tcp-offers.js";
 import { TcpUrgent } from "./tcp-urgent.js";
 

@@ -16,9 +16,10 @@ import {
 } from "../ring/engine-layout.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
-import { EngineSocket, type SocketHost } from "./engine-socket.js";
+import { EngineSocket } from "./engine-socket.js";
 import type { Block, RegionPool } from "./region.js";
 import { SharedAddress, writeAddress, writeBytes16 } from "./shared-address.js";
+import type { SocketHost } from "./socket-host.js";
 
 /** As the largest UDP payload over IPv6 with room to spare: what is longer makes no sense. */
 const LARGEST_BYTES = 65_535;

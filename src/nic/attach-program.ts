@@ -7,9 +7,13 @@ import type { BpfObject } from "../ebpf/object.js";
 import { type Arena, PAGE_BYTES } from "../ring/arena.js";
 import type { Pool } from "../ring/pool.js";
 import type { Device } from "./device.js";
+import type { FrameProgram } from "./frame-program.js";
 import { ProgramDevice, type ProgramDeviceOptions } from "./program-device.js";
 
-export interface AttachOptions extends ProgramDeviceOptions, Omit<XdpOptions, "memory"> {}
+export interface AttachOptions extends ProgramDeviceOptions, Omit<XdpOptions, "memory"> {
+  /** What runs the opened program in its place: its traces (`TracedProgram` of xdp/). */
+  readonly wrap?: (instance: XdpInstance) => FrameProgram;
+}
 
 /** A device with a program in front, and the program's maps. */
 export class AttachedProgram extends ProgramDevice {
@@ -20,10 +24,10 @@ export class AttachedProgram extends ProgramDevice {
     device: Device,
     pool: Pool,
     instance: XdpInstance,
-    options: ProgramDeviceOptions,
+    options: AttachOptions,
     giveBack: () => void,
   ) {
-    super(device, pool, instance, options);
+    super(device, pool, options.wrap?.(instance) ?? instance, options);
     this.instance = instance;
     this.giveBack = giveBack;
   }

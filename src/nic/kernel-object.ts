@@ -5,6 +5,9 @@
 
 import { linkMaps } from "../ebpf/assembled-program.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
+import { helperName } from "../ebpf/helpers.js";
+import { CallKind, Class, INSTRUCTION_BYTES, Jmp, LDDW } from "../ebpf/isa.js";
+import { kernelBtf } from "../ebpf/kernel-btf.js";
 import type { MapDefinition } from "../ebpf/map-definition.js";
 import { MapFlag, MapType } from "../ebpf/map-type.js";
 import type { BpfObject, ObjectProgram } from "../ebpf/object.js";
@@ -21,6 +24,8 @@ import { closeFd } from "../sys/fd.js";
 export interface KernelObjectOptions {
   readonly program: string;
   readonly maxEntries?: Readonly<Record<string, number>>;
+  /** Called before constants (`.rodata`) are frozen and the program is loaded: they can be written then. */
+  readonly fill?: (map: (name: string) => BpfMap) => void;
 }
 
 export class KernelObject {
@@ -41,11 +46,14 @@ export class KernelObject {
     if (program === undefined)
       throw new EbpfError("EINVAL", `there is no program ${options.program}`);
     if (program.problem !== null) throw program.problem;
+    refuseKernelFunctions(program);
     const maps = new Map<string, BpfMap>();
     const others: number[] = [];
     try {
       for (const map of object.maps) maps.set(map.name, createMap(map, options));
       fillMaps(object, maps);
+      options.fill?.((name) => mapOf(maps, name));
+      freezeConstants(object, maps);
       fillPrograms(object, maps, others);
       return new KernelObject(maps, load(object, program, maps), others);
     } catch (error) {
@@ -56,9 +64,7 @@ export class KernelObject {
   }
 
   map(name: string): BpfMap {
-    const map = this.maps.get(name);
-    if (map === undefined) throw new RangeError(`there is no map ${name}`);
-    return map;
+    return mapOf(this.maps, name);
   }
 
   /** Runs the program on a packet of at least 14 bytes (BPF_PROG_TEST_RUN). */
@@ -70,6 +76,35 @@ export class KernelObject {
     closeFd(this.fd);
     for (const fd of this.others) closeFd(fd);
     for (const map of this.maps.values()) map.close();
+  }
+}
+
+/** Their numbers are this engine's; in the kernel they are for programs that are bound to a device. */
+function refuseKernelFunctions({ name, code }: ObjectProgram): void {
+  for (let at = 0; at < code.length; at += INSTRUCTION_BYTES) {
+    if (code[at] === LDDW) at += INSTRUCTION_BYTES;
+    else if (code[at] === CALL && code[at + 1]! >> 4 === CallKind.BTF) {
+      const called = new DataView(code.buffer, code.byteOffset).getInt32(at + 4, true);
+      throw new EbpfError(
+        "ENOTSUP",
+        `${name} calls ${helperName(called)}, a function of the kernel, which cannot be loaded into it from here`,
+      );
+    }
+  }
+}
+
+const CALL = Class.JMP | Jmp.CALL;
+
+function mapOf(maps: ReadonlyMap<string, BpfMap>, name: string): BpfMap {
+  const map = maps.get(name);
+  if (map === undefined) throw new RangeError(`there is no map ${name}`);
+  return map;
+}
+
+/** Constants of programs: the verifier may then know them, and leave out what they exclude. */
+function freezeConstants(object: BpfObject, maps: ReadonlyMap<string, BpfMap>): void {
+  for (const { name, flags, initial } of object.maps) {
+    if (initial !== null && (flags & MapFlag.RDONLY_PROG) !== 0) maps.get(name)!.freeze();
   }
 }
 
@@ -141,6 +176,7 @@ function load(
     code: linkMaps({ ...program, labels: new Map() }, fds),
     name: program.name.slice(0, 15),
     license: object.license,
+    about: kernelBtf(program),
     flags: program.section.startsWith("xdp.frags") ? ProgramFlag.XDP_HAS_FRAGS : 0,
   });
 }

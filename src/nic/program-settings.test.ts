@@ -34,7 +34,7 @@ test("what is not known is refused, and what is known is named", () => {
   for (const setting of ["engine=fast", "index=0", "index=x", "program=", "map:=f", "map:a", ""]) {
     assert.throws(() => splitProgram(`tap:tap0,xdp=a.o,${setting}`), {
       name: "TypeError",
-      message: `xdp: expected program=NAME, engine=interp|wasm, index=N, map:NAME=FILE after a.o, got ${JSON.stringify(setting)}`,
+      message: `xdp: expected program=NAME, engine=interp|wasm|trace, index=N, map:NAME=FILE after a.o, got ${JSON.stringify(setting)}`,
     });
   }
   assert.throws(() => splitProgram("tap:tap0,xdp="), /expected a file/);

@@ -10,20 +10,21 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { NetError } from "../base/errors.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
-import type { EngineName } from "../ebpf/instance.js";
+import type { EngineName, XdpInstance } from "../ebpf/instance.js";
 import { writable, writeEntries } from "../ebpf/map-text.js";
 import { type BpfObject, parseObject } from "../ebpf/object.js";
 import type { Pool } from "../ring/pool.js";
 import { interfaceIndex } from "../sys/xdp-link.js";
 import { type AttachedProgram, attachProgram } from "./attach-program.js";
 import type { Device } from "./device.js";
+import type { FrameProgram } from "./frame-program.js";
 import { RedirectPorts } from "./redirect-ports.js";
 
 export interface ProgramSettings {
   /** The object file. */
   readonly file: string;
   readonly program?: string;
-  readonly engine?: EngineName;
+  readonly engine?: EngineName | "trace";
   /** Index that the program sees and others redirect to; by default the kernel's, where there is one. */
   readonly index?: number;
   /** Maps to be filled, and the files of their entries (docs/ebpf.md). */
@@ -31,7 +32,7 @@ export interface ProgramSettings {
 }
 
 const MARK = ",xdp=";
-const KNOWN = "program=NAME, engine=interp|wasm, index=N, map:NAME=FILE";
+const KNOWN = "program=NAME, engine=interp|wasm|trace, index=N, map:NAME=FILE";
 
 /** Splits a specification; the program is null when there is none. Throws `TypeError`. */
 export function splitProgram(specification: string): {
@@ -55,7 +56,8 @@ export function splitProgram(specification: string): {
 function readSetting(file: string, part: string): Omit<ProgramSettings, "file" | "maps"> {
   const [key = "", value = ""] = part.split(/=(.*)/s);
   if (key === "program" && value !== "") return { program: value };
-  if (key === "engine" && (value === "interp" || value === "wasm")) return { engine: value };
+  const isEngine = value === "interp" || value === "wasm" || value === "trace";
+  if (key === "engine" && isEngine) return { engine: value };
   if (key === "index" && /^[1-9]\d{0,8}$/.test(value)) return { index: Number(value) };
   throw new TypeError(`xdp: expected ${KNOWN} after ${file}, got ${JSON.stringify(part)}`);
 }
@@ -80,15 +82,29 @@ export function withAbsoluteFiles(specification: string): string {
   return specification.slice(0, end) + absoluteFiles(specification.slice(end));
 }
 
-/** Puts the program in front of a device. Throws `EbpfError`, `NetError`, and what reading a file throws. */
+/** Makes traces of a program; for who may know of them. */
+export type Tracing = (instance: XdpInstance) => FrameProgram;
+
+/**
+ * Puts the program in front of a device. Throws `EbpfError`, `NetError`, what reading a file throws, and
+ * `TypeError` for engine=trace where there is no tracing.
+ */
 export function attachSettings(
   device: Device,
   pool: Pool,
-  { file, maps, ...options }: ProgramSettings,
+  { file, maps, engine = "wasm", ...options }: ProgramSettings,
+  tracing?: Tracing,
 ): AttachedProgram {
   const object = objectOf(file);
   const index = options.index ?? kernelIndex(device.name);
-  const attached = attachProgram(device, pool, object, { ...options, index });
+  if (engine === "trace" && tracing === undefined) {
+    throw new TypeError("xdp: engine=trace is for millrace engine and millrace run");
+  }
+  const how =
+    engine === "trace" && tracing !== undefined
+      ? { engine: "wasm" as const, wrap: tracing }
+      : { engine: engine as EngineName };
+  const attached = attachProgram(device, pool, object, { ...options, ...how, index });
   try {
     for (const [name, path] of maps) {
       if (!object.maps.some((map) => map.name === name)) throw noMap(file, object, name);

@@ -2,7 +2,7 @@
  * `millrace/net`: `net` without any private interface of Node's, for programs that import it by name.
  * Sockets are streams over a connection of the stack, or over a `net.Socket` where the kernel carries
  * it; decided as for preloaded programs (docs/node.md), which get the better `net`: this one has a
- * stream more, and knows neither `autoSelectFamily` nor block lists.
+ * stream more.
  */
 import { EventEmitter } from "node:events";
 import kernelNet, {
@@ -15,7 +15,8 @@ import { Duplex } from "node:stream";
 import type { TcpConnection } from "../socket/tcp-connection.js";
 import type { TcpServer } from "../socket/tcp-server.js";
 import { addressOf, forBind, forConnect, stackSide } from "./accelerator.js";
-import { resolveHost, useEnvironment } from "./lookup.js";
+import { type Address, type Attempt, blockedBy, inTurn, tryInTurn } from "./attempts.js";
+import { resolveAll, resolveHost, useEnvironment } from "./lookup.js";
 import { Carrier, note } from "./verdict.js";
 
 export const { isIP, isIPv4, isIPv6, BlockList, SocketAddress } = kernelNet;
@@ -31,6 +32,10 @@ export type ConnectOptions = SocketOptions &
     readonly noDelay?: boolean;
     readonly keepAlive?: boolean;
     readonly lookup?: LookupFunction;
+    /** Tries one address of a name after the other, as Node's option of this name. */
+    readonly autoSelectFamily?: boolean;
+    readonly autoSelectFamilyAttemptTimeout?: number;
+    readonly blockList?: kernelNet.BlockList;
   };
 
 type Connection = kernelNet.Socket | TcpConnection;
@@ -39,6 +44,7 @@ export class Socket extends Duplex {
   connecting = false;
   bytesRead = 0;
   bytesWritten = 0;
+  readonly autoSelectFamilyAttemptedAddresses: string[] = [];
   private connection: Connection | null = null;
   private wantsData = false;
   /** What was asked for before there was a connection. */
@@ -69,50 +75,80 @@ export class Socket extends Duplex {
     if (callback !== null) this.once("connect", callback);
     this.connecting = true;
     const host = options.host ?? "localhost";
-    resolveHost(host, options.family ?? 0, options.lookup, (error, address, family) => {
+    const { family = 0, localAddress, lookup } = options;
+    const selects = options.autoSelectFamily ?? kernelNet.getDefaultAutoSelectFamily();
+    const all = selects && family === 0 && localAddress === undefined;
+    resolveAll(host, all ? { family, all } : { family }, lookup, (error, addresses) => {
+      if (error !== null) this.emit("lookup", error, undefined, undefined, host);
+      for (const { address, family: of } of addresses) {
+        if (this.destroyed) return;
+        if (host !== address) this.emit("lookup", null, address, of, host);
+      }
       if (this.destroyed) return;
-      if (host !== address) this.emit("lookup", error, address, family, host);
       if (error !== null) this.destroy(error);
-      else this.connectTo(address, options);
+      else this.connectToFirst(all ? inTurn(addresses) : addresses.slice(0, 1), options);
     });
     return this;
   }
 
-  private connectTo(address: string, options: ConnectOptions): void {
-    const { port } = options;
+  private connectToFirst(addresses: readonly Address[], options: ConnectOptions): void {
+    const { port, blockList, autoSelectFamilyAttemptTimeout } = options;
+    const attempts = tryInTurn<Connection>({
+      addresses,
+      port,
+      blockList,
+      timeoutMs:
+        autoSelectFamilyAttemptTimeout ?? kernelNet.getDefaultAutoSelectFamilyAttemptTimeout(),
+      open: (address, ended) => this.open(address, options, ended),
+      tell: (event, { address, family }, error) => {
+        if (event === "connectionAttempt") {
+          this.autoSelectFamilyAttemptedAddresses.push(`${address}:${port}`);
+        }
+        this.emit(event, address, port, family, ...(error === undefined ? [] : [error]));
+      },
+      ended: (error, connection) => {
+        if (connection === null) this.destroy(error ?? undefined);
+        else this.connected(connection, options);
+      },
+    });
+    this.once("close", () => attempts.cancel());
+  }
+
+  /** One attempt, by whoever carries it. */
+  private open(
+    address: string,
+    options: ConnectOptions,
+    ended: (error: Error | null, connection: Connection | null) => void,
+  ): Attempt {
+    const { port, localAddress, localPort } = options;
     const verdict = forConnect(addressOf(address)!.address, port, null);
     note(this, "tcp connect", `${address} port ${port}`, verdict);
-    if (verdict.by === Carrier.KERNEL) {
-      const { localAddress, localPort } = options;
-      const kernel = kernelNet.connect({
-        host: address,
-        port,
-        allowHalfOpen: true,
-        ...(localAddress === undefined ? {} : { localAddress }),
-        ...(localPort === undefined ? {} : { localPort }),
-      });
-      const failed = (error: Error): void => void this.destroy(error);
-      kernel.once("error", failed);
-      kernel.once("connect", () => {
-        kernel.off("error", failed);
-        this.connected(kernel, options);
-      });
-      this.once("close", () => kernel.destroy());
-      return;
+    const to = {
+      port,
+      allowHalfOpen: true,
+      ...(localAddress === undefined ? {} : { localAddress }),
+      ...(localPort === undefined ? {} : { localPort }),
+    };
+    if (verdict.by !== Carrier.KERNEL) {
+      const giveUp = new AbortController();
+      stackSide()!
+        .host.connect({ address, ...to, signal: giveUp.signal })
+        .then(
+          (connection) => ended(null, connection),
+          (error: Error) => {
+            if (!giveUp.signal.aborted) ended(error, null);
+          },
+        );
+      return { cancel: () => giveUp.abort() };
     }
-    const { localAddress, localPort } = options;
-    stackSide()!
-      .host.connect({
-        address,
-        port,
-        allowHalfOpen: true,
-        ...(localAddress === undefined ? {} : { localAddress }),
-        ...(localPort === undefined ? {} : { localPort }),
-      })
-      .then(
-        (connection) => this.connected(connection, options),
-        (error: Error) => void this.destroy(error),
-      );
+    const kernel = kernelNet.connect({ host: address, ...to });
+    const failed = (error: Error): void => ended(error, null);
+    kernel.once("error", failed);
+    kernel.once("connect", () => {
+      kernel.off("error", failed);
+      ended(null, kernel);
+    });
+    return { cancel: () => kernel.destroy() };
   }
 
   private connected(connection: Connection, options: ConnectOptions): void {
@@ -237,6 +273,8 @@ export class Socket extends Duplex {
 export interface ServerOptions extends SocketOptions {
   readonly noDelay?: boolean;
   readonly keepAlive?: boolean;
+  /** Connections from there are closed at once. */
+  readonly blockList?: kernelNet.BlockList;
 }
 
 export class Server extends EventEmitter {
@@ -317,6 +355,10 @@ export class Server extends EventEmitter {
     if (this.sockets.size >= this.maxConnections) {
       connection.destroy();
       this.emit("drop");
+      return;
+    }
+    if (blockedBy(this.options.blockList, connection.remoteAddress ?? "") !== null) {
+      connection.destroy();
       return;
     }
     if (this.options.noDelay === true) connection.setNoDelay(true);

@@ -11,7 +11,10 @@ import { tell } from "./scope.js";
 import type { StackSide } from "./stack-side.js";
 import type { Backend, StreamHandle } from "./stream-handle.js";
 
-/** As libuv reads: 64 KiB a time, 32 times at most before others have their turn. */
+/**
+ * As libuv reads: 64 KiB a time. After so many the stack has a turn: the peer hears of the room that
+ * there is, and goes on meanwhile.
+ */
 const READ_BYTES = 65_536;
 const READS_MAX = 4;
 /** So much that was written does not wait for the turn: the peer can work on it meanwhile. */
@@ -77,6 +80,7 @@ export class StackStream implements Backend {
   private isReading = false;
   private ending: ((status: number) => void) | null = null;
   private isEnding = false;
+  private endStatus = 0;
   private isReferenced = true;
   private wasActive = true;
 
@@ -128,6 +132,7 @@ export class StackStream implements Backend {
   /** Hot path. Hands over what has arrived for as long as somebody wants it. */
   private pump(): void {
     const { socket } = this;
+    if (this.isEnding) this.tellEnd();
     for (let reads = 0; this.isReading; reads++) {
       if (reads === READS_MAX) {
         this.side.host.tellAgain(socket);
@@ -185,6 +190,8 @@ export class StackStream implements Backend {
   write(chunks: readonly Uint8Array[]): boolean | number {
     const { side } = this;
     side.host.enter();
+    // Node counts what it has handed over, sent or not.
+    for (let i = 0; i < chunks.length; i++) this.bytesWritten += chunks[i]!.byteLength;
     const w: Write | null = this.writes.length === 0 ? null : newWrite(chunks, 0, 0);
     if (w !== null) {
       this.queue(w);
@@ -209,7 +216,6 @@ export class StackStream implements Backend {
 
   /** Hot path. */
   private wrote(n: number): void {
-    this.bytesWritten += n;
     this.unflushedBytes += n;
     if (this.unflushedBytes < FLUSH_BYTES) return;
     this.unflushedBytes = 0;
@@ -278,14 +284,19 @@ export class StackStream implements Backend {
     return 0;
   }
 
+  /** The end is told in a turn of its own, but before whatever the peer answers to it, as libuv does. */
   private endSoon(status: number): void {
     this.isEnding = true;
-    setImmediate(() => {
-      const done = this.ending;
-      this.ending = null;
-      this.referenceChanged();
-      done?.(status);
-    });
+    this.endStatus = status;
+    setImmediate(() => this.tellEnd());
+  }
+
+  private tellEnd(): void {
+    const done = this.ending;
+    if (done === null) return;
+    this.ending = null;
+    this.referenceChanged();
+    done(this.endStatus);
   }
 
   // For the host

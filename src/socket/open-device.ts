@@ -12,6 +12,7 @@ import {
   attachSettings,
   type ProgramSettings,
   splitProgram,
+  type Tracing,
 } from "../nic/program-settings.js";
 import { openTap } from "../nic/tap.js";
 import { openXdp, type XdpOptions } from "../nic/xdp.js";
@@ -39,6 +40,8 @@ export interface DeviceUse {
   readonly pool?: Pool;
   /** Frames pass with checksums unmade and segments unsplit where the device can; not for captures. */
   readonly offload: boolean;
+  /** For XDP programs with engine=trace. */
+  readonly tracing?: Tracing;
 }
 
 /** To look at frames as they are on a wire. */
@@ -151,16 +154,20 @@ function openPlain(
   try {
     const opened = kind.open(name, pool, use);
     if (program === null) addRedirectPort(opened.device, pool);
-    return program === null ? opened : withProgram(opened, program);
+    return program === null ? opened : withProgram(opened, program, use);
   } catch (error) {
     if (given === null) pool.close();
     throw error;
   }
 }
 
-function withProgram(opened: OpenDevice, program: ProgramSettings): OpenDevice {
+function withProgram(
+  opened: OpenDevice,
+  program: ProgramSettings,
+  { tracing }: DeviceUse,
+): OpenDevice {
   try {
-    return { ...opened, device: attachSettings(opened.device, opened.pool, program) };
+    return { ...opened, device: attachSettings(opened.device, opened.pool, program, tracing) };
   } catch (error) {
     opened.device.close();
     throw error;

@@ -62,6 +62,7 @@ export interface Addon {
   bpfMapLookup(map: BpfMapHandle, key: Uint8Array, value: Uint8Array): number;
   bpfMapUpdate(map: BpfMapHandle, key: Uint8Array, value: Uint8Array, flags: number): number;
   bpfMapDelete(map: BpfMapHandle, key: Uint8Array): number;
+  bpfMapFreeze(map: BpfMapHandle): number;
   bpfMapNextKey(map: BpfMapHandle, next: Uint8Array, key: Uint8Array | null): number;
   bpfProgLoad(
     type: number,
@@ -72,7 +73,11 @@ export interface Addon {
     attachType: number,
     log: Uint8Array | null,
     interfaceIndex: number,
+    btfFd: number,
+    functions: Uint8Array,
+    lines: Uint8Array,
   ): number;
+  bpfBtfLoad(types: Uint8Array): number;
   bpfTestRun(
     fd: number,
     data: Uint8Array,

@@ -114,6 +114,14 @@ export class BpfMap {
     return addon().bpfMapNextKey(this.handle, next, key);
   }
 
+  /**
+   * From now on processes cannot write it: what programs may only read, the kernel's verifier then knows.
+   * Throws `NetError`: EBUSY while it is mapped.
+   */
+  freeze(): void {
+    check(addon().bpfMapFreeze(this.handle), `bpf BPF_MAP_FREEZE ${this.name}`);
+  }
+
   /** Every key, each a copy. Throws `NetError` when the map cannot be walked. */
   keys(): Uint8Array[] {
     const found: Uint8Array[] = [];

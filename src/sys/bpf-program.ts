@@ -37,6 +37,17 @@ export interface BpfProgramOptions {
   readonly attachType?: number;
   /** Index of the interface of a program with XDP_DEV_BOUND_ONLY. */
   readonly boundTo?: number;
+  /** Functions' names and source lines, which the verifier's log then has. */
+  readonly about?: ProgramTypes;
+}
+
+/** See ebpf/kernel-btf.ts, which makes it. */
+export interface ProgramTypes {
+  readonly types: Uint8Array;
+  /** `struct bpf_func_info`s. */
+  readonly functions: Uint8Array;
+  /** `struct bpf_line_info`s. */
+  readonly lines: Uint8Array;
 }
 
 /** The verifier refused a program; `log` is everything that it said. */
@@ -68,25 +79,50 @@ function lastLines(log: string): string {
  * says why it refuses, else `NetError`.
  */
 export function loadProgram(options: BpfProgramOptions): number {
-  const fd = tryLoad(options, null);
+  const { about } = options;
+  // A kernel without BTF loads programs without it.
+  const btfFd = about === undefined ? 0 : Math.max(0, addon().bpfBtfLoad(about.types));
+  try {
+    return load(options, btfFd);
+  } finally {
+    if (btfFd > 0) closeFd(btfFd);
+  }
+}
+
+function load(options: BpfProgramOptions, btfFd: number): number {
+  const fd = tryLoad(options, null, btfFd);
   if (fd >= 0) return fd;
   // The log is asked for only now: writing it makes loading several times slower.
-  const log = fd === -errno.EPERM ? "" : readLog(options);
+  const log = fd === -errno.EPERM ? "" : readLog(options, btfFd);
   if (log !== "") throw new VerifierError(fd, options.name, log);
   return check(fd, `bpf BPF_PROG_LOAD ${options.name}`, loadHints(options));
 }
 
-function tryLoad(options: BpfProgramOptions, log: Uint8Array | null): number {
+const NO_BYTES = new Uint8Array(0);
+
+function tryLoad(options: BpfProgramOptions, log: Uint8Array | null, btfFd: number): number {
   const { type, code, name, license = "Apache-2.0", flags = 0, attachType = 0 } = options;
-  const { boundTo = 0 } = options;
-  return addon().bpfProgLoad(type, code, license, name, flags, attachType, log, boundTo);
+  const { boundTo = 0, about } = options;
+  return addon().bpfProgLoad(
+    type,
+    code,
+    license,
+    name,
+    flags,
+    attachType,
+    log,
+    boundTo,
+    btfFd,
+    about?.functions ?? NO_BYTES,
+    about?.lines ?? NO_BYTES,
+  );
 }
 
 /** What the verifier says about a program that it refuses, in a buffer that grows until it fits. */
-function readLog(options: BpfProgramOptions): string {
+function readLog(options: BpfProgramOptions, btfFd: number): string {
   for (let lengthBytes = FIRST_LOG_BYTES; ; lengthBytes *= 4) {
     const log = new Uint8Array(Math.min(lengthBytes, LAST_LOG_BYTES));
-    const result = tryLoad(options, log);
+    const result = tryLoad(options, log, btfFd);
     if (result >= 0) closeFd(result); // it was refused a moment ago: there is nothing to report
     if (result === -errno.ENOSPC && log.length < LAST_LOG_BYTES) continue;
     return Buffer.from(log.subarray(0, Math.max(log.indexOf(0), 0))).toString("latin1");

@@ -44,6 +44,7 @@ const DEFAULT_ENTRIES = 16;
 /** A row for each map that packets use and each model that suits it. */
 export function stateTable(profile: ProgramProfile, options: StateOptions = {}): MapStateRow[] {
   return profile.maps.flatMap((use, map) => {
+    if (use.name.startsWith(".rodata")) return []; // constants of the traces
     const accesses = profile.accesses.map((all) => all.filter((one) => one.map === map));
     if (!accesses.some((all) => all.length > 0)) return [];
     return modelsFor(use).map((model) => stateRow(profile, map, model, accesses, options));

@@ -2,7 +2,7 @@
  * A program on a sequence of packets, measured: its paths, its traces, and which entries of maps its packets
  * use. The tables of docs/xdp-evaluation.md are made of it (evaluation-*.ts).
  */
-import { XdpInstance, type XdpOptions } from "../ebpf/instance.js";
+import { type EngineName, XdpInstance, type XdpOptions } from "../ebpf/instance.js";
 import type { BpfObject } from "../ebpf/object.js";
 import { AccessLog } from "./access-log.js";
 import type { TcamSize } from "./condition.js";
@@ -59,20 +59,20 @@ export function profileProgram(
   options: ProfileOptions = {},
 ): ProgramProfile {
   const { setUp, accessPackets = DEFAULT_ACCESS_PACKETS, progress = () => true, ...rest } = options;
-  const open = (): XdpInstance => {
-    const instance = XdpInstance.open(object, { seed: 1, engine: "wasm", ...rest, program });
+  const open = (engine: EngineName): XdpInstance => {
+    const instance = XdpInstance.open(object, { seed: 1, ...rest, engine, program });
     setUp?.(instance);
     return instance;
   };
   const linked = object.programs.find(({ name }) => name === program)!;
   const maps = findMapUse(object, linked);
-  const recorder = new PathRecorder(open());
+  const recorder = new PathRecorder(open("wasm"));
   const paths: number[] = [];
   for (const [n, packet] of packets.entries()) {
     paths.push(recorder.add(packet));
     if (n % PROGRESS_PACKETS === 0 && !progress(n, packets.length)) break;
   }
-  const accesses = recordAccesses(open(), maps, packets.slice(0, accessPackets));
+  const accesses = recordAccesses(open("interp"), maps, packets.slice(0, accessPackets));
   return {
     name: program,
     instructions: linked.code.length / 8,
@@ -85,6 +85,7 @@ export function profileProgram(
   };
 }
 
+/** Compiled programs look into maps without calling them, so these are interpreted. */
 function recordAccesses(
   instance: XdpInstance,
   maps: readonly MapUse[],

@@ -260,7 +260,7 @@ class UseFinder {
       // Values that are passed are read, or filled.
       else {
         for (const map of points.values) {
-          if (argument === "memory to fill") this.uses[map]!.stores = true;
+          if (argument.endsWith("to fill")) this.uses[map]!.stores = true;
           else if (argument === "lock") this.uses[map]!.locks = true;
           else this.uses[map]!.reads = true;
         }

@@ -305,6 +305,10 @@ export class TraceCalls {
       what === "ignored" && (args[n] === NONE || args[n] === undefined) ? NONE : args[n]!,
     );
     if (!recorder.isRecording) return build.number(this.run(helper, given));
+    if (helper.isKernelFunction === true) {
+      recorder.giveUp(`bpf_${helper.name} is not traced`);
+      return build.number(this.run(helper, given));
+    }
     const reads: CallBytes[] = [];
     const fills: { at: number; lengthBytes: number }[] = [];
     let map: LinearMap | null = null;

@@ -55,7 +55,7 @@ export class TracedProgram {
   readonly instance: XdpInstance;
   readonly tracer: Tracer;
   readonly cache: TraceCache;
-  private readonly runtime: Runtime;
+  readonly runtime: Runtime;
   private readonly store: TraceStore;
   private readonly uses: InputUse;
   /** null: nothing ever leaves, so that nobody needs to know what is used. */

@@ -23,7 +23,7 @@ const PROMISED = `
   getsockopt setsockopt ioctl sockatmark fcntl fcntl64
   read readv preadv2 preadv64v2 recv recvfrom recvmsg recvmmsg
   __read_chk __recv_chk __recvfrom_chk
-  write writev pwritev2 pwritev64v2 send sendto sendmsg sendmmsg sendfile sendfile64 splice
+  write writev pwritev2 pwritev64v2 send sendto sendmsg sendmmsg __sendmmsg sendfile sendfile64 splice
   select pselect poll __poll __poll_chk ppoll __ppoll_chk
   epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2
   close close_range closefrom dup dup2 dup3 pipe pipe2

@@ -1,32 +1,46 @@
 /** `millrace xdp disasm`: a program's instructions, with functions, maps and source lines. */
-import { disassemble } from "../../ebpf/disasm.js";
+import { type Describe, describeInstruction, disassemble } from "../../ebpf/disasm.js";
 import { INSTRUCTION_BYTES } from "../../ebpf/isa.js";
+import { describeMnemonic } from "../../ebpf/mnemonics.js";
 import type { ObjectProgram } from "../../ebpf/object.js";
 import { DONE, type World } from "../world.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
 
+export interface DisasmOptions extends ObjectOptions {
+  readonly source?: boolean;
+  /** `add r1, 2` instead of `r1 += 2`. */
+  readonly names?: boolean;
+}
+
 /** Returns the exit status. */
 export async function disassembleObject(
   file: string,
-  options: ObjectOptions & { readonly source?: boolean },
+  options: DisasmOptions,
   world: World,
 ): Promise<number> {
   const object = readObject(file, options);
   const programs =
     options.program === undefined ? object.programs : [chooseProgram(object, options.program)];
-  const text = programs.map((program) => disassembleProgram(program, options.source !== false));
+  const describe = options.names === true ? describeMnemonic : describeInstruction;
+  const text = programs.map((program) =>
+    disassembleProgram(program, options.source !== false, describe),
+  );
   await world.out.write(text.join("\n"));
   return DONE;
 }
 
-export function disassembleProgram(program: ObjectProgram, withSource: boolean): string {
+export function disassembleProgram(
+  program: ObjectProgram,
+  withSource: boolean,
+  describe: Describe = describeInstruction,
+): string {
   if (program.problem !== null) return `${program.name}: ${program.problem.message}\n`;
   const functions = new Map(program.functions.map(({ at, name }) => [at, name]));
   const maps = new Map(program.maps.map(({ at, map }) => [at, map]));
   const lines = new Map(program.lines.map((line) => [line.at, line]));
   const out: string[] = [];
   let before = "";
-  for (const text of disassemble(program.code)) {
+  for (const text of disassemble(program.code, describe)) {
     const at = Number.parseInt(text, 10) * INSTRUCTION_BYTES;
     const name = functions.get(at);
     if (name !== undefined) {

@@ -1,8 +1,10 @@
 /** `millrace xdp load`: the object into the kernel, and onto an interface until Ctrl-C. */
+import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
+import type { BpfMap } from "../../sys/bpf-map.js";
 import { XdpLink } from "../../sys/xdp-link.js";
 import { DONE, type World } from "../world.js";
-import { fillMap, parseMapOption, readMap } from "./map-file.js";
+import { definitionOf, fillMap, parseMapOption, readMap } from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
 import { kernelMap, parseSizes } from "./runner.js";
 
@@ -22,23 +24,36 @@ export async function loadProgram(
   const object = readObject(file, options);
   const { name } = chooseProgram(object, options.program);
   const maxEntries = parseSizes(options.maxEntries ?? []);
-  const kernel = KernelObject.load(object, { program: name, maxEntries });
+  const kernel = KernelObject.load(object, {
+    program: name,
+    maxEntries,
+    fill: (mapOf) => fillMaps(object, options.map ?? [], mapOf),
+  });
   try {
-    for (const text of options.map ?? []) {
-      const [map, entries] = parseMapOption(text);
-      fillMap(object, map, entries, kernelMap(kernel, map));
-    }
     if (options.dev === undefined) await world.err.write(`the kernel takes ${name}\n`);
     else await attach(kernel, name, options.dev, world);
     if (options.dump !== true && options.json !== true) return DONE;
     const maps = object.maps.flatMap(({ name: map }) => {
-      const entries = readMap(object, map, kernelMap(kernel, map));
+      const entries = readMap(object, map, kernelMap(kernel.map(map)));
       return entries === null ? [] : [[map, entries] as const];
     });
     await world.out.write(`${JSON.stringify(Object.fromEntries(maps), null, 2)}\n`);
     return DONE;
   } finally {
     kernel.close();
+  }
+}
+
+/** Before the program is loaded: constants are what the options say then. */
+function fillMaps(
+  object: BpfObject,
+  texts: readonly string[],
+  mapOf: (name: string) => BpfMap,
+): void {
+  for (const text of texts) {
+    const [name, entries] = parseMapOption(text);
+    definitionOf(object, name); // names the maps that there are
+    fillMap(object, name, entries, kernelMap(mapOf(name)));
   }
 }
 

@@ -1,6 +1,8 @@
 /** The object that a command of `millrace xdp` is about, and the errors that are the user's to put right. */
 import { readFileSync } from "node:fs";
 import { NetError } from "../../base/errors.js";
+import { PlacedError } from "../../base/placed-error.js";
+import { assembleText } from "../../ebpf/asm-text.js";
 import { Btf } from "../../ebpf/btf.js";
 import { EbpfError } from "../../ebpf/ebpf-error.js";
 import { type BpfObject, type ObjectProgram, parseObject } from "../../ebpf/object.js";
@@ -13,8 +15,9 @@ export interface ObjectOptions {
   readonly json?: boolean;
 }
 
-/** Reads an object; CO-RE relocations are for the types of `btf`, a file such as /sys/kernel/btf/vmlinux. */
+/** Reads an object, or a program as text (`FILE.s`); CO-RE relocations are for the types of `btf`, a file such as /sys/kernel/btf/vmlinux. */
 export function readObject(file: string, options: ObjectOptions): BpfObject {
+  if (file.endsWith(".s")) return assembleText(readFileSync(file, "utf8"), file);
   const kernelTypes = options.btf === undefined ? {} : { kernelTypes: readBtf(options.btf) };
   try {
     return parseObject(readFileSync(file), kernelTypes);
@@ -52,6 +55,7 @@ export async function reporting(
       error instanceof EbpfError ||
       error instanceof NetError ||
       isSystemError(error) ||
+      error instanceof PlacedError ||
       error instanceof RangeError;
     if (!isTheirs) throw error;
     await world.err.write(`millrace xdp ${command}: ${(error as Error).message}\n`);

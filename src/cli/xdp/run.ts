@@ -6,7 +6,14 @@ import * as linkType from "../../wire/link-type.js";
 import { CaptureFileWriter, formatOf } from "../capture-write.js";
 import { FileSource } from "../packet-source.js";
 import { DONE, FAILED, type World } from "../world.js";
-import { fillMap, parseMapOption, type ReadableEntry, readMap } from "./map-file.js";
+import {
+  definitionOf,
+  fillMap,
+  parseMapOption,
+  type ReadableEntry,
+  readMap,
+  type WritableMap,
+} from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
 import { openRunner, parseSizes, type Runner, type RunnerName } from "./runner.js";
 
@@ -37,12 +44,15 @@ export async function runProgram(file: string, options: RunOptions, world: World
   const { name } = chooseProgram(object, options.program);
   const print = (line: string): void => void world.err.write(`bpf_trace_printk: ${line}\n`);
   const maxEntries = parseSizes(options.maxEntries ?? []);
-  const runner = openRunner(options.engine, object, { program: name, maxEntries, print });
-  try {
+  const fill = (mapOf: (map: string) => WritableMap): void => {
     for (const text of options.map ?? []) {
       const [map, entries] = parseMapOption(text);
-      fillMap(object, map, entries, runner.map(map));
+      definitionOf(object, map); // names the maps that there are
+      fillMap(object, map, entries, mapOf(map));
     }
+  };
+  const runner = openRunner(options.engine, object, { program: name, maxEntries, print, fill });
+  try {
     const tally: Tally = { packets: 0, verdicts: {}, redirects: {}, skipped: 0 };
     const complaint = await runAll(runner, options, tally, world);
     await report(object, runner, name, tally, options, world);

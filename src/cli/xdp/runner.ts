@@ -1,10 +1,11 @@
 /** A program ready to take packets, in one of our engines or in the kernel. */
 
 import { XdpInstance } from "../../ebpf/instance.js";
+import { type WritableMap, writable } from "../../ebpf/map-text.js";
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
+import type { BpfMap } from "../../sys/bpf-map.js";
 import { TracedProgram } from "../../xdp/traced-program.js";
-import type { WritableMap } from "./map-file.js";
 
 export const ENGINE_NAMES = ["interp", "wasm", "trace", "kernel"] as const;
 export type RunnerName = (typeof ENGINE_NAMES)[number];
@@ -26,6 +27,8 @@ export interface RunnerOptions {
   readonly program: string;
   readonly maxEntries: Readonly<Record<string, number>>;
   readonly print: (line: string) => void;
+  /** Called once maps are there, and before the kernel knows constants for good. */
+  readonly fill: (mapOf: (name: string) => WritableMap) => void;
 }
 
 /** Throws `EbpfError`, `NetError`. */
@@ -39,7 +42,9 @@ function openEngine(
   options: RunnerOptions,
 ): Runner {
   const host = engine === "trace" ? "wasm" : engine;
-  const instance = XdpInstance.open(object, { ...options, engine: host });
+  const { program, maxEntries, print, fill } = options;
+  const instance = XdpInstance.open(object, { program, maxEntries, print, engine: host });
+  fill((name) => instanceMap(instance, name));
   const traced = engine === "trace" ? new TracedProgram(instance) : null;
   return {
     run(packet) {
@@ -53,33 +58,31 @@ function openEngine(
   };
 }
 
-export function instanceMap(instance: XdpInstance, name: string): WritableMap {
-  const map = instance.map(name);
-  return {
-    bufferBytes: map.bufferBytes,
-    write: (key, value) => map.set(key, value),
-    entries: () => map.entries(),
-  };
-}
+export const instanceMap = (instance: XdpInstance, name: string): WritableMap =>
+  writable(instance.map(name));
 
 /** The kernel takes frames of a page, less what it needs itself. */
 const KERNEL_OUT_BYTES = 4096;
 
 function openKernel(object: BpfObject, options: RunnerOptions): Runner {
-  const kernel = KernelObject.load(object, options);
+  const { program, maxEntries, fill } = options;
+  const kernel = KernelObject.load(object, {
+    program,
+    maxEntries,
+    fill: (mapOf) => fill((name) => kernelMap(mapOf(name))),
+  });
   const out = new Uint8Array(KERNEL_OUT_BYTES);
   return {
     run(packet) {
       const { verdict, lengthBytes } = kernel.run(packet, out);
       return { verdict, packet: out.slice(0, lengthBytes), target: "" };
     },
-    map: (name) => kernelMap(kernel, name),
+    map: (name) => kernelMap(kernel.map(name)),
     close: () => kernel.close(),
   };
 }
 
-export function kernelMap(kernel: KernelObject, name: string): WritableMap {
-  const map = kernel.map(name);
+export function kernelMap(map: BpfMap): WritableMap {
   return {
     bufferBytes: map.bufferBytes,
     write: (key, value) => map.update(key, value),

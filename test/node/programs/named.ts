@@ -39,6 +39,36 @@ const refused = net.connect(1, "127.0.0.1");
 const [e] = await once(refused, "error");
 console.log(e.code, e.syscall, e.address, e.port);
 
+// A name with an address where nobody listens, and one where somebody does.
+const both: import("node:net").LookupFunction = (_host, options, done) => {
+  const six = { address: "::1", family: 6 };
+  const four = { address: "127.0.0.1", family: 4 };
+  if (options.all === true) done(null, [six, four]);
+  else done(null, "127.0.0.1", 4);
+};
+for (const to of [port, 1]) {
+  const several = net.connect({
+    port: to,
+    host: "a.test",
+    lookup: both,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: 10_000,
+  });
+  several.on("lookup", (_e, address, of) => console.log("lookup", address, of));
+  several.on("connectionAttempt", (address, _port, of) => console.log("attempt", address, of));
+  several.on("connectionAttemptFailed", (address, _port, of, e) =>
+    console.log("failed", address, of, (e as NodeJS.ErrnoException).code),
+  );
+  several.on("error", (e) => {
+    const { code, errors } = e as AggregateError & { code: string };
+    console.log(e.name, code, errors.map((one) => [one.code, one.address]).join(" "));
+  });
+  several.once("connect", () => several.end());
+  several.resume();
+  await new Promise<void>((resolve) => several.once("close", () => resolve()));
+  console.log(several.autoSelectFamilyAttemptedAddresses?.length);
+}
+
 const http = createHttp((_request, response) => response.end("page"));
 const web = net.createServer((socket) => http.emit("connection", socket));
 web.listen(0, "127.0.0.1");

@@ -34,7 +34,7 @@ test("an access list in front of tap0: who is on it gets no answer, and is count
   ip("link", "set", "tap0", "up");
   const server = world.accelerated(
     ...["--nic", "tap0", "--address", "10.8.0.2/24"],
-    ...["--xdp", `${object},map:sources4=${denied}`],
+    ...["--xdp", `${object},engine=trace,map:sources4=${denied}`],
     ...["nc", "-l", "-p", "8100"],
   );
   await world.serves(8100, server);
@@ -63,7 +63,7 @@ test("what is wrong with the program is said, and no engine runs", async () => {
   );
   await refused(
     [...nic, "--xdp", `${object},speed=9`],
-    /expected program=NAME, engine=interp\|wasm/,
+    /expected program=NAME, engine=interp\|wasm\|trace/,
   );
   await world.end();
 });

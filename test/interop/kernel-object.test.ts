@@ -1,0 +1,143 @@
+/**
+ * Objects and the kernel: source lines in its verifier's log, frozen constants, and the functions of the kernel
+ * that XDP programs call by name, which say what the NIC says of a packet.
+ */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { EOPNOTSUPP, EPERM } from "../../src/base/errno.js";
+import { XdpInstance } from "../../src/ebpf/instance.js";
+import { type BpfObject, parseObject } from "../../src/ebpf/object.js";
+import { VerifyError } from "../../src/ebpf/verify.js";
+import { verifyProgram } from "../../src/ebpf/verify-program.js";
+import { KernelObject } from "../../src/nic/kernel-object.js";
+import { TracedProgram } from "../../src/xdp/traced-program.js";
+import { compileExample, compileProgram } from "../support/xdp-objects.js";
+
+function compiled(source: string): BpfObject {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-kfunc-"));
+  try {
+    const file = join(folder, "program.c");
+    writeFileSync(file, source);
+    return parseObject(compileProgram(file, "v3"));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+const HEAD = `
+#include "packet.h"
+#define __ksym __attribute__((section(".ksyms")))
+extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *ctx, __u64 *timestamp) __ksym;
+extern int bpf_xdp_metadata_rx_hash(const struct xdp_md *ctx, __u32 *hash, __u32 *type) __ksym;
+extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *ctx, __be16 *protocol, __u16 *tag) __ksym;
+extern int bpf_xdp_get_xfrm_state(const struct xdp_md *ctx) __ksym;
+char _license[] SEC("license") = "GPL";
+`;
+
+/** Puts what it is told into the packet. */
+const TELLS = `${HEAD}
+struct told { __u64 time; __u32 hash, type; __be16 protocol; __u16 tag; int results[3]; };
+SEC("xdp")
+int tells(struct xdp_md *ctx) {
+  struct told told = {};
+  told.results[0] = bpf_xdp_metadata_rx_timestamp(ctx, &told.time);
+  told.results[1] = bpf_xdp_metadata_rx_hash(ctx, &told.hash, &told.type);
+  told.results[2] = bpf_xdp_metadata_rx_vlan_tag(ctx, &told.protocol, &told.tag);
+  struct told *to = data_of(ctx);
+  if ((void *)(to + 1) > end_of(ctx)) return XDP_DROP;
+  __builtin_memcpy(to, &told, sizeof told);
+  return XDP_PASS;
+}
+`;
+
+test("metadata is what the caller says of the packet, or not supported", () => {
+  const object = compiled(TELLS);
+  verifyProgram(object, object.programs[0]!);
+  const engines = [
+    XdpInstance.open(object, { engine: "interp", isStrict: true }),
+    XdpInstance.open(object, { engine: "wasm" }),
+    TracedProgram.open(object),
+  ];
+  for (const engine of engines) {
+    for (let n = 0; n < 3; n++) {
+      const nothing = new DataView(engine.run(new Uint8Array(64)).packet.buffer);
+      const results = [20, 24, 28].map((at) => nothing.getInt32(at, true));
+      assert.deepEqual(results, [-EOPNOTSUPP, -EOPNOTSUPP, -EOPNOTSUPP]);
+      const metadata = {
+        ...{ hasTime: true, timeLow: 5 + n, timeHigh: 7 },
+        ...{ hasHash: true, hash: 0xabc0 + n, hashType: 9 },
+        ...{ hasTag: true, tagProtocol: 0x8100, tag: 42 },
+      };
+      const { packet } = engine.run(new Uint8Array(64), { metadata });
+      const told = new DataView(packet.buffer);
+      assert.equal(told.getBigUint64(0, true), (7n << 32n) + 5n + BigInt(n));
+      assert.deepEqual([told.getUint32(8, true), told.getUint32(12, true)], [0xabc0 + n, 9]);
+      assert.deepEqual([told.getUint16(16), told.getUint16(18, true)], [0x8100, 42]);
+    }
+  }
+});
+
+test("what it writes to must have room, and the kernel does not get such a program from here", () => {
+  const object = compiled(`${HEAD}
+SEC("xdp")
+int late(struct xdp_md *ctx) {
+  void *data = data_of(ctx);
+  if (data + 60 > end_of(ctx)) return XDP_DROP;
+  return bpf_xdp_metadata_rx_timestamp(ctx, data + 56) ? XDP_PASS : XDP_DROP;
+}`);
+  assert.throws(
+    () => verifyProgram(object, object.programs[0]!),
+    (error: unknown) =>
+      error instanceof VerifyError &&
+      /8 bytes at r2 \+ 56 are written, and only 60/.test(error.reason),
+  );
+  assert.throws(() => KernelObject.load(object, { program: "late" }), {
+    code: "ENOTSUP",
+    message: /bpf_xdp_metadata_rx_timestamp/,
+  });
+});
+
+test("another function of the kernel is refused by its name", () => {
+  const object = compiled(`${HEAD}
+SEC("xdp")
+int other(struct xdp_md *ctx) { return bpf_xdp_get_xfrm_state(ctx); }`);
+  assert.match(
+    object.programs[0]!.problem!.message,
+    /other calls bpf_xdp_get_xfrm_state, a function of the kernel; of these there are bpf_xdp_metadata_rx_timestamp/,
+  );
+});
+
+test("what the kernel's verifier refuses, it refuses with file and line", () => {
+  const object = parseObject(compileExample("acl", "v3"));
+  const [program] = object.programs;
+  const code = program!.code.slice();
+  const jump = code.findIndex((byte, at) => at % 8 === 0 && byte === 0x2d);
+  code.set([0x05, 0, 0, 0, 0, 0, 0, 0], jump); // the comparison with data_end
+  const broken = { ...object, programs: [{ ...program!, code }] };
+  assert.throws(() => KernelObject.load(broken, { program: "acl" }), {
+    message: /type = eth->h_proto; @ acl\.c:\d+.*invalid access to packet/s,
+  });
+});
+
+test("constants can be written until the program is loaded, and not then", () => {
+  const object = parseObject(compileExample("firewall", "v3"));
+  const zero = new Uint8Array(4);
+  const constants = object.maps.find(({ name }) => name === ".rodata")!;
+  // Nobody is inside and others are passed.
+  const wanted = new Uint8Array(constants.valueBytes);
+  new DataView(wanted.buffer).setUint32(0, 0xffff_ffff, true);
+  new DataView(wanted.buffer).setUint32(4, 0xffff_ffff, true);
+  const kernel = KernelObject.load(object, {
+    program: "firewall",
+    fill: (map) => assert.equal(map(".rodata").update(zero, wanted), 0),
+  });
+  try {
+    assert.equal(kernel.map(".rodata").update(zero, wanted), -EPERM);
+    assert.equal(kernel.run(new Uint8Array(64), new Uint8Array(4096)).verdict, 2);
+  } finally {
+    kernel.close();
+  }
+});
