@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { type AddCommand, examples } from "./command.js";
 import type { World } from "./world.js";
 import { checkPrograms } from "./xdp/check.js";
+import { addDebug } from "./xdp/debug.js";
 import { type DisasmOptions, disassembleObject } from "./xdp/disasm.js";
 import { type EvalOptions, evaluatePrograms } from "./xdp/eval.js";
 import { type LoadOptions, loadProgram } from "./xdp/load.js";
@@ -37,6 +38,7 @@ export const addXdp: AddCommand = (program, world, finish) => {
     ["millrace xdp run lb.o --in a.pcap --map services=services.json", "with entries in a map"],
     ["millrace xdp trace filter.o --in a.pcap", "the paths that packets take, and when"],
     ["millrace xdp serve filter.o --in a.pcap", "the same on a web page, packet by packet"],
+    ["millrace xdp debug filter.o --in a.pcap --packet 7", "instruction by instruction"],
     ["millrace xdp check filter.o", "what the verifier says, with source lines"],
     ["millrace xdp disasm filter.o", "instructions between source lines"],
     ["millrace xdp eval filter.o --in captures/", "what a programmable NIC would make of it"],
@@ -45,6 +47,7 @@ export const addXdp: AddCommand = (program, world, finish) => {
   addRun(xdp, world, finish);
   addTrace(xdp, world, finish);
   addServe(xdp, world, finish);
+  addDebug(xdp, world, finish);
   addCheck(xdp, world, finish);
   addDisasm(xdp, world, finish);
   addEval(xdp, world, finish);
