@@ -86,3 +86,18 @@ test("types that refer to themselves in a circle are an error", () => {
   assert.throws(() => btf.sizeOf(3), /type 3 is a loop of arrays/);
   assert.throws(() => btf.at(9), /there is no type 9/);
 });
+
+test("a huge number anywhere in an object is refused in words, or does no harm", () => {
+  for (const name of ["ipv6_filter", "core_types"]) {
+    const whole = objectBytes(name);
+    for (let at = 0; at + 4 <= whole.length; at += 4) {
+      const changed = whole.slice();
+      new DataView(changed.buffer).setUint32(at, 0xffff_fff0, true);
+      try {
+        parseObject(changed);
+      } catch (error) {
+        assert.ok(error instanceof EbpfError && error.message.length > 20, `${at}: ${error}`);
+      }
+    }
+  }
+});

@@ -145,6 +145,16 @@ export class Runtime {
     this.nowHigh = (high * NS_PER_US + carry) | 0;
   }
 
+  /** Hot path. When the packet was received, for `bpf_xdp_metadata_rx_timestamp`. */
+  setReceiveTimeUs(us: number): void {
+    const high = Math.floor(us / 2 ** 32);
+    const low = (us - high * 2 ** 32) * NS_PER_US;
+    const carry = Math.floor(low / 2 ** 32);
+    this.metadata.hasTime = true;
+    this.metadata.timeLow = (low - carry * 2 ** 32) | 0;
+    this.metadata.timeHigh = (high * NS_PER_US + carry) | 0;
+  }
+
   /** Hot path. Puts a packet into the context. */
   begin(at: number, end: number, hardStart: number, hardEnd: number): void {
     const w = this.words;

@@ -22,12 +22,12 @@ import {
   SOURCE_REGISTER,
   WideKind,
 } from "./isa.js";
-import type { LinkedProgram } from "./link.js";
 import type { MapDefinition } from "./map-definition.js";
 import { computed } from "./verify-arithmetic-step.js";
 import { Refinement } from "./verify-branch.js";
 import { callHelper } from "./verify-call.js";
 import { ProgramFlow } from "./verify-flow.js";
+import { GPL, type VerifyInput, type VerifyResult } from "./verify-input.js";
 import { adopt, learn } from "./verify-learn.js";
 import { type Access, checkAccess, describeKind, loaded, stored } from "./verify-memory.js";
 import { SeenStates } from "./verify-seen.js";
@@ -46,43 +46,16 @@ import {
 } from "./verify-value.js";
 
 export { VerifyError } from "./verify-error.js";
+export type { VerifyInput, VerifyResult } from "./verify-input.js";
 
 /** The kernel's limits. */
 const MAX_STEPS = 1_000_000;
 const MAX_FRAMES = 8;
 
-export interface VerifyInput {
-  readonly name: string;
-  /** Where it attaches: `xdp/devmap` programs may read one word more. */
-  readonly section: string;
-  readonly program: LinkedProgram;
-  readonly maps: readonly MapDefinition[];
-  readonly license: string;
-  /** Instructions that may be walked; the kernel's limit by default. */
-  readonly maxSteps?: number;
-}
-
-export interface VerifyResult {
-  /** Instructions walked. */
-  readonly steps: number;
-  /** The deepest stack of each function, in bytes. */
-  readonly stackBytes: readonly number[];
-}
-
 /** Throws `VerifyError`, or `EbpfError` EINVAL for what are no instructions. */
 export function verify(input: VerifyInput): VerifyResult {
   return new Verifier(input).run();
 }
-
-/** Licences that the kernel counts as the GPL's. */
-const GPL = new Set([
-  "GPL",
-  "GPL v2",
-  "GPL and additional rights",
-  "Dual BSD/GPL",
-  "Dual MIT/GPL",
-  "Dual MPL/GPL",
-]);
 
 export class Verifier {
   readonly input: VerifyInput;

@@ -31,6 +31,23 @@ test("a socket that comes and goes at the edge of a region does not map one each
   });
 });
 
+test("what waves of sockets need is kept, and of large regions one", () => {
+  const wave = (ringBytes: number): number => {
+    let kept = 0;
+    withRegions(1 << 26, (regions) => {
+      const pool = new RegionPool(regions);
+      const sizes = { rxBytes: ringBytes, txBytes: ringBytes };
+      const ids = Array.from({ length: 12 }, (_, id) => id);
+      for (const block of ids.map((id) => pool.take(id, 1, 2, sizes))) pool.give(block);
+      kept = regions.size;
+      pool.retire();
+    });
+    return kept;
+  };
+  assert.ok(wave(4_096) > 1);
+  assert.equal(wave(1 << 20), 1);
+});
+
 test("a block that is used again has another generation", () => {
   withRegions(1 << 24, (regions) => {
     const pool = new RegionPool(regions);

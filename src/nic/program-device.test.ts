@@ -1,6 +1,7 @@
 /** Programs in front of devices: where frames and their slots go, in either engine. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { EOPNOTSUPP } from "../base/errno.js";
 import { Assembler } from "../ebpf/asm.js";
 import type { EngineName } from "../ebpf/instance.js";
 import type { MapDefinition } from "../ebpf/map-definition.js";
@@ -12,6 +13,7 @@ import { Arena } from "../ring/arena.js";
 import { Batch } from "../ring/batch.js";
 import { FrameFlags, Pool, PoolMemory } from "../ring/pool.js";
 import { attachProgram } from "./attach-program.js";
+import { Capability } from "./device.js";
 import { assertAllFree, FakeDevice, frame, parseSlot, pattern } from "./frame-fixture.js";
 import { RedirectPorts } from "./redirect-ports.js";
 
@@ -216,6 +218,40 @@ test("time and interface are what the receive call and the options say", () => {
   assert.equal(view.getBigUint64(0, true), BigInt(nowUs) * 1000n);
   assert.deepEqual([view.getUint32(8, true), view.getUint32(12, true)], [9, 2]);
 });
+
+test("a frame's own time is there where the device knows it", () => {
+  const seen = mapDefinition({ name: "seen", type: MapType.ARRAY, valueBytes: 16 });
+  const object = program(
+    (a) => {
+      a.loadMapValue(R2, "seen", 0);
+      a.mov(R6, R2);
+      a.callBtf(RX_TIMESTAMP);
+      a.store("u32", R6, 8, R0);
+      a.mov(R0, 1);
+      a.exit();
+    },
+    [seen],
+  );
+  for (const [capabilities, time, result] of [
+    [Capability.RX_TIMESTAMP, 1_700_000_000_123_456_000n, 0],
+    [0, 0n, -EOPNOTSUPP],
+  ] as const) {
+    const pool = bigPool();
+    const inner = new FakeDevice(pool, capabilities);
+    const device = attachProgram(inner, pool, object);
+    const slot = frame(pool);
+    pool.rxTimeUs[slot] = 1_700_000_000_123_456;
+    inner.arriving.push(slot);
+    device.receive(5, new Batch());
+    const value = device.instance.map("seen").get(new Uint8Array(4))!;
+    const view = new DataView(value.buffer, value.byteOffset);
+    assert.deepEqual([view.getBigUint64(0, true), view.getInt32(8, true)], [time, result]);
+    device.close();
+  }
+});
+
+/** This engine's number of `bpf_xdp_metadata_rx_timestamp`. */
+const RX_TIMESTAMP = 250;
 
 test("what a verified program does not do costs the frame, and is told", () => {
   const pool = bigPool();

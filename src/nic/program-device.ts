@@ -22,7 +22,7 @@ import { XdpVerdict } from "../ebpf/xdp-verdict.js";
 import { ArenaChecksum } from "../ring/arena-checksum.js";
 import { BATCH_FRAMES, Batch } from "../ring/batch.js";
 import { FrameFlags, GSO_MASK, NO_SLOT, type Pool } from "../ring/pool.js";
-import type { Device } from "./device.js";
+import { Capability, type Device } from "./device.js";
 import type { FrameProgram } from "./frame-program.js";
 import { completeChecksum, copyFrame, setLinkFlags } from "./frame-slots.js";
 import { Middleware } from "./middleware.js";
@@ -60,7 +60,8 @@ export interface ProgramDeviceOptions {
 }
 
 export class ProgramDevice extends Middleware {
-  readonly kind = "program";
+  /** The device's own: for whoever asks, it is that device. */
+  readonly kind: string;
   readonly programCounters = new Counters<ProgramCounter>("program", PROGRAM_COUNTERS);
   readonly program: FrameProgram;
   /** Of the frame that last counted as `xdpErrors`. */
@@ -72,6 +73,8 @@ export class ProgramDevice extends Middleware {
   private readonly checksum: ArenaChecksum;
   private readonly back = new Batch();
   private readonly values: Float64Array;
+  /** The device knows when frames came. */
+  private readonly isStamped: boolean;
 
   /** The program's memory must be the pool's arena: see attach-program.ts. */
   constructor(
@@ -84,11 +87,13 @@ export class ProgramDevice extends Middleware {
     if (program.runtime.memory.memory.buffer !== pool.memory.arena.buffer) {
       throw new RangeError("expected a program whose memory is the pool's arena");
     }
+    this.kind = inner.kind;
     this.pool = pool;
     this.program = program;
     this.index = index;
     this.queue = queue;
     this.values = this.programCounters.values;
+    this.isStamped = (inner.capabilities & Capability.RX_TIMESTAMP) !== 0;
     this.checksum = new ArenaChecksum(pool.memory.arena);
     this.ports = RedirectPorts.of(pool);
     if (index !== 0) this.ports.add(index, this);
@@ -154,6 +159,7 @@ export class ProgramDevice extends Middleware {
     if ((pool.flags[slot]! & FrameFlags.CHECKSUM_PARTIAL) !== 0 && !this.isGso(slot)) {
       completeChecksum(pool, this.checksum, slot);
     }
+    if (this.isStamped) program.runtime.setReceiveTimeUs(pool.rxTimeUs[slot]!);
     // The kernel keeps a header of its own in front of each frame; here all of the slot can be had.
     const hardStart = pool.base(slot) - FRAME_HEADER_BYTES;
     let verdict: number;
