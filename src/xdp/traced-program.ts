@@ -58,7 +58,7 @@ export class TracedProgram {
   private readonly runtime: Runtime;
   private readonly store: TraceStore;
   private readonly uses: InputUse;
-  /** null: nothing ever leaves, so that nobody needs to know what is used. */
+  /** null: nothing ever leaves, and nobody wants to know what is used. */
   private readonly policy: CachePolicy | null;
   private needsCare: boolean;
   private readonly random: Random = new Generator(0);
@@ -82,7 +82,8 @@ export class TracedProgram {
     for (const name of options.specialises ?? []) {
       this.tracer.memory.specialised.add(instance.map(name));
     }
-    this.policy = this.cache.isLimited ? this.cache.policy : null;
+    const isAsked = this.cache.isLimited || options.policy !== undefined;
+    this.policy = isAsked ? this.cache.policy : null;
     this.uses = inputUse(instance.program, instance.runtime);
     this.needsCare = this.uses.hasInputs || this.uses.isRandom;
   }
