@@ -41,6 +41,7 @@ export async function countsOf(pid: number, statPath: string): Promise<Counts> {
   counts["kernel.mappings"] = mappingsOf(pid);
   counts.rssBytes = rssOf(pid);
   counts.heapBytes = counters["engine.heapBytes"] ?? 0;
+  counts.externalBytes = counters["engine.externalBytes"] ?? 0;
   return counts;
 }
 

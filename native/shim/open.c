@@ -404,9 +404,12 @@ static int try_options(int fd, struct mr_pending *pending) {
   if (link == NULL) return -ENODEV;
   struct mr_asking asking = {.at = MR_AT_TRY};
   struct mr_opened opened = {.result = -ENODEV};
-  int got[2] = {-1, -1}, sent = fd;
-  size_t bytes = write_message(buffer, fd, fd, pending, 0, &asking);
-  int failed = mr_control_ask(link, buffer, bytes, &sent, 1, &opened, sizeof opened, got);
+  int got[2] = {-1, -1}, pair[2];
+  if (real.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+  size_t bytes = write_message(buffer, fd, pair[0], pending, 0, &asking);
+  int failed = mr_control_ask(link, buffer, bytes, &pair[1], 1, &opened, sizeof opened, got);
+  real.close(pair[0]);
+  real.close(pair[1]);
   if (failed != 0) return -ENODEV;
   return opened.result < 0 ? opened.result : 0;
 }

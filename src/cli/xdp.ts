@@ -9,6 +9,7 @@ import { type LoadOptions, loadProgram } from "./xdp/load.js";
 import { type ObjectOptions, reporting } from "./xdp/object-file.js";
 import { type RunOptions, runProgram } from "./xdp/run.js";
 import { ENGINE_NAMES } from "./xdp/runner.js";
+import { addServe } from "./xdp/serve.js";
 import { type TraceOptions, traceProgram } from "./xdp/trace.js";
 
 type Finish = (status: number) => void;
@@ -35,6 +36,7 @@ export const addXdp: AddCommand = (program, world, finish) => {
     ],
     ["millrace xdp run lb.o --in a.pcap --map services=services.json", "with entries in a map"],
     ["millrace xdp trace filter.o --in a.pcap", "the paths that packets take, and when"],
+    ["millrace xdp serve filter.o --in a.pcap", "the same on a web page, packet by packet"],
     ["millrace xdp check filter.o", "what the verifier says, with source lines"],
     ["millrace xdp disasm filter.o", "instructions between source lines"],
     ["millrace xdp eval filter.o --in captures/", "what a programmable NIC would make of it"],
@@ -42,6 +44,7 @@ export const addXdp: AddCommand = (program, world, finish) => {
   ]);
   addRun(xdp, world, finish);
   addTrace(xdp, world, finish);
+  addServe(xdp, world, finish);
   addCheck(xdp, world, finish);
   addDisasm(xdp, world, finish);
   addEval(xdp, world, finish);

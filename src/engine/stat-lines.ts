@@ -40,6 +40,7 @@ export function* statLines(
 
 function engineLine(engine: Engine, version: string): StatEngine {
   const { ip, tcp, tcpPorts, udp, flows, wheel, pool } = engine.stack;
+  const memory = process.memoryUsage();
   return {
     kind: "engine",
     pid: process.pid,
@@ -54,7 +55,8 @@ function engineLine(engine: Engine, version: string): StatEngine {
       "engine.kernelSockets": engine.kernelSockets.size,
       "engine.regions": engine.regions.size,
       "engine.sharedBytes": engine.memory.usedBytes,
-      "engine.heapBytes": process.memoryUsage().heapUsed,
+      "engine.heapBytes": memory.heapUsed,
+      "engine.externalBytes": memory.external,
       "stack.freeSmallSlots": pool.freeSmall,
       "stack.freeBigSlots": pool.freeBig,
       "stack.flows": flows.size,

@@ -56,11 +56,14 @@ export function tryInTurn<C>(options: AttemptOptions<C>): Attempt {
   let underWay: Attempt | null = null;
   let timer: NodeJS.Timeout | null = null;
   let isOver = false;
+  /** The attempt under way, -1 when there is none. */
+  let current = -1;
 
   const settle = (): void => {
     if (timer !== null) clearTimeout(timer);
     timer = null;
     underWay = null;
+    current = -1;
   };
   const failed = (i: number, error: Error, event: string): void => {
     settle();
@@ -88,7 +91,9 @@ export function tryInTurn<C>(options: AttemptOptions<C>): Attempt {
         failed(i, timedOut(to, options.port), "connectionAttemptTimeout");
       }, options.timeoutMs);
     }
+    current = i;
     underWay = options.open(to.address, (error, connection) => {
+      if (current !== i) return; // given up
       if (error !== null) {
         failed(i, error, "connectionAttemptFailed");
         return;

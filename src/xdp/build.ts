@@ -74,7 +74,19 @@ export class Builder {
   }
 
   number(value: bigint | number): number {
+    // Measured: most numbers are small, and BigInts are half of a tracer's garbage.
+    if (typeof value === "number" && (value | 0) === value) return this.small(value);
     return this.e.constant(BigInt.asUintN(64, BigInt(value)));
+  }
+
+  /** A number of 32 bits, extended by its sign. */
+  private small(value: number): number {
+    return this.e.node(Ex.CONST, NONE, NONE, value, value >> 31);
+  }
+
+  private isSmall(node: number): boolean {
+    const { e } = this;
+    return e.op[node] === Ex.CONST && e.high[node] === e.low[node]! >> 31;
   }
 
   load(base: number, offset: number, size: number): number {
@@ -130,6 +142,15 @@ export class Builder {
 
   add(a: number, b: number): number {
     const { e } = this;
+    if (this.isSmall(b)) {
+      if (e.low[b] === 0) return a;
+      const inner = e.op[a] === Ex.ADD ? e.b[a]! : a;
+      if (!e.isConstant(inner)) return this.binary(Ex.ADD, a, b);
+      if (this.isSmall(inner)) {
+        const sum = this.number(e.low[inner]! + e.low[b]!);
+        return inner === a ? sum : this.add(e.a[a]!, sum);
+      }
+    }
     const [x, y] = [this.fold(a), this.fold(b)];
     if (x !== null && y !== null) return this.number(x + y);
     if (x !== null) return this.add(b, a);

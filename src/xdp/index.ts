@@ -6,7 +6,9 @@
 export { arrivalTimes } from "./arrivals.js";
 export { BeladyPolicy } from "./cache-belady.js";
 export { ClockPolicy } from "./cache-clock.js";
+export { FifoPolicy } from "./cache-fifo.js";
 export { LfuPolicy } from "./cache-lfu.js";
+export { LruPolicy } from "./cache-lru.js";
 export { makePolicy, POLICY_NAMES, type PolicyName } from "./cache-policies.js";
 export type { CacheCapacity, CachePolicy } from "./cache-policy.js";
 export { SecondMissPolicy } from "./cache-second-miss.js";
@@ -52,7 +54,6 @@ export {
   type NicReport,
   simulateNic,
 } from "./nic-simulator.js";
-export { FifoPolicy, LruPolicy } from "./simple-policies.js";
 export { tcamSize } from "./tcam.js";
 export type {
   AtomicOp,

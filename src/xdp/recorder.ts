@@ -70,6 +70,7 @@ export class Recorder {
   }
 
   isLate(node: number): boolean {
+    if (this.late.size === 0) return false;
     const known = this.late.get(node);
     if (known !== undefined) return known;
     const found = this.e.operands(node).some((operand) => this.isLate(operand));

@@ -1,7 +1,8 @@
 /** Which traces may be taken: a limit, and a policy that decides who stays within it. */
+
+import { LruPolicy } from "./cache-lru.js";
 import type { CacheCapacity, CachePolicy } from "./cache-policy.js";
 import type { Expressions } from "./expr.js";
-import { LruPolicy } from "./simple-policies.js";
 import { tcamSize } from "./tcam.js";
 import type { Trace } from "./trace.js";
 import type { TraceStore } from "./trace-store.js";
@@ -47,7 +48,7 @@ export class TraceCache {
   offer(trace: Trace): boolean {
     if (trace.hostOnly !== null || this.sizes.has(trace.id)) return false;
     const { entries, tcamBits } = this.capacity;
-    const bits = tcamSize(this.e, trace.condition).bits;
+    const bits = tcamBits === undefined ? 0 : tcamSize(this.e, trace.condition).bits;
     if (entries === 0 || bits > (tcamBits ?? Number.POSITIVE_INFINITY)) return false;
     const isFull = (): boolean =>
       this.size >= (entries ?? Number.POSITIVE_INFINITY) ||

@@ -6,7 +6,7 @@ import { MapFlag, MapType } from "../ebpf/map-type.js";
 import { assembled, mapDefinition, objectOf } from "../ebpf/object-fixture.js";
 import { R0, R1, R2, R3, R4, R6, R10 } from "../ebpf/registers.js";
 import { XdpVerdict } from "../ebpf/xdp-verdict.js";
-import { FifoPolicy } from "./simple-policies.js";
+import { FifoPolicy } from "./cache-fifo.js";
 import { type TracedOptions, TracedProgram } from "./traced-program.js";
 import { weakestEntries } from "./weakest.js";
 import { Words } from "./words.js";

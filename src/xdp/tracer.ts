@@ -18,11 +18,10 @@ import { type Engine, MAX_FRAMES, type Runtime, STACK_BYTES } from "../ebpf/runt
 import { sourceLine } from "../ebpf/source-place.js";
 import { Arithmetic } from "./arithmetic-instructions.js";
 import { Builder } from "./build.js";
-import { conditionOf } from "./condition-of.js";
-import { effectKey } from "./effect-key.js";
 import { Evaluator } from "./evaluate.js";
 import { Expressions, NONE } from "./expr.js";
 import { Facts } from "./facts.js";
+import { RecordedTrace } from "./recorded-trace.js";
 import { Recorder } from "./recorder.js";
 import { fuseStores } from "./store-fusion.js";
 import { TailCalls } from "./tail-calls.js";
@@ -129,13 +128,10 @@ export class Tracer implements Engine {
     const { start, end, metadata } = memory;
     const guards = ops.filter((op): op is GuardOp => op.kind === "guard");
     const path = guards.map(({ test, holds }) => (holds ? test : ~test)).join();
-    const key = isHost
-      ? `host ${hostOnly.word}`
-      : effectKey(effects, [verdict, start, end, metadata]);
     const known = this.ids.get(path);
     const id = known ?? this.ids.size;
     if (known === undefined) this.ids.set(path, id);
-    return {
+    return new RecordedTrace(build, guards, {
       id,
       ops,
       before: [...before],
@@ -144,12 +140,10 @@ export class Tracer implements Engine {
       start,
       end,
       metadata,
-      condition: conditionOf(build, guards),
-      effectKey: key,
       hostOnly,
       executed: this.executed,
       words: this.words,
-    };
+    });
   }
 
   /** Number of the instruction at a word of the running program. */

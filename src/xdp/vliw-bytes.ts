@@ -153,3 +153,26 @@ export function run(
   if (!follows) return null;
   return { space: first.space, base: first.base, offset: first.at, size: bytes.length };
 }
+
+/** The fewest loads that have all the bytes of some, from the first on. */
+export function coverPieces(pieces: readonly GatheredLoad[]): GatheredLoad[] {
+  const sorted = [...pieces].sort(
+    (a, b) => a.space.localeCompare(b.space) || a.base - b.base || a.offset - b.offset,
+  );
+  const loads: GatheredLoad[] = [];
+  for (const piece of sorted) {
+    const last = loads.at(-1);
+    const end = piece.offset + piece.size;
+    const isNear =
+      last !== undefined &&
+      last.space === piece.space &&
+      last.base === piece.base &&
+      end <= last.offset + BYTES;
+    if (!isNear) loads.push(piece);
+    else {
+      const size = Math.max(last.size, end - last.offset);
+      loads[loads.length - 1] = { ...last, size };
+    }
+  }
+  return loads;
+}

@@ -116,6 +116,28 @@ test("a counter of an array: a lookup by the packet's byte, four cycles, and an 
   assert.match(rows[5]!, /^add u64 map 0 .*, exit$/);
 });
 
+test("a key of neighbouring fields, in whatever order, is one load and the lookup", () => {
+  const rows = rowsOf([{ ...map("flows", MapType.HASH), keyBytes: 8 }], (a) => {
+    a.load("u32", R3, R2, 26);
+    a.store("u32", R10, -4, R3);
+    a.load("u32", R3, R2, 30);
+    a.store("u32", R10, -8, R3);
+    a.loadMap(R1, "flows");
+    a.mov(R2, R10);
+    a.add(R2, -8);
+    a.call("map_lookup_elem");
+    a.jumpIf(R0, "!=", 0, "out");
+  });
+  assert.deepEqual(rows, [
+    "u64 packet+26, guard length",
+    "lookup map 0",
+    "",
+    "",
+    "",
+    "guard lookup map 0, exit",
+  ]);
+});
+
 /** What must hold of every schedule of a trace. */
 function check(trace: Trace, { operations, schedule, guards }: VliwTrace): void {
   const rowsOfKind = (kind: string): number[] =>

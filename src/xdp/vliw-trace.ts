@@ -23,7 +23,7 @@ import {
   type VliwOperation,
   type VliwSchedule,
 } from "./vliw.js";
-import { ByteSources, type GatheredLoad } from "./vliw-bytes.js";
+import { ByteSources, coverPieces, type GatheredLoad } from "./vliw-bytes.js";
 import { type FusedEffect, type FusedStore, fuseStores } from "./vliw-stores.js";
 
 export interface VliwTrace {
@@ -48,10 +48,19 @@ export function scheduleTrace(
   machine: VliwMachine,
   options: VliwTraceOptions = {},
 ): VliwTrace {
+  const { operations, guards } = traceOperations(trace, expressions, options);
+  return { operations, guards, schedule: schedule(operations, machine) };
+}
+
+/** What a trace has to be scheduled of, for any machine. */
+export function traceOperations(
+  trace: Trace,
+  expressions: Expressions,
+  options: VliwTraceOptions = {},
+): Pick<VliwTrace, "operations" | "guards"> {
   const builder = new TraceBuilder(expressions, options.packetGuards === "tcam");
   builder.build(trace);
-  const { operations, guards } = builder;
-  return { operations, guards: guards.length, schedule: schedule(operations, machine) };
+  return { operations: builder.operations, guards: builder.guards.length };
 }
 
 const NAMES = new Map<number, string>(
@@ -88,6 +97,9 @@ class TraceBuilder {
   private readonly effects: number[] = [];
   private barrier: number | null = null;
   private readonly sources: ByteSources;
+  private readonly prepared = new Set<number>();
+  private readonly ofEffect = new Map<number, boolean>();
+  private readonly ofLookup = new Map<number, boolean>();
   /** By memory, place and order: the operation that loads there. */
   private readonly loaded = new Map<string, number>();
   /** By map and symbolic address: the operation that finds it. */
@@ -154,6 +166,8 @@ class TraceBuilder {
 
   /** Makes what of a node's value is known before any effect. */
   private prepare(node: number): void {
+    if (this.prepared.has(node)) return;
+    this.prepared.add(node);
     if (!this.isOfEffect(node)) this.make(node);
     else for (const operand of this.expressions.operands(node)) this.prepare(operand);
   }
@@ -164,7 +178,19 @@ class TraceBuilder {
     const op = e.op[node]!;
     if (op === Ex.RESULT) return this.calls.get(e.low[node]!)?.isBefore === false;
     if (op === Ex.FILLED) return this.calls.get(e.b[node]!)?.isBefore === false;
-    return e.operands(node).some((operand) => this.isOfEffect(operand));
+    return this.remember(this.ofEffect, node, () =>
+      e.operands(node).some((operand) => this.isOfEffect(operand)),
+    );
+  }
+
+  /** Expressions share their parts, so what was asked of a node once is not asked again. */
+  private remember(known: Map<number, boolean>, node: number, find: () => boolean): boolean {
+    let answer = known.get(node);
+    if (answer === undefined) {
+      answer = find();
+      known.set(node, answer);
+    }
+    return answer;
   }
 
   /** The operation that makes a node's value; NONE: it is there, or part of its users. */
@@ -235,7 +261,10 @@ class TraceBuilder {
   /** Whether an address comes of a lookup, so that the value is found already. */
   private isOfLookup(node: number): boolean {
     const { expressions: e } = this;
-    return e.op[node] === Ex.LOOKUP || e.operands(node).some((one) => this.isOfLookup(one));
+    if (e.op[node] === Ex.LOOKUP) return true;
+    return this.remember(this.ofLookup, node, () =>
+      e.operands(node).some((one) => this.isOfLookup(one)),
+    );
   }
 
   /** Of a node of which only some bits count: what is below masks of no less. */
@@ -247,19 +276,22 @@ class TraceBuilder {
   }
 
   /**
-   * What a lookup takes: two operands, which are put into the key wherever they belong; each operation before
-   * it puts two more. Bytes of memory that lie side by side are one operand, constants are in the key already.
+   * What a lookup takes: two operands, whose bytes are put into the key wherever they belong; each operation
+   * before it puts in two more. Bytes of memory within reach of one load are one operand, constants are in the
+   * key already.
    */
   private keyParts(key: number): number[] {
     const { expressions: e } = this;
-    const operands: number[] = [];
+    const pieces: GatheredLoad[] = [];
+    const operands = new Set<number>();
     for (let at = key; at !== NONE; at = e.b[at]!) {
-      const part = e.a[at]!;
-      const pieces = this.sources.pieces(part);
-      if (pieces !== null) operands.push(...pieces.map((piece) => this.gather(piece)));
-      else operands.push(this.make(part));
+      const own = this.sources.pieces(e.a[at]!);
+      if (own === null) operands.add(this.make(e.a[at]!));
+      else pieces.push(...own);
     }
-    const needed = [...new Set(operands)].filter((one) => one !== NONE);
+    for (const load of coverPieces(pieces)) operands.add(this.gather(load));
+    operands.delete(NONE);
+    const needed = [...operands];
     const moves: number[] = [];
     while (needed.length > KEY_OPERANDS) {
       moves.push(this.push("alu", "key", needed.splice(0, KEY_OPERANDS)));

@@ -37,7 +37,7 @@ export const plain = (world: RunWorld, address: string, where: Namespace | null)
   isAccelerated: false,
 });
 
-const start = (side: Side, words: readonly string[], input: string | null = null): Running =>
+export const start = (side: Side, words: readonly string[], input: string | null = null): Running =>
   side.world.start([...side.prefix, ...words], input);
 
 export async function output(

@@ -1,14 +1,12 @@
 /** `millrace xdp trace`: the paths that a program takes on the packets of a capture, and when. */
 import { verdictName } from "../../ebpf/xdp-verdict.js";
 import * as linkType from "../../wire/link-type.js";
-import { tcamSize } from "../../xdp/tcam.js";
-import type { Trace } from "../../xdp/trace.js";
 import { TracedProgram } from "../../xdp/traced-program.js";
-import { Words } from "../../xdp/words.js";
 import { FileSource } from "../packet-source.js";
 import { DONE, FAILED, type World } from "../world.js";
 import { fillMap, parseMapOption } from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
+import { type ReadableTrace, readable, type Sourced } from "./readable-trace.js";
 import { instanceMap, parseSizes } from "./runner.js";
 
 export interface TraceOptions extends ObjectOptions {
@@ -18,27 +16,6 @@ export interface TraceOptions extends ObjectOptions {
 }
 
 const SHORTEST_BYTES = 14;
-
-/** A condition or effect, and the line of the program that it comes from. */
-interface Sourced {
-  readonly text: string;
-  readonly source: string | null;
-}
-
-/** A trace in words. */
-interface ReadableTrace {
-  readonly id: number;
-  readonly packets: number;
-  readonly verdict: string;
-  readonly condition: readonly Sourced[];
-  readonly effects: readonly Sourced[];
-  readonly instructions: number;
-  readonly hostOnly: Sourced | null;
-  readonly tcamBits: number;
-  readonly isTernary: boolean;
-  /** Traces that do the same: one entry of a NIC's table of actions. */
-  readonly sameAs: readonly number[];
-}
 
 /** Returns the exit status; throws what `reporting` prints. */
 export async function traceProgram(
@@ -84,38 +61,6 @@ export async function traceProgram(
   if (complaint === null) return DONE;
   await world.err.write(`millrace xdp trace: ${complaint}\n`);
   return FAILED;
-}
-
-function readable(traced: TracedProgram, trace: Trace, packets: number): ReadableTrace {
-  const words = new Words(traced.tracer.e, traced.instance.runtime.maps);
-  const place = (word: number | undefined): string | null => {
-    const line = word === undefined ? null : traced.tracer.sourceOf(word);
-    if (line === null) return null;
-    const text = line.text === "" ? "" : `: ${line.text}`;
-    return `${line.file.split("/").at(-1)}:${line.line}${text}`;
-  };
-  const { hostOnly, condition } = trace;
-  const size = tcamSize(traced.tracer.e, condition);
-  return {
-    id: trace.id,
-    packets,
-    verdict: hostOnly === null ? words.verdict(trace) : "",
-    condition: condition.atoms.map((atom) => ({
-      text: words.atom(atom),
-      source: place(atom.words.at(-1)),
-    })),
-    effects: trace.effects.flatMap((op) => {
-      const text = words.effect(op);
-      return text === null ? [] : [{ text, source: place(op.word) }];
-    }),
-    instructions: trace.executed,
-    hostOnly: hostOnly === null ? null : { text: hostOnly.reason, source: place(hostOnly.word) },
-    tcamBits: size.bits,
-    isTernary: size.isTernary,
-    sameAs: traced.traces
-      .filter((one) => one !== undefined && one !== trace && one.effectKey === trace.effectKey)
-      .map(({ id }) => id),
-  };
 }
 
 const MAX_COLUMN = 56;

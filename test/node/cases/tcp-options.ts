@@ -11,6 +11,10 @@ type Script = (
 ) => unknown;
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** The event loop has looked for news often enough, however slow the machine is. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve));
+}
 const closed = (socket: net.Socket): Promise<void> =>
   new Promise((resolve) => {
     if (socket.closed) resolve();
@@ -82,7 +86,7 @@ const scripts: Record<string, Script> = {
     client.pause();
     server.resetAndDestroy();
     await closed(server);
-    await wait(50);
+    await closed(client);
     client.write("to nobody", (e) => say("write", e == null ? e : errorText(e)));
     await closed(client);
   },
@@ -185,7 +189,7 @@ for (const allowHalfOpen of [false, true]) {
     const say = (...what: unknown[]): void => trace(party, ...what.map((w) => w ?? String(w)));
     if (allowHalfOpen) for (const s of [client, accepted]) s.once("end", () => s.end());
     await script(client, accepted, say);
-    await wait(20);
+    await settled();
     client.destroy();
     accepted.destroy();
     await Promise.all([closed(client), closed(accepted)]);

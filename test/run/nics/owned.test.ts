@@ -47,7 +47,7 @@ for (const kind of ["packet", "xdp"] as const) {
     far.run("ip", "address", "add", "10.9.0.1/24", "dev", "far");
     far.run("ip", "link", "set", "far", "up");
     const near = accelerated(
-      ...([world, "10.9.0.2", "--nic", `${kind}:${kind}`, "--address", "10.9.0.2/24"] as const),
+      ...([world, "10.9.0.2", "--nic", `${kind}:${nic}`, "--address", "10.9.0.2/24"] as const),
     );
     await tryPrograms(near, plain(world, "10.9.0.1", far));
     await world.end();

@@ -11,6 +11,7 @@ import {
   PROGRAMS,
   plain,
   type Side,
+  start,
   tryHttp,
   tryNc,
   tryPrograms,
@@ -84,5 +85,22 @@ test(
       await output(near, ["sh", "-c", "MILLRACE_DEBUG=1 curl -sS http://10.77.0.1:9/ 2>&1; true"]),
       /enabled bypass on fd \d+ \(tcp 0\.0\.0\.0:0 to 10\.77\.0\.1:9 on mr0\)/,
     );
+  },
+);
+
+test(
+  "a client that has bound its port first, to the wildcard and to the address",
+  options,
+  async () => {
+    for (const [i, own] of [[], ["-s", "10.7.0.1"]].entries()) {
+      const port = `${8110 + i}`;
+      const listener = start(peer, ["nc", "-n", "-v", "-l", port]);
+      await listener.said(/Listening/);
+      const words = ["nc", "-p", `${4100 + i}`, ...own, "-N", peer.address, port];
+      await output({ ...near, prefix: [...near.prefix, "--debug"] }, words, "bound\n");
+      const { out, err } = await listener.ended;
+      assert.equal(out, "bound\n");
+      assert.match(err, new RegExp(`Connection received on 10\\.7\\.0\\.1 ${4100 + i}`));
+    }
   },
 );
