@@ -11,7 +11,7 @@ import { requireTools } from "../support/tools.js";
 requireTools("cc", "npm", "tar");
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PARTS =
-  "package.json README.md CHANGELOG.md LICENSE bin dist/src native/addon scripts/install.js docs";
+  "package.json README.md CHANGELOG.md LICENSE bin dist/src native/addon scripts/install.js docs web";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-package-"));
 const project = join(folder, "project");

@@ -87,7 +87,9 @@ function statusOf({ object, capture, report }) {
   if (report === null) return "";
   const skipped = report.skipped === 0 ? "" : `, ${count(report.skipped)} not Ethernet`;
   const note = report.complaint === "" ? "" : `; ${report.complaint}`;
-  return `${report.program}: ${count(report.packets)} packets took ${count(report.paths.length)} paths${skipped}${note}.`;
+  const some = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
+  const took = `${some(report.packets, "packet")} took ${some(report.paths.length, "path")}`;
+  return `${report.program}: ${took}${skipped}${note}.`;
 }
 
 function showPrograms({ program, programs }) {

@@ -108,7 +108,9 @@ export class Analysis {
     if (program !== null && names.includes(program)) return program;
     if (program !== null)
       throw new PageError("object", `there is no XDP program ${program}`, names.join(", "));
-    const first = names[0];
+    // What is only there for tail calls is seldom meant.
+    const called = new Set(this.object.maps.flatMap(({ entries }) => entries));
+    const first = names.find((name) => !called.has(name)) ?? names[0];
     if (first !== undefined) return first;
     throw new PageError(
       "object",

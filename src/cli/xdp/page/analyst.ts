@@ -29,7 +29,8 @@ export class Analyst {
 
   /** Rejects with `PageError`. */
   ask(call: Call): Promise<unknown> {
-    if (call.kind === "open") this.stop("another file was loaded");
+    // A worker that has nothing to do is used again: a new one takes a third of a second.
+    if (call.kind === "open" && this.waiting.size > 0) this.stop("another file was loaded");
     this.worker ??= this.start();
     const { worker } = this;
     const id = this.nextId++;
