@@ -14,5 +14,9 @@ declare namespace WebAssembly {
     constructor(module: Module, imports?: Record<string, Record<string, unknown>>);
     readonly exports: Record<string, unknown>;
   }
+  class Table {
+    constructor(descriptor: { initial: number; element: "anyfunc" });
+    set(index: number, run: unknown): void;
+  }
   function validate(bytes: Uint8Array): boolean;
 }

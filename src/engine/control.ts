@@ -13,6 +13,9 @@ import {
   LAYOUT_VERSION,
   MESSAGE_BYTES,
   Msg,
+  OPEN_BYTES,
+  OpenAt,
+  OpenedFor,
   REGION_WANTED_BYTES,
   RegionWantedAt,
   WAITER_FD_BYTES,
@@ -218,12 +221,16 @@ export class Control {
 
   private open(session: Session, n: number): boolean {
     const [endFd, companionFd = -1] = this.fds;
-    if (endFd === undefined || !isEnd(endFd)) return false;
+    // Who only tries options has no pair yet.
+    const isTry = n >= OPEN_BYTES && this.view.getUint32(OpenAt.at, true) === OpenedFor.TRY;
+    if (!isTry && (endFd === undefined || !isEnd(endFd))) return false;
     if (companionFd >= 0 && !isCompanion(companionFd)) return false;
     const result = this.host.open(session, this.view, n, companionFd);
     if (result === null) return false;
     const { served, request } = result;
-    if (served === null) return this.answer(session.controlFd, openedAs(Msg.OPEN, result, []), []);
+    if (served === null || endFd === undefined) {
+      return this.answer(session.controlFd, openedAs(Msg.OPEN, result, []), []);
+    }
     this.fds.splice(0, request.companion === Companion.NONE ? 1 : 2); // they are the socket's now
     this.host.setEnd(served, endFd, request.endInode);
     const passed = this.regionFds(session, served);

@@ -20,6 +20,8 @@ import type { SharedTcp } from "./shared-tcp.js";
 import { NONE, RowFlags, type TcpRows } from "./tcp-rows.js";
 
 const PORTS = 65_536;
+/** net.ipv4.ip_local_port_range. */
+const isEphemeral = (port: number): boolean => port >= 32_768 && port <= 60_999;
 
 export class TcpPorts {
   private readonly rows: TcpRows;
@@ -113,10 +115,14 @@ export class TcpPorts {
   private tolerates(row: number, other: number, strict: boolean): boolean {
     if (strict) return false;
     const r = this.rows;
-    // The kernel gave the port away and knows nothing of those that connections took here.
-    if (r.has(row, RowFlags.KERNEL_HOLDS) && r.has(other, RowFlags.SHARED_PORT)) return true;
     const both = r.flags[row]! & r.flags[other]!;
     const state = this.view.select(other).state;
+    if (r.has(row, RowFlags.KERNEL_HOLDS)) {
+      // The kernel gave the port away and knows nothing of those that connections took here, nor of
+      // what is left of connections to a listener that had it before.
+      if (r.has(other, RowFlags.SHARED_PORT)) return true;
+      if (state === State.TIME_WAIT && isEphemeral(r.port[other]!)) return true;
+    }
     if ((both & RowFlags.REUSE_ADDRESS) !== 0 && state !== State.LISTEN) return true;
     if ((both & RowFlags.REUSE_PORT) === 0) return false;
     return state === State.TIME_WAIT || r.owner[row] === r.owner[other];

@@ -11,8 +11,8 @@ export interface InputUse {
 }
 
 const RANDOM = 7;
-/** Times and the CPU's number. */
-const INPUTS = [5, 8, 125, 160, 208];
+/** Times, the CPU's number, and what moves the packet's ends within the frame. */
+const INPUTS = [5, 8, 125, 160, 208, 44, 54, 65];
 
 /** Programs behind tail calls may use everything. */
 export function inputUse(program: DecodedProgram, runtime: Runtime): InputUse {

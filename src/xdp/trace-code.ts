@@ -18,9 +18,12 @@ import { countUses } from "./uses.js";
 import {
   type Addresses,
   DATA,
+  DATA_END,
+  ENDS,
   ExpressionCode,
+  HARD_END,
+  HARD_START,
   log2,
-  PARAMETERS,
   STORES,
 } from "./wasm-expression.js";
 import { keyWords, lookupBody } from "./wasm-lookup.js";
@@ -37,7 +40,13 @@ const LOADS = [Wasm.i64_load8_u, Wasm.i64_load16_u, Wasm.i64_load32_u, Wasm.i64_
 /** The header's word with the number of keys. */
 const MAP_COUNT = 16;
 
-/** The bytes of a module whose function `run` is the tree. */
+/** What is sampled, from `inputsAt` on; time is first. */
+export const InputAt = { CPU: 8, HARD_START: 12, HARD_END: 16, BYTES: 24 } as const;
+
+/**
+ * The bytes of a module whose function `run` is the tree. It takes the packet from context and inputs, or, when it
+ * only matches, from its parameters.
+ */
 export function compileTree(
   e: Expressions,
   root: Slot,
@@ -83,15 +92,31 @@ class TreeCompiler {
   compile(root: Slot): Uint8Array<ArrayBuffer> {
     this.uses = countUses(this.e, root, this.isMatchOnly);
     this.code = this.newCode();
+    if (!this.isMatchOnly) this.writeStart();
     this.writeSlot(root);
     const { module, out, code } = this;
-    module.addFunction(PARAMETERS, [I32], code.localTypes, out);
+    if (this.isMatchOnly) module.addFunction(ENDS, [I32], code.localTypes, out);
+    else module.addFunction([], [I32], [...ENDS, ...code.localTypes], out);
     module.exportFunction("run", module.importCount);
     for (const { parameters, locals, code: body } of this.bodies) {
       module.addFunction(parameters, [I32], locals, body);
     }
     const isShared = this.runtime.memory.memory.buffer instanceof SharedArrayBuffer;
     return module.finish(isShared, this.runtime.bytes.length / 65_536);
+  }
+
+  /** Reads where the packet is: nothing has to be handed over by JavaScript. */
+  private writeStart(): void {
+    const { out, place, e } = this;
+    out.i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA).set(DATA);
+    out.i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA_END).set(DATA_END);
+    const ops = new Set([...this.uses.keys()].map((node) => e.op[node]!));
+    if (ops.has(Ex.HEADROOM)) {
+      out.i32Const(place.inputsAt).memory(Wasm.i32_load, InputAt.HARD_START).set(HARD_START);
+    }
+    if (ops.has(Ex.TAILROOM)) {
+      out.i32Const(place.inputsAt).memory(Wasm.i32_load, InputAt.HARD_END).set(HARD_END);
+    }
   }
 
   /** Everything under a place; leaves the function's result on the stack. */

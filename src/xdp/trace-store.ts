@@ -8,7 +8,8 @@ import type { Runtime } from "../ebpf/runtime.js";
 import { DecisionTree, type Slot } from "./decision-tree.js";
 import type { Expressions } from "./expr.js";
 import { NO_TRACE, type Trace } from "./trace.js";
-import { type CodePlace, compileTree } from "./trace-code.js";
+import { type CodePlace, compileTree, InputAt } from "./trace-code.js";
+import { WasmSwitch } from "./wasm-switch.js";
 
 /** More paths than these are not kept: their packets are the host's. */
 export const MAX_TRACES = 4096;
@@ -19,7 +20,6 @@ const LONGEST_KEY_BYTES = 512;
 
 /** Takes a packet that lies in memory. */
 export type TraceFunction = (at: number, end: number, hardStart: number, hardEnd: number) => number;
-const none: TraceFunction = () => NO_TRACE;
 
 export class TraceStore {
   readonly traces: Trace[] = [];
@@ -32,10 +32,11 @@ export class TraceStore {
   private tree: DecisionTree;
   /** Traces that did not fit into the tree: their packets are traced again and again. */
   refused = 0;
-  /** Hot path. The tree, see `trace-code.ts`. */
-  main: TraceFunction = none;
+  /** Hot path. The tree, see `trace-code.ts`; always the same function, whatever is behind it. */
+  readonly main: () => number;
   hasFresh = false;
-  private fresh: TraceFunction[] = [];
+  private readonly switch: WasmSwitch;
+  private fresh: (() => number)[] = [];
   private freshHits = 0;
 
   constructor(e: Expressions, runtime: Runtime) {
@@ -43,12 +44,14 @@ export class TraceStore {
     this.runtime = runtime;
     this.tree = new DecisionTree(e);
     const { memory } = runtime;
-    const inputsAt = memory.take(16, "what traces sample");
+    this.switch = new WasmSwitch(NO_TRACE);
+    this.main = this.switch.run;
+    const inputsAt = memory.take(InputAt.BYTES, "what traces sample");
     this.place = {
       contextAt: runtime.contextAt,
       registersAt: runtime.registersAt,
       inputsAt,
-      cpuAt: inputsAt + 8,
+      cpuAt: inputsAt + InputAt.CPU,
       enabledAt: memory.take(MAX_TRACES, "the table of traces"),
       keyAt: memory.take(LONGEST_KEY_BYTES, "a key"),
     };
@@ -71,18 +74,12 @@ export class TraceStore {
   }
 
   /** Hot path. Asks the fresh traces, when the tree has none; `between` is called before each. */
-  runFresh(
-    at: number,
-    end: number,
-    hardStart: number,
-    hardEnd: number,
-    between: () => void,
-  ): number {
+  runFresh(between: () => void): number {
     const { fresh } = this;
     for (let n = 0; n < fresh.length; n++) {
       between();
       const run = fresh[n]!;
-      const id = run(at, end, hardStart, hardEnd);
+      const id = run();
       if (id === NO_TRACE) continue;
       for (; n > 0; n--) fresh[n] = fresh[n - 1]!;
       fresh[0] = run;
@@ -112,7 +109,7 @@ export class TraceStore {
 
   /** Compiles the tree of all traces. */
   rebuild(): void {
-    this.main = this.instantiate(this.tree.root);
+    this.switch.set(this.instantiate(this.tree.root));
     this.fresh = [];
     this.hasFresh = false;
     this.freshHits = 0;
@@ -122,7 +119,7 @@ export class TraceStore {
   matcher(traces: Iterable<Trace> = this.tree.traces()): TraceFunction {
     const tree = new DecisionTree(this.e);
     for (const trace of traces) tree.add(trace);
-    return this.instantiate(tree.root, true);
+    return this.instantiate(tree.root, true) as TraceFunction;
   }
 
   clear(): void {
@@ -130,15 +127,15 @@ export class TraceStore {
     this.traces.length = 0;
     this.hits.fill(0);
     this.tree = new DecisionTree(this.e);
-    this.main = none;
+    this.switch.clear();
     this.fresh = [];
     this.hasFresh = false;
     this.freshHits = 0;
   }
 
-  private instantiate(root: Slot, isMatchOnly = false): TraceFunction {
+  private instantiate(root: Slot, isMatchOnly = false): () => number {
     const bytes = compileTree(this.e, root, this.runtime, this.place, isMatchOnly);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.imports);
-    return instance.exports.run as TraceFunction;
+    return instance.exports.run as () => number;
   }
 }

@@ -57,8 +57,9 @@ export class TracedProgram {
   readonly cache: TraceCache;
   readonly runtime: Runtime;
   private readonly store: TraceStore;
+  private readonly main: () => number;
   private readonly uses: InputUse;
-  /** null: nothing ever leaves, so that nobody needs to know what is used. */
+  /** null: nothing ever leaves, and nobody wants to know what is used. */
   private readonly policy: CachePolicy | null;
   private needsCare: boolean;
   private readonly random: Random = new Generator(0);
@@ -78,11 +79,13 @@ export class TracedProgram {
     this.runtime = instance.runtime;
     this.tracer = new Tracer(instance.program, instance.runtime, instance.tailTarget);
     this.store = new TraceStore(this.tracer.e, instance.runtime);
+    this.main = this.store.main;
     this.cache = new TraceCache(this.tracer.e, this.store, options);
     for (const name of options.specialises ?? []) {
       this.tracer.memory.specialised.add(instance.map(name));
     }
-    this.policy = this.cache.isLimited ? this.cache.policy : null;
+    const isAsked = this.cache.isLimited || options.policy !== undefined;
+    this.policy = isAsked ? this.cache.policy : null;
     this.uses = inputUse(instance.program, instance.runtime);
     this.needsCare = this.uses.hasInputs || this.uses.isRandom;
   }
@@ -135,13 +138,11 @@ export class TracedProgram {
   runAt(at: number, end: number, hardStart: number, hardEnd: number): number {
     const { runtime, store } = this;
     runtime.begin(at, end, hardStart, hardEnd);
-    if (this.needsCare) this.prepare();
+    if (this.needsCare) this.prepare(hardStart, hardEnd);
     let id = NO_TRACE;
     try {
-      id = store.main(at, end, hardStart, hardEnd);
-      if (id === NO_TRACE && store.hasFresh) {
-        id = store.runFresh(at, end, hardStart, hardEnd, this.rewind);
-      }
+      id = this.main();
+      if (id === NO_TRACE && store.hasFresh) id = store.runFresh(this.rewind);
     } catch (error) {
       this.fail(error);
     }
@@ -158,15 +159,17 @@ export class TracedProgram {
   }
 
   /** What has to be done before packets of programs that use more than packets and maps. */
-  private prepare(): void {
-    this.sample();
+  private prepare(hardStart: number, hardEnd: number): void {
+    this.sample(hardStart, hardEnd);
     if (this.isOutdated()) this.flush();
   }
 
   /** What is sampled once per packet. */
-  private sample(): void {
+  private sample(hardStart: number, hardEnd: number): void {
     const { runtime, store } = this;
     const at = store.place.inputsAt >>> 2;
+    runtime.words[at + 3] = hardStart;
+    runtime.words[at + 4] = hardEnd;
     runtime.words[at] = runtime.nowLow;
     runtime.words[at + 1] = runtime.nowHigh;
     runtime.words[at + 2] = runtime.cpu;

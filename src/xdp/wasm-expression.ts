@@ -2,8 +2,8 @@
  * Expressions as WebAssembly. A value that is needed more than once is kept in a local from where it is first
  * needed, as long as the code that follows is only reached through there (scopes).
  *
- * Parameters of the functions here: where the packet begins and ends, and the frame. All locals but one
- * have 64 bits; values of at most 32 bits are computed in 32.
+ * The first four locals, or parameters, are where the packet begins and ends, and the frame; the fifth is for
+ * one word. All others have 64 bits; values of at most 32 bits are computed in 32.
  */
 import { I32, I64, Wasm, type WasmBytes } from "../ebpf/wasm-writer.js";
 import { Ex, type Expressions, Input, isBinary, isComparison, isUnary, NONE } from "./expr.js";
@@ -12,7 +12,8 @@ export const DATA = 0;
 export const DATA_END = 1;
 export const HARD_START = 2;
 export const HARD_END = 3;
-export const PARAMETERS: readonly number[] = [I32, I32, I32, I32];
+/** Types of these four. */
+export const ENDS: readonly number[] = [I32, I32, I32, I32];
 /** A word, during an operation. */
 const SCRATCH = 4;
 const FIRST_VALUE = 5;
@@ -55,7 +56,7 @@ export const log2 = (size: number): number => 31 - Math.clz32(size);
 export interface Addresses {
   readonly contextAt: number;
   readonly registersAt: number;
-  /** Where time (8 bytes) and CPU (4) are. */
+  /** Where time (8 bytes), CPU (4), and the frame's start and end (4 each) are. */
   readonly inputsAt: number;
 }
 
@@ -88,7 +89,7 @@ export class ExpressionCode {
     this.writeLookup = writeLookup;
   }
 
-  /** Types of the locals behind the parameters. */
+  /** Types of the locals behind the first four. */
   get localTypes(): number[] {
     return [I32, ...new Array<number>(this.most - FIRST_VALUE).fill(I64)];
   }
