@@ -51,7 +51,9 @@ test("paths, a packet's condition, effect and bytes, by mouse", async () => {
   await browser.value(
     "[...document.querySelectorAll('.leaf')].find((leaf) => leaf.innerText.includes('XDP_TX')).click()",
   );
-  await browser.until("document.querySelector('#detail .outcome')");
+  await browser.until(
+    "document.querySelector('#packets-shown').innerText.includes('of path') && document.querySelector('.row[aria-current=true]') && document.querySelector('#detail .outcome').innerText.startsWith('XDP_TX')",
+  );
   assert.match(await text("#packets-shown"), /^1 to 6 of 6 of path \d+$/);
   const detail = await text("#detail");
   assert.match(detail, /^XDP_TX by path \d+$/m);

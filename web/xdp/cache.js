@@ -12,6 +12,8 @@ const POLICIES = [
   ["belady", "Belady: knows the future, the bound"],
 ];
 const LANES = 12;
+/** Parts of a lane that can be told apart. */
+const RESOLUTION = 600;
 const PLAY_MS = 40;
 const PLAY_STEPS = 200;
 
@@ -62,7 +64,7 @@ export class CacheView {
     );
     byId("story").replaceChildren(
       figures,
-      el("div", {}, timeline(story), legend(), this.lanes(), this.player()),
+      el("div", {}, timeline(story), legend(), cutNote(story), this.lanes(), this.player()),
       this.others(),
     );
     this.moveTo(story.packets);
@@ -83,7 +85,11 @@ export class CacheView {
     return el(
       "div",
       {},
-      el("h3", {}, `Every policy with ${count(this.story.entries)} entries`),
+      el(
+        "h3",
+        {},
+        `Every policy with ${this.story.entries === 1 ? "1 entry" : `${count(this.story.entries)} entries`}`,
+      ),
       el("table", {}, el("tbody", {}, ...rows)),
     );
   }
@@ -98,7 +104,7 @@ export class CacheView {
         svg("rect", {
           class: "f-hit",
           x: from,
-          width: Math.max(to - from, packets / 500),
+          width: Math.max(to - from, packets / RESOLUTION),
           height: 1,
         }),
       );
@@ -209,6 +215,15 @@ function legend() {
   );
 }
 
+function cutNote({ isCut, events }) {
+  if (!isCut) return "";
+  return el(
+    "p",
+    { class: "hint" },
+    `Below, only the first ${count(events.length)} misses are followed.`,
+  );
+}
+
 /** Stacked bars, a part of the capture each. */
 function timeline({ timeline: parts, hits, misses, evictions }) {
   const most = Math.max(1, ...parts.map(([h, m, , o]) => h + m + o));
@@ -237,14 +252,18 @@ function timeline({ timeline: parts, hits, misses, evictions }) {
   );
 }
 
-/** By path: from which packet to which it was in. */
-function spansOf({ events, packets }) {
+/** By path: from which packet to which it was in; gaps that nobody could see are closed. */
+function spansOf({ events, packets, isCut }) {
   const spans = new Map();
+  const end = isCut ? (events.at(-1)?.[0] ?? 0) : packets;
+  const least = packets / RESOLUTION;
   for (const [at, path, isIn, ...left] of events) {
     for (const gone of left) spans.get(gone).at(-1)[1] = at;
     if (isIn === 0) continue;
     if (!spans.has(path)) spans.set(path, []);
-    spans.get(path).push([at, packets]);
+    const own = spans.get(path);
+    if (own.length > 0 && at - own.at(-1)[1] < least) own.at(-1)[1] = end;
+    else own.push([at, end]);
   }
   return spans;
 }

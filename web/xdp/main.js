@@ -76,7 +76,8 @@ async function show(overview) {
   byId("packet-title").textContent = "Packet";
   const hint = "Choose a packet to see its path, condition and effect.";
   byId("detail").replaceChildren(el("p", { class: "hint" }, hint));
-  await Promise.all([packets.show(revision, null), cache.show(revision, paths)]);
+  await Promise.all([packets.show(revision, null), cache.show(revision, paths), choosePacket(0)]);
+  packets.mark(asked);
 }
 
 function statusOf({ object, capture, report }) {

@@ -2,6 +2,7 @@
  * A program on a capture: every packet's path, verdict and effect. Time is the capture's, random numbers are
  * always the same, so that a packet can be run again with the maps as they were.
  */
+import { assembleText } from "../../../ebpf/asm-text.js";
 import { Btf } from "../../../ebpf/btf.js";
 import { XdpInstance } from "../../../ebpf/instance.js";
 import { writable, writeEntries } from "../../../ebpf/map-text.js";
@@ -19,6 +20,8 @@ import { PageError } from "./page-error.js";
 import { type PathNode, pathTree } from "./path-tree.js";
 
 export interface AnalysisInput {
+  /** Of the object's file: `.s` is a program as text. */
+  readonly name: string;
   readonly object: Uint8Array;
   readonly capture: Uint8Array;
   /** null: the object's only XDP program, or its first. */
@@ -69,6 +72,11 @@ const UNSEEN = -2;
 const UNKNOWN = -1;
 const SEED = 1;
 
+function read({ name, object, btf }: AnalysisInput): BpfObject {
+  if (name.endsWith(".s")) return assembleText(Buffer.from(object).toString("utf8"), name);
+  return parseObject(object, btf === null ? {} : { kernelTypes: Btf.parse(btf) });
+}
+
 export class Analysis {
   private readonly input: AnalysisInput;
   private readonly object: BpfObject;
@@ -85,8 +93,7 @@ export class Analysis {
   /** Throws `PageError`, `EbpfError`. */
   constructor(input: AnalysisInput) {
     this.input = input;
-    const kernelTypes = input.btf === null ? {} : { kernelTypes: Btf.parse(input.btf) };
-    this.object = parseObject(input.object, kernelTypes);
+    this.object = read(input);
     this.name = this.choose();
     this.traced = new TracedProgram(this.open(true));
     this.captured = new Captured(input.capture);

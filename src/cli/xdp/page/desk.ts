@@ -90,7 +90,8 @@ export class Desk {
     // Maps and sizes on the command line are those of the object on the command line.
     const { maps, maxEntries } = isOwnObject ? options : { maps: [], maxEntries: {} };
     const { btf } = options;
-    const input = { object: object.bytes, capture: capture.bytes, program, btf, maps, maxEntries };
+    const { name, bytes } = object;
+    const input = { name, object: bytes, capture: capture.bytes, program, btf, maps, maxEntries };
     this.opened ??= this.analyst.ask({ kind: "open", input }) as Promise<Report>;
     return this.opened;
   }

@@ -192,9 +192,18 @@ test("what is too large, wrong or no HTTP at all is refused", async () => {
   assert.equal((await call("/")).status, 200);
 });
 
+test("a program as text is taken, and its faults have line and column", async () => {
+  const loadText = async (text: string): Promise<Overview> => {
+    await call("/api/capture?name=a.pcap", CAPTURE);
+    return (await call("/api/object?name=a.s", Buffer.from(text))).json as Overview;
+  };
+  assert.deepEqual((await loadText("r0 = 1\nexit\n")).report?.verdicts, { XDP_DROP: 12 });
+  assert.match((await loadText("r0 = 1\nr0 ++ 2\nexit\n")).problem!.message, /a\.s:2:/);
+});
+
 test("a worker that takes too long is ended, and the next file gets another one", async () => {
   const impatient = new Analyst(0);
-  const input = { ...nothing, object: OBJECT, capture: CAPTURE };
+  const input = { ...nothing, name: "a.o", object: OBJECT, capture: CAPTURE };
   await assert.rejects(impatient.ask({ kind: "open", input }), /took more than 0 s/);
   assert.equal(impatient.isAlive, false);
 });
