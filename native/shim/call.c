@@ -7,9 +7,10 @@
 
 #define WORDS (MR_CALLS / 64)
 
-static _Atomic uint64_t used[WORDS], orphaned[WORDS];
+/* `owed`: of the orphaned ones, those that give something back; set before `orphaned` is. */
+static _Atomic uint64_t used[WORDS], orphaned[WORDS], owed[WORDS];
 
-/* What is to be done when an orphan is done. */
+/* What is to be done when an orphan is done. Belongs to who has the slot, or cleared its bit in `orphaned`. */
 static struct orphan {
   enum { NOTHING, FREE_ENTRY, TAKE_SPARE } then;
   struct mr_spare spare; /* `local` alone for FREE_ENTRY */
@@ -112,6 +113,14 @@ static int sleep_once(struct mr_calling *calling, struct mr_wait *wait, int wait
   return result;
 }
 
+/* Before its bit in `orphaned` is set. */
+static void make_orphan(unsigned number, struct orphan orphan) {
+  uint64_t bit = 1ull << number % 64;
+  orphans[number] = orphan;
+  if (orphan.then == NOTHING) atomic_fetch_and(&owed[number / 64], ~bit);
+  else atomic_fetch_or(&owed[number / 64], bit);
+}
+
 int mr_call_wait(struct mr_calling *calling, bool interruptible) {
   struct mr_link *link = calling->link;
   struct mr_call *call = calling->call;
@@ -125,7 +134,7 @@ int mr_call_wait(struct mr_calling *calling, bool interruptible) {
   int result = 0;
   while (!is_done(calling)) {
     if (interruptible && mr_wait_check(&wait, true) != 0) {
-      orphans[calling->number].then = NOTHING;
+      make_orphan(calling->number, (struct orphan){.then = NOTHING});
       atomic_fetch_or(&orphaned[calling->number / 64], 1ull << calling->number % 64);
       calling->call = NULL;
       errno = saved;
@@ -175,7 +184,7 @@ bool mr_call_catch_up(void) {
 }
 
 static void post(struct mr_calling *calling, struct orphan orphan) {
-  orphans[calling->number] = orphan;
+  make_orphan(calling->number, orphan);
   calling->call->waiter = UINT32_MAX;
   mr_store(&calling->call->state, MR_CALL_BUSY);
   mr_submit(calling->link, MR_SUBMIT_CALL | calling->number);
@@ -215,9 +224,7 @@ void mr_call_unpark(void) {
 /* Orphans that give something back; those of callers whom a signal called away end when they end. */
 static bool has_releases(void) {
   for (unsigned word = 0; word < WORDS; word++) {
-    for (uint64_t left = atomic_load(&orphaned[word]); left != 0; left &= left - 1) {
-      if (orphans[word * 64 + (unsigned)__builtin_ctzll(left)].then != NOTHING) return true;
-    }
+    if ((atomic_load(&orphaned[word]) & atomic_load(&owed[word])) != 0) return true;
   }
   return false;
 }
@@ -243,6 +250,7 @@ void mr_call_reset(void) {
   for (unsigned word = 0; word < WORDS; word++) {
     atomic_store(&used[word], 0);
     atomic_store(&orphaned[word], 0);
+    atomic_store(&owed[word], 0);
   }
   memset(orphans, 0, sizeof orphans);
 }

@@ -5,6 +5,7 @@ import type { Server } from "node:http";
 import { type AddressInfo, isIPv6 } from "node:net";
 import { basename } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
+import { EbpfError } from "../../ebpf/ebpf-error.js";
 import { examples } from "../command.js";
 import { DONE, type World } from "../world.js";
 import { parseMapOption } from "./map-file.js";
@@ -118,7 +119,11 @@ function named(file: string | undefined): NamedFile | null {
 
 function listen(server: Server, { host, port }: ListenAt): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === "EADDRINUSE";
+      const advice = isTaken ? "it is taken; choose another with --listen" : error.message;
+      reject(new EbpfError("EINVAL", `cannot listen on ${host}:${port}: ${advice}`));
+    });
     server.listen(port, host, () => resolve());
   });
 }

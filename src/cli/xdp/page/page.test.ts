@@ -4,6 +4,8 @@ import { request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { fakeWorld } from "../../fake-world.js";
+import { run } from "../../main.js";
 import { refusal } from "./allowed.js";
 import { Analyst } from "./analyst.js";
 import { NOT_CACHEABLE, tellCache } from "./cache-story.js";
@@ -235,4 +237,23 @@ test("the story of a cache: every miss is told, with who left", () => {
   assert.ok(story.others.every(({ hits }) => hits <= belady.hits));
   const inTimeline = story.timeline.reduce((sum, [hits, misses]) => sum + hits + misses, 0);
   assert.equal(inTimeline, 6);
+});
+
+test("the command prints where the page is, ends with Ctrl-C, and says when it cannot listen", async () => {
+  const args = ["xdp", "serve", root("fuzz/corpus/elf/ddos_guard.o"), "--json"];
+  const world = fakeWorld();
+  const ended = run(args, world);
+  while (world.outText() === "") await new Promise((resolve) => setTimeout(resolve, 5));
+  const { url } = JSON.parse(world.outText()) as { url: string };
+  const overview = (await (await fetch(`${url}api/overview`)).json()) as Overview;
+  assert.equal(overview.object, "ddos_guard.o");
+  assert.equal(overview.report, null);
+  world.press();
+  assert.equal(await ended, 0);
+  const taken = fakeWorld();
+  assert.equal(await run(["xdp", "serve", "--listen", String(port)], taken), 1);
+  assert.match(taken.errText(), /cannot listen on 127\.0\.0\.1:\d+: it is taken; choose another/);
+  const wrong = fakeWorld();
+  assert.equal(await run(["xdp", "serve", "--listen", "here"], wrong), 2);
+  assert.match(wrong.errText(), /Expected PORT or HOST:PORT/);
 });
