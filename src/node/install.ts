@@ -21,6 +21,7 @@ export function install(): void {
   Object.assign(binding("tcp_wrap"), { TCP: TcpHandle });
   Object.assign(binding("udp_wrap"), { UDP: UdpHandle });
   watchTls();
+  watchHttp();
   guardPipes();
 }
 
@@ -35,5 +36,15 @@ function watchTls(): void {
       handle.tls = wrapped;
     }
     return wrapped;
+  };
+}
+
+/** A parser of HTTP may listen below without asking for `isStreamBase` first, even before the handle connects. */
+function watchHttp(): void {
+  const parser = binding("http_parser").HTTPParser.prototype;
+  const consume = parser.consume;
+  parser.consume = function (handle): void {
+    if (handle instanceof StreamHandle) handle.isTakenNatively = true;
+    consume.call(this, handle);
   };
 }

@@ -159,6 +159,10 @@ export interface PipeBinding {
   };
 }
 
+export interface HttpBinding {
+  readonly HTTPParser: { readonly prototype: { consume(handle: object): void } };
+}
+
 interface Bindings {
   tcp_wrap: TcpBinding;
   udp_wrap: UdpBinding;
@@ -166,6 +170,7 @@ interface Bindings {
   js_stream: { readonly JSStream: new () => NativeJsStream };
   tls_wrap: TlsBinding;
   pipe_wrap: PipeBinding;
+  http_parser: HttpBinding;
 }
 
 interface PrivateProcess {

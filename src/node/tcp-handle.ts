@@ -243,13 +243,13 @@ export class TcpHandle extends StreamHandle {
 
   /**
    * The kernel's handle in this one's place: with its owner it is as if this one had never been.
-   * Where something native holds on to this one (TLS), it stays, with the kernel's behind it.
+   * Where something native holds on to this one (TLS, an HTTP parser), it stays, with the kernel's behind it.
    */
   private toKernel(): NativeTcp {
     const real = this.kernelHandle();
     this.replayOn(real);
     const owner = this.owner;
-    if (owner === null || owner._handle !== this || this.tls !== null) {
+    if (owner === null || owner._handle !== this || this.tls !== null || this.isTakenNatively) {
       this.backend ??= new KernelStream(this, real);
       return real;
     }
