@@ -131,14 +131,23 @@ static int connect_stream(struct mr_sock *sock, int fd, const struct mr_address 
   return start_connect(sock, fd, peer);
 }
 
+/* What had come of the connection goes with it. */
 static int disconnect_stream(struct mr_sock *sock, int fd) {
+  struct mr_socket *shared = sock->shared;
   struct mr_address none = {0};
+  bool was_listener = shared->kind == MR_KIND_LISTENER;
   int result = mr_call(sock, fd, MR_OP_CONNECT, 0, &none);
-  if (result >= 0) {
-    mr_store(&sock->shared->connect_state, MR_CONNECT_NONE);
-    mr_store(&sock->shared->shut, 0);
+  if (result < 0) return result;
+  if (was_listener && sock->companion >= 0) {
+    struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
+    real.connect(sock->companion, &unspecified, sizeof unspecified);
   }
-  return result < 0 ? result : 0;
+  mr_lock(&shared->rx_lock);
+  mr_store_release(&shared->rx_head, mr_load(&shared->rx_tail));
+  mr_unlock(&shared->rx_lock);
+  mr_store(&shared->connect_state, MR_CONNECT_NONE);
+  mr_store(&shared->shut, 0);
+  return 0;
 }
 
 int mr_sock_connect(struct mr_sock *sock, int fd, const struct sockaddr *user, socklen_t bytes) {

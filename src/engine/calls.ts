@@ -198,19 +198,12 @@ export class Calls {
           ? served.socket.disconnect()
           : served.socket.connect(a.address.copy(), a.port, a.scope);
     } else if (served instanceof TcpServed) {
-      if (a.family === 0) return this.disconnect(served);
+      if (a.family === 0) return served.disconnect();
       served.begin();
       result = served.socket.connect(a.address.copy(), a.port, a.scope);
     } else return -EOPNOTSUPP;
     served.refresh();
     return result;
-  }
-
-  /** connect(2) to AF_UNSPEC: the attempt or the connection ends; a socket cannot be used again. */
-  private disconnect(served: TcpServed): number {
-    const { state } = served.socket;
-    if (state === State.SYN_SENT) return served.socket.shutdown(2);
-    return state === State.CLOSED ? 0 : -EOPNOTSUPP;
   }
 
   private listen(served: EngineSocket, backlog: number): number {

@@ -16,7 +16,7 @@ import { TcpUrgent } from "./tcp-urgent.js";
 
 export class TcpServed extends EngineSocket {
   readonly socket: TcpSocket;
-  private readonly urgent: TcpUrgent;
+  private urgent: TcpUrgent;
   /** Of a listener. */
   private listening: TcpOffers | null = null;
   private sawEof = false;
@@ -187,6 +187,31 @@ export class TcpServed extends EngineSocket {
     return 0;
   }
 
+  /**
+   * connect(2) to AF_UNSPEC: the connection or the listening ends, and the socket is as new; 0 or -ENOBUFS.
+   * What lies in the ring to the program the program throws away.
+   */
+  disconnect(): number {
+    const result = this.socket.disconnect();
+    if (result < 0) return result;
+    if (this.kind === Kind.LISTENER) this.stopListening();
+    const used = this.txUsed();
+    if (used > 0) this.txHead = (this.txHead + used) | 0;
+    this.publishHead();
+    this.urgent = new TcpUrgent(this.socket);
+    this.sawEof = false;
+    this.shutLater = -1;
+    this.isInBlocked = false;
+    this.wasMore = false;
+    this.putWord(SocketAt.rxMore, 0);
+    this.putWord(SocketAt.txQueued, 0);
+    this.takeError();
+    if (result > 0) this.setError(result);
+    this.refresh();
+    this.tell();
+    return 0;
+  }
+
   /** Where the stream to the program ends now. */
   get receivePosition(): number {
     return this.rxTail;
@@ -349,8 +374,9 @@ export class TcpServed extends EngineSocket {
     this.status = Status.CONNECTING;
   }
 
-  /** A new attempt to connect. */
+  /** A new attempt to connect: an error before it is forgotten, as in Linux. */
   begin(): void {
+    this.takeError();
     this.sawEof = false;
   }
 

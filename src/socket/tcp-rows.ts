@@ -27,6 +27,8 @@ export const RowFlags = {
   ADDRESS_FIXED: 1 << 7,
   /** A socket of the kernel's beside the row's holds its port there (`ip/claims.ts`). */
   KERNEL_HOLDS: 1 << 9,
+  /** `bind` named the port: it outlives a disconnection. */
+  PORT_FIXED: 1 << 10,
 } as const;
 
 /** What a connection inherits from its listener. */
@@ -139,6 +141,14 @@ export class TcpRows {
     this.owner[row] = this.owner[listener]!;
     this.ip4[row] = this.ip4[listener]!;
     this.ip6[row] = this.ip6[listener]!;
+  }
+
+  /** A row that replaces another's of the same socket starts with what the user has set. */
+  succeed(row: number, before: number): void {
+    this.inherit(row, before);
+    const kept = RowFlags.ADDRESS_FIXED | RowFlags.PORT_FIXED | RowFlags.KERNEL_HOLDS;
+    this.flags[row]! |= this.flags[before]! & kept;
+    if (this.hasHomes) this.setHome(row, this.homeOf(before));
   }
 
   /** Gives a row a home; before it is bound. */

@@ -116,6 +116,39 @@ test("after a refusal the socket can connect again", () => {
   assert.equal(client.connect(B4, 80), -EISCONN);
 });
 
+test("disconnect: RST, the options stay, the socket connects or listens again, nothing is left", () => {
+  const net = new TwoStacks();
+  const [client, server] = connected(net);
+  const watched = client.id;
+  client.set("TCP_NODELAY", 1);
+  client.send(text("unread"));
+  assert.equal(client.disconnect(), ECONNRESET);
+  assert.equal(client.disconnect(), 0);
+  net.settle();
+  assert.equal(server.takeError(), ECONNRESET);
+  server.close();
+  assert.deepEqual([client.readiness(), client.remotePort, client.id], [OUT | HUP, 0, watched]);
+  assert.equal(client.get("TCP_NODELAY"), 1);
+  const listener = listening(net);
+  assert.equal(client.connect(B4, 80), -EINPROGRESS);
+  net.settle();
+  assert.equal(client.readiness(), OUT);
+  assert.equal(listener.disconnect(), 0); // with a connection that nobody has accepted
+  net.settle();
+  assert.equal(client.takeError(), ECONNRESET);
+  assert.equal(net.b.tcpPorts.isFree(80), false); // `bind` named it
+  assert.equal(listener.listen(1), 0);
+  client.close();
+  listener.close();
+  net.run(120_000_000);
+  for (const stack of [net.a, net.b]) {
+    assert.equal(stack.tcp.rows, 0);
+    assert.equal(stack.flows.size, 0);
+    assert.equal(stack.tcpPorts.size, 0);
+  }
+  assert.equal(net.heldSlots, 0);
+});
+
 test("readiness follows the life of a connection", () => {
   const net = new TwoStacks();
   const listener = listening(net);

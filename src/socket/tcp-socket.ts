@@ -13,6 +13,7 @@ import {
   EAFNOSUPPORT,
   EALREADY,
   EBADF,
+  ECONNRESET,
   EINVAL,
   EISCONN,
   ENETUNREACH,
@@ -110,6 +111,7 @@ export class TcpSocket extends PolledSocket {
     const chosen = waits ? 0 : this.stack.tcpBind.bind(this.row, own, port);
     if (chosen < 0) return chosen;
     rows.set(this.row, RowFlags.ADDRESS_FIXED, !own.isUnspecified);
+    rows.set(this.row, RowFlags.PORT_FIXED, port !== 0);
     this.setLocal(own, chosen);
     return 0;
   }
@@ -292,6 +294,34 @@ export class TcpSocket extends PolledSocket {
     this.stack.tcp.abort(row, this.stack.nowUs);
   }
 
+  /**
+   * `connect` to AF_UNSPEC: what the socket was, connection or listener, ends at once, with RST where Linux
+   * sends one; it may connect, bind or listen again, with the options and the address and port that it was
+   * given. ECONNRESET when a connection or an attempt was cut off, 0 when not, or -ENOBUFS.
+   */
+  disconnect(): number {
+    if (this.row === NONE) return -EBADF;
+    const { tcp, tcpRows, tcpPorts, nowUs } = this.stack;
+    const before = this.row;
+    const { state, localAddress, localPort } = this;
+    const row = tcp.createLike(before);
+    if (row < 0) return row;
+    tcpRows.succeed(row, before);
+    this.row = row;
+    // As in Linux the name still has the port, even when it is no longer held.
+    this.setLocal(tcpRows.has(row, RowFlags.ADDRESS_FIXED) ? localAddress : ANY6, localPort);
+    if (tcpRows.has(row, RowFlags.PORT_FIXED)) {
+      tcpPorts.hold(row, localPort, false);
+      tcpPorts.shared?.inherit(row, before);
+    }
+    this.view().socket = this.id;
+    tcpPorts.removeListener(before);
+    tcp.tcb.select(before).socket = 0;
+    if (isCutOff(state)) tcp.abort(before, nowUs);
+    else tcp.close(before, nowUs);
+    return isCutOff(state) ? ECONNRESET : 0;
+  }
+
   private detach(): void {
     const row = this.row;
     const ports = (this.localPort << 16) | this.remotePort;
@@ -364,6 +394,18 @@ export class TcpSocket extends PolledSocket {
   private setLocal(address: IpAddress, port: number): void {
     this.stack.tcp.setLocal(this.row, address, port);
   }
+}
+
+/** Whether a disconnection tells the peer so (tcp_need_reset of Linux), or ends an attempt to connect. */
+function isCutOff(state: number): boolean {
+  return (
+    state === State.ESTABLISHED ||
+    state === State.CLOSE_WAIT ||
+    state === State.FIN_WAIT_1 ||
+    state === State.FIN_WAIT_2 ||
+    state === State.SYN_RECEIVED ||
+    state === State.SYN_SENT
+  );
 }
 
 /** A copy of a row's address: 0 the local one, 4 the peer's. */

@@ -120,8 +120,8 @@ function createChild(t: TcpCore, listener: number): boolean {
   return false;
 }
 
-/** Options that a connection takes over from its listener. */
-function inherit(t: TcpCore, listener: number): void {
+/** Options that the selected row takes over from another one, such as a connection from its listener. */
+export function inherit(t: TcpCore, listener: number): void {
   const c = t.c;
   const l = t.other.select(listener);
   c.options = l.options;

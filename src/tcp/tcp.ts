@@ -19,7 +19,7 @@ import { connectRow } from "./connect.js";
 import { TcpCore } from "./core.js";
 import { takeExpected } from "./expected.js";
 import { infoOf } from "./info.js";
-import { listenRow, setBacklog } from "./listen.js";
+import { inherit, listenRow, setBacklog } from "./listen.js";
 import { takeAccepted } from "./listener-queues.js";
 import { measure, Pressure, pruneOutOfOrder } from "./memory.js";
 import { outputPass } from "./output.js";
@@ -33,13 +33,16 @@ import { DEFAULT_TCP_SETTINGS, type TcpSettings } from "./settings.js";
 import type { Slots } from "./slots.js";
 import { getRowOption, setRowOption } from "./socket-options.js";
 import { State } from "./state.js";
-import { Pending, type Tcb } from "./tcb.js";
+import { Pending, type Tcb, TcbFlags, TcbOptions } from "./tcb.js";
 import { ROW_INT32S, TIMES_WORD } from "./tcb-row.js";
 import type { TcpCounter } from "./tcp-counters.js";
 import type { TcpHost } from "./tcp-host.js";
 import type { TcpInfo } from "./tcp-info.js";
 import { receiveBytes, receiveSlot, sendBytes, takeRowError } from "./transfer.js";
 import { bytesToMark } from "./urgent.js";
+
+/** Of `options`: what is no choice of the user's. */
+const AGREED = TcbOptions.TIMESTAMPS | TcbOptions.SACK | TcbOptions.SCALING | TcbOptions.ECN;
 
 export interface TcpConfig {
   readonly slots: Slots;
@@ -98,6 +101,22 @@ export class Tcp {
   create(): number {
     const row = createRow(this.t);
     return row < 0 ? -ENOBUFS : row;
+  }
+
+  /** A CLOSED row with the options that the user has set for `row`, or -ENOBUFS. */
+  createLike(row: number): number {
+    const { t } = this;
+    const fresh = createRow(t);
+    if (fresh < 0) return -ENOBUFS;
+    const { c } = t;
+    const { rcvBufBytes, sndBufBytes } = c;
+    inherit(t, row);
+    c.options &= ~AGREED;
+    c.deferSeconds = t.other.deferSeconds;
+    // What autotuning has made of it was for that connection.
+    if (!c.has(TcbFlags.RCVBUF_LOCKED)) c.rcvBufBytes = rcvBufBytes;
+    if (!c.has(TcbFlags.SNDBUF_LOCKED)) c.sndBufBytes = sndBufBytes;
+    return fresh;
   }
 
   /** Sets the local end. Precondition: CLOSED. Copies the address. */

@@ -5,15 +5,17 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
 import { until } from "../support/until.js";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
-const EXPECTED = `waiting
+const EXPECTED = `connect(nowhere, nobody(), home_bytes): EINPROGRESS
+waiting
 recv ECONNRESET, accept ECONNRESET, datagram ENETDOWN, send ECONNRESET, poll 1
+epoll_wait ERR HUP, nested 1, select 1, connect ECONNRESET
 recv(a, buffer, 1, 0): 0
 send(a, "x", 1, MSG_NOSIGNAL): EPIPE
 recv(u, buffer, 1, MSG_DONTWAIT): ENETDOWN
@@ -25,7 +27,7 @@ getsockname(fresh, (struct sockaddr *)&local, &bytes): 0
 connect(to, (struct sockaddr *)&local, bytes): 0
 `;
 
-test("every call that waits ends with an error, and the program goes on with the kernel", async (t) => {
+async function killed(t: TestContext, profile: string): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const socket = join(folder, "engine.sock");
@@ -38,6 +40,7 @@ test("every call that waits ends with an error, and the program goes on with the
       ...process.env,
       LD_PRELOAD: join(ROOT, "native", "build", "libmillrace.so"),
       MILLRACE_ENGINE: socket,
+      MILLRACE_PROFILE: profile,
     },
   });
   t.after(() => program.kill("SIGKILL"));
@@ -45,7 +48,7 @@ test("every call that waits ends with an error, and the program goes on with the
   let warned = "";
   program.stdout.on("data", (data: Buffer) => {
     said += data.toString();
-    if (said === "waiting\n") engine.kill("SIGKILL");
+    if (said.endsWith("\nwaiting\n")) engine.kill("SIGKILL");
   });
   program.stderr.on("data", (data: Buffer) => {
     warned += data.toString();
@@ -53,4 +56,9 @@ test("every call that waits ends with an error, and the program goes on with the
   await once(program, "close");
   assert.equal(said, EXPECTED);
   assert.match(warned, /^millrace: the engine has ended; .*\n$/);
-});
+}
+
+for (const profile of ["latency", "balanced", "idle"]) {
+  test(`${profile}: every call that waits ends with an error, and the program goes on with the kernel`, (t) =>
+    killed(t, profile));
+}

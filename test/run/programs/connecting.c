@@ -196,12 +196,106 @@ static void again_and_again(void) {
   close(u);
 }
 
+static void disconnect(int fd) {
+  struct sockaddr none = {.sa_family = AF_UNSPEC};
+  SAY(connect(fd, &none, sizeof none));
+  say_ready("disconnected", fd);
+}
+
+static void disconnecting(void) {
+  section("connect to AF_UNSPEC");
+  uint16_t port;
+  int l = listener(&port), a = socket(home.ss_family, SOCK_STREAM, 0), on = 1;
+  disconnect(a);
+  SAY(connect(a, at(port), home_bytes));
+  int b = accept(l, NULL, NULL);
+  send(b, "unread", 6, 0);
+  await(a, POLLIN);
+  set_int(a, IPPROTO_TCP, TCP_NODELAY, 1);
+  disconnect(a);
+  struct sockaddr_storage name;
+  socklen_t bytes = sizeof name;
+  SAY(getpeername(a, (struct sockaddr *)&name, &bytes));
+  await(b, POLLERR);
+  SAY(recv(b, buffer, 10, 0));
+  SAY(recv(a, buffer, 10, MSG_DONTWAIT));
+  SAY(recv(a, buffer, 10, MSG_DONTWAIT));
+  SAY(send(a, "x", 1, MSG_NOSIGNAL));
+  SAY(int_option(a, SOL_SOCKET, SO_ERROR));
+  SAY(int_option(a, IPPROTO_TCP, TCP_NODELAY));
+  SAY(connect(a, at(port), home_bytes));
+  close(b);
+  b = accept(l, NULL, NULL);
+  SAY(send(a, "x", 1, 0));
+  SAY(recv(b, buffer, 10, 0));
+  say_ready("connected again", a);
+  SAY(shutdown(a, SHUT_WR));
+  SAY(recv(b, buffer, 10, 0));
+  disconnect(a);
+  await(b, POLLERR);
+  SAY(int_option(b, SOL_SOCKET, SO_ERROR));
+  close(b);
+  SAY(connect(a, at(port), home_bytes)); /* an error that nobody took is forgotten */
+  SAY(int_option(a, SOL_SOCKET, SO_ERROR));
+  b = accept(l, NULL, NULL);
+  SAY(shutdown(b, SHUT_WR));
+  await(a, POLLIN);
+  SAY(recv(a, buffer, 1, 0));
+  disconnect(a);
+  SAY(int_option(a, SOL_SOCKET, SO_ERROR));
+  close(b);
+  section("a listener, and what was accepted");
+  SAY(listen(a, 1));
+  say_ready("listening", a);
+  uint16_t own = port_of(a);
+  int c = socket(home.ss_family, SOCK_STREAM, 0);
+  SAY(connect(c, at(own), home_bytes));
+  await(a, POLLIN);
+  disconnect(a);
+  SAY(int_option(a, SOL_SOCKET, SO_ACCEPTCONN));
+  SAY(accept(a, NULL, NULL));
+  await(c, POLLERR);
+  SAY(recv(c, buffer, 1, 0));
+  close(c);
+  c = socket(home.ss_family, SOCK_STREAM, 0);
+  SAY(connect(c, at(own), home_bytes));
+  close(c);
+  close(a);
+  a = socket(home.ss_family, SOCK_STREAM, 0);
+  set_int(a, SOL_SOCKET, SO_REUSEADDR, 1);
+  SAY(bind(a, at(own), home_bytes));
+  SAY(listen(a, 1));
+  disconnect(a);
+  SAY(port_of(a) == own); /* it was asked for by number */
+  SAY(listen(a, 1));
+  SAY(port_of(a) == own);
+  c = socket(home.ss_family, SOCK_STREAM, 0);
+  SAY(connect(c, at(own), home_bytes));
+  b = accept(a, NULL, NULL);
+  disconnect(b);
+  SAY(connect(b, at(port), home_bytes));
+  say_ready("what was accepted", b);
+  await(c, POLLERR);
+  SAY(recv(c, buffer, 1, 0));
+  close(c);
+  c = accept(l, NULL, NULL);
+  SAY(setsockopt(b, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on));
+  SAY(send(b, "hello", 5, 0));
+  SAY(recv(c, buffer, 10, 0));
+  close(b);
+  SAY(recv(c, buffer, 10, 0));
+  close(c);
+  close(a);
+  close(l);
+}
+
 int main(int argc, char **argv) {
   start(argc, argv);
   again_and_again();
   connecting();
   refused();
   not_blocking();
+  disconnecting();
   accepting();
   many();
   ports();

@@ -1,0 +1,75 @@
+/** `millrace doctor COMMAND` as a user runs it, on programs that cannot be accelerated, and one that can. */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { requireTools } from "../support/tools.js";
+
+requireTools("cc");
+const MILLRACE = fileURLToPath(new URL("../../../bin/millrace.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "millrace-doctor-"));
+after(() => rmSync(folder, { recursive: true }));
+
+function compile(name: string, source: string, ...options: string[]): string {
+  const output = join(folder, name);
+  execFileSync("cc", [...options, "-x", "c", "-o", output, "-"], { input: source });
+  return output;
+}
+
+interface Said {
+  readonly status: string;
+  readonly detail: string;
+  readonly fix?: string;
+}
+
+/** What it says of the program, without this machine's own state. */
+function examine(command: string): Said & { readonly exit: number | null } {
+  const words = [MILLRACE, "doctor", "--json", command];
+  const { status: exit, stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8" });
+  assert.equal(stderr, "");
+  const { checks } = JSON.parse(stdout) as { checks: (Said & { name: string })[] };
+  const found = checks.find(({ name }) => name === "program");
+  assert.ok(found !== undefined, stdout);
+  return { ...found, exit };
+}
+
+const MAIN = "int main(void) { return 0; }\n";
+/** What Go's linker leaves in a program: its build number as a note, and its settings. */
+const GO = `__attribute__((section(".go.buildinfo"), used)) static const char info[] = "\\xff Go buildinf:";
+asm(".section .note.go.buildid,\\"a\\",@note\\n.long 4,8,4\\n.ascii \\"Go\\\\0\\\\0abcdefg\\\\0\\"\\n.previous");
+`;
+
+test("an ordinary program", () => {
+  const said = examine(compile("plain", MAIN));
+  assert.equal(said.status, "ok");
+  assert.match(said.detail, /plain is dynamically linked/);
+});
+
+test("a static program, and a static Go program, which is told apart", () => {
+  const fixed = examine(compile("fixed", MAIN, "-static"));
+  assert.deepEqual([fixed.status, fixed.exit], ["fail", 1]);
+  assert.match(fixed.detail, /fixed is statically linked, so nothing can be preloaded; it runs/);
+  assert.match(fixed.fix!, /link it dynamically/);
+  for (const kind of ["-static", "-pie"]) {
+    const go = examine(compile(`go${kind}`, GO + MAIN, kind));
+    assert.deepEqual([go.status, go.exit], ["fail", 1]);
+    assert.match(go.detail, /is a Go program: its runtime asks the kernel without libc; it runs/);
+  }
+});
+
+test("a program with a set-user-id bit for another user", () => {
+  // Only root may give a file away; for others, su belongs to root.
+  let path = "su";
+  if (process.getuid!() === 0) {
+    path = compile("privileged", MAIN);
+    execFileSync("chown", ["65534", path]);
+    chmodSync(path, 0o4755);
+  }
+  const said = examine(path);
+  assert.deepEqual([said.status, said.exit], ["fail", 1]);
+  assert.match(said.detail, /has a set-user-id or set-group-id bit.* it runs, unaccelerated/);
+  assert.match(said.fix!, /^run a copy without them: cp (privileged|su) /);
+});
