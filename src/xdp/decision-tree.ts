@@ -27,6 +27,18 @@ export interface Leaf {
   readonly trace: Trace;
 }
 
+/** Whether a helper is called somewhere in a tree, or, `isMatchOnly`, among its guards. */
+export function hasCalls({ tree }: Slot, isMatchOnly: boolean): boolean {
+  if (tree === null) return false;
+  // Calls of a leaf come after its last guard.
+  if (tree.kind === "leaf") {
+    if (isMatchOnly) return false;
+    return tree.calls.length > 0 || tree.trace.effects.some(({ kind }) => kind === "call");
+  }
+  if (tree.calls.length > 0) return true;
+  return hasCalls(tree.yes, isMatchOnly) || hasCalls(tree.no, isMatchOnly);
+}
+
 export class DecisionTree {
   private readonly e: Expressions;
   readonly root: Slot = { tree: null };

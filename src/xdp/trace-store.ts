@@ -1,12 +1,15 @@
 /**
- * All traces of a program, compiled: one function for the tree of most of them, and one each for those that
- * are fresh, most recently used first. When there are enough fresh ones, all go into a new tree.
+ * All traces of a program: one compiled function for the tree of most of them, and some for those that are
+ * fresh, most recently used first. Functions are put together when they have about as many traces, so that each
+ * trace is compiled a few times, however many there are. The newest are not compiled at all yet.
  */
 import { helperTable } from "../ebpf/helpers.js";
 import { lookup } from "../ebpf/map-helpers.js";
 import type { Runtime } from "../ebpf/runtime.js";
 import { DecisionTree, type Slot } from "./decision-tree.js";
+import type { Evaluator } from "./evaluate.js";
 import type { Expressions } from "./expr.js";
+import { PendingTraces } from "./pending-traces.js";
 import { NO_TRACE, type Trace } from "./trace.js";
 import { type CodePlace, compileTree, InputAt } from "./trace-code.js";
 import { WasmSwitch } from "./wasm-switch.js";
@@ -14,6 +17,11 @@ import { WasmSwitch } from "./wasm-switch.js";
 /** More paths than these are not kept: their packets are the host's. */
 export const MAX_TRACES = 4096;
 const MAX_FRESH = 8;
+/** A fresh function. */
+interface Group {
+  readonly traces: readonly Trace[];
+  readonly run: () => number;
+}
 /** Fresh traces that are used more than this in all go into the tree. */
 const FRESH_HITS = 20_000;
 const LONGEST_KEY_BYTES = 512;
@@ -36,11 +44,16 @@ export class TraceStore {
   readonly main: () => number;
   hasFresh = false;
   private readonly switch: WasmSwitch;
-  private fresh: (() => number)[] = [];
+  private fresh: Group[] = [];
+  /** Traces in the tree's function. */
+  private settled = 0;
+  readonly pending: PendingTraces;
   private freshHits = 0;
 
-  constructor(e: Expressions, runtime: Runtime) {
+  /** `values` evaluates for pending traces, and `patience` is theirs. */
+  constructor(e: Expressions, runtime: Runtime, values: Evaluator, patience: number) {
     this.e = e;
+    this.pending = new PendingTraces(e, values, patience);
     this.runtime = runtime;
     this.tree = new DecisionTree(e);
     const { memory } = runtime;
@@ -78,11 +91,11 @@ export class TraceStore {
     const { fresh } = this;
     for (let n = 0; n < fresh.length; n++) {
       between();
-      const run = fresh[n]!;
-      const id = run();
+      const group = fresh[n]!;
+      const id = group.run();
       if (id === NO_TRACE) continue;
       for (; n > 0; n--) fresh[n] = fresh[n - 1]!;
-      fresh[0] = run;
+      fresh[0] = group;
       if (++this.freshHits > FRESH_HITS) this.rebuild();
       return id;
     }
@@ -96,20 +109,50 @@ export class TraceStore {
       this.refused++;
       return false;
     }
-    if (this.fresh.length >= MAX_FRESH) {
-      this.rebuild();
-      return true;
-    }
-    const alone = new DecisionTree(this.e);
-    alone.add(trace);
-    this.fresh.unshift(this.instantiate(alone.root));
-    this.hasFresh = true;
+    if (this.pending.accepts(trace)) this.pending.add(trace);
+    else this.addFresh([trace]);
     return true;
+  }
+
+  /** Which pending trace is the packet's, -2 - number when it may not be taken now; -1: none. */
+  matchPending(): number {
+    const id = this.pending.match();
+    if (id === NO_TRACE) return NO_TRACE;
+    if (this.pending.isDue) this.addFresh(this.pending.take());
+    const isTaken =
+      this.traces[id]!.hostOnly === null && this.runtime.bytes[this.place.enabledAt + id] === 1;
+    return isTaken ? id : -2 - id;
+  }
+
+  /**
+   * Compiles traces as one function more; with others, when there are too many, from the smallest on as long as
+   * that makes them twice as large.
+   */
+  private addFresh(traces: readonly Trace[]): void {
+    let joined = traces;
+    if (this.fresh.length >= MAX_FRESH) {
+      this.fresh.sort((one, other) => other.traces.length - one.traces.length);
+      for (let next = this.fresh.at(-1); next !== undefined; next = this.fresh.at(-1)) {
+        if (next.traces.length > joined.length && this.fresh.length < MAX_FRESH) break;
+        joined = [...joined, ...next.traces];
+        this.fresh.pop();
+      }
+      if (joined.length >= this.settled) {
+        this.rebuild();
+        return;
+      }
+    }
+    const tree = new DecisionTree(this.e);
+    for (const trace of joined) tree.add(trace);
+    this.fresh.unshift({ traces: joined, run: this.instantiate(tree.root) });
+    this.hasFresh = true;
   }
 
   /** Compiles the tree of all traces. */
   rebuild(): void {
+    this.pending.take();
     this.switch.set(this.instantiate(this.tree.root));
+    this.settled = this.tree.size;
     this.fresh = [];
     this.hasFresh = false;
     this.freshHits = 0;
@@ -128,6 +171,8 @@ export class TraceStore {
     this.hits.fill(0);
     this.tree = new DecisionTree(this.e);
     this.switch.clear();
+    this.pending.take();
+    this.settled = 0;
     this.fresh = [];
     this.hasFresh = false;
     this.freshHits = 0;

@@ -214,3 +214,23 @@ test("random numbers and times are the host's, in the same order", () => {
   }
   assert.equal(traced.counters.traced, 2);
 });
+
+test("new traces wait for packets before they are compiled, and count as traces", () => {
+  const kinds = [ipv4, ipv6, malformed];
+  const verdicts = [XdpVerdict.DROP, XdpVerdict.PASS, XdpVerdict.PASS];
+  for (const compilesAfter of [0, 1, 4, 1_000]) {
+    const traced = TracedProgram.open(objectOf("ipv6_filter"), {
+      compilesAfter,
+      capacity: { entries: 2 },
+      policy: new FifoPolicy(),
+    });
+    // The third comes in for the first, which then is the host's until it comes in for the second.
+    for (const n of [0, 0, 1, 1, 2, 2, 1, 0, 0, 2, 1, 1]) {
+      assert.equal(traced.run(kinds[n]!).verdict, verdicts[n]);
+      assert.equal(traced.lastTrace < 0 ? -2 - traced.lastTrace : traced.lastTrace, n);
+    }
+    const expected = { packets: 12, hits: 7, evicted: 2, traced: 3, hostOnly: 0 };
+    assert.deepEqual(traced.counters, expected, `after ${compilesAfter}`);
+    assert.equal(traced.refused, 0);
+  }
+});

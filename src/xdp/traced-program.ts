@@ -22,6 +22,7 @@ import type { BpfObject } from "../ebpf/object.js";
 import type { Runtime } from "../ebpf/runtime.js";
 import type { CachePolicy } from "./cache-policy.js";
 import { type InputUse, inputUse } from "./input-use.js";
+import { DEFAULT_PATIENCE } from "./pending-traces.js";
 import { NO_TRACE, type Trace } from "./trace.js";
 import { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
 import { type TraceFunction, TraceStore } from "./trace-store.js";
@@ -36,6 +37,11 @@ export interface TracingOptions extends TraceCacheOptions {
    * seen to write is left out from there on.
    */
   readonly specialises?: readonly string[];
+  /**
+   * New traces are compiled together when they have run this many packets; until then these are found by
+   * evaluation and run by the whole program, which comes to the same. 16 by default; 0: at once.
+   */
+  readonly compilesAfter?: number;
 }
 
 /** What happened to packets so far. */
@@ -78,7 +84,12 @@ export class TracedProgram {
     this.instance = instance;
     this.runtime = instance.runtime;
     this.tracer = new Tracer(instance.program, instance.runtime, instance.tailTarget);
-    this.store = new TraceStore(this.tracer.e, instance.runtime);
+    this.store = new TraceStore(
+      this.tracer.e,
+      instance.runtime,
+      this.tracer.values,
+      options.compilesAfter ?? DEFAULT_PATIENCE,
+    );
     this.main = this.store.main;
     this.cache = new TraceCache(this.tracer.e, this.store, options);
     for (const name of options.specialises ?? []) {
@@ -147,10 +158,15 @@ export class TracedProgram {
       this.fail(error);
     }
     if (id < 0) return this.runOnHost(id);
+    this.noteHit(id);
+    return runtime.registers[0]!;
+  }
+
+  private noteHit(id: number): void {
+    const { store } = this;
     this.lastTrace = id;
     store.hits[id]! += 1;
     if (this.policy !== null) this.policy.hit(id);
-    return runtime.registers[0]!;
   }
 
   private fail(error: unknown): never {
@@ -181,9 +197,17 @@ export class TracedProgram {
     if (this.uses.isRandom) this.runtime.random.copyFrom(this.random);
   };
 
-  private runOnHost(id: number): number {
+  private runOnHost(compiled: number): number {
     const { store, cache } = this;
     this.rewind();
+    let id = compiled;
+    if (id === NO_TRACE && !store.pending.isEmpty) {
+      id = store.matchPending();
+      if (id >= 0) {
+        this.noteHit(id);
+        return this.instance.runHost();
+      }
+    }
     this.lastTrace = -2 - id;
     if (id < -1) {
       const trace = store.traces[-2 - id]!;

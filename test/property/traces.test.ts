@@ -139,6 +139,7 @@ test("caches of any size, policy and order give the results of the whole program
           program,
           seed,
           capacity: { entries: 3 },
+          compilesAfter: 0,
           policy: new FifoPolicy(),
         }),
         TracedProgram.open(named.object, {
@@ -147,7 +148,13 @@ test("caches of any size, policy and order give the results of the whole program
           capacity: { entries: 1 + random.below(9), tcamBits: 20_000 },
           policy: new RandomPolicy(random.int32()),
         }),
-        TracedProgram.open(named.object, { program, seed, policy: new LruPolicy() }),
+        TracedProgram.open(named.object, {
+          program,
+          seed,
+          policy: new LruPolicy(),
+          compilesAfter: 0,
+        }),
+        TracedProgram.open(named.object, { program, seed, compilesAfter: 2 }),
       ];
       for (const { instance } of caches) fill(named, instance);
       for (const packet of order) {

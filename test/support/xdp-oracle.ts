@@ -7,8 +7,7 @@ import { KernelObject } from "../../src/nic/kernel-object.js";
 import { possibleCpus } from "../../src/sys/bpf-map.js";
 import { FifoPolicy } from "../../src/xdp/cache-fifo.js";
 import { LruPolicy } from "../../src/xdp/cache-lru.js";
-import type { TraceCacheOptions } from "../../src/xdp/trace-cache.js";
-import { TracedProgram } from "../../src/xdp/traced-program.js";
+import { TracedProgram, type TracingOptions } from "../../src/xdp/traced-program.js";
 import type { MapEntry } from "./xdp-setups.js";
 
 /** The engines, and traces with caches of several sizes and policies. */
@@ -22,9 +21,9 @@ export const ENGINES = [
 ] as const;
 export type Contestant = (typeof ENGINES)[number];
 
-const CACHES: Readonly<Partial<Record<Contestant, TraceCacheOptions>>> = {
-  traces: {},
-  "8 traces, LRU": { capacity: { entries: 8 } },
+const CACHES: Readonly<Partial<Record<Contestant, TracingOptions>>> = {
+  traces: { compilesAfter: 0 },
+  "8 traces, LRU": { compilesAfter: 3, capacity: { entries: 8 } },
   "2 traces, FIFO": { capacity: { entries: 2 } },
   "2,000 bits of traces, LRU": { capacity: { tcamBits: 2_000 } },
 };
