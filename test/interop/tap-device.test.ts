@@ -108,7 +108,7 @@ test("the kernel's ping is answered by a responder on the device", async (t) => 
   });
   await ping.ended;
   assert.equal(status, 0, ping.output);
-  assert.match(ping.output, / 3 received/);
+  assert.match(ping.output, /\b([3-9]) packets transmitted, \1 received/);
 });
 
 test("a TCP sender's segments arrive unsplit, its checksums unmade", async (t) => {
