@@ -38,7 +38,7 @@ if (found.length === 0) {
 }
 
 const packages = join("test", "node-packages");
-const needsPackages = found.some((file) => file.endsWith(join("node", "packages.test.js")));
+const needsPackages = found.some((file) => /node\/(packages|suites)\.test\.js$/.test(file));
 if (needsPackages && !existsSync(join(root, packages, "node_modules"))) {
   console.error(`installing the packages of ${packages}, which tests run`);
   const npm = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", packages];

@@ -4,9 +4,9 @@
  */
 import { handlesAreInstalled } from "./accelerator.js";
 import { installLate } from "./late-install.js";
-import { binding, isLoaded } from "./natives.js";
+import { binding, type HttpParser, isLoaded, quietBinding, runTicks } from "./natives.js";
 import { guardPipes } from "./pipe-guard.js";
-import { StreamHandle } from "./stream-handle.js";
+import { isGivingNatively, StreamHandle } from "./stream-handle.js";
 import { TcpHandle } from "./tcp-handle.js";
 import { UdpHandle } from "./udp-handle.js";
 
@@ -39,12 +39,36 @@ function watchTls(): void {
   };
 }
 
-/** A parser of HTTP may listen below without asking for `isStreamBase` first, even before the handle connects. */
+/**
+ * A parser of HTTP may listen below without asking for `isStreamBase` first, even before the handle connects.
+ * Called by the kernel's handles, it runs ticks after each piece of a body and
+ * of trailers; called from JavaScript it
+ * does not, and who pauses, aborts or looks at trailers then would be late.
+ */
 function watchHttp(): void {
-  const parser = binding("http_parser").HTTPParser.prototype;
+  const { HTTPParser } = quietBinding("http_parser");
+  const parser = HTTPParser.prototype;
   const consume = parser.consume;
+  const known = new WeakSet<object>();
   parser.consume = function (handle): void {
-    if (handle instanceof StreamHandle) handle.isTakenNatively = true;
+    if (handle instanceof StreamHandle) {
+      handle.isTakenNatively = true;
+      if (!known.has(this)) {
+        tickAfter(this, HTTPParser.kOnBody);
+        tickAfter(this, HTTPParser.kOnHeaders);
+      }
+      known.add(this);
+    }
     consume.call(this, handle);
+  };
+}
+
+function tickAfter(parser: HttpParser, key: number): void {
+  const told = parser[key];
+  if (told === undefined) return;
+  parser[key] = function (...args): unknown {
+    const result = told.apply(this, args);
+    if (isGivingNatively()) runTicks();
+    return result;
   };
 }

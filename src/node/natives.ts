@@ -159,8 +159,18 @@ export interface PipeBinding {
   };
 }
 
+/** What it calls is at numbers that its class names. */
+export interface HttpParser {
+  consume(handle: object): void;
+  [key: number]: ((...args: unknown[]) => unknown) | undefined;
+}
+
 export interface HttpBinding {
-  readonly HTTPParser: { readonly prototype: { consume(handle: object): void } };
+  readonly HTTPParser: {
+    readonly prototype: HttpParser;
+    readonly kOnBody: number;
+    readonly kOnHeaders: number;
+  };
 }
 
 interface Bindings {
@@ -185,6 +195,18 @@ const internals = process as unknown as PrivateProcess;
 
 export function binding<K extends keyof Bindings>(name: K): Bindings[K] {
   return internals.binding(name);
+}
+
+/** As {@link binding}, for those of which Node would say that they are deprecated. */
+export function quietBinding<K extends keyof Bindings>(name: K): Bindings[K] {
+  const before = process.noDeprecation;
+  process.noDeprecation = true;
+  try {
+    return binding(name);
+  } finally {
+    if (before === undefined) delete process.noDeprecation;
+    else process.noDeprecation = before;
+  }
 }
 
 const kernelClasses = { tcp: binding("tcp_wrap").TCP, udp: binding("udp_wrap").UDP };

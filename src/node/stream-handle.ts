@@ -59,6 +59,11 @@ interface WriteRequest extends NativeRequest {
   writeStatus: number | null;
 }
 
+let givingNatively = false;
+
+/** Whether native code is being handed what was read. */
+export const isGivingNatively = (): boolean => givingNatively;
+
 export abstract class StreamHandle extends JSStream {
   /** For Node: whether it has asked for data. */
   reading = false;
@@ -203,7 +208,13 @@ export abstract class StreamHandle extends JSStream {
   /** Hot path. Hands over bytes that nobody will write to again. */
   give(buffer: ArrayBuffer, at: number, n: number): void {
     if (this.isTakenNatively) {
-      super.readBuffer(new Uint8Array(buffer, at, n));
+      const before = givingNatively;
+      givingNatively = true;
+      try {
+        super.readBuffer(new Uint8Array(buffer, at, n));
+      } finally {
+        givingNatively = before;
+      }
       runTicks();
       return;
     }

@@ -19,6 +19,9 @@ import { type Clock, NEVER } from "../base/time.js";
 import { monotonicUs } from "../nic/clock.js";
 import { openWaiter, type Waiter } from "../nic/waiter.js";
 
+/** Tests of programs replace the global ones by those of a clock that stands still. */
+const { clearImmediate, clearTimeout, setImmediate, setTimeout } = globalThis;
+
 /** What a runner drives: a host, which is a stack and those who wait for it. */
 export interface Driven {
   /** How long to poll without work before sleeping: 0, a time, Infinity. */
