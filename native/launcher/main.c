@@ -87,6 +87,12 @@ static int print_inspection(const struct program *program) {
   return 0;
 }
 
+/* As the library has it. */
+static bool debugs(const struct options *options) {
+  const char *set = getenv("MILLRACE_DEBUG");
+  return options->debug || (set != NULL && set[0] != '\0' && strcmp(set, "0") != 0);
+}
+
 static _Noreturn void refuse_program(const char *command, int error, bool is_short) {
   if (error == ENOENT && is_short && strchr(command, '/') == NULL) {
     fprintf(stderr, "millrace: '%s' is neither a command of millrace nor a program (see millrace --help)\n",
@@ -142,6 +148,8 @@ static int run(const struct place *place, char **args, bool is_short) {
   if (options.has_engine_options || !is_engine_there(engine)) {
     int status = run_node(place, "--start-only", args, options.own_count);
     if (status != 0) return status;
+  } else if (debugs(&options)) {
+    fprintf(stderr, "millrace: joins the engine that runs at %s\n", engine);
   }
   bool may_preload = warn_of(&program, options.no_warn || getenv("MILLRACE_NO_WARN") != NULL);
   set_environment(&options, engine, rules);

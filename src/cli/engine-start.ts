@@ -31,8 +31,15 @@ export function currentEngine(env: World["env"]): EnginePaths {
   return given?.startsWith("/") ? pathsBeside(given) : enginePaths(env as NodeJS.ProcessEnv);
 }
 
-/** Status 0 when the engine answers and has what the flags ask for. */
-export async function ensureEngine(flags: EngineFlags, world: World): Promise<number> {
+/**
+ * Status 0 when the engine answers and has what the flags ask for. `tells`: one line about an engine that
+ * was started, since a run soon after another one may find that one's engine, and later its own.
+ */
+export async function ensureEngine(
+  flags: EngineFlags,
+  world: World,
+  tells = false,
+): Promise<number> {
   const paths = currentEngine(world.env);
   const running = await engineOf(paths);
   if (running !== null) return checkRunning(running, flags, world);
@@ -43,7 +50,9 @@ export async function ensureEngine(flags: EngineFlags, world: World): Promise<nu
   for (;;) {
     const engine = await engineOf(paths);
     if (engine !== null) {
-      return engine.pid === child.pid ? DONE : checkRunning(engine, flags, world);
+      if (engine.pid !== child.pid) return checkRunning(engine, flags, world);
+      if (tells) await world.err.write(`${startedText(engine.pid, flags)}\n`);
+      return DONE;
     }
     const limitMs = child.status() === null ? START_MS : Math.min(START_MS, OTHER_MS);
     if (child.status() !== null && !isLockTaken(logPath)) break;
@@ -56,6 +65,15 @@ export async function ensureEngine(flags: EngineFlags, world: World): Promise<nu
     `millrace: the engine does not start: ${why.replace(/^millrace( engine)?: /, "")}\n`,
   );
   return FAILED;
+}
+
+function startedText(pid: number, flags: EngineFlags): string {
+  const args = engineArguments(flags);
+  const has = args.includes("--nic") || args.includes("--config");
+  const what = has
+    ? args.join(" ")
+    : "without --nic: programs of this machine reach each other only";
+  return `millrace: started an engine (pid ${pid}) ${what}`;
 }
 
 /** Its first line, or null when nobody answers. */

@@ -15,6 +15,7 @@ import { DONE, FAILED, isSystemError, USAGE, type World } from "./world.js";
 interface RunOptions extends EngineFlags {
   readonly checkRules?: string;
   readonly startOnly?: boolean;
+  readonly debug?: boolean;
 }
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -82,8 +83,11 @@ export const addRun: AddCommand = (program, world, finish) => {
 async function runHere(options: RunOptions, world: World): Promise<number> {
   try {
     if (options.checkRules !== undefined) readRules(options.checkRules);
-    else if (options.startOnly === true) return await ensureEngine(options, world);
-    else return USAGE;
+    else if (options.startOnly === true) {
+      const { MILLRACE_DEBUG: set = "" } = world.env;
+      const tells = options.debug === true || (set !== "" && set !== "0");
+      return await ensureEngine(options, world, tells);
+    } else return USAGE;
     return DONE;
   } catch (error) {
     if (!(error instanceof PlacedError) && !isSystemError(error)) throw error;

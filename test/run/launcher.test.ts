@@ -288,6 +288,18 @@ test("a Go program is known by its note, a musl program by its loader", async (t
   assert.match((await millrace({ engine }, "run", musl)).err, /another C library than glibc/);
 });
 
+test("--debug: which engine the program has, one that runs or one that was started for it", async (t) => {
+  const engine = await fakeEngine(t);
+  const joined = await millrace({ engine }, "run", "--debug", "true");
+  assert.equal(joined.err, `millrace: joins the engine that runs at ${engine}\n`);
+  assert.equal((await millrace({ engine }, "run", "true")).err, "");
+  const own = join(folder, "started.sock");
+  const { err } = await millrace({ engine: own }, "run", "--debug", "true");
+  const pid = /^millrace: started an engine \(pid (\d+)\) without --nic: .*\n$/.exec(err)?.[1];
+  assert.ok(pid !== undefined, err);
+  process.kill(Number(pid), "SIGTERM");
+});
+
 test("no engine answers and none can be started: the program is not started, status 1", async () => {
   const { status, out, err } = await millrace(
     { engine: "/dev/null/e.sock", env: { LD_PRELOAD: "" } },

@@ -289,6 +289,44 @@ static void disconnecting(void) {
   close(l);
 }
 
+/* The wildcard, or with `is_loopback` the kernel's own address. */
+static struct sockaddr *everywhere(uint16_t port, bool is_loopback) {
+  struct sockaddr *address = at(port);
+  struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
+  if (home.ss_family == AF_INET6) in6->sin6_addr = is_loopback ? in6addr_loopback : in6addr_any;
+  else ((struct sockaddr_in *)address)->sin_addr.s_addr = htonl(is_loopback ? INADDR_LOOPBACK : INADDR_ANY);
+  return address;
+}
+
+/* Heard at the kernel's addresses, too, and there as well no more. */
+static void disconnecting_wildcard(void) {
+  section("a listener at the wildcard");
+  uint16_t port;
+  close(listener(&port));
+  int l = socket(home.ss_family, SOCK_STREAM, 0);
+  set_int(l, SOL_SOCKET, SO_REUSEADDR, 1);
+  SAY(bind(l, everywhere(port, false), home_bytes));
+  for (int turn = 0; turn < 2; turn++) {
+    SAY(listen(l, 4));
+    int a = socket(home.ss_family, SOCK_STREAM, 0), b = socket(home.ss_family, SOCK_STREAM, 0);
+    SAY(connect(a, everywhere(port, true), home_bytes));
+    SAY(connect(b, at(port), home_bytes));
+    await(l, POLLIN);
+    disconnect(l);
+    SAY(recv(a, buffer, 1, 0));
+    SAY(recv(b, buffer, 1, 0));
+    close(a);
+    close(b);
+    a = socket(home.ss_family, SOCK_STREAM, 0);
+    b = socket(home.ss_family, SOCK_STREAM, 0);
+    SAY(connect(a, everywhere(port, true), home_bytes));
+    SAY(connect(b, at(port), home_bytes));
+    close(a);
+    close(b);
+  }
+  close(l);
+}
+
 int main(int argc, char **argv) {
   start(argc, argv);
   again_and_again();
@@ -296,6 +334,7 @@ int main(int argc, char **argv) {
   refused();
   not_blocking();
   disconnecting();
+  disconnecting_wildcard();
   accepting();
   many();
   ports();
