@@ -1,13 +1,14 @@
 /**
  * Many traces of one program: `traces.js tree N OBJECT` is the time that the tree of the N most used traces takes
- * to say which one is a packet's; `traces.js install N OBJECT` what making
- * traces and taking them in costs when they are compiled after N packets, -: as many as usual.
+ * to say which one is a packet's; `tree-batch`: for up to 64 packets a call; `traces.js install N OBJECT` what making traces
+ * and taking them in costs when they are compiled after N packets, -: as many as usual.
  * The packets are those of the tests, captured and damaged, in memory. Prints one JSON line.
  */
 import { readFileSync } from "node:fs";
 import { XdpInstance } from "../../src/ebpf/instance.js";
 import { LinearMemory } from "../../src/ebpf/linear-memory.js";
 import { parseObject } from "../../src/ebpf/object.js";
+import { BatchAt } from "../../src/xdp/trace-code.js";
 import { TracedProgram } from "../../src/xdp/traced-program.js";
 import { capturedPackets, damagedPackets } from "../../test/support/xdp-packets.js";
 import { setupOf } from "../../test/support/xdp-setups.js";
@@ -108,7 +109,18 @@ if (what === "install") {
     }
   }
   let sum = 0;
+  const batch = traced.batchMatcher(chosen);
+  const recordsAt = memory.take(frames.length * BatchAt.BYTES, "records");
+  for (const [n, at] of frames.entries()) {
+    const place = [at, ends[n]!, at - HEADROOM_BYTES, at + TAIL_BYTES];
+    memory.words.set(place, (recordsAt + n * BatchAt.BYTES) >>> 2);
+  }
   const figures = await perPacket(CALLS, (calls) => {
+    if (what === "tree-batch") {
+      for (let n = 0; n < calls; n += frames.length) batch(recordsAt, frames.length);
+      sum += memory.words[(recordsAt + BatchAt.TRACE) >>> 2]! + 2;
+      return;
+    }
     for (let n = 0, i = 0; n < calls; n++) {
       sum += match(frames[i]!, ends[i]!, frames[i]! - HEADROOM_BYTES, frames[i]! + TAIL_BYTES);
       if (++i === frames.length) i = 0;

@@ -52,7 +52,7 @@ function tree(
 ) {
   const scenario: Scenario = {
     name,
-    summary: `which of 32 traces a packet takes, ${what}; baselines: of 2, 4, 8, 16`,
+    summary: `which of 32 traces a packet takes, ${what}; baselines: of 2, 4, 8, 16; of 32, 64 packets a call`,
     metric: "ns_per_packet",
     smallerIsBetter: true,
     rounds: 5,
@@ -61,7 +61,13 @@ function tree(
       const of = (traces: number) => () => measureCase("traces", "tree", `${traces}`, file);
       return {
         millrace: of(32),
-        baselines: { "2": of(2), "4": of(4), "8": of(8), "16": of(16) },
+        baselines: {
+          "2": of(2),
+          "4": of(4),
+          "8": of(8),
+          "16": of(16),
+          batched: () => measureCase("traces", "tree-batch", "32", file),
+        },
         cleanUp,
       };
     },

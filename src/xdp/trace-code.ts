@@ -43,6 +43,30 @@ const MAP_COUNT = 16;
 /** What is sampled, from `inputsAt` on; time is first. */
 export const InputAt = { CPU: 8, HARD_START: 12, HARD_END: 16, BYTES: 24 } as const;
 
+/** A record of a batch: where the packet is, as a matcher's parameters; then room for its trace. Words. */
+export const BatchAt = {
+  AT: 0,
+  END: 4,
+  HARD_START: 8,
+  HARD_END: 12,
+  TRACE: 16,
+  BYTES: 20,
+} as const;
+
+/** (records, how many): asks `matcher` about each and writes its answer down; 0. */
+function batchBody(matcher: number): WasmBytes {
+  const [record, count] = [0, 1];
+  const out = new WasmBytes().ops(Wasm.block, NO_RESULT, Wasm.loop, NO_RESULT);
+  out.get(count).ops(Wasm.i32_eqz, Wasm.br_if).unsigned(1).get(record);
+  for (const at of [BatchAt.AT, BatchAt.END, BatchAt.HARD_START, BatchAt.HARD_END]) {
+    out.get(record).memory(Wasm.i32_load, at);
+  }
+  out.call(matcher).memory(Wasm.i32_store, BatchAt.TRACE);
+  out.get(record).i32Const(BatchAt.BYTES).byte(Wasm.i32_add).set(record);
+  out.get(count).i32Const(-1).byte(Wasm.i32_add).set(count);
+  return out.byte(Wasm.br).unsigned(0).ops(Wasm.end, Wasm.end).i32Const(0);
+}
+
 /**
  * The bytes of a module whose function `run` is the tree. It takes the packet from context and inputs, or, when it
  * only matches, from its parameters.
@@ -100,6 +124,10 @@ class TreeCompiler {
     module.exportFunction("run", module.importCount);
     for (const { parameters, locals, code: body } of this.bodies) {
       module.addFunction(parameters, [I32], locals, body);
+    }
+    if (this.isMatchOnly) {
+      module.addFunction([I32, I32], [I32], [], batchBody(module.importCount));
+      module.exportFunction("batch", module.importCount + 1 + this.bodies.length);
     }
     const isShared = this.runtime.memory.memory.buffer instanceof SharedArrayBuffer;
     return module.finish(isShared, this.runtime.bytes.length / 65_536);

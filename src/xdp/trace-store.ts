@@ -29,6 +29,9 @@ const LONGEST_KEY_BYTES = 512;
 /** Takes a packet that lies in memory. */
 export type TraceFunction = (at: number, end: number, hardStart: number, hardEnd: number) => number;
 
+/** Takes records of packets, and how many. */
+export type BatchFunction = (recordsAt: number, count: number) => number;
+
 export class TraceStore {
   readonly traces: Trace[] = [];
   /** Packets that each trace ran, by number. */
@@ -160,9 +163,18 @@ export class TraceStore {
 
   /** A function that says which trace is a packet's, and runs none. */
   matcher(traces: Iterable<Trace> = this.tree.traces()): TraceFunction {
+    return this.matchers(traces).run as TraceFunction;
+  }
+
+  /** The same for several packets a call, in records of {@link BatchAt}. */
+  batchMatcher(traces: Iterable<Trace> = this.tree.traces()): BatchFunction {
+    return this.matchers(traces).batch as BatchFunction;
+  }
+
+  private matchers(traces: Iterable<Trace>): WebAssembly.Instance["exports"] {
     const tree = new DecisionTree(this.e);
     for (const trace of traces) tree.add(trace);
-    return this.instantiate(tree.root, true) as TraceFunction;
+    return this.exportsOf(tree.root, true);
   }
 
   clear(): void {
@@ -178,9 +190,12 @@ export class TraceStore {
     this.freshHits = 0;
   }
 
-  private instantiate(root: Slot, isMatchOnly = false): () => number {
+  private instantiate(root: Slot): () => number {
+    return this.exportsOf(root, false).run as () => number;
+  }
+
+  private exportsOf(root: Slot, isMatchOnly: boolean): WebAssembly.Instance["exports"] {
     const bytes = compileTree(this.e, root, this.runtime, this.place, isMatchOnly);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), this.imports);
-    return instance.exports.run as () => number;
+    return new WebAssembly.Instance(new WebAssembly.Module(bytes), this.imports).exports;
   }
 }

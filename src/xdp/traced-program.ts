@@ -25,7 +25,7 @@ import { type InputUse, inputUse } from "./input-use.js";
 import { DEFAULT_PATIENCE } from "./pending-traces.js";
 import { NO_TRACE, type Trace } from "./trace.js";
 import { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
-import { type TraceFunction, TraceStore } from "./trace-store.js";
+import { type BatchFunction, type TraceFunction, TraceStore } from "./trace-store.js";
 import { Tracer } from "./tracer.js";
 
 export interface TracedOptions extends XdpOptions, TracingOptions {}
@@ -129,6 +129,11 @@ export class TracedProgram {
    */
   matcher(traces: Iterable<Trace> = this.traces): TraceFunction {
     return this.store.matcher(traces);
+  }
+
+  /** The same for several packets a call: (address of records of {@link BatchAt} in the memory, how many). */
+  batchMatcher(traces: Iterable<Trace> = this.traces): BatchFunction {
+    return this.store.batchMatcher(traces);
   }
 
   /** Packets that each trace has run, by number. */
