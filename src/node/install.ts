@@ -40,13 +40,15 @@ function watchTls(): void {
 }
 
 /**
- * A parser of HTTP may listen below without asking for `isStreamBase` first, even before the handle connects.
- * Called by the kernel's handles, it runs ticks after each piece of a body and
- * of trailers; called from JavaScript it
- * does not, and who pauses, aborts or looks at trailers then would be late.
+ * A program's own parser of HTTP may listen below without asking for `isStreamBase` first, even before the handle
+ * connects. Called by the kernel's handles, it runs ticks after each piece of a body and of trailers; called from
+ * JavaScript it does not, and who pauses, aborts or looks at trailers then would be late. Since Node 24 programs
+ * cannot have it.
  */
 function watchHttp(): void {
-  const { HTTPParser } = quietBinding("http_parser");
+  const parsers = quietBinding("http_parser");
+  if (parsers === null) return;
+  const { HTTPParser } = parsers;
   const parser = HTTPParser.prototype;
   const consume = parser.consume;
   const known = new WeakSet<object>();

@@ -198,11 +198,13 @@ export function binding<K extends keyof Bindings>(name: K): Bindings[K] {
 }
 
 /** As {@link binding}, for those of which Node would say that they are deprecated. */
-export function quietBinding<K extends keyof Bindings>(name: K): Bindings[K] {
+export function quietBinding<K extends keyof Bindings>(name: K): Bindings[K] | null {
   const before = process.noDeprecation;
   process.noDeprecation = true;
   try {
     return binding(name);
+  } catch {
+    return null; // Node 24 gives some to nobody any more
   } finally {
     if (before === undefined) delete process.noDeprecation;
     else process.noDeprecation = before;
