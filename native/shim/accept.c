@@ -106,8 +106,8 @@ static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr
   mr_options_inherit(sock, listener);
   mr_store(&sock->shared->nonblock, (flags & SOCK_NONBLOCK) != 0);
   mr_store(&sock->shared->connect_state, MR_CONNECT_DONE);
-  atomic_store(&sock->copy, place->spare.fd);
   sock->epoch = place->spare.epoch;
+  mr_spare_publish(sock, place->spare.fd);
   int failed = claim(link, &as, place);
   place->spare.fd = -1;
   if (failed != 0) {

@@ -130,6 +130,8 @@ void mr_spare_give(const struct mr_spare *spare);
 void mr_spare_close(int copy);
 /* The copy's file blocks, or not, from now on. */
 void mr_spare_set_nonblock(struct mr_spare *spare, bool on);
+/* The copy is the socket's: from now on others may close it at any time. After its last use here. */
+void mr_spare_publish(struct mr_sock *sock, int copy);
 void mr_spares_before_fork(void);
 void mr_spares_after_fork(void);
 

@@ -245,11 +245,11 @@ int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *p
     mr_spare_give(&spare);
     return 1;
   }
-  atomic_store(&sock->copy, spare.fd);
   sock->connects = true;
   sock->epoch = spare.epoch;
   struct mr_calling calling;
   if (mr_call_begin_at(&calling, link, spare.local, MR_OP_OPEN) != 0) {
+    mr_spare_close(spare.fd);
     mr_sock_drop(sock);
     return 1;
   }
@@ -261,6 +261,7 @@ int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *p
   say_enabled(fd, sock, peer, &opened);
   replace(fd, pending, spare.fd, sock, nonblock);
   mr_call_post(&calling);
+  mr_spare_publish(sock, spare.fd);
   mr_sock_drop(sock);
   return 0;
 }

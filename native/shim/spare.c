@@ -54,12 +54,10 @@ void mr_spare_prepare(struct mr_sock *sock, int fd) {
   if (!is_own(sock) || atomic_load(&sock->copy) >= 0 || atomic_load(&sock->descriptors) > 1) return;
   if (sock->shared->kind != MR_KIND_TCP || sock->companion >= 0) return;
   mr_mutex_lock(&mutex);
-  if (is_own(sock) && atomic_fetch_add(&copies, 1) < most_copies()) {
+  if (is_own(sock) && atomic_load(&copies) < most_copies()) {
     int copy = mr_fd_hidden_copy(fd);
     atomic_store(&sock->copy, copy);
-    if (copy < 0) atomic_fetch_sub(&copies, 1);
-  } else {
-    atomic_fetch_sub(&copies, 1);
+    if (copy >= 0) atomic_fetch_add(&copies, 1);
   }
   mr_mutex_unlock(&mutex);
 }
@@ -115,6 +113,12 @@ void mr_spare_set_nonblock(struct mr_spare *spare, bool on) {
 
 static void forget_copy(struct mr_sock *sock) {
   mr_spare_close(atomic_exchange(&sock->copy, -1));
+}
+
+void mr_spare_publish(struct mr_sock *sock, int copy) {
+  atomic_store(&sock->copy, copy);
+  /* Who began an epoch meanwhile has not seen it. */
+  if (!is_own(sock)) forget_copy(sock);
 }
 
 static void forget_all(void) {

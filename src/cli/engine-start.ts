@@ -43,7 +43,7 @@ export async function ensureEngine(
   const paths = currentEngine(world.env);
   const running = await engineOf(paths);
   if (running !== null) return checkRunning(running, flags, world);
-  makePrivateFolder(dirname(paths.control));
+  makePrivateFolder(dirname(paths.control), world.env as NodeJS.ProcessEnv);
   const logPath = `${paths.control.replace(/\.sock$/, "")}.log`;
   const child = startEngine(paths, flags, logPath);
   const startedMs = performance.now();

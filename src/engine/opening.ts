@@ -121,18 +121,11 @@ export function openSocket(
   served.uid = program.uid;
   served.home = session.home;
   served.inode = request.inode;
-  for (const o of request.options) {
-    if (o.level < 0) {
-      served.kernelValues ??= new KernelValues();
-      served.kernelValues.keep(o.level & ~READS_BACK, o.option, values, o.at, o.bytes);
-      continue;
-    }
-    const value = { view: values, at: o.at, bytes: o.bytes };
-    const result = setOption(served, o.level, o.option, value, { isTaken: true, keptBytes: 0 });
-    if (result >= 0) continue;
+  const refused = setOptions(served, request, values);
+  if (refused !== null) {
     served.discard();
+    const { result, name } = refused;
     if (request.at === OpenedFor.TRY) return { request, served: null, code: result, reason: "" };
-    const name = optionName(o.level, o.option);
     return kernelKeeps(request, `option ${name} is not Millrace's (${errnoName(result)})`);
   }
   if (request.at === OpenedFor.TRY) {
@@ -184,14 +177,30 @@ export function openPrepared(
   const decision = decide(request, { network, home: session.home, rules, loopback });
   served.reason = decision.reason;
   let result = decision.accelerate ? 0 : -ENETUNREACH;
-  for (const o of request.options) {
-    if (result < 0) break;
-    result = setOption(served, o.level, o.option, { view: values, at: o.at, bytes: o.bytes });
-  }
+  if (result >= 0) result = setOptions(served, request, values)?.result ?? 0;
   const { address, port, scope } = request.peer!;
   if (result >= 0) result = socket.connect(address, port, scope);
   if (result < 0 && result !== -EINPROGRESS) served.setError(-result);
   return served;
+}
+
+/** What the program set before; the first that is refused, or null. */
+function setOptions(
+  served: TcpServed | UdpServed,
+  request: OpenRequest,
+  values: DataView,
+): { readonly result: number; readonly name: string } | null {
+  for (const o of request.options) {
+    if (o.level < 0) {
+      served.kernelValues ??= new KernelValues();
+      served.kernelValues.keep(o.level & ~READS_BACK, o.option, values, o.at, o.bytes);
+      continue;
+    }
+    const value = { view: values, at: o.at, bytes: o.bytes };
+    const result = setOption(served, o.level, o.option, value, { isTaken: true, keptBytes: 0 });
+    if (result < 0) return { result, name: optionName(o.level, o.option) };
+  }
+  return null;
 }
 
 /** Throws `NetError` when there is no memory for it. */

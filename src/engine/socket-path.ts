@@ -41,10 +41,11 @@ export function pathsBeside(control: string): EnginePaths {
 const pathsOf = (stem: string): EnginePaths => pathsBeside(`${stem}.sock`);
 
 /**
- * Makes the folder, or sees to it that one that is there is this user's alone. Throws `NetError`
- * EACCES: another user could have put it there.
+ * Makes the engines' own folder, or sees to it that one that is there is this user's alone; a folder that was
+ * named, with `--socket`, is left as it is. Throws `NetError` EACCES: another user could have put it there.
  */
-export function makePrivateFolder(folder: string): void {
+export function makePrivateFolder(folder: string, env: NodeJS.ProcessEnv = process.env): void {
+  if (folder !== engineFolder(env)) return;
   mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
   const found = lstatSync(folder);
   if (!found.isDirectory() || found.uid !== process.getuid!()) {

@@ -22,6 +22,7 @@ import type { BpfObject } from "../ebpf/object.js";
 import type { Runtime } from "../ebpf/runtime.js";
 import type { CachePolicy } from "./cache-policy.js";
 import { type InputUse, inputUse } from "./input-use.js";
+import { findMapUse, isReadOnly } from "./map-use.js";
 import { DEFAULT_PATIENCE } from "./pending-traces.js";
 import { NO_TRACE, type Trace } from "./trace.js";
 import { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
@@ -33,8 +34,8 @@ export interface TracedOptions extends XdpOptions, TracingOptions {}
 export interface TracingOptions extends TraceCacheOptions {
   /**
    * Names of arrays, variables included, that hardly ever change: what they hold at constant places is part of the
-   * traces, all of which are made anew when the host writes one of them. One that the program itself is
-   * seen to write is left out from there on.
+   * traces, all of which are made anew when the host writes one of them. One that a program of the object may
+   * write is left out: nobody sees what paths write that run on the host.
    */
   readonly specialises?: readonly string[];
   /**
@@ -93,7 +94,9 @@ export class TracedProgram {
     this.main = this.store.main;
     this.cache = new TraceCache(this.tracer.e, this.store, options);
     for (const name of options.specialises ?? []) {
-      this.tracer.memory.specialised.add(instance.map(name));
+      if (!isWritten(instance.object, name)) {
+        this.tracer.memory.specialised.add(instance.map(name));
+      }
     }
     const isAsked = this.cache.isLimited || options.policy !== undefined;
     this.policy = isAsked ? this.cache.policy : null;
@@ -255,7 +258,7 @@ export class TracedProgram {
     this.flush();
   }
 
-  /** The program writes what was taken for constant. */
+  /** The program writes what was taken for constant: `findMapUse` missed it. */
   private despecialise(): void {
     const { specialised, written } = this.tracer.memory;
     for (const map of written) specialised.delete(map);
@@ -279,4 +282,12 @@ export class TracedProgram {
     this.constants = [];
     this.epochs = [];
   }
+}
+
+function isWritten(object: BpfObject, name: string): boolean {
+  const index = object.maps.findIndex((map) => map.name === name);
+  return object.programs.some((program) => {
+    const use = findMapUse(object, program)[index];
+    return use !== undefined && !isReadOnly(use);
+  });
 }

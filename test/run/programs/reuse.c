@@ -48,6 +48,39 @@ static void many(void) {
   printf("wrong: %d\n", wrong);
 }
 
+/* Each is set before each of some connections. */
+static void options_before(void) {
+  section("options before");
+  static const struct {
+    int level, option;
+    const char *name;
+  } known[] = {
+      {IPPROTO_TCP, TCP_NODELAY, "TCP_NODELAY"}, {IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE"},
+      {SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE"}, {SOL_SOCKET, SO_REUSEADDR, "SO_REUSEADDR"},
+      {SOL_SOCKET, SO_SNDBUF, "SO_SNDBUF"},       {SOL_SOCKET, SO_RCVTIMEO, "SO_RCVTIMEO"},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    for (int n = 0; n < 4; n++) {
+      struct timeval moment = {.tv_sec = 7};
+      int value = known[i].option == SO_SNDBUF ? 100000 : 1;
+      bool is_time = known[i].option == SO_RCVTIMEO;
+      int a = socket(home.ss_family, SOCK_STREAM, 0);
+      int set = setsockopt(a, known[i].level, known[i].option, is_time ? (void *)&moment : (void *)&value,
+                           is_time ? sizeof moment : sizeof value);
+      int result = connect(a, at(server_port), home_bytes);
+      int failed = result == 0 ? 0 : errno;
+      int b = result == 0 ? accept(server, NULL, NULL) : -1;
+      int64_t got[2] = {0};
+      socklen_t bytes = is_time ? sizeof moment : sizeof value;
+      getsockopt(a, known[i].level, known[i].option, got, &bytes);
+      printf("%s %d: %s, %lld\n", known[i].name, set, failed == 0 ? "connected" : strerrorname_np(failed),
+             (long long)got[0]);
+      close(a);
+      close(b);
+    }
+  }
+}
+
 static void side_by_side(void) {
   section("many at once");
   enum { N = 40 };
@@ -205,6 +238,7 @@ int main(int argc, char **argv) {
   server = listener(&server_port);
   fcntl(server, F_SETFD, FD_CLOEXEC);
   many();
+  options_before();
   side_by_side();
   fresh();
   names();
