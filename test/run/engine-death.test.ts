@@ -94,7 +94,7 @@ async function killed(t: TestContext, profile: string): Promise<void> {
   let warned = "";
   program.stdout.on("data", (data: Buffer) => {
     said += data.toString();
-    if (said.endsWith("\nwaiting\n")) engine.kill("SIGKILL");
+    if (said === "waiting\n") engine.kill("SIGKILL");
   });
   program.stderr.on("data", (data: Buffer) => {
     warned += data.toString();
