@@ -78,7 +78,7 @@ async function startEngine(t: TestContext, folder: string) {
   const words = [join(ROOT, "bin", "millrace.js"), "engine", "--keep", "--socket", socket];
   const engine = spawn(process.execPath, words, { stdio: "ignore" });
   t.after(() => engine.kill("SIGKILL"));
-  await until(() => existsSync(socket), "an engine", 30_000);
+  await until(() => existsSync(socket), "an engine", 90_000);
   return { engine, socket };
 }
 
@@ -130,12 +130,12 @@ test("a server at the wildcard goes on with the kernel, and rests", async (t) =>
     stream.on("data", (data: Buffer) => {
       said += data.toString();
     });
-  await until(() => /port \d+/.test(said), "the server", 30_000);
+  await until(() => /port \d+/.test(said), "the server", 90_000);
   const url = `http://127.0.0.1:${/port (\d+)/.exec(said)![1]}/`;
   const isThere = async (): Promise<boolean> => (await fetch(url)).status === 200;
   assert.ok(await isThere());
   engine.kill("SIGKILL");
-  await until(() => said.includes("the engine has ended"), "the news", 30_000);
+  await until(() => said.includes("the engine has ended"), "the news", 90_000);
   assert.ok(await isThere());
   const before = ticksOf(server.pid!);
   await sleep(1_000);
