@@ -4,14 +4,13 @@
  * trace is compiled a few times, however many there are. The newest are not compiled at all yet.
  */
 import { helperTable } from "../ebpf/helpers.js";
-import { lookup } from "../ebpf/map-helpers.js";
 import type { Runtime } from "../ebpf/runtime.js";
 import { DecisionTree, type Slot } from "./decision-tree.js";
 import type { Evaluator } from "./evaluate.js";
 import type { Expressions } from "./expr.js";
 import { PendingTraces } from "./pending-traces.js";
 import { MAX_TRACES, NO_TRACE, type Trace } from "./trace.js";
-import { type CodePlace, compileTree, InputAt } from "./trace-code.js";
+import { type CodePlace, compileTree, InputAt, PEEK } from "./trace-code.js";
 import { WasmSwitch } from "./wasm-switch.js";
 
 const MAX_FRESH = 8;
@@ -73,8 +72,10 @@ export class TraceStore {
       m: { m: memory.memory },
       f: {
         helper: (number: number) => helperTable[number]!.run(runtime),
-        lookup: (mapAt: number, keyAt: number) =>
-          lookup(runtime, runtime.mapByAddress.get(mapAt)!, keyAt),
+        lookup: (mapAt: number, keyAt: number) => {
+          const map = runtime.mapByAddress.get(mapAt & ~PEEK)!;
+          return (mapAt & PEEK) === 0 ? map.lookup(keyAt) : map.peek(keyAt);
+        },
       },
     };
   }

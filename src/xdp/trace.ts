@@ -39,6 +39,8 @@ export interface LookupOp {
   readonly map: number;
   /** The LOOKUP. */
   readonly node: number;
+  /** The program itself looks up, and the map notes which entries are used: it has to be made, needed or not. */
+  readonly marksUse: boolean;
   /** Among the guards: false when the trace changed the map's keys before. */
   readonly isBefore: boolean;
 }
