@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 
 const REGISTER = new URL("../../../src/node/register.js", import.meta.url).href;
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 
 export interface CaseOptions {
   readonly accelerated: boolean;
