@@ -21,7 +21,7 @@ export class TraceCache {
   private readonly capacity: CacheCapacity;
   private readonly sizes = new Map<number, number>();
   private bits = 0;
-  /** Traces that had to leave. */
+  /** Traces that had to leave for others. */
   evictions = 0;
 
   constructor(e: Expressions, store: TraceStore, options: TraceCacheOptions) {
@@ -64,17 +64,22 @@ export class TraceCache {
 
   /** Takes a trace out. */
   evict(id: number): void {
+    this.remove(id);
+    this.evictions++;
+  }
+
+  /** Takes all out, which is no eviction: nothing had to make room. */
+  clear(): void {
+    for (const id of [...this.sizes.keys()]) this.remove(id);
+  }
+
+  private remove(id: number): void {
     const bits = this.sizes.get(id);
     if (bits === undefined)
       throw new RangeError(`${this.policy.name}: trace ${id} is not in the cache`);
     this.sizes.delete(id);
     this.bits -= bits;
-    this.evictions++;
     this.store.setEnabled(id, false);
     this.policy.removed(id);
-  }
-
-  clear(): void {
-    for (const id of [...this.sizes.keys()]) this.evict(id);
   }
 }
