@@ -294,6 +294,7 @@ export class Engine implements SocketHost {
 
   forget(socket: EngineSocket): void {
     this.sockets.remove(socket);
+    this.housekeeping.forgetQueued(socket as TcpServed);
     if (this.calls.isWaiting) this.lingered();
   }
 

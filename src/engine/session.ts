@@ -7,6 +7,7 @@
  * are, wrongly.
  */
 
+import { NumberMap } from "../base/number-map.js";
 import type { Home } from "../ip/home.js";
 import {
   CALL_BYTES,
@@ -86,7 +87,7 @@ export class Session {
   /** Those that listen. */
   readonly listeners = new Set<TcpServed>();
   /** Ends that wait for its next connections, by entry. */
-  readonly parked = new Map<number, ParkedEnd>();
+  readonly parked = new NumberMap<ParkedEnd>();
   /** How many of them. */
   socketCount = 0;
   isClosed = false;
