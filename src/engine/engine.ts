@@ -143,6 +143,7 @@ export class Engine implements SocketHost {
       kernelSockets: this.kernelSockets,
       adopt: (served) => this.adoptSocket(served),
       hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
+      takeSubmissions: (session) => this.takeAllSubmissions(session),
     });
     this.calls = new Calls({
       memory: this.memory,
@@ -193,6 +194,11 @@ export class Engine implements SocketHost {
       if (session.isClosed) return;
     }
     session.publishSubmitHead();
+  }
+
+  private takeAllSubmissions(session: Session): void {
+    for (let i = 0; i < SUBMITS && !session.isClosed && session.hasSubmission; i += BURST)
+      this.takeSubmissions(session);
   }
 
   /**
@@ -330,8 +336,7 @@ export class Engine implements SocketHost {
   }
 
   end(session: Session): void {
-    // What it submitted before it went is still to be done.
-    for (let i = 0; i < SUBMITS && session.hasSubmission; i += BURST) this.takeSubmissions(session);
+    this.takeAllSubmissions(session); // what it submitted before it went is still to be done
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
     this.parked.endSession(session);

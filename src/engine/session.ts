@@ -147,6 +147,11 @@ export class Session {
     return Atomics.load(this.words, i) !== 0;
   }
 
+  /** Whether every submission that the process has begun is taken. */
+  get isCaughtUp(): boolean {
+    return Atomics.load(this.words, this.base + (SessionAt.submitTail >> 2)) === this.submitHead;
+  }
+
   /** Hot path. The next submission's value, or -1; `>>> 0` it. */
   takeSubmission(): number {
     const i = this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1));

@@ -19,6 +19,11 @@ export interface EndOwner {
   endFd: number;
   /** Nobody holds the other end any more; this one is closed. */
   hangUp(): void;
+  /**
+   * Does what the program has said before it let its end go, which may give the end to another owner. False:
+   * not all of that is there yet.
+   */
+  catchUp?(): boolean;
 }
 
 export class SocketEnds {
@@ -58,15 +63,32 @@ export class SocketEnds {
 
   /** Looks for sockets that nobody holds any more. */
   service(): void {
-    const n = this.set.take(this.events, EVENTS);
+    let n = this.set.take(this.events, EVENTS);
+    const caughtUp = this.catchUp(n);
+    // Once more: ends may have been closed, and their numbers may be others' by now.
+    if (caughtUp !== null) n = this.set.take(this.events, EVENTS);
     for (let i = 0; i < n; i++) {
       const fd = this.events[2 * i]!;
       const isOver = (this.events[2 * i + 1]! & HANG_UP) !== 0;
       const served = this.byEnd.get(fd);
       if (served === undefined) continue;
+      if (served.catchUp !== undefined && caughtUp?.has(served) !== true) continue; // the next time
       const isDrained = this.drain(fd);
       if (isDrained || isOver) this.hangUp(fd, served, isDrained);
     }
+  }
+
+  /** Which of the first `n` owners that have something to catch up with have done so; null: none has. */
+  private catchUp(n: number): Set<EndOwner> | null {
+    let owners: EndOwner[] | null = null;
+    for (let i = 0; i < n; i++) {
+      const served = this.byEnd.get(this.events[2 * i]!);
+      if (served?.catchUp === undefined) continue;
+      owners ??= [];
+      owners.push(served);
+    }
+    if (owners === null) return null;
+    return new Set(owners.filter((served) => served.catchUp!()));
   }
 
   /** Whether anybody still holds the other end of a socket is looked at now. */

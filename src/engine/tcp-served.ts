@@ -288,6 +288,7 @@ export class TcpServed extends EngineSocket {
     this.rxTail = this.word(SocketAt.rxHead);
     this.publishTail();
     this.refresh();
+    this.tell(); // who sleeps in accept
   }
 
   /** Connections that nobody has accepted yet. */
