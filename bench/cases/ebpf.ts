@@ -1,14 +1,17 @@
 /**
- * An example of examples/xdp on one packet: `ebpf.js PROGRAM ENGINE`; prints one JSON line. The packet is as the
+ * An example of examples/xdp on one packet: `ebpf.js PROGRAM ENGINE FILE`; prints one JSON line. ENGINE: interp, wasm,
+ * trace, kernel (its test run), native (its machine code, called from C). The packet is as the
  * program leaves it next time, in the kernel's test run as here, so programs are set up to change nothing
  * that decides.
  */
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { XdpInstance } from "../../src/ebpf/instance.js";
 import { parseObject } from "../../src/ebpf/object.js";
 import { KernelObject } from "../../src/nic/kernel-object.js";
 import { testRun } from "../../src/sys/bpf-program.js";
 import { TracedProgram } from "../../src/xdp/traced-program.js";
+import { nativeProgram } from "../child.js";
 import { EBPF_FLOW, ebpfEntries, ebpfFrame } from "../ebpf-frames.js";
 import { perPacket } from "../per-packet.js";
 
@@ -35,6 +38,16 @@ if (engine === "kernel") {
   console.log(
     JSON.stringify({ ns_per_packet: times[KERNEL_RUNS >> 1], min_ns_per_packet: times[0] }),
   );
+} else if (engine === "native") {
+  const kernel = KernelObject.load(object, { program: name });
+  const runner = await nativeProgram("jit-run");
+  const { stdout, status } = spawnSync(runner, [], {
+    input: packet,
+    stdio: ["pipe", "pipe", "inherit", kernel.fd],
+  });
+  kernel.close();
+  if (status !== 0) throw new Error(`jit-run: exit status ${status}`);
+  process.stdout.write(stdout);
 } else {
   const host = engine === "trace" ? "wasm" : (engine as "interp" | "wasm");
   const instance = XdpInstance.open(object, { program: name, engine: host });

@@ -4,7 +4,7 @@ import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { AcceptedAsAt, Kind, Msg, Op, OpenedFor, SocketAt, Status } from "../ring/engine-layout.js";
 import { closeFd, createEvent, drainEvent, pollFds } from "../sys/fd.js";
-import { HeldSocket, SocketType } from "../sys/held-socket.js";
+import { KernelSocket, SocketType } from "../sys/kernel-socket.js";
 import { connectUnix, sendWithFds, unixPair } from "../sys/unix-socket.js";
 import { nowUs } from "./clock.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
@@ -25,7 +25,7 @@ function othersTalk(rig: EngineRig): void {
 
 /** Descriptors that are no end of a pair. */
 function oddDescriptors(): { name: string; fd: number; close: () => void }[] {
-  const stream = HeldSocket.open(false, SocketType.STREAM) as HeldSocket;
+  const stream = KernelSocket.open(true, SocketType.STREAM) as KernelSocket;
   const event = createEvent();
   const file = openSync("/proc/self/exe", "r");
   return [
@@ -52,7 +52,7 @@ test("what is no end of a pair ends the session of who opens a socket with it", 
 
 test("who only tries options needs none", () => {
   withEngine((rig) => {
-    const socket = HeldSocket.open(false, SocketType.DATAGRAM) as HeldSocket;
+    const socket = KernelSocket.open(true, SocketType.DATAGRAM) as KernelSocket;
     const client = rig.client();
     const tried = client.open({ kind: Kind.UDP, at: OpenedFor.TRY, options: [] }, socket.fd);
     assert.equal(tried.result, 1);

@@ -144,6 +144,11 @@ export class TcpHostSide implements TcpHost {
     return true;
   }
 
+  findListener(local: IpAddress, remote: IpAddress, ports: number, ifIndex: number): number {
+    const hash = this.p.flows.hash(local, remote, ports, TCP_PROTOCOL);
+    return this.ports!.findListener(local, ports >>> 16, ifIndex, hash);
+  }
+
   private claim(shared: SharedTcp, c: Tcb): boolean {
     const result = shared.addFlow(this.local, c.localPort, this.remote, c.remotePort);
     if (result >= 0) return true;

@@ -88,11 +88,6 @@ export function eventLoopFd(): number {
   return check(addon().loopFd(), "uv_backend_fd");
 }
 
-/** Lets threads that wait for this processor run first. */
-export function yieldProcessor(): void {
-  addon().threadYield();
-}
-
 /**
  * Blocks this thread until one of the first `n` descriptors is readable; how many are. 0 after
  * `timeoutUs` (below 0: never) or when a signal came. Nothing else runs meanwhile, signal handlers

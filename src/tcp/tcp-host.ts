@@ -45,6 +45,11 @@ export interface TcpHost {
    * peer's segment came from, 0 for a connection of our own.
    */
   bindFlow(c: Tcb, ifIndex: number): boolean;
+  /**
+   * The row that listens where a segment from `remote` to `local` came in, or -1. `ports`: the local port in
+   * the upper half, the remote one in the lower.
+   */
+  findListener(local: IpAddress, remote: IpAddress, ports: number, ifIndex: number): number;
   /** The row is no longer reachable by its 4-tuple. */
   unbindFlow(c: Tcb): void;
 

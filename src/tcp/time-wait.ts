@@ -11,7 +11,6 @@ import * as tcp from "../wire/tcp.js";
 import { unmatchedArrives } from "./arrives.js";
 import type { TcpCore } from "./core.js";
 import { listenArrives } from "./listen.js";
-import { listenerIsAlive } from "./listener-queues.js";
 import { dropReassembly } from "./reassembly.js";
 import { endConnection, stopSending, uncount } from "./rows.js";
 import { sendAck } from "./segment-writer.js";
@@ -81,15 +80,19 @@ function isNewer(t: TcpCore): boolean {
   return after(s.seq, c.rcvNxt);
 }
 
-/** Ends the row and gives the SYN to the listener that it came from. */
+/**
+ * Ends the row and gives the SYN to who listens there now, as Linux: a server that was started again is not
+ * the one that the old connection came from.
+ */
 function reuse(t: TcpCore): void {
   const c = t.c;
-  if (!listenerIsAlive(t)) {
+  const { local, remote, ifIndex } = t.segment.info!;
+  const listener = t.host.findListener(local, remote, c.ports, ifIndex);
+  if (listener < 0) {
     t.drop(Drop.TCP_TIME_WAIT);
     sendAck(t);
     return;
   }
-  const listener = c.listener;
   t.counts[t.k.timeWaitReused]! += 1;
   // The new connection's numbers must be past the old one's: the clock of RFC 6528 sees to it
   // unless we sent faster than 250 kB/s.

@@ -32,7 +32,7 @@ export const Ex = {
   LOAD: 7,
   /** Bytes of a map's value, likewise. Address: a (or NONE) + low. high: size. b: the map's index. */
   MAP_LOAD: 8,
-  /** Address of the value of a key; 0: there is none. a: KEY. low: the map's index. b: how often this trace changed the map's keys before. */
+  /** Address of the value of a key; 0: there is none. a: KEY. low: the map's index. high: one of {@link Use}. */
   LOOKUP: 9,
   /** A key, in parts: a: the first one, low: its bytes (1, 2, 4, 8), b: the KEY of the rest, or NONE. */
   KEY: 10,
@@ -82,6 +82,13 @@ export const Input = {
   /** Nanoseconds, all clocks of the kernel being one here. */
   TIME: 0,
   CPU: 1,
+} as const;
+
+/** Whether a lookup counts as a use of its entry, where maps note that. */
+export const Use = {
+  COUNTS: 0,
+  /** It asks for the trace's own sake: whether an update would find its key. */
+  PEEK: 1,
 } as const;
 
 export const FIRST_BINARY: number = Ex.ADD;

@@ -59,17 +59,21 @@ test("the example of JITNIC: a filter of IPv6 is two traces, and a third for mal
 });
 
 test("the example's thrashing: two entries, three kinds of packets, and no hit at all", () => {
-  const capacity = { entries: 2 };
   const traced = TracedProgram.open(objectOf("ipv6_filter"), {
-    capacity,
+    capacity: { entries: 2 },
+    unit: "path",
     policy: new FifoPolicy(),
   });
   for (let n = 0; n < 30; n++) traced.run([ipv4, ipv6, malformed][n % 3]!);
   assert.deepEqual(traced.counters, { packets: 30, hits: 0, evicted: 27, traced: 3, hostOnly: 0 });
   assert.equal(traced.cache.evictions, 28);
-  const larger = TracedProgram.open(objectOf("ipv6_filter"), { capacity: { entries: 3 } });
-  for (let n = 0; n < 30; n++) larger.run([ipv4, ipv6, malformed][n % 3]!);
-  assert.equal(larger.counters.hits, 27);
+  // Two of them pass, which is one action.
+  for (const more of [{ entries: 3, unit: "path" }, { entries: 2 }] as const) {
+    const { unit, ...capacity } = { unit: "merged" as const, ...more };
+    const fits = TracedProgram.open(objectOf("ipv6_filter"), { capacity, unit });
+    for (let n = 0; n < 30; n++) fits.run([ipv4, ipv6, malformed][n % 3]!);
+    assert.equal(fits.counters.hits, 27);
+  }
 });
 
 test("tests that make no difference are no part of the weakest condition", () => {
@@ -223,6 +227,7 @@ test("new traces wait for packets before they are compiled, and count as traces"
     const traced = TracedProgram.open(objectOf("ipv6_filter"), {
       compilesAfter,
       capacity: { entries: 2 },
+      unit: "path",
       policy: new FifoPolicy(),
     });
     // The third comes in for the first, which then is the host's until it comes in for the second.

@@ -174,7 +174,7 @@ export class TracedProgram {
     const { store } = this;
     this.lastTrace = id;
     store.hits[id]! += 1;
-    if (this.policy !== null) this.policy.hit(id);
+    if (this.policy !== null) this.policy.hit(this.cache.entryOf[id]!);
   }
 
   private fail(error: unknown): never {

@@ -17,8 +17,11 @@ export interface LookupBody {
 
 export const keyWords = (map: LinearMap): number => Math.ceil(map.keyBytes / 4);
 
-/** A function (words of the key) -> address of the value or 0; null for maps that JavaScript looks up in. */
-export function lookupBody(map: LinearMap, cpuAt: number): LookupBody | null {
+/**
+ * A function (words of the key) -> address of the value or 0; null for maps that JavaScript looks up in. `isUse`:
+ * LRU kinds note it.
+ */
+export function lookupBody(map: LinearMap, cpuAt: number, isUse: boolean): LookupBody | null {
   if (!(map instanceof HashMap) || keyWords(map) > MAX_KEY_WORDS) return null;
   const words = keyWords(map);
   const [hash, entry] = [words, words + 1];
@@ -38,7 +41,7 @@ export function lookupBody(map: LinearMap, cpuAt: number): LookupBody | null {
     code.ops(Wasm.i32_xor, Wasm.i32_or);
   }
   code.ops(Wasm.i32_eqz, Wasm.if, NO_RESULT);
-  writeUse(code, map, entry);
+  if (isUse) writeUse(code, map, entry);
   code.get(entry).i32Const(map.valueOffset).byte(Wasm.i32_add);
   if (map.cpus > 1) {
     code.i32Const(cpuAt).memory(Wasm.i32_load, 0).i32Const(map.valueStride);

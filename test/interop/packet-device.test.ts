@@ -223,14 +223,10 @@ test("devices of one fanout group share the flows", async (t) => {
   const hosts = [first.host, new RawHost(pool, second)];
   const sender = background("perl", "-e", MANY_FLOWS);
   const counts = () => hosts.map((h) => h.frames.filter((f) => isIpv4(f.bytes, 17)).length);
-  await until(
-    () => {
-      for (const host of hosts) host.poll();
-      return counts()[0]! + counts()[1]! === 64;
-    },
-    "64 flows",
-    10_000,
-  );
+  await until(() => {
+    for (const host of hosts) host.poll();
+    return counts()[0]! + counts()[1]! === 64;
+  }, "64 flows");
   assert.equal(await sender.ended, 0, sender.output);
   assert.ok(counts()[0]! > 0 && counts()[1]! > 0, `${counts()}`);
 });
@@ -293,7 +289,7 @@ test("an interface that goes down and up is noticed, and frames to it are lost a
   host.send(arpRequest(device.mac, OURS, KERNEL));
   assert.equal(device.counters.get("txErrors"), 1);
   ip("link", "set", device.name, "up");
-  await until(() => device.isUp, "the link up", 10_000);
+  await until(() => device.isUp, "the link up");
   host.send(arpRequest(device.mac, OURS, KERNEL));
   await host.expect("ARP reply", (f) => isArp(f.bytes, 2));
 });

@@ -322,14 +322,10 @@ test("each queue can be a device of its own; they share the flows", async (t) =>
   const sender = background("perl", "-e", MANY_FLOWS);
   const counts = () =>
     hosts.map((host) => host.frames.filter((f) => isIpv4(f.bytes, 17)).length) as [number, number];
-  await until(
-    () => {
-      for (const host of hosts) host.poll();
-      return counts()[0] + counts()[1] === 64;
-    },
-    "64 flows",
-    10_000,
-  );
+  await until(() => {
+    for (const host of hosts) host.poll();
+    return counts()[0] + counts()[1] === 64;
+  }, "64 flows");
   await sender.ended;
   assert.ok(counts()[0] > 0 && counts()[1] > 0, `${counts()}`);
   for (const host of hosts) {
@@ -367,7 +363,7 @@ test("an interface that goes down and up is noticed, and frames to it are lost a
   host.send(arpRequest(device.mac, OURS, KERNEL));
   assert.equal(device.counters.get("txErrors"), 1);
   ip("link", "set", device.name, "up");
-  await until(() => device.isUp, "the link up", 10_000);
+  await until(() => device.isUp, "the link up");
   host.send(arpRequest(device.mac, OURS, KERNEL));
   await host.expect("ARP reply", (f) => isArp(f.bytes, 2));
 });
@@ -394,14 +390,10 @@ test("frames that find no slot are the kernel's to count, and are in the device'
   const mac = [...device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
   ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", far);
   for (let i = 0; i < 3; i++) assert.equal(await background("perl", "-e", MANY_FLOWS).ended, 0);
-  await until(
-    () => {
-      device.check(0);
-      return device.counters.get("rxNoSlot") > 0;
-    },
-    "lost frames",
-    10_000,
-  );
+  await until(() => {
+    device.check(0);
+    return device.counters.get("rxNoSlot") > 0;
+  }, "lost frames");
   assert.equal(device.counters.get("rxErrors"), 0, "they are counted once");
   host.poll();
   assert.equal(host.frames.length, 64, "what had a slot is there");
@@ -421,14 +413,10 @@ test("without big slots a long frame is lost and counted, and short ones still p
   await host.expect("ARP reply", (f) => isArp(f.bytes, 2));
   host.send(ipv4(far, device.mac, 1, OURS, KERNEL, request));
   for (let slot = host.pool.takeBig(); slot >= 0; slot = host.pool.takeBig()) held.push(slot);
-  await until(
-    () => {
-      host.poll();
-      return device.counters.get("rxNoSlot") === 1;
-    },
-    "a lost frame",
-    10_000,
-  );
+  await until(() => {
+    host.poll();
+    return device.counters.get("rxNoSlot") === 1;
+  }, "a lost frame");
   host.send(arpRequest(device.mac, OURS, KERNEL));
   const replies = () => host.frames.filter((f) => isArp(f.bytes, 2)).length;
   await host.expect("ARP reply", () => replies() === 2);

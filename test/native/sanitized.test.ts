@@ -52,7 +52,6 @@ function runSanitized(testFile: string): void {
 for (const file of [
   "src/sys/bpf.test.ts",
   "src/sys/fd.test.ts",
-  "src/sys/futex.test.ts",
   "src/sys/memory.test.ts",
   "src/sys/waiter.test.ts",
   "test/native/addon-arguments.test.ts",
