@@ -6,6 +6,7 @@ import { AcceptedAsAt, Kind, Msg, Op, OpenedFor, SocketAt, Status } from "../rin
 import { closeFd, createEvent, drainEvent, pollFds } from "../sys/fd.js";
 import { KernelSocket, SocketType } from "../sys/kernel-socket.js";
 import { connectUnix, sendWithFds, unixPair } from "../sys/unix-socket.js";
+import { nowUs } from "./clock.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
 import { acceptTcp, bindUdp, connectTcp, HOST, listenTcp } from "./test-sockets-fixture.js";
 
@@ -239,5 +240,27 @@ test("a connection that was claimed just before its listener closed stays", () =
     }
     b.send(bytes("here"));
     assert.equal(Buffer.from(rig.read(a, 4)).toString(), "here");
+  });
+});
+
+test("who connects and says nothing is turned away, and keeps nobody out", () => {
+  withEngine((rig) => {
+    const { control } = rig.engine.paths;
+    const silent = Array.from({ length: 200 }, () => {
+      const fd = connectUnix({ path: control });
+      rig.run();
+      return fd;
+    });
+    othersTalk(rig);
+    const isOver = (fd: number): boolean => pollFds(Int32Array.of(fd), 1, 0) > 0;
+    assert.ok(isOver(silent[0]!), "the oldest went when there were many");
+    assert.ok(!isOver(silent.at(-1)!));
+    rig.aheadUs += 4_000_000;
+    rig.run();
+    assert.ok(!isOver(silent.at(-1)!));
+    rig.aheadUs += 2_000_000;
+    rig.until(() => silent.every(isOver), "the end of all that are silent");
+    assert.ok(rig.engine.nextDeadlineUs() > nowUs() + rig.aheadUs + 4_000_000);
+    for (const fd of silent) closeFd(fd);
   });
 });

@@ -120,8 +120,13 @@ export class Session {
     this.loopback = (settings.flags & SessionFlag.LOOPBACK) !== 0;
     this.rules = rules;
     this.spinUs = settings.spinUs;
-    this.part = this.memory.create("millrace-session", SESSION_BYTES);
     this.wakeFd = createEvent();
+    try {
+      this.part = this.memory.create("millrace-session", SESSION_BYTES);
+    } catch (error) {
+      closeFd(this.wakeFd);
+      throw error;
+    }
     this.regionPool = new RegionPool(regions);
     this.words = this.memory.words;
     this.base = this.part.at >> 2;
