@@ -122,14 +122,20 @@ async function report(
     const entries = readMap(object, name, runner.map(name));
     if (entries !== null && name !== ".rodata") maps[name] = entries;
   }
+  const choice = runner.choice?.();
+  const ran = choice === undefined ? {} : { ran: choice };
   const text =
     options.json === true
-      ? `${JSON.stringify({ program, engine: options.engine, ...tally, maps }, null, 2)}\n`
-      : asText(tally, maps);
+      ? `${JSON.stringify({ program, engine: options.engine, ...ran, ...tally, maps }, null, 2)}\n`
+      : asText(tally, maps, choice ?? "");
   await world.out.write(text);
 }
 
-function asText(tally: Tally, maps: Readonly<Record<string, readonly ReadableEntry[]>>): string {
+function asText(
+  tally: Tally,
+  maps: Readonly<Record<string, readonly ReadableEntry[]>>,
+  choice: string,
+): string {
   const lines = Object.entries(tally.verdicts)
     .sort(([, a], [, b]) => b - a)
     .map(([verdict, n]) => `${verdict.padEnd(14)} ${String(n).padStart(9)}`);
@@ -137,6 +143,7 @@ function asText(tally: Tally, maps: Readonly<Record<string, readonly ReadableEnt
     lines.push(`  to ${target.padEnd(10)} ${String(n).padStart(9)}`);
   }
   if (tally.skipped > 0) lines.push(`not Ethernet   ${String(tally.skipped).padStart(9)}`);
+  if (choice.includes(":")) lines.push(`ran as ${choice}`);
   for (const [name, entries] of Object.entries(maps)) {
     lines.push(`map ${name}: ${entries.length} ${entries.length === 1 ? "entry" : "entries"}`);
     for (const { key, value } of entries) {

@@ -5,7 +5,7 @@ import { type WritableMap, writable } from "../../ebpf/map-text.js";
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
 import type { BpfMap } from "../../sys/bpf-map.js";
-import { TracedProgram } from "../../xdp/traced-program.js";
+import { ChosenProgram } from "../../xdp/chosen-program.js";
 
 export const ENGINE_NAMES = ["interp", "wasm", "trace", "kernel"] as const;
 export type RunnerName = (typeof ENGINE_NAMES)[number];
@@ -20,6 +20,8 @@ export interface RunnerResult {
 export interface Runner {
   run(packet: Uint8Array): RunnerResult;
   map(name: string): WritableMap;
+  /** What of the engine ran, where it has a choice. */
+  choice?(): string;
   close(): void;
 }
 
@@ -45,15 +47,16 @@ function openEngine(
   const { program, maxEntries, print, fill } = options;
   const instance = XdpInstance.open(object, { program, maxEntries, print, engine: host });
   fill((name) => instanceMap(instance, name));
-  const traced = engine === "trace" ? new TracedProgram(instance) : null;
+  const chosen = engine === "trace" ? new ChosenProgram(instance) : null;
   return {
     run(packet) {
       instance.runtime.setTime(process.hrtime.bigint());
-      const { verdict, packet: left, redirect } = (traced ?? instance).run(packet);
+      const { verdict, packet: left, redirect } = (chosen ?? instance).run(packet);
       const target = redirect === null ? "" : `${redirect.map ?? "interface"} ${redirect.key}`;
       return { verdict, packet: left, target };
     },
     map: (name) => instanceMap(instance, name),
+    ...(chosen === null ? {} : { choice: () => chosen.choice }),
     close() {},
   };
 }
