@@ -247,9 +247,14 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
 int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, socklen_t to_bytes);
 
 /* ---- spare.c: ends of closed sockets that are used again ----------------------------------------- */
-/* Other processes get copies of descriptors from here on (fork, exec, SCM_RIGHTS): nothing that is open now
- * is parked when it closes. */
+/* Around whatever gives other processes copies of descriptors (fork, posix_spawn …): nothing that is open then is
+ * parked when it closes, and no hidden copies are there. */
+void mr_spares_giving(void);
+void mr_spares_given(void);
+/* Both. Not with a lock held. */
 void mr_spares_forget(void);
+/* errno says that there is no descriptor left, and there were hidden copies, which are closed now: try again. */
+bool mr_spares_make_room(void);
 /* A message that is sent to the kernel: it may pass descriptors on. */
 void mr_spares_passing(const struct msghdr *message);
 /* close(2) of a number of the socket: keeps a copy if it is the last. */

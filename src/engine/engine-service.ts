@@ -14,6 +14,7 @@ import type { NetworkNic } from "./network.js";
 import { DEFAULT_RINGS, type RingSettings } from "./opening.js";
 import type { EnginePaths } from "./socket-path.js";
 import { StatServer } from "./stat-server.js";
+import type { Tell } from "./troubles.js";
 
 /** Address space for programs: 10,000 connections, or a thousand programs, with rings to share. */
 const PROGRAM_BYTES = 0x6800_0000;
@@ -30,7 +31,7 @@ export class EngineService {
   private whenEnded: () => void = () => {};
 
   /** Opens interfaces and the control socket. Throws `NetError` and what devices throw. */
-  constructor(config: EngineConfig, paths: EnginePaths, version: string) {
+  constructor(config: EngineConfig, paths: EnginePaths, version: string, tell: Tell) {
     this.pool = createPool({ ...SLOTS, peerBytes: PROGRAM_BYTES });
     const nics: NetworkNic[] = [];
     try {
@@ -47,6 +48,7 @@ export class EngineService {
         rules,
         loopback: config.loopback,
         rings: ringsOf(config),
+        tell,
       });
     } catch (error) {
       for (const { device } of nics) device.close();

@@ -8,6 +8,7 @@ import { EINPROGRESS, ENETDOWN, ENOBUFS } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import type { IpAddress } from "../base/ip-address.js";
 import { ANY4, ANY6 } from "../base/ip-address.js";
+import { clearTimeout, nextTick, setTimeout } from "../base/timers.js";
 import type { Device } from "../nic/device.js";
 import { Readiness } from "../tcp/readiness.js";
 import {
@@ -442,7 +443,7 @@ function tellUser(user: SocketUser, bits: number): void {
   try {
     user.onReady(bits);
   } catch (error) {
-    process.nextTick(() => {
+    nextTick(() => {
       throw error;
     });
   }

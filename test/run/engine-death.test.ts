@@ -8,7 +8,10 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
+import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
+
+await enterNamespace(import.meta.url, "cc");
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -34,7 +37,7 @@ async function killed(t: TestContext, profile: string): Promise<void> {
   const words = [join(ROOT, "bin", "millrace.js"), "engine", "--keep", "--socket", socket];
   const engine = spawn(process.execPath, words, { stdio: "ignore" });
   t.after(() => engine.kill("SIGKILL"));
-  await until(() => existsSync(socket), "an engine", 30_000);
+  await until(() => existsSync(socket), "an engine");
   const program = spawn(buildProgram("orphans", folder), ["10.77.0.1"], {
     env: {
       ...process.env,
