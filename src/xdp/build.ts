@@ -56,6 +56,12 @@ export class Builder {
     this.tailroom = e.node(Ex.TAILROOM, NONE, NONE, 0, 0);
   }
 
+  /** Forgets all but the first `count` nodes, and what was made of others. */
+  truncate(count: number): void {
+    this.e.truncate(count);
+    this.known.clear();
+  }
+
   number(value: bigint | number): number {
     // Measured: most numbers are small, and BigInts are half of a tracer's garbage.
     if (typeof value === "number" && (value | 0) === value) return this.small(value);

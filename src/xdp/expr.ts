@@ -154,7 +154,7 @@ export class Expressions {
     return this.count > MAX_NODES;
   }
 
-  /** Forgets all but the first `count` nodes, which must not be made of others. */
+  /** Forgets all but the first `count` nodes, which must not be made of others; see `Builder.truncate`. */
   truncate(count: number): void {
     this.count = count;
     this.table.fill(NONE);

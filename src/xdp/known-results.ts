@@ -15,6 +15,10 @@ export class KnownResults {
     return words[at] === op && words[at + 1] === a && words[at + 2] === b ? words[at + 3]! : NONE;
   }
 
+  clear(): void {
+    this.words.fill(NONE);
+  }
+
   /** Gives the result back. */
   note(op: number, a: number, b: number, result: number): number {
     const { words } = this;

@@ -110,7 +110,7 @@ export class Tracer implements Engine {
 
   /** Forgets which paths there were, and their expressions. */
   clear(): void {
-    this.e.truncate(this.firstNodes);
+    this.build.truncate(this.firstNodes);
     this.ids.clear();
     this.memory.constants.clear();
   }

@@ -159,16 +159,22 @@ async function report(
     const entries = readMap(object, name, runner.map(name));
     if (entries !== null && name !== ".rodata") maps[name] = entries;
   }
+  const choice = runner.choice?.();
   if (options.json !== true) {
-    await world.out.write(asText(tally, maps));
+    await world.out.write(asText(tally, maps, choice ?? ""));
     return;
   }
-  const text = JSON.stringify({ program, engine: options.engine, ...tally, maps }, null, 2);
+  const ran = choice === undefined ? {} : { ran: choice };
+  const text = JSON.stringify({ program, engine: options.engine, ...ran, ...tally, maps }, null, 2);
   // With the packets in front, which are written as they come, the object is begun already.
   await world.out.write(`${options.each === true ? text.slice("{\n".length) : text}\n`);
 }
 
-function asText(tally: Tally, maps: Readonly<Record<string, readonly ReadableEntry[]>>): string {
+function asText(
+  tally: Tally,
+  maps: Readonly<Record<string, readonly ReadableEntry[]>>,
+  choice: string,
+): string {
   const lines = Object.entries(tally.verdicts)
     .sort(([, a], [, b]) => b - a)
     .map(([verdict, n]) => `${verdict.padEnd(14)} ${String(n).padStart(9)}`);
@@ -176,6 +182,7 @@ function asText(tally: Tally, maps: Readonly<Record<string, readonly ReadableEnt
     lines.push(`  to ${target.padEnd(10)} ${String(n).padStart(9)}`);
   }
   if (tally.skipped > 0) lines.push(`not Ethernet   ${String(tally.skipped).padStart(9)}`);
+  if (choice.includes(":")) lines.push(`ran as ${choice}`);
   for (const [name, entries] of Object.entries(maps)) {
     lines.push(`map ${name}: ${entries.length} ${entries.length === 1 ? "entry" : "entries"}`);
     for (const { key, value } of entries) {

@@ -5,7 +5,7 @@ import { definitionOf, type WritableMap, writable } from "../../ebpf/map-text.js
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
 import type { BpfMap } from "../../sys/bpf-map.js";
-import { TracedProgram } from "../../xdp/traced-program.js";
+import { ChosenProgram } from "../../xdp/chosen-program.js";
 
 /** Of random numbers: the same every time, as in the debugger and on the page. */
 export const SEED = 1;
@@ -24,6 +24,8 @@ export interface Runner {
   /** `timeNs` is the time that the program sees; the kernel has its own. */
   run(packet: Uint8Array, timeNs: bigint): RunnerResult;
   map(name: string): WritableMap;
+  /** What of the engine ran, where it has a choice. */
+  choice?(): string;
   close(): void;
 }
 
@@ -52,15 +54,16 @@ function openEngine(
   const settings = { program, maxEntries, print, seed: SEED, engine: host } as const;
   const instance = XdpInstance.open(object, settings);
   fill((name) => instanceMap(instance, name));
-  const traced = engine === "trace" ? new TracedProgram(instance, { specialises }) : null;
+  const chosen = engine === "trace" ? new ChosenProgram(instance, { specialises }) : null;
   return {
     run(packet, timeNs) {
       instance.runtime.setTime(timeNs);
-      const { verdict, packet: left, redirect } = (traced ?? instance).run(packet);
+      const { verdict, packet: left, redirect } = (chosen ?? instance).run(packet);
       const target = redirect === null ? "" : `${redirect.map ?? "interface"} ${redirect.key}`;
       return { verdict, packet: left, target };
     },
     map: (name) => instanceMap(instance, name),
+    ...(chosen === null ? {} : { choice: () => chosen.choice }),
     close() {},
   };
 }
