@@ -177,6 +177,7 @@ int mr_sock_connect(struct mr_sock *sock, int fd, const struct sockaddr *user, s
 int mr_sock_listen(struct mr_sock *sock, int fd, int backlog) {
   if (!mr_sock_is_stream(sock)) return (int)mr_return(-EOPNOTSUPP);
   uint32_t status = mr_sock_status(sock);
+  if (mr_sock_is_kernels(sock)) return real.listen(sock->companion, backlog);
   if (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) return (int)mr_return(-EINVAL);
   int result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
   if (result >= 0 && sock->companion >= 0) real.listen(sock->companion, backlog);
@@ -193,6 +194,7 @@ int mr_sock_shutdown(struct mr_sock *sock, int how) {
   if (sock->companion_peer) return real.shutdown(sock->companion, how);
   if (is_listener) {
     if (how == SHUT_WR) return 0;
+    if (mr_sock_is_kernels(sock)) return real.shutdown(sock->companion, how);
     if (sock->companion >= 0) real.shutdown(sock->companion, how);
   } else {
     __atomic_fetch_or(&shared->shut, (uint32_t)how + 1, __ATOMIC_SEQ_CST);
