@@ -7,6 +7,8 @@
 
 #include "launcher.h"
 
+#define TRIES 3 /* an engine may end just then, for want of programs */
+
 /* Commands that Node.js does; src/cli/main.ts knows them, a test compares. */
 static const char *const COMMANDS[] = {"capture", "doctor", "engine", "help", "perf", "stat", "xdp"};
 
@@ -111,6 +113,38 @@ static int run_in_process(const struct place *place, const struct options *optio
   refuse_program(options->command[0], errno, is_short);
 }
 
+/* Finds the engine or starts one, and has it stay for the program. 0 or an exit status. */
+static int join_engine(const struct place *place, const struct options *options, const char *engine,
+                       char **args, bool no_warn) {
+  char reason[128] = "";
+  int fd = options->has_engine_options ? -1 : connect_engine(engine);
+  if (fd >= 0 && debugs(options)) fprintf(stderr, "millrace: joins the engine that runs at %s\n", engine);
+  for (int tries = 0; tries < TRIES; tries++) {
+    if (fd < 0) {
+      int status = run_node(place, "--start-only", args, options->own_count);
+      if (status != 0) return status;
+      fd = connect_engine(engine);
+    }
+    enum launched launched = fd < 0 ? ENGINE_GONE : launch(fd, reason);
+    if (fd >= 0) close(fd);
+    fd = -1;
+    if (launched == ENGINE_HOLDS) return 0;
+    if (launched == ENGINE_HOLDS_NOT) {
+      if (!no_warn) fprintf(stderr, "millrace: the engine does not wait for the program: %s\n", reason);
+      return 0;
+    }
+    if (launched == ENGINE_REFUSES) {
+      fprintf(stderr, "millrace: the engine at %s refuses: %s\n", engine, reason);
+      return FAILED;
+    }
+  }
+  fprintf(stderr,
+          "millrace: the engine at %s hangs up; if it is of another version, end it first (millrace stat "
+          "--counters says its pid)\n",
+          engine);
+  return FAILED;
+}
+
 /* `args`: after `run`. */
 static int run(const struct place *place, char **args, bool is_short) {
   struct options options = read_options(args);
@@ -145,14 +179,11 @@ static int run(const struct place *place, char **args, bool is_short) {
     int status = run_node(place, "--check-rules", check, 1);
     if (status != 0) return status;
   }
-  if (options.has_engine_options || !is_engine_there(engine)) {
-    int status = run_node(place, "--start-only", args, options.own_count);
-    if (status != 0) return status;
-  } else if (debugs(&options)) {
-    fprintf(stderr, "millrace: joins the engine that runs at %s\n", engine);
-  }
-  bool may_preload = warn_of(&program, options.no_warn || getenv("MILLRACE_NO_WARN") != NULL);
+  bool no_warn = options.no_warn || getenv("MILLRACE_NO_WARN") != NULL;
   set_environment(&options, engine, rules);
+  int status = join_engine(place, &options, engine, args, no_warn);
+  if (status != 0) return status;
+  bool may_preload = warn_of(&program, no_warn);
   if (may_preload) preload(place->library);
   /* execvp would give a file that the kernel does not know to a shell. */
   if (program.obstacle == IS_OTHER_MACHINE) execv(program.path, options.command);

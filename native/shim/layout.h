@@ -285,6 +285,7 @@ enum mr_msg {
   MR_MSG_WAITER = 5,   /* mr_waiter_fd; descriptor: eventfd. No answer */
   MR_MSG_REGION = 6,   /* mr_region_wanted -> mr_opened with region_id; descriptor: region */
   MR_MSG_KERNEL = 7,   /* mr_open: a socket that the program itself leaves with the kernel; no answer */
+  MR_MSG_LAUNCH = 8,   /* mr_hello of a launcher, instead of HELLO; its pidfd -> mr_welcome without a session */
 };
 
 #define MR_HELLO_LOOPBACK 1u /* loopback addresses go through Millrace, whatever the engine's own setting */

@@ -7,6 +7,7 @@ import { EbpfError } from "../ebpf/ebpf-error.js";
 import { DEFAULT_CONFIG, type EngineConfig, type Profile, readConfig } from "../engine/config.js";
 import { EngineService } from "../engine/engine-service.js";
 import { type EnginePaths, pathsBeside } from "../engine/socket-path.js";
+import type { Tell } from "../engine/troubles.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { deviceKinds } from "../socket/open-device.js";
 import { type AddCommand, examples } from "./command.js";
@@ -95,7 +96,8 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
   const log = logTo(world, options.jsonLog === true);
   let service: EngineService;
   try {
-    service = new EngineService(config, paths, version());
+    const tell: Tell = (event, text) => void log(event, text, { text });
+    service = new EngineService(config, paths, version(), tell);
     await service.start();
   } catch (error) {
     if (error instanceof PlacedError || error instanceof TypeError) {

@@ -37,6 +37,9 @@ const CROWDED_MOST_US = 320_000;
 /** Polls without work for which the clock is read once: a reading takes about as long as one. */
 const IDLE_POLLS_A_CLOCK = 8;
 
+/** Who started it has at least so long to come, however short it stays without programs. */
+const FIRST_US = 2_000_000;
+
 export interface LoopOptions {
   readonly clock?: Clock;
   /** Ends when no program has used the engine for this long; NEVER to stay. */
@@ -71,7 +74,7 @@ export class EngineLoop {
     this.clock = options.clock ?? nowUs;
     this.fds = Int32Array.from(engine.wakeFds);
     this.lastWorkUs = this.clock();
-    this.lastUsedUs = this.lastWorkUs;
+    this.lastUsedUs = this.lastWorkUs + FIRST_US;
   }
 
   start(): void {
@@ -137,8 +140,8 @@ export class EngineLoop {
     const { engine } = this;
     this.controlUs = nowUs;
     engine.wantsControl = false;
-    if (engine.control.service()) this.yields = YIELDS;
-    if (engine.sessions.length > 0) this.lastUsedUs = nowUs;
+    if (engine.control.service(nowUs)) this.yields = YIELDS;
+    if (engine.isUsed) this.lastUsedUs = nowUs;
     else if (nowUs - this.lastUsedUs >= this.options.idleExitUs) this.isStopped = true;
     this.lastPassUs = this.clock(); // that may have been long
   }
@@ -148,7 +151,7 @@ export class EngineLoop {
     const hasVisitors = this.options.hasVisitors();
     if (engine.prepareSleep()) {
       let untilUs = engine.nextDeadlineUs();
-      if (engine.sessions.length === 0) {
+      if (!engine.isUsed) {
         untilUs = Math.min(untilUs, this.lastUsedUs + this.options.idleExitUs);
       }
       if (hasVisitors) untilUs = Math.min(untilUs, nowUs + VISITOR_US);

@@ -3,6 +3,7 @@
  * program has let its own go, SIGKILL included. No data belong here.
  */
 import { EAGAIN, EMSGSIZE } from "../base/errno.js";
+import { NumberMap } from "../base/number-map.js";
 import { closeFd } from "../sys/fd.js";
 import { PollBits, PollSet } from "../sys/poll-set.js";
 import { discardUnix, receiveWithFds, throwAway } from "../sys/unix-socket.js";
@@ -27,7 +28,7 @@ export interface EndOwner {
 
 export class SocketEnds {
   private readonly set = new PollSet();
-  private readonly byEnd = new Map<number, EndOwner>();
+  private readonly byEnd = new NumberMap<EndOwner>();
   private readonly events = new Int32Array(2 * EVENTS);
   private readonly nothing = new Uint8Array(64);
   private readonly fds: number[] = [];

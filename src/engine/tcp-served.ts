@@ -64,7 +64,7 @@ export class TcpServed extends EngineSocket {
       this.sendFailed(-result);
     }
     this.publishHead();
-    if (!this.isQueueWatched) this.host.watchQueued(this);
+    if (this.queuedAt < 0) this.host.watchQueued(this);
     if (used > 0) return;
     if (this.shutLater >= 0) this.shutNow();
     if (this.isDraining && !this.hasUnsent) this.close();

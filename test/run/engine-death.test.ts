@@ -9,8 +9,14 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
+
+
 import { requireTools } from "../support/tools.js";
+
+
 import { until } from "../support/until.js";
+
+await enterNamespace(import.meta.url, "cc");
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -78,7 +84,7 @@ async function startEngine(t: TestContext, folder: string) {
   const words = [join(ROOT, "bin", "millrace.js"), "engine", "--keep", "--socket", socket];
   const engine = spawn(process.execPath, words, { stdio: "ignore" });
   t.after(() => engine.kill("SIGKILL"));
-  await until(() => existsSync(socket), "an engine", 90_000);
+  await until(() => existsSync(socket), "an engine");
   return { engine, socket };
 }
 
@@ -130,12 +136,12 @@ test("a server at the wildcard goes on with the kernel, and rests", async (t) =>
     stream.on("data", (data: Buffer) => {
       said += data.toString();
     });
-  await until(() => /port \d+/.test(said), "the server", 90_000);
+  await until(() => /port \d+/.test(said), "the server");
   const url = `http://127.0.0.1:${/port (\d+)/.exec(said)![1]}/`;
   const isThere = async (): Promise<boolean> => (await fetch(url)).status === 200;
   assert.ok(await isThere());
   engine.kill("SIGKILL");
-  await until(() => said.includes("the engine has ended"), "the news", 90_000);
+  await until(() => said.includes("the engine has ended"), "the news");
   assert.ok(await isThere());
   const before = ticksOf(server.pid!);
   await sleep(1_000);
