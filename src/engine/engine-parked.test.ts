@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { Op, SocketAt, Status } from "../ring/engine-layout.js";
 import { Family } from "../socket/linux-options.js";
 import { closeFd } from "../sys/fd.js";
+import { nowUs } from "./clock.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
 import type { TestClient } from "./test-client-fixture.js";
 import { claimParked, openParked, park, type TestParked } from "./test-parked-fixture.js";
@@ -125,7 +126,7 @@ test("what was said before an end hung up is done before that is seen", () => {
     const claimed = claimParked(b, listener, theirs, false)!;
     claimed.send(bytes("answer"));
     closeFd(theirs.endFd);
-    rig.engine.control.service(); // before a turn takes the call
+    rig.engine.control.service(nowUs()); // before a turn takes the call
     assert.equal(text(rig.read(next, 6)), "answer");
     rig.until(() => (next.status & Status.EOF) !== 0, "the end");
     assert.equal(next.takeError(), 0);

@@ -9,14 +9,10 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
-
-
-import { requireTools } from "../support/tools.js";
-
-
+import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
 
-await enterNamespace(import.meta.url, "cc");
+await enterNamespace(import.meta.url, "cc", "python3");
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -123,7 +119,6 @@ function ticksOf(pid: number): number {
 }
 
 test("a server at the wildcard goes on with the kernel, and rests", async (t) => {
-  requireTools("python3");
   const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const { engine, socket } = await startEngine(t, folder);
