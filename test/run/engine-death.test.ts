@@ -9,14 +9,10 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
-
-
-import { requireTools } from "../support/tools.js";
-
-
+import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
 
-await enterNamespace(import.meta.url, "cc");
+await enterNamespace(import.meta.url, "cc", "python3");
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
@@ -123,7 +119,6 @@ function ticksOf(pid: number): number {
 }
 
 test("a server at the wildcard goes on with the kernel, and rests", async (t) => {
-  requireTools("python3");
   const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const { engine, socket } = await startEngine(t, folder);
@@ -136,7 +131,7 @@ test("a server at the wildcard goes on with the kernel, and rests", async (t) =>
     stream.on("data", (data: Buffer) => {
       said += data.toString();
     });
-  await until(() => /port \d+/.test(said), "the server", 30_000);
+  await until(() => /port \d+/.test(said), "the server");
   const url = `http://127.0.0.1:${/port (\d+)/.exec(said)![1]}/`;
   const isThere = async (): Promise<boolean> => (await fetch(url)).status === 200;
   assert.ok(await isThere());
