@@ -41,9 +41,12 @@ export interface ControlHost extends RequestHost {
 
 /** Who may wait to be let in. */
 export const BACKLOG = 512;
-const EVENTS = 64;
-/** Messages of one process before others have their turn. */
-const BURST = 16;
+/**
+ * Processes whose messages are taken in a pass, and messages of each: what opens sockets takes about 0.1 ms,
+ * and programs that only wait for data wait for it. The rest is there in the next pass.
+ */
+const EVENTS = 8;
+const BURST = 4;
 /** How long nobody is let in after the last descriptor was given away. */
 const FULL_US = 100_000;
 

@@ -8,8 +8,7 @@
 import { dirname } from "node:path";
 import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
-import { OpenedFor, SUBMITS, Submit } from "../ring/engine-layout.js";
-import type { Pool } from "../ring/pool.js";
+import { OpenedFor } from "../ring/engine-layout.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
 import type { Stack } from "../socket/stack.js";
@@ -20,16 +19,16 @@ import { serveAccepted } from "./accepted.js";
 import { Calls } from "./calls.js";
 import type { Profile } from "./config.js";
 import { BACKLOG, Control } from "./control.js";
-import type { RulesOf } from "./decision.js";
 import { DescriptorRoom } from "./descriptor-room.js";
 import { lockEngine } from "./engine-lock.js";
+import type { EngineOptions } from "./engine-options.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { Launched } from "./launched.js";
 import { Companion, type Hello, isEntry, type OpenRequest, readOpen } from "./message.js";
-import { Network, type NetworkNic } from "./network.js";
-import { type OpeningParts, type OpenResult, openSocket, type RingSettings } from "./opening.js";
+import { Network } from "./network.js";
+import { type OpeningParts, type OpenResult, openSocket } from "./opening.js";
 import { Pace } from "./pace.js";
 import { ParkedEnds } from "./parked-ends.js";
 import { type Region, Regions } from "./region.js";
@@ -40,37 +39,11 @@ import { SocketEnds } from "./socket-ends.js";
 import type { SocketHost } from "./socket-host.js";
 import { type EnginePaths, makePrivateFolder, removeSocket } from "./socket-path.js";
 import { SocketTable } from "./socket-table.js";
+import { Submissions } from "./submissions.js";
 import type { TcpServed } from "./tcp-served.js";
-import { type Tell, Troubles } from "./troubles.js";
-
-export interface EngineOptions {
-  /** Where frames and the programs' memory lie; taken. */
-  readonly pool: Pool;
-  readonly nowUs: number;
-  /** None: the host-local network. Their devices are taken. */
-  readonly nics: readonly NetworkNic[];
-  /** The machine's address on the host-local network. */
-  readonly network: string;
-  readonly paths: EnginePaths;
-  readonly profile: Profile;
-  /** How long to poll before sleeping, instead of what the profile says; null: that. */
-  readonly spinUs: number | null;
-  readonly rules: RulesOf;
-  /** Loopback addresses go through Millrace. */
-  readonly loopback: boolean;
-  readonly rings: RingSettings;
-  /** Node's event loop is watched, too. False in tests that drive the engine themselves. */
-  readonly watchLoop?: boolean;
-  /** Hears what goes wrong. */
-  readonly tell?: Tell;
-  /** How many descriptors it may have; by default what the system says. */
-  readonly mostFds?: number;
-}
+import { Troubles } from "./troubles.js";
 
 const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
-/** Submissions of one session before others have their turn. */
-const BURST = 64;
-
 export class Engine implements SocketHost {
   readonly network: Network;
   readonly stack: Stack;
@@ -100,6 +73,7 @@ export class Engine implements SocketHost {
   private readonly options: EngineOptions;
   private readonly lockFd: number;
   private readonly calls: Calls;
+  private readonly submissions: Submissions;
   private readonly opening: OpeningParts;
   private readonly parked: ParkedEnds;
   private readonly events = new ReadyEvents(64);
@@ -151,7 +125,7 @@ export class Engine implements SocketHost {
       kernelSockets: this.kernelSockets,
       adopt: (served) => this.adoptSocket(served),
       hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
-      takeSubmissions: (session) => this.takeAllSubmissions(session),
+      takeSubmissions: (session) => this.submissions.finish(session),
     });
     this.calls = new Calls({
       memory: this.memory,
@@ -162,6 +136,14 @@ export class Engine implements SocketHost {
       onUnheld: (served) => this.ends.look(served),
       parked: this.parked,
     });
+    this.submissions = new Submissions({
+      sessions: this.sessions,
+      calls: this.calls,
+      socketFor: (session, local) => this.socketFor(session, local),
+      wantControl: () => {
+        this.wantsControl = true;
+      },
+    });
     removeSocket(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
     const loopFd = options.watchLoop === false ? -1 : eventLoopFd();
@@ -171,16 +153,9 @@ export class Engine implements SocketHost {
 
   /** Hot path. One turn; whether there was anything to do. */
   turn(nowUs: number): boolean {
-    const { stack, sessions } = this;
+    const { stack } = this;
     if (nowUs > stack.nowUs) stack.nowUs = nowUs;
-    let worked = false;
-    for (let i = 0; i < sessions.length; i++) {
-      const session = sessions[i]!;
-      if (session.hasSubmission) {
-        this.takeSubmissions(session);
-        worked = true;
-      }
-    }
+    let worked = this.submissions.take();
     if (worked) stack.flush(nowUs);
     if (stack.poll(nowUs)) worked = true;
     if (this.ready.hasCandidates) this.tellSockets(nowUs);
@@ -189,24 +164,6 @@ export class Engine implements SocketHost {
     if (stack.ip.paths.version !== this.routesVersion) this.publishRoutes();
     if (worked) this.turns++;
     return worked;
-  }
-
-  /** Hot path. */
-  private takeSubmissions(session: Session): void {
-    for (let i = 0; i < BURST; i++) {
-      const value = session.takeSubmission();
-      if (value < 0) break;
-      if (value < Submit.CONTROL) this.socketFor(session, value)?.submitted();
-      else if (value >= Submit.CALL) this.calls.run(session, value - Submit.CALL);
-      else this.wantsControl = true;
-      if (session.isClosed) return;
-    }
-    session.publishSubmitHead();
-  }
-
-  private takeAllSubmissions(session: Session): void {
-    for (let i = 0; i < SUBMITS && !session.isClosed && session.hasSubmission; i += BURST)
-      this.takeSubmissions(session);
   }
 
   /**
@@ -357,7 +314,7 @@ export class Engine implements SocketHost {
   }
 
   end(session: Session): void {
-    this.takeAllSubmissions(session); // what it submitted before it went is still to be done
+    this.submissions.finish(session);
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
     this.parked.endSession(session);

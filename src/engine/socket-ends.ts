@@ -8,7 +8,8 @@ import { closeFd } from "../sys/fd.js";
 import { PollBits, PollSet } from "../sys/poll-set.js";
 import { discardUnix, receiveWithFds, throwAway } from "../sys/unix-socket.js";
 
-const EVENTS = 64;
+/** Hang-ups of a pass: each closes a socket, and others wait for it. The rest is there in the next one. */
+const EVENTS = 16;
 /** Messages of one end before others have their turn. */
 const BURST = 16;
 const HANG_UP = PollBits.HUP | PollBits.RDHUP | PollBits.ERR;

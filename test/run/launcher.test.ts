@@ -199,10 +199,28 @@ test("wrong usage: status 2, and what was expected", async () => {
     [["--address"], /needs a value: --address/],
     [["--profile", "fast", "true"], /expected latency, balanced or idle, got fast/],
     [["--spin", "-1", "true"], /expected microseconds or forever, got -1/],
+    [["--address", "foo", "true"], /--address: expected an address like 10\.77\.0\.2, got foo/],
+    [["--address", "10.0.0.2/33", "true"], /--address: expected an address/],
+    [["--network", "10.77.0.1", "true"], /--network: expected .*prefix length.*got 10\.77\.0\.1/],
+    [["--nic", "tap0", "--gateway", "x", "true"], /--gateway: expected an address/],
+    [["--gateway", "10.0.0.1", "true"], /--gateway is an interface's; expected --nic/],
   ];
   for (const [args, expected] of rows) {
     const { status, err } = await millrace({}, "run", ...args);
     assert.equal(status, 2, args.join(" "));
+    assert.match(err, expected);
+  }
+});
+
+test("what the environment says is checked like options", async () => {
+  const rows: [NodeJS.ProcessEnv, RegExp][] = [
+    [{ MILLRACE_PROFILE: "fast" }, /MILLRACE_PROFILE: expected latency, balanced or idle/],
+    [{ MILLRACE_ADDRESS: "here" }, /MILLRACE_ADDRESS: expected an address/],
+    [{ MILLRACE_ENGINE: "e.sock" }, /MILLRACE_ENGINE: expected the absolute path/],
+  ];
+  for (const [env, expected] of rows) {
+    const { status, err } = await millrace({ env }, "run", "true");
+    assert.equal(status, 2, err);
     assert.match(err, expected);
   }
 });
@@ -349,6 +367,14 @@ test("--in-process has Node.js preload the stack, without an engine or a library
   assert.match(out, /^answer/, err);
   assert.match(err, /enabled bypass on tcp connect/);
   assert.equal(status, 0);
+  const other = await millrace({}, "run", "--in-process", "ls", "-d", ".");
+  assert.deepEqual([other.status, other.out], [0, ".\n"]);
+  assert.match(other.err, /--in-process is for Node\.js, and ls is something else/);
+  writeFileSync(join(folder, "bad2.rules"), "use os tcp_server *:90000\n");
+  const rules = ["--in-process", "--rules", "bad2.rules", process.execPath, "-e", "0"];
+  const ruled = await millrace({}, "run", ...rules);
+  assert.equal(ruled.status, 1);
+  assert.match(ruled.err, /bad2\.rules:1:21: expected a port .*got "90000"\n$/);
   for (const wrong of [
     ["--spin", "5"],
     ["--network", "10.0.0.1/8"],
