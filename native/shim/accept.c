@@ -199,6 +199,7 @@ static int give_peer(struct mr_sock *listener, const struct mr_address *peer, st
 /* As the kernel: a bad address is found out after the connection was taken, which is then closed. */
 static int accept_one(struct mr_sock *listener, int fd, struct sockaddr *user, socklen_t *room, int flags) {
   struct mr_address peer;
+  if (mr_sock_is_kernels(listener)) return accept_kernel(listener, flags, user, room);
   bool kernel_first = mr_companion_first(listener);
   int result = -EAGAIN;
   if (kernel_first) result = accept_kernel(listener, flags, user, room);
@@ -215,6 +216,24 @@ static int accept_one(struct mr_sock *listener, int fd, struct sockaddr *user, s
   return accept_kernel(listener, flags, user, room);
 }
 
+/* The engine is dead, and nobody rings: the kernel wakes who waits for its connections. 0: look again. */
+static int wait_for_kernel(struct mr_wait *wait, int companion) {
+  struct pollfd one = {.fd = companion, .events = POLLIN};
+  struct timespec left;
+  bool ends = wait->deadline_ns != INT64_MAX;
+  if (ends) {
+    int64_t ns = wait->deadline_ns - mr_now_ns();
+    left = (struct timespec){.tv_sec = ns < 0 ? 0 : ns / 1000000000, .tv_nsec = ns < 0 ? 0 : ns % 1000000000};
+  }
+  /* Handlers wait until mr_leave: none is lost between the check and the sleep. */
+  sigset_t mask;
+  mr_enter();
+  mr_signal_mask(&mask);
+  if (mr_wait_check(wait, ends) == 0) real.ppoll(&one, 1, ends ? &left : NULL, &mask);
+  mr_leave();
+  return one.revents != 0 ? 0 : mr_wait_check(wait, ends);
+}
+
 int mr_accept(struct mr_sock *sock, int fd, struct sockaddr *peer, socklen_t *peer_bytes, int flags) {
   struct mr_socket *shared = sock->shared;
   if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) return (int)mr_return(-EINVAL);
@@ -227,18 +246,22 @@ int mr_accept(struct mr_sock *sock, int fd, struct sockaddr *peer, socklen_t *pe
     uint32_t seen = mr_sock_seen(sock);
     int result = accept_one(sock, fd, peer, peer_bytes, flags);
     errno = saved;
-    if (result != -EAGAIN) return (int)mr_return(result);
     uint32_t status = mr_sock_status(sock);
+    bool is_kernels = mr_sock_is_kernels(sock);
+    if (result == -ENETDOWN && is_kernels) continue; /* it died just now */
+    if (result != -EAGAIN) return (int)mr_return(result);
     int error = mr_sock_take_error(sock);
     if (error != 0) return (int)mr_return(-error);
-    if (status & MR_STATUS_GONE) return (int)mr_return(-EINVAL);
+    if ((status & MR_STATUS_GONE) && !is_kernels) return (int)mr_return(-EINVAL);
     if (mr_load(&shared->nonblock)) {
       mr_sock_missed(sock);
       return (int)mr_return(-EAGAIN);
     }
     if (!waits) mr_wait_begin(&wait, mr_timeout(shared->rcvtimeo_ns));
     waits = true;
-    int failed = mr_wait_change(&wait, sock, seen, sock->companion);
+    int failed = is_kernels ? wait_for_kernel(&wait, sock->companion)
+                            : mr_wait_change(&wait, sock, seen, sock->companion);
+    errno = saved;
     if (failed != 0) return (int)mr_return(failed == -ETIMEDOUT ? -EAGAIN : failed);
   }
 }

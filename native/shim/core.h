@@ -245,6 +245,11 @@ struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t hea
 /* From the answer to MR_MSG_OPEN or ATTACH and its descriptors, all of which are taken over. */
 struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opened, int got[2],
                              int companion);
+/* The engine is dead, and the listener goes on with what the kernel hears for it. */
+static inline bool mr_sock_is_kernels(const struct mr_sock *sock) {
+  return MR_UNLIKELY(atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed)) && sock->companion >= 0 &&
+         sock->shared->kind == MR_KIND_LISTENER;
+}
 /* The status word, with what the engine's death makes of it. */
 uint32_t mr_sock_status(struct mr_sock *sock);
 /* Takes the pending error, a positive number; 0: none. */

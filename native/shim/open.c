@@ -224,6 +224,7 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   if (nonblock) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
   if (companion < 0) sock->epoch = asked->epoch;
   sock->connects = asking->at == MR_AT_CONNECT;
+  sock->port_was_chosen = companion >= 0 && !pending->state->port_was_asked;
   replace(fd, pending, pair_end, sock, nonblock);
   if (sock->connects && pending->state->own.family == 0) remember(link, pending, asking->peer, asked->routes, opened->reason);
   mr_sock_drop(sock);
@@ -417,6 +418,7 @@ int mr_open_renew(int fd, struct mr_pending *pending) {
   real.dup3(fresh, fd, fd_flags > 0 && (fd_flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
   real.close(fresh);
   pending->state->own = (struct mr_address){0};
+  pending->state->port_was_asked = false;
   return 0;
 }
 

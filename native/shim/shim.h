@@ -135,6 +135,8 @@ struct mr_sock {
   atomic_int copy;            /* hidden copy of its descriptor, spare.c's; -1: none */
   uint32_t epoch;             /* spare.c: when it was made, if this process alone has had it; 0 */
   bool connects;              /* it was opened by connect */
+  bool port_was_chosen;       /* the companion's port: connect to AF_UNSPEC loses it, as in the kernel */
+  bool port_is_lost;          /* ... and has: listen chooses another, for both */
 };
 struct mr_sock *mr_sock_hold(struct mr_sock *sock);
 void mr_sock_drop(struct mr_sock *sock);

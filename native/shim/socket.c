@@ -292,6 +292,7 @@ int mr_sock_take_error(struct mr_sock *sock) {
   }
   if (!atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed)) return 0;
   if (sock->shared->kind == MR_KIND_UDP) return ENETDOWN;
+  if (mr_sock_is_kernels(sock)) return 0;
   return atomic_exchange(&sock->error_told, 1) ? 0 : error_of_death(sock);
 }
 
@@ -395,6 +396,7 @@ short mr_sock_ready(struct mr_sock *sock) {
   uint32_t used = mr_load(&shared->rx_tail) - mr_load(&shared->rx_head);
   if (shared->kind == MR_KIND_TCP) return stream_ready(sock, status, used);
   if (shared->kind == MR_KIND_UDP) return datagram_ready(sock, status, used);
+  if (mr_sock_is_kernels(sock)) return 0; /* what there is the companion says */
   short ready = used > 0 ? POLLIN | POLLRDNORM : 0;
   if (status & MR_STATUS_GONE) ready |= POLLHUP | POLLERR;
   return ready;

@@ -4,8 +4,9 @@
  * Not a `Map`: when that one has had as many additions and removals as it has places it takes a new table,
  * and the old one goes on pointing to the new one (for iterators). Once a dead table is in V8's old space, all
  * later ones and what they held survive every collection of the young space.
- * Measured: with `Map` 43 % of what the engine allocated for short connections survived, and collections took
- * 15 % of its time; without, 1 % and 1 % (node 20.20, 10,000 connections a second).
+ * Measured: with `Map` (and a queue's dead links) 43 % of what the engine allocated for short connections
+ * survived, and collections took 15 % of its time; without, less than 1 % each (node 20.20, 10,000 connections
+ * a second).
  *
  * Open addressing; keys are integers below 2^53. Places are never given back.
  */

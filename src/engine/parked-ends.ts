@@ -50,7 +50,15 @@ export class ParkedEnds {
     const prepared = connects ? this.prepare(session, family) : null;
     const { ends, opening, takeSubmissions } = this.parts;
     const { memory } = opening.host;
-    const parked = new ParkedEnd(takeSubmissions, memory, session, local, endFd, endInode, prepared);
+    const parked = new ParkedEnd(
+      takeSubmissions,
+      memory,
+      session,
+      local,
+      endFd,
+      endInode,
+      prepared,
+    );
     ends.move(endFd, parked);
     return parked;
   }

@@ -189,9 +189,11 @@ export class TcpServed extends EngineSocket {
 
   /**
    * connect(2) to AF_UNSPEC: the connection or the listening ends, and the socket is as new; 0 or -ENOBUFS.
-   * What lies in the ring to the program the program throws away.
+   * What lies in the ring to the program the program throws away. `losesPort`: it was bound to a port that
+   * nobody had asked for by number.
    */
-  disconnect(): number {
+  disconnect(losesPort: boolean): number {
+    if (losesPort) this.socket.loosenPort();
     const result = this.socket.disconnect();
     if (result < 0) return result;
     if (this.kind === Kind.LISTENER) this.stopListening();
