@@ -22,10 +22,10 @@ import type { TailTarget } from "./interp.js";
 import { CallKind, Class, INSTRUCTION_BYTES, Jmp, LDDW, Mode, WideKind } from "./isa.js";
 import type { LinearMap } from "./linear-map.js";
 import { lookup } from "./map-helpers.js";
+import { ModuleLookups } from "./module-lookups.js";
 import { MAX_FRAMES, type Runtime, STACK_BYTES } from "./runtime.js";
 import { WasmCode } from "./wasm-code.js";
 import { writeFlow } from "./wasm-flow.js";
-import { type LookupFunction, lookupFunction } from "./wasm-map.js";
 import { I32, I64, NO_RESULT, Wasm, WasmBytes, WasmModule } from "./wasm-writer.js";
 
 const MAX_TAIL_CALLS = 33;
@@ -61,7 +61,7 @@ export function compileModule(
     tail: module.importFunction("tail", [I32, I32, I32], [I32]),
   };
   const starts = program.program.functions.map(({ at }) => at / INSTRUCTION_BYTES);
-  const lookups = new Lookups(module.importCount + 2 * starts.length, runtime.cpuAt);
+  const lookups = new ModuleLookups(module.importCount + 2 * starts.length, runtime.cpuAt);
   const around = { runtime, imports, starts, lookups };
   for (let index = 0; index < starts.length; index++) {
     const end = starts[index + 1] ?? Number.POSITIVE_INFINITY;
@@ -123,7 +123,7 @@ interface Around {
   readonly imports: Imports;
   /** Words at which functions begin. */
   readonly starts: readonly number[];
-  readonly lookups: Lookups;
+  readonly lookups: ModuleLookups;
 }
 
 class FunctionCompiler {
@@ -133,7 +133,7 @@ class FunctionCompiler {
   private readonly runtime: Runtime;
   private readonly imports: Imports;
   private readonly starts: readonly number[];
-  private readonly lookups: Lookups;
+  private readonly lookups: ModuleLookups;
   private readonly layout: Layout;
   private readonly fixedFrame: number;
   /** Maps that registers are known to hold, in the block at hand. */
@@ -287,30 +287,6 @@ class FunctionCompiler {
     code.getLow(R2);
     out.call(own < 0 ? this.imports.lookup : own).byte(Wasm.i64_extend_i32_u);
     code.set(R0);
-  }
-}
-
-/** Lookups that the module has itself, one function a map. */
-class Lookups {
-  readonly bodies: LookupFunction[] = [];
-  private readonly numbers = new Map<LinearMap, number>();
-  private readonly first: number;
-  private readonly cpuAt: number;
-
-  constructor(first: number, cpuAt: number) {
-    this.first = first;
-    this.cpuAt = cpuAt;
-  }
-
-  /** The function's index; -1 when JavaScript does it. */
-  indexOf(map: LinearMap): number {
-    const known = this.numbers.get(map);
-    if (known !== undefined) return known;
-    const body = lookupFunction(map, this.cpuAt);
-    const index = body === null ? -1 : this.first + this.bodies.length;
-    if (body !== null) this.bodies.push(body);
-    this.numbers.set(map, index);
-    return index;
   }
 }
 

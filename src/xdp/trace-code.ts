@@ -12,6 +12,7 @@ import { Ctx, type Runtime } from "../ebpf/runtime.js";
 import { I32, NO_RESULT, Wasm, WasmBytes, WasmModule } from "../ebpf/wasm-writer.js";
 import { type Branch, hasCalls, type Leaf, type Slot } from "./decision-tree.js";
 import { Ex, type Expressions, NONE, Use } from "./expr.js";
+import { log2, STORES } from "./expression-tables.js";
 import { clobberedLeaves } from "./preload.js";
 import type { AtomicOp, CallOp, EffectOp, MoveOp, StoreOp, Trace } from "./trace.js";
 import { countUses } from "./uses.js";
@@ -23,8 +24,6 @@ import {
   ExpressionCode,
   HARD_END,
   HARD_START,
-  log2,
-  STORES,
 } from "./wasm-expression.js";
 import { lookupBody } from "./wasm-lookup.js";
 

@@ -7,6 +7,7 @@
  */
 import { I32, I64, Wasm, type WasmBytes } from "../ebpf/wasm-writer.js";
 import { Ex, type Expressions, Input, isBinary, isComparison, isUnary, NONE } from "./expr.js";
+import { LOADS32, LOADS64, log2, OPS32, OPS64, WORD_BITS } from "./expression-tables.js";
 
 export const DATA = 0;
 export const DATA_END = 1;
@@ -17,40 +18,6 @@ export const ENDS: readonly number[] = [I32, I32, I32, I32];
 /** A word, during an operation. */
 const SCRATCH = 4;
 const FIRST_VALUE = 5;
-
-/** By log2 of the size. */
-const LOADS64 = [Wasm.i64_load8_u, Wasm.i64_load16_u, Wasm.i64_load32_u, Wasm.i64_load];
-const LOADS32 = [Wasm.i32_load8_u, Wasm.i32_load16_u, Wasm.i32_load];
-export const STORES = [Wasm.i64_store8, Wasm.i64_store16, Wasm.i64_store32, Wasm.i64_store];
-
-const OPS64: ReadonlyMap<number, number> = new Map([
-  [Ex.ADD, Wasm.i64_add],
-  [Ex.SUB, Wasm.i64_sub],
-  [Ex.MUL, Wasm.i64_mul],
-  [Ex.AND, Wasm.i64_and],
-  [Ex.OR, Wasm.i64_or],
-  [Ex.XOR, Wasm.i64_xor],
-  [Ex.SHL, Wasm.i64_shl],
-  [Ex.SHR, Wasm.i64_shr_u],
-  [Ex.SAR, Wasm.i64_shr_s],
-  [Ex.EQ, Wasm.i64_eq],
-  [Ex.LTU, Wasm.i64_lt_u],
-  [Ex.LTS, Wasm.i64_lt_s],
-]);
-
-/** Those whose low 32 bits come from the operands' low 32 bits. */
-const OPS32: ReadonlyMap<number, number> = new Map([
-  [Ex.ADD, Wasm.i32_add],
-  [Ex.SUB, Wasm.i32_sub],
-  [Ex.MUL, Wasm.i32_mul],
-  [Ex.AND, Wasm.i32_and],
-  [Ex.OR, Wasm.i32_or],
-  [Ex.XOR, Wasm.i32_xor],
-]);
-
-const WORD_BITS = 0xffff_ffffn;
-
-export const log2 = (size: number): number => 31 - Math.clz32(size);
 
 /** What expressions need to know of the instance that they are about. */
 export interface Addresses {
