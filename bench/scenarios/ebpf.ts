@@ -1,6 +1,6 @@
-/** XDP programs on one packet: compiled to WebAssembly, interpreted, and by the kernel's JIT (its test run). */
+/** XDP programs on one packet: compiled to WebAssembly, interpreted, by the kernel's JIT (its test run), and that JIT's code alone. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { arch, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileExample, compileProgram } from "../../test/support/xdp-objects.js";
@@ -8,6 +8,9 @@ import { measureCase } from "../child.js";
 import type { Scenario } from "../scenario.js";
 
 const PROGRAMS = fileURLToPath(new URL("../../../bench/programs/", import.meta.url));
+
+/** Without maps and helpers, so that the kernel's machine code runs outside of the kernel (x86-64 only). */
+const STANDALONE = arch() === "x64" ? ["nothing", "ipv6_filter", "rewrite"] : [];
 
 function ebpfScenario(program: string, summary: string, compile = compileExample): Scenario {
   return {
@@ -23,6 +26,9 @@ function ebpfScenario(program: string, summary: string, compile = compileExample
         baselines: {
           kernel: () => measureCase("ebpf", program, "kernel", file),
           interpreter: () => measureCase("ebpf", program, "interp", file),
+          ...(STANDALONE.includes(program)
+            ? { "native-jit": () => measureCase("ebpf", program, "native", file) }
+            : {}),
         },
         cleanUp,
       };

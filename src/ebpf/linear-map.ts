@@ -60,6 +60,8 @@ export abstract class LinearMap {
   private readonly scratchValue: number;
   /** The CPU that programs run on. */
   cpu = 0;
+  /** Asked before the host writes a value; throws when that cannot be. */
+  beforeSet: ((value: Uint8Array) => void) | null = null;
 
   constructor(definition: MapDefinition, place: MapPlace) {
     const { name, type, keyBytes, valueBytes, maxEntries } = definition;
@@ -118,9 +120,9 @@ export abstract class LinearMap {
   /** Whether `lengthBytes` from an address are inside of one value (strict mode). */
   abstract covers(at: number, lengthBytes: number): boolean;
 
-  /** The value of a key, a copy, of all CPUs in a per-CPU map; null when there is none. */
+  /** The value of a key, a copy, of all CPUs in a per-CPU map; null when there is none. It is no use of the entry. */
   get(key: Uint8Array): Uint8Array | null {
-    const at = this.lookup(this.putKey(key));
+    const at = this.peek(this.putKey(key));
     if (at === 0) return null;
     const first = at - this.cpu * (this.cpus > 1 ? this.valueStride : 0);
     return this.bytes.slice(first, first + this.bufferBytes);
@@ -143,13 +145,14 @@ export abstract class LinearMap {
         `${this.name}: expected a value of ${this.bufferBytes} bytes, got ${value.length}`,
       );
     }
+    this.beforeSet?.(value);
     const keyAt = this.putKey(key);
     const valueAt = this.scratchValue;
     this.bytes.set(value, valueAt);
     this.touch();
     const result = this.update(keyAt, valueAt + this.cpu * this.cpuStride, flags);
     if (result !== 0 || this.cpus === 1) return result;
-    const at = this.lookup(keyAt) - this.cpu * this.valueStride;
+    const at = this.peek(keyAt) - this.cpu * this.valueStride;
     this.bytes.copyWithin(at, valueAt, valueAt + this.bufferBytes);
     return 0;
   }

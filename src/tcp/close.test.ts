@@ -135,6 +135,19 @@ test("RFC 6191: a newer SYN takes the place of a connection in TIME-WAIT", () =>
   assert.equal(s.world.tcp.counters.get("timeWaitReused"), 1);
 });
 
+test("TIME-WAIT makes room for a connection to a server that was started again", () => {
+  const s = TcpScript.accepted();
+  s.app.close();
+  s.expect("FA 1:1 ack 1");
+  s.send("FA 1:1 ack 2").expect("A 2:2 ack 2");
+  s.world.closeListener(80);
+  s.at(1000).send("S 50000:50000 mss 1000").expect("A 2:2 ack 2"); // nobody listens
+  s.listen();
+  s.at(2000).send("S 60000:60000 mss 1000");
+  assert.match(s.sent.shift()!, /^SA \d+:\d+ ack 60001/);
+  assert.equal(s.world.tcp.counters.get("timeWaitReused"), 1);
+});
+
 test("closing a listener resets what nobody has accepted", () => {
   const s = new TcpScript();
   s.listen();

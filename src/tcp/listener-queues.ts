@@ -6,7 +6,6 @@
  * The parent is worked on through `t.other`.
  */
 import type { TcpCore } from "./core.js";
-import { State } from "./state.js";
 import { TcbFlags } from "./tcb.js";
 
 /** Puts the selected row into the SYN queue of its listener. */
@@ -87,12 +86,4 @@ function unlinkAccept(t: TcpCore): void {
   if (listNext < 0) l.acceptTail = listPrev;
   if (listPrev >= 0) t.other.select(listPrev).listNext = listNext;
   if (listNext >= 0) t.other.select(listNext).listPrev = listPrev;
-}
-
-/** Whether the row that this connection came from still listens on the same port. */
-export function listenerIsAlive(t: TcpCore): boolean {
-  const c = t.c;
-  if (c.listener < 0) return false;
-  const l = t.other.select(c.listener);
-  return l.state === State.LISTEN && l.localPort === c.localPort;
 }

@@ -45,6 +45,11 @@ export interface TcpHost {
    * peer's segment came from, 0 for a connection of our own.
    */
   bindFlow(c: Tcb, ifIndex: number): boolean;
+  /**
+   * The row that listens where a segment from `remote` to `local` came in, or -1. `ports`: the local port in
+   * the upper half, the remote one in the lower.
+   */
+  findListener(local: IpAddress, remote: IpAddress, ports: number, ifIndex: number): number;
   /** The row is no longer reachable by its 4-tuple. */
   unbindFlow(c: Tcb): void;
 
@@ -71,6 +76,12 @@ export interface TcpHost {
    * gives the slot back: then a frame may share its slot with the send queue.
    */
   borrowsFrames(c: Tcb): boolean;
+
+  /**
+   * Hot path. Copies a long part of what is sent into a big slot at `to`, if there is a better way than
+   * the plain one for the device below the path; false, with nothing done, when there is none.
+   */
+  fill(c: Tcb, to: number, from: Uint8Array, at: number, n: number): boolean;
 
   /** Forward progress: the neighbour is reachable (RFC 4861 §7.3.1). */
   confirmReachable(c: Tcb): void;

@@ -11,13 +11,13 @@ import * as tcp from "../wire/tcp.js";
 import { unmatchedArrives } from "./arrives.js";
 import type { TcpCore } from "./core.js";
 import { listenArrives } from "./listen.js";
-import { listenerIsAlive } from "./listener-queues.js";
 import { dropReassembly } from "./reassembly.js";
 import { endConnection, stopSending, uncount } from "./rows.js";
 import { sendAck } from "./segment-writer.js";
 import { after } from "./seq.js";
+import { State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
-import { isOldTimestamp, usesTimestamps } from "./timestamps.js";
+import { isOldTimestamp, nowSeconds, usesTimestamps } from "./timestamps.js";
 
 /** The selected row has come to TIME-WAIT. */
 export function enterTimeWait(t: TcpCore): void {
@@ -81,15 +81,38 @@ function isNewer(t: TcpCore): boolean {
   return after(s.seq, c.rcvNxt);
 }
 
-/** Ends the row and gives the SYN to the listener that it came from. */
+/** How old the peer's last timestamp must be, so that ours is surely another one by now. */
+const LEAST_SECONDS = 1;
+
+/**
+ * Makes room for a connection from here with the selected one's addresses and ports, as tcp_twsk_unique of
+ * Linux: with timestamps a second apart each end knows the new one's segments from the old one's (RFC 6191).
+ * Whether it did; then the next `connect` begins past the old one's numbers.
+ */
+export function giveWay(t: TcpCore): boolean {
+  const c = t.c;
+  if (c.state !== State.TIME_WAIT || !usesTimestamps(c)) return false;
+  if (((nowSeconds(t) - c.tsRecentSeconds) | 0) < LEAST_SECONDS) return false;
+  t.counts[t.k.timeWaitReused]! += 1;
+  t.lastSndNxt = c.sndNxt;
+  t.hasLastSndNxt = true;
+  endConnection(t);
+  return true;
+}
+
+/**
+ * Ends the row and gives the SYN to who listens there now, as Linux: a server that was started again is not
+ * the one that the old connection came from.
+ */
 function reuse(t: TcpCore): void {
   const c = t.c;
-  if (!listenerIsAlive(t)) {
+  const { local, remote, ifIndex } = t.segment.info!;
+  const listener = t.host.findListener(local, remote, c.ports, ifIndex);
+  if (listener < 0) {
     t.drop(Drop.TCP_TIME_WAIT);
     sendAck(t);
     return;
   }
-  const listener = c.listener;
   t.counts[t.k.timeWaitReused]! += 1;
   // The new connection's numbers must be past the old one's: the clock of RFC 6528 sees to it
   // unless we sent faster than 250 kB/s.

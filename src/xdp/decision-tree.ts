@@ -14,6 +14,8 @@ export interface Branch {
   readonly kind: "branch";
   /** Made before the test is. */
   readonly calls: readonly CallOp[];
+  /** LOOKUPs that mark a use, needed or not. */
+  readonly uses: readonly number[];
   readonly test: number;
   /** The instruction that it comes from, of the first trace that came this way. */
   readonly word: number;
@@ -24,6 +26,7 @@ export interface Branch {
 export interface Leaf {
   readonly kind: "leaf";
   readonly calls: readonly CallOp[];
+  readonly uses: readonly number[];
   readonly trace: Trace;
 }
 
@@ -65,13 +68,16 @@ export class DecisionTree {
     if (this.leaves.has(trace.id)) return true;
     let slot = this.root;
     let calls: CallOp[] = [];
+    let uses: number[] = [];
     for (const op of trace.before) {
       if (op.kind === "call") calls.push(op);
+      else if (op.kind === "lookup" && op.marksUse) uses.push(op.node);
       if (op.kind !== "guard") continue;
       slot = this.past(slot, op);
       slot.tree ??= {
         kind: "branch",
         calls,
+        uses,
         test: op.test,
         word: op.word,
         yes: { tree: null },
@@ -81,9 +87,10 @@ export class DecisionTree {
       if (tree.kind !== "branch" || tree.test !== op.test) return false;
       slot = op.holds ? tree.yes : tree.no;
       calls = [];
+      uses = [];
     }
     if (slot.tree !== null) return false;
-    slot.tree = { kind: "leaf", calls, trace };
+    slot.tree = { kind: "leaf", calls, uses, trace };
     this.leaves.set(trace.id, trace);
     return true;
   }

@@ -32,7 +32,7 @@ export const Ex = {
   LOAD: 7,
   /** Bytes of a map's value, likewise. Address: a (or NONE) + low. high: size. b: the map's index. */
   MAP_LOAD: 8,
-  /** Address of the value of a key; 0: there is none. a: KEY. low: the map's index. b: how often this trace changed the map's keys before. */
+  /** Address of the value of a key; 0: there is none. a: KEY. low: the map's index. high: one of {@link Use}. */
   LOOKUP: 9,
   /** A key, in parts: a: the first one, low: its bytes (1, 2, 4, 8), b: the KEY of the rest, or NONE. */
   KEY: 10,
@@ -84,6 +84,13 @@ export const Input = {
   CPU: 1,
 } as const;
 
+/** Whether a lookup counts as a use of its entry, where maps note that. */
+export const Use = {
+  COUNTS: 0,
+  /** It asks for the trace's own sake: whether an update would find its key. */
+  PEEK: 1,
+} as const;
+
 export const FIRST_BINARY: number = Ex.ADD;
 export const isComparison = (op: number): boolean => op >= Ex.EQ;
 /** Has two operands that are nodes. */
@@ -93,8 +100,8 @@ export const isUnary = (op: number): boolean => op >= Ex.SEXT8 && op <= Ex.SWAP6
 
 export const ALL_BITS = 0xffff_ffff_ffff_ffffn;
 const FIRST_NODES = 1024;
-/** A program with more has loops over payload: nobody wants its traces. */
-export const MAX_NODES = 1 << 22;
+/** A program with more has loops over payload: nobody wants more of its traces. */
+export const MAX_NODES = 1 << 20;
 
 /** A growing table of nodes, in which every expression is once. */
 export class Expressions {
@@ -142,6 +149,18 @@ export class Expressions {
     return (BigInt(this.high[node]! >>> 0) << 32n) | BigInt(this.low[node]! >>> 0);
   }
 
+  /** There is no room for another trace. */
+  get isFull(): boolean {
+    return this.count > MAX_NODES;
+  }
+
+  /** Forgets all but the first `count` nodes, which must not be made of others; see `Builder.truncate`. */
+  truncate(count: number): void {
+    this.count = count;
+    this.table.fill(NONE);
+    this.placeAll();
+  }
+
   /** Nodes that a node is made of. */
   operands(node: number): number[] {
     const op = this.op[node]!;
@@ -185,6 +204,10 @@ export class Expressions {
 
   private rehash(): void {
     this.table = new Int32Array(this.table.length * 2).fill(NONE);
+    this.placeAll();
+  }
+
+  private placeAll(): void {
     const mask = this.table.length - 1;
     for (let n = 0; n < this.count; n++) {
       let slot = hash(this.op[n]!, this.a[n]!, this.b[n]!, this.low[n]!, this.high[n]!) & mask;

@@ -13,7 +13,7 @@ import { MapType } from "../ebpf/map-type.js";
 import type { Runtime } from "../ebpf/runtime.js";
 import type { Builder } from "./build.js";
 import { read } from "./evaluate.js";
-import { Ex, Input, NONE } from "./expr.js";
+import { Ex, Input, NONE, Use } from "./expr.js";
 import { PacketCalls } from "./packet-calls.js";
 import type { Prediction, Recorder } from "./recorder.js";
 import type { CallBytes } from "./trace.js";
@@ -42,6 +42,10 @@ const UPDATE_EXIST = 2;
 
 /** A change of which nothing is known. */
 const ANY_CHANGE: Change = { key: NONE, keepsOthers: () => false };
+
+/** Kinds that note which entries are looked up. */
+const isLru = ({ type }: LinearMap): boolean =>
+  type === MapType.LRU_HASH || type === MapType.LRU_PERCPU_HASH;
 
 /** Guards on what decides how a change of a hash table ends. */
 interface Expected {
@@ -131,16 +135,29 @@ export class TraceCalls {
     if (key === NONE || !this.memory.isAsItWas(map, key)) {
       return build.number(lookup(runtime, map, keyAt));
     }
-    const node = this.lookupNode(map, key);
+    const node = this.lookupNode(map, key, Use.COUNTS);
     recorder.values.define(node, BigInt(map.lookup(keyAt)));
-    recorder.push({ kind: "lookup", word: recorder.word, map: map.index, node, isBefore: true });
+    this.pushLookup(map, node, isLru(map));
     if (map.type !== MapType.HASH_OF_MAPS) return recorder.known(node);
     const isThere = !recorder.guard(build.eq(node, build.zero));
     return isThere ? this.innerMap(node) : build.zero;
   }
 
-  private lookupNode(map: LinearMap, key: number): number {
-    return this.build.e.node(Ex.LOOKUP, key, NONE, map.index, 0);
+  private lookupNode(map: LinearMap, key: number, use: number): number {
+    return this.build.e.node(Ex.LOOKUP, key, NONE, map.index, use);
+  }
+
+  private pushLookup(map: LinearMap, node: number, marksUse: boolean, word?: number): void {
+    const { recorder } = this;
+    const at = word ?? recorder.word;
+    recorder.push({ kind: "lookup", word: at, map: map.index, node, marksUse, isBefore: true });
+  }
+
+  /** The lookup that says whether a key is there: of an LRU table one that is no use, unless the path made one. */
+  private probe(map: LinearMap, key: number): number {
+    const node = this.lookupNode(map, key, Use.COUNTS);
+    const isMade = !isLru(map) || this.recorder.values.isDefined(node);
+    return isMade ? node : this.lookupNode(map, key, Use.PEEK);
   }
 
   /** The KEY in memory; NONE, and a reason for the host, when it is not one of the first phase. */
@@ -264,11 +281,11 @@ export class TraceCalls {
   /** Tests, by guards, of what decides how a change of a hash table ends; null: it cannot be told. */
   private expectChange(map: LinearMap, key: number, keyAddress: number): Expected | null {
     const { recorder, build, memory } = this;
-    const isLru = map.type === MapType.LRU_HASH || map.type === MapType.LRU_PERCPU_HASH;
-    const isTable = isLru || map.type === MapType.HASH || map.type === MapType.PERCPU_HASH;
+    const isLruTable = isLru(map);
+    const isTable = isLruTable || map.type === MapType.HASH || map.type === MapType.PERCPU_HASH;
     if (!isTable || key === NONE) return null;
     const isFirst = !memory.isChanged(map);
-    const node = this.lookupNode(map, key);
+    const node = this.probe(map, key);
     const count = build.e.node(Ex.COUNT, NONE, NONE, map.index, 0);
     if (isFirst) {
       const keyAt = recorder.values.numberOf(keyAddress);
@@ -281,10 +298,10 @@ export class TraceCalls {
       return false;
     };
     return {
-      isLru,
+      isLru: isLruTable,
       isThere: () => {
         if (!isFirst) return give();
-        recorder.push({ kind: "lookup", word, map: map.index, node, isBefore: true });
+        this.pushLookup(map, node, false, word);
         return !recorder.guard(build.eq(node, build.zero), "room");
       },
       hasRoom: () =>

@@ -11,7 +11,7 @@ import type { LinearMap } from "../ebpf/linear-map.js";
 import { Ctx, type Runtime } from "../ebpf/runtime.js";
 import { I32, NO_RESULT, Wasm, WasmBytes, WasmModule } from "../ebpf/wasm-writer.js";
 import { type Branch, hasCalls, type Leaf, type Slot } from "./decision-tree.js";
-import { Ex, type Expressions, NONE } from "./expr.js";
+import { Ex, type Expressions, NONE, Use } from "./expr.js";
 import { clobberedLeaves } from "./preload.js";
 import type { AtomicOp, CallOp, EffectOp, MoveOp, StoreOp, Trace } from "./trace.js";
 import { countUses } from "./uses.js";
@@ -26,7 +26,7 @@ import {
   log2,
   STORES,
 } from "./wasm-expression.js";
-import { keyWords, lookupBody } from "./wasm-lookup.js";
+import { lookupBody } from "./wasm-lookup.js";
 
 export interface CodePlace extends Addresses {
   /** One byte a trace: whether it is in the cache. */
@@ -39,6 +39,9 @@ export interface CodePlace extends Addresses {
 const LOADS = [Wasm.i64_load8_u, Wasm.i64_load16_u, Wasm.i64_load32_u, Wasm.i64_load];
 /** The header's word with the number of keys. */
 const MAP_COUNT = 16;
+
+/** Of the address of a map that the import `lookup` gets: it is no use of the entry. */
+export const PEEK = 1;
 
 /** What is sampled, from `inputsAt` on; time is first. */
 export const InputAt = { CPU: 8, HARD_START: 12, HARD_END: 16, BYTES: 24 } as const;
@@ -91,7 +94,8 @@ class TreeCompiler {
   /** Imports, -1 when the tree needs none. */
   private helper = -1;
   private lookup = -1;
-  private readonly lookups = new Map<LinearMap, number>();
+  /** Functions by map; of lookups that are no use by the map's negative address. */
+  private readonly lookups = new Map<number, number>();
   private readonly bodies: {
     parameters: readonly number[];
     locals: readonly number[];
@@ -142,7 +146,7 @@ class TreeCompiler {
     if (hasCalls(root, this.isMatchOnly)) this.helper = module.importFunction("helper", [I32], []);
     for (const node of this.uses.keys()) {
       if (e.op[node] !== Ex.LOOKUP) continue;
-      if (lookupBody(this.runtime.maps[e.low[node]!]!, this.place.cpuAt) !== null) continue;
+      if (lookupBody(this.runtime.maps[e.low[node]!]!, this.place.cpuAt, true) !== null) continue;
       this.lookup = module.importFunction("lookup", [I32, I32], [I32]);
       return;
     }
@@ -170,9 +174,10 @@ class TreeCompiler {
     else this.writeBranch(tree);
   }
 
-  private writeBranch({ calls, test, yes, no }: Branch): void {
+  private writeBranch({ calls, uses, test, yes, no }: Branch): void {
     const { out, code } = this;
     for (const call of calls) this.writeCall(call);
+    this.writeUses(uses);
     code.emitTest(test);
     if (yes.tree === null || no.tree === null) {
       if (no.tree === null) out.byte(Wasm.i32_eqz);
@@ -186,7 +191,12 @@ class TreeCompiler {
     this.writeSlot(no);
   }
 
-  private writeLeaf({ calls, trace }: Leaf): void {
+  /** Makes lookups that LRU tables have to know of. */
+  private writeUses(uses: readonly number[]): void {
+    if (!this.isMatchOnly) for (const node of uses) this.code.preload(node);
+  }
+
+  private writeLeaf({ calls, uses, trace }: Leaf): void {
     const { out, place } = this;
     if (trace.hostOnly !== null) {
       out.i32Const(-2 - trace.id);
@@ -202,6 +212,7 @@ class TreeCompiler {
       .ops(Wasm.return, Wasm.end);
     if (!this.isMatchOnly) {
       for (const call of calls) this.writeCall(call);
+      this.writeUses(uses);
       this.writeEffects(trace);
     }
     out.i32Const(trace.id);
@@ -318,9 +329,10 @@ class TreeCompiler {
       out.i32Const(map.at + MAP_COUNT).memory(Wasm.i32_load, 0);
       return;
     }
-    const own = this.functionOf(map);
+    const isUse = !this.isMatchOnly && e.high[node] === Use.COUNTS;
+    const own = this.functionOf(map, isUse);
     if (own >= 0) {
-      this.writeKeyWords(code, e.a[node]!, keyWords(map));
+      this.writeKeyWords(code, e.a[node]!, Math.ceil(map.keyBytes / 4));
       out.call(own);
       return;
     }
@@ -332,7 +344,11 @@ class TreeCompiler {
       out.memory(STORES[log2(size)]!, 0);
       at += size;
     }
-    out.i32Const(map.at).i32Const(place.keyAt).call(this.lookup);
+    // Maps' addresses are even.
+    out
+      .i32Const(isUse ? map.at : map.at | PEEK)
+      .i32Const(place.keyAt)
+      .call(this.lookup);
   };
 
   /** Pushes the words of a key; the last one may have fewer bytes, in several parts. */
@@ -349,13 +365,14 @@ class TreeCompiler {
   }
 
   /** The module's own function for a map's lookups; -1: JavaScript does it. */
-  private functionOf(map: LinearMap): number {
-    const known = this.lookups.get(map);
+  private functionOf(map: LinearMap, isUse: boolean): number {
+    const which = isUse ? map.at : -map.at;
+    const known = this.lookups.get(which);
     if (known !== undefined) return known;
-    const body = lookupBody(map, this.place.cpuAt);
+    const body = lookupBody(map, this.place.cpuAt, isUse);
     const index = body === null ? -1 : this.module.importCount + 1 + this.bodies.length;
     if (body !== null) this.bodies.push(body);
-    this.lookups.set(map, index);
+    this.lookups.set(which, index);
     return index;
   }
 }

@@ -4,18 +4,15 @@
  * trace is compiled a few times, however many there are. The newest are not compiled at all yet.
  */
 import { helperTable } from "../ebpf/helpers.js";
-import { lookup } from "../ebpf/map-helpers.js";
 import type { Runtime } from "../ebpf/runtime.js";
 import { DecisionTree, type Slot } from "./decision-tree.js";
 import type { Evaluator } from "./evaluate.js";
 import type { Expressions } from "./expr.js";
 import { PendingTraces } from "./pending-traces.js";
-import { NO_TRACE, type Trace } from "./trace.js";
-import { type CodePlace, compileTree, InputAt } from "./trace-code.js";
+import { MAX_TRACES, NO_TRACE, type Trace } from "./trace.js";
+import { type CodePlace, compileTree, InputAt, PEEK } from "./trace-code.js";
 import { WasmSwitch } from "./wasm-switch.js";
 
-/** More paths than these are not kept: their packets are the host's. */
-export const MAX_TRACES = 4096;
 const MAX_FRESH = 8;
 /** A fresh function. */
 interface Group {
@@ -75,8 +72,10 @@ export class TraceStore {
       m: { m: memory.memory },
       f: {
         helper: (number: number) => helperTable[number]!.run(runtime),
-        lookup: (mapAt: number, keyAt: number) =>
-          lookup(runtime, runtime.mapByAddress.get(mapAt)!, keyAt),
+        lookup: (mapAt: number, keyAt: number) => {
+          const map = runtime.mapByAddress.get(mapAt & ~PEEK)!;
+          return (mapAt & PEEK) === 0 ? map.lookup(keyAt) : map.peek(keyAt);
+        },
       },
     };
   }

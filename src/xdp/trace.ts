@@ -39,6 +39,8 @@ export interface LookupOp {
   readonly map: number;
   /** The LOOKUP. */
   readonly node: number;
+  /** The program itself looks up, and the map notes which entries are used: it has to be made, needed or not. */
+  readonly marksUse: boolean;
   /** Among the guards: false when the trace changed the map's keys before. */
   readonly isBefore: boolean;
 }
@@ -149,6 +151,9 @@ export interface HostOnly {
   readonly reason: string;
   readonly word: number;
 }
+
+/** More paths of a program than these are not kept: their packets are the host's. */
+export const MAX_TRACES = 4096;
 
 /** Marks how the packet was in the trace's first phase: what a matcher returns instead of a trace's id. */
 export const NO_TRACE = -1;

@@ -15,6 +15,7 @@ export function countUses(
     const { tree } = slot;
     if (tree === null) continue;
     for (const call of tree.calls) visitCall(call, visit);
+    if (!isMatchOnly) for (const node of tree.uses) visit(node);
     if (tree.kind === "branch") {
       visit(tree.test);
       open.push(tree.yes, tree.no);

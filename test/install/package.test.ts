@@ -31,7 +31,7 @@ before(() => {
   mkdirSync(installed, { recursive: true });
   run(installed, "tar", "xzf", join(staged, filename), "--strip-components=1");
   mkdirSync(join(project, "node_modules", "@types"));
-  for (const dependency of ["commander", "@types/node", "undici-types"]) {
+  for (const dependency of ["commander", "node-api-headers", "@types/node", "undici-types"]) {
     symlinkSync(join(ROOT, "node_modules", dependency), join(project, "node_modules", dependency));
   }
   writeFileSync(join(project, "package.json"), '{"type":"module"}');
@@ -65,6 +65,13 @@ test("its install script needs no compiler", () => {
     run(installed, "env", "CC=no-such-compiler", "npm", "run", "--silent", "install"),
     "",
   );
+});
+
+test("where there is a compiler, the addon is compiled for the machine at hand", () => {
+  const script = join(installed, "scripts", "install.js");
+  const addon = join(folder, "compiled.node");
+  const said = run(project, process.execPath, script, "--output", addon);
+  assert.match(said, /^millrace: built the native addon/);
 });
 
 const PROGRAM = `

@@ -68,7 +68,7 @@ test("fastify serves wrk", async () => {
   child.stdout.on("data", (d) => {
     output += d;
   });
-  await until(() => output.includes("ready"), "the server", 20_000);
+  await until(() => output.includes("ready"), "the server");
   const url = `http://${PROGRAM}:3000/`;
   const said = await runAsync("wrk", "-t1", "-c20", "-d2s", url);
   assert.match(said, /\d+ requests in/);

@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { enterNamespace } from "../support/namespace.js";
 import { type CaseResult, runCase } from "./support/run-case.js";
+
+await enterNamespace(import.meta.url);
 
 const program = (name: string): string =>
   fileURLToPath(new URL(`programs/${name}`, import.meta.url));

@@ -132,6 +132,9 @@ export class TcpWorld implements TcpHost {
     this.flows.set(key, c.row);
     return true;
   }
+  findListener(_local: IpAddress, _remote: IpAddress, ports: number): number {
+    return this.listeners.get(ports >>> 16) ?? -1;
+  }
   unbindFlow(c: Tcb): void {
     assert.equal(this.flows.get(this.keyOf(c)), c.row);
     this.flows.delete(this.keyOf(c));
@@ -154,6 +157,9 @@ export class TcpWorld implements TcpHost {
   }
   borrowsFrames(): boolean {
     return this.borrows;
+  }
+  fill(): boolean {
+    return false;
   }
   gsoLimitBytes(_c: Tcb): number {
     return this.gsoBytes;
