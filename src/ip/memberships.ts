@@ -74,7 +74,8 @@ export class Memberships {
 
   leaveSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
     const m = this.findAny(group, ifIndex);
-    if (m === null || !holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
+    if (m === null) return -EINVAL;
+    if (!holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
     if (m.filter.mode !== FilterMode.INCLUDE) return -EINVAL;
     this.removeSource(m, source);
     return 0;
@@ -82,7 +83,7 @@ export class Memberships {
 
   blockSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
     const m = this.findAny(group, ifIndex);
-    if (m === null) return -EADDRNOTAVAIL;
+    if (m === null) return -EINVAL;
     if (m.filter.mode !== FilterMode.EXCLUDE) return -EINVAL;
     if (holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
     return this.addSource(m, source);
@@ -90,7 +91,8 @@ export class Memberships {
 
   unblockSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
     const m = this.findAny(group, ifIndex);
-    if (m === null || !holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
+    if (m === null) return -EINVAL;
+    if (!holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
     if (m.filter.mode !== FilterMode.EXCLUDE) return -EINVAL;
     this.removeSource(m, source);
     return 0;

@@ -3,6 +3,7 @@
  * once, when it is loaded; where that has happened, `late-install.ts` does the rest.
  */
 import { handlesAreInstalled } from "./accelerator.js";
+import { tellOfActive } from "./active.js";
 import { installLate } from "./late-install.js";
 import { binding, type HttpParser, isLoaded, quietBinding, runTicks } from "./natives.js";
 import { guardPipes } from "./pipe-guard.js";
@@ -23,6 +24,7 @@ export function install(): void {
   watchTls();
   watchHttp();
   guardPipes();
+  tellOfActive();
 }
 
 /** TLS says on top of which handle it is: errors must be told to it. */

@@ -13,7 +13,14 @@
  *
  * Handles that come from elsewhere (other processes, descriptors) are never asked these, and stay.
  */
-import { binding, isBehindOurs, type NativeTcp, type NativeUdp, type Owner } from "./natives.js";
+import {
+  binding,
+  isBehindOurs,
+  type NativeTcp,
+  type NativeUdp,
+  type Owner,
+  ownerKey,
+} from "./natives.js";
 import { TcpHandle } from "./tcp-handle.js";
 import { UdpHandle } from "./udp-handle.js";
 
@@ -125,11 +132,6 @@ function replace(handle: NativeTcp, type: number): TcpHandle | null {
   owner._handle = next;
   handle.close();
   return next;
-}
-
-function ownerKey(handle: object): symbol | null {
-  const keys = Object.getOwnPropertySymbols(handle);
-  return keys.find((key) => key.description === "owner_symbol") ?? null;
 }
 
 type Bind = (address: string, port: number, flags: number) => number;

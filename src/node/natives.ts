@@ -212,24 +212,39 @@ export function quietBinding<K extends keyof Bindings>(name: K): Bindings[K] | n
 }
 
 const kernelClasses = { tcp: binding("tcp_wrap").TCP, udp: binding("udp_wrap").UDP };
-/** The kernel's handles behind Millrace's. */
-const behindOurs = new WeakSet<object>();
+/** The kernel's handles behind Millrace's, with these. */
+const behindOurs = new WeakMap<object, object>();
 
-/** A handle of the kernel's for one of Millrace's to use. */
-export function kernelTcp(type: number): NativeTcp {
+/** A handle of the kernel's for one of Millrace's, `front`, to use. */
+export function kernelTcp(type: number, front: object): NativeTcp {
   const handle = new kernelClasses.tcp(type);
-  behindOurs.add(handle);
+  behindOurs.set(handle, front);
   return handle;
 }
 
 /** As {@link kernelTcp}. */
-export function kernelUdp(): NativeUdp {
+export function kernelUdp(front: object): NativeUdp {
   const handle = new kernelClasses.udp();
-  behindOurs.add(handle);
+  behindOurs.set(handle, front);
   return handle;
 }
 
 export const isBehindOurs = (handle: object): boolean => behindOurs.has(handle);
+
+/** Millrace's handle before one of the kernel's, if there is one, or itself. */
+export const frontOf = (handle: object): object => behindOurs.get(handle) ?? handle;
+
+/** The key under which Node's handles keep whoever they belong to; null: to nobody yet. */
+export function ownerKey(handle: object): symbol | null {
+  const keys = Object.getOwnPropertySymbols(handle);
+  return keys.find((key) => key.description === "owner_symbol") ?? null;
+}
+
+/** Whoever a handle belongs to, or null. */
+export function ownerOf(handle: object): Owner | null {
+  const key = ownerKey(handle);
+  return key === null ? null : ((Reflect.get(handle, key) as Owner | undefined) ?? null);
+}
 
 /** Whether a module of Node's has been loaded: then it has taken the kernel's classes already. */
 export function isLoaded(module: string): boolean {

@@ -72,7 +72,7 @@ export class StackStream implements Backend {
   bytesWritten = 0;
   queuedBytes = 0;
   private unflushedBytes = 0;
-  private readonly handle: StreamHandle;
+  readonly handle: StreamHandle;
   private readonly side: StackSide;
   private readonly socket: TcpSocket;
   private readonly writes: Write[] = [];

@@ -25,7 +25,8 @@ import {
   type NameOut,
   type NativeRequest,
   type NativeTcp,
-  type Owner,
+  ownerKey,
+  ownerOf,
 } from "./natives.js";
 import { StackStream } from "./stack-stream.js";
 import { StreamHandle } from "./stream-handle.js";
@@ -232,7 +233,7 @@ export class TcpHandle extends StreamHandle {
   // The kernel's handle
 
   private kernelHandle(): NativeTcp {
-    this.real ??= kernelTcp(this.type);
+    this.real ??= kernelTcp(this.type, this);
     return this.real;
   }
 
@@ -248,14 +249,12 @@ export class TcpHandle extends StreamHandle {
   private toKernel(): NativeTcp {
     const real = this.kernelHandle();
     this.replayOn(real);
-    const owner = this.owner;
+    const owner = ownerOf(this);
     if (owner === null || owner._handle !== this || this.tls !== null || this.isTakenNatively) {
       this.backend ??= new KernelStream(this, real);
       return real;
     }
-    for (const key of Object.getOwnPropertySymbols(this)) {
-      if (key.description === "owner_symbol") Reflect.set(real, key, owner);
-    }
+    Reflect.set(real, ownerKey(this)!, owner);
     if (this.onread !== undefined) real.onread = this.onread;
     if (this.onconnection !== null) real.onconnection = this.onconnection;
     real.reading = this.reading;
@@ -343,6 +342,16 @@ export class TcpHandle extends StreamHandle {
     return this.isReferenced && !this.isClosed;
   }
 
+  /** What Node calls it in lists of what keeps the process alive. */
+  get resourceName(): string {
+    return this.listener === null ? "TCPSocketWrap" : "TCPServerWrap";
+  }
+
+  /** Whether such lists have the kernel's handle behind it. */
+  get hasActiveKernel(): boolean {
+    return this.real !== null;
+  }
+
   private setReferenced(on: boolean): void {
     this.isReferenced = on;
     this.backend?.setReferenced(on);
@@ -370,7 +379,7 @@ export class TcpHandle extends StreamHandle {
 
   /** Requests under way are told in the event loop's closing phase, then whoever closed. */
   private closeRest(tellRequests: (status: number) => void, done: (() => void) | undefined): void {
-    const closing = this.real ?? kernelTcp(SOCKET);
+    const closing = this.real ?? kernelTcp(SOCKET, this);
     const scope = new AsyncResource("TCPWRAP");
     closing.close(() => {
       tellRequests(-ECANCELED);
@@ -381,13 +390,6 @@ export class TcpHandle extends StreamHandle {
   /** Called by native code. */
   isClosing(): boolean {
     return this.isClosed;
-  }
-
-  private get owner(): Owner | null {
-    for (const key of Object.getOwnPropertySymbols(this)) {
-      if (key.description === "owner_symbol") return (Reflect.get(this, key) as Owner) ?? null;
-    }
-    return null;
   }
 }
 

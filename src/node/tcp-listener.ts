@@ -28,7 +28,7 @@ export interface ServerEnd {
 
 export class TcpListener {
   readonly by: Carrier;
-  private readonly handle: TcpHandle;
+  readonly handle: TcpHandle;
   private readonly end: ServerEnd;
   private socket: TcpSocket | null = null;
   private isReferenced = true;

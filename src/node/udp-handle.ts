@@ -4,7 +4,15 @@
  * both are received from.
  */
 import { AsyncResource } from "node:async_hooks";
-import { EAGAIN, EBADF, ECANCELED, EINVAL, ENOBUFS, ENOTCONN } from "../base/errno.js";
+import {
+  EADDRNOTAVAIL,
+  EAGAIN,
+  EBADF,
+  ECANCELED,
+  EINVAL,
+  ENOBUFS,
+  ENOTCONN,
+} from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
 import { Family, type OptionName } from "../socket/linux-options.js";
 import type { Role } from "../socket/rules.js";
@@ -22,6 +30,9 @@ const IPV6_ONLY = constants.UV_UDP_IPV6ONLY ?? 1;
 const REUSE_ADDRESS = constants.UV_UDP_REUSEADDR ?? 4;
 /** Since Node 22. */
 const REUSE_PORT = constants.UV_UDP_REUSEPORT ?? 0;
+
+const TTL_MAX = 255;
+const INT_MAX = 2 ** 31 - 1;
 
 /** As libuv reads before others have their turn. */
 const READS_MAX = 32;
@@ -54,7 +65,7 @@ interface Resolved {
 export class UdpHandle {
   onmessage: NativeUdp["onmessage"] | null = null;
   onerror: NativeUdp["onerror"] | null = null;
-  readonly real: NativeUdp = kernelUdp();
+  readonly real: NativeUdp = kernelUdp(this);
   private readonly scope = new AsyncResource("UDPWRAP");
   private side: StackSide | null = null;
   private socket: UdpSocket | null = null;
@@ -385,11 +396,13 @@ export class UdpHandle {
   // Options and groups
 
   setTTL(ttl: number): number {
+    if (ttl < 1 || ttl > TTL_MAX) return -EINVAL;
     this.setLater(this.is6 ? ["IP_TTL", "IPV6_UNICAST_HOPS"] : ["IP_TTL"], ttl);
     return this.byKernel((real) => real.setTTL(ttl));
   }
 
   setMulticastTTL(ttl: number): number {
+    if (ttl < 0 || ttl > TTL_MAX) return -EINVAL;
     this.setLater(["IP_MULTICAST_TTL"], ttl);
     return this.byKernel((real) => real.setMulticastTTL(ttl));
   }
@@ -418,17 +431,20 @@ export class UdpHandle {
 
   setMulticastInterface(text: string): number {
     const parsed = addressOf(text);
-    const side = this.side;
+    const { side, socket } = this;
     if (parsed === null) return -EINVAL;
+    if (side === null || socket === null) return this.real.setMulticastInterface(text);
+    const { address, zone } = parsed;
     const iface =
-      side === null
-        ? null
-        : (side.stack.ip.interfaceOf(parsed.address) ??
-          side.stack.interfaceByIndex(indexOfZone(parsed.zone)));
-    if (iface === null || this.socket === null) return this.real.setMulticastInterface(text);
-    this.socket.endpoint.multicastIf = iface.index;
-    this.socket.endpoint.optionsChanged();
-    return 0;
+      side.stack.ip.interfaceOf(address) ?? side.stack.interfaceByIndex(indexOfZone(zone));
+    const isNone = address.isUnspecified && zone === "";
+    if (iface !== null || isNone) {
+      socket.endpoint.multicastIf = iface?.index ?? 0;
+      socket.endpoint.optionsChanged();
+      if (iface !== null) return 0;
+    }
+    if (this.by !== Carrier.MILLRACE) return this.real.setMulticastInterface(text);
+    return isNone ? 0 : -EADDRNOTAVAIL;
   }
 
   addMembership(group: string, iface?: string): number {
@@ -491,7 +507,14 @@ export class UdpHandle {
     return side.stack.ip.interfaceOf(given.address)?.index ?? 0;
   }
 
+  /** Node gives `context` for what went wrong; then the result is undefined. */
   bufferSize(bytes: number, isReceive: boolean, context: object): number | undefined {
+    if (this.by === Carrier.MILLRACE && bytes > INT_MAX) {
+      const syscall = isReceive ? "uv_recv_buffer_size" : "uv_send_buffer_size";
+      const why = { errno: -EINVAL, code: "EINVAL", message: "invalid argument", syscall };
+      Object.assign(context, why);
+      return undefined;
+    }
     const name = isReceive ? "SO_RCVBUF" : "SO_SNDBUF";
     if (this.socket !== null && bytes !== 0) this.socket.set(name, bytes);
     if (this.by !== Carrier.MILLRACE) return this.real.bufferSize(bytes, isReceive, context);
@@ -511,6 +534,16 @@ export class UdpHandle {
 
   hasRef(): boolean {
     return this.isReferenced && !this.isClosed;
+  }
+
+  /** What Node calls it in lists of what keeps the process alive. */
+  get resourceName(): string {
+    return "UDPWrap";
+  }
+
+  /** Whether such lists have the kernel's handle behind it. */
+  get hasActiveKernel(): boolean {
+    return this.by !== Carrier.MILLRACE && this.isReceiving && !this.isKernelDeaf;
   }
 
   private setReferenced(on: boolean): void {

@@ -369,6 +369,11 @@ export class Host implements Driven {
     this.ready.remove(socket);
   }
 
+  /** Everyone who has a socket here. */
+  allUsers(): SocketUser[] {
+    return [...this.users.values()];
+  }
+
   setRef(socket: PolledSocket, isReferenced: boolean): void {
     if (!this.users.has(socket)) return;
     if (isReferenced) this.referenced.add(socket);

@@ -126,6 +126,12 @@ export class Runner {
     return this.state === State.SLEEPING;
   }
 
+  /** Which of the event loop's timers it has, as Node names those that keep the process alive; or "". */
+  get heldTimer(): "" | "Timeout" | "Immediate" {
+    if (this.state === State.SLEEPING) return this.keepsAlive() ? "Timeout" : "";
+    return this.immediate === null ? "" : "Immediate";
+  }
+
   /** Starts to drive a host. */
   add(driven: Driven): void {
     if (this.driven.includes(driven)) return;

@@ -30,7 +30,9 @@ const UDP_PROTOCOL = 17;
 const DEFAULT_TTL = 64;
 /** net.core.rmem_max and wmem_max; the kernel doubles what it is asked for. */
 const MAX_BUFFER_BYTES = 212_992;
-const MIN_BUFFER_BYTES = 2_304;
+/** The kernel's own: a buffer holds two small packets with what the kernel keeps of each. */
+const MIN_RECEIVE_BYTES = 2_304;
+const MIN_SEND_BYTES = 4_608;
 
 export function setUdpOption(s: UdpSocket, level: number, option: number, value: number): number {
   switch (level) {
@@ -101,10 +103,10 @@ function setSocketLevel(s: UdpSocket, option: number, value: number): number {
       e.checksumOff = value !== 0;
       return 0;
     case So.SO_RCVBUF:
-      e.receiveBufferBytes = doubled(value);
+      e.receiveBufferBytes = doubled(value, MIN_RECEIVE_BYTES);
       return 0;
     case So.SO_SNDBUF:
-      return s.keep(Level.SOCKET, option, doubled(value));
+      return s.keep(Level.SOCKET, option, doubled(value, MIN_SEND_BYTES));
     case So.SO_BINDTOIFINDEX:
       return value < 0 ? -EINVAL : s.bindToIndex(value);
     case So.SO_DEBUG:
@@ -124,8 +126,8 @@ function setSocketLevel(s: UdpSocket, option: number, value: number): number {
   }
 }
 
-const doubled = (bytes: number): number =>
-  Math.max(MIN_BUFFER_BYTES, Math.min(bytes, MAX_BUFFER_BYTES) * 2);
+const doubled = (bytes: number, leastBytes: number): number =>
+  Math.max(leastBytes, Math.min(bytes, MAX_BUFFER_BYTES) * 2);
 
 function getSocketLevel(s: UdpSocket, option: number): number {
   const e = s.endpoint;

@@ -16,6 +16,27 @@ await enterNamespace(import.meta.url);
 const CASES = fileURLToPath(new URL("cases/", import.meta.url));
 const certificates = certificateFolder();
 
+/** Kernel and Millrace, at an address that is Millrace's alone: nothing of the kernel's stands behind the sockets. */
+for (const name of ["server-options", "udp-options"]) {
+  test(`${name} is the same at an address of Millrace's own`, async () => {
+    const file = `${CASES}${name}.js`;
+    const own = {
+      MILLRACE_LOOPBACK: "",
+      MILLRACE_NIC: `memif:@millrace-own-${process.pid},role=server`,
+      MILLRACE_ADDRESS: "10.77.9.1/24,fd77::1/64",
+      CASE_ADDRESS: "10.77.9.1",
+      CASE_ADDRESS6: "fd77::1",
+    };
+    const [onKernel, onMillrace] = await Promise.all([
+      runCase(file, { accelerated: false }),
+      runCase(file, { accelerated: true, env: own }),
+    ]);
+    assert.equal(onMillrace.stdout, onKernel.stdout, onMillrace.stderr);
+    assert.equal(onMillrace.status, 0, onMillrace.stderr);
+    assert.match(onMillrace.stderr, /enabled bypass .*: the address is Millrace's/);
+  });
+}
+
 for (const file of readdirSync(CASES)
   .filter((f) => f.endsWith(".js"))
   .sort()) {

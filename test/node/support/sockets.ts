@@ -30,7 +30,8 @@ export function follow(party: string, socket: net.Socket): net.Socket {
 /** Resolves when the socket is closed, with an error or without. */
 export const closed = (socket: net.Socket): Promise<void> =>
   new Promise((resolve) => {
-    socket.on("close", () => resolve());
+    if (socket.closed) resolve();
+    else socket.on("close", () => resolve());
   });
 
 export const ended = (server: net.Server): Promise<void> =>

@@ -2,6 +2,10 @@
  * What happened to each party of a case, in its own order: two parties run side by side, and which of
  * them is first is nobody's promise. Printed when the process ends.
  */
+/** Where a case's sockets are: an address of both the kernel's and Millrace's, or of Millrace's alone. */
+export const HERE: string = process.env.CASE_ADDRESS ?? "127.0.0.1";
+export const HERE6: string = process.env.CASE_ADDRESS6 ?? "::1";
+
 const lines = new Map<string, string[]>();
 
 /** Records that something happened to `party`. */
@@ -21,6 +25,9 @@ export function errorText(error: unknown): string {
 
 process.on("exit", () => {
   for (const [party, all] of [...lines].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    for (const line of all) process.stdout.write(`${party}: ${line}\n`);
+    for (const line of all)
+      process.stdout.write(
+        `${party}: ${line.replaceAll(HERE, "HERE").replaceAll(HERE6, "HERE6")}\n`,
+      );
   }
 });
