@@ -22,6 +22,10 @@ void find_engine(char path[PATH_MAX]) {
     strcpy(path, given);
     return;
   }
+  if (given != NULL && given[0] != '\0') {
+    fprintf(stderr, "millrace: MILLRACE_ENGINE: expected the absolute path of a control socket, got %s\n", given);
+    exit(USAGE);
+  }
   struct stat space = {0};
   if (stat("/proc/self/ns/net", &space) < 0) {
     fprintf(stderr, "millrace: /proc/self/ns/net: %s; is /proc mounted?\n", strerror(errno));

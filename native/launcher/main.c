@@ -105,10 +105,33 @@ static _Noreturn void refuse_program(const char *command, int error, bool is_sho
   exit(error == ENOENT ? NOT_FOUND : CANNOT_RUN);
 }
 
-/* The rules are checked by the program itself, when it starts. */
-static int run_in_process(const struct place *place, const struct options *options, bool is_short) {
-  char rules[PATH_MAX];
-  prepare_in_process(place, options, rules_path(options, rules));
+/* 0, or an exit status: mistakes have been told. */
+static int check_rules(const struct place *place, const char *rules) {
+  char *check[] = {(char *)rules};
+  return rules == NULL ? 0 : run_node(place, "--check-rules", check, 1);
+}
+
+/* A binary whose name does not begin with `node`; scripts and shells may come to start one. */
+static void warn_of_other_program(const struct program *program) {
+  const char *slash = strrchr(program->path, '/');
+  const char *name = slash != NULL ? slash + 1 : program->path;
+  static const char *const STARTERS[] = {"env", "sh", "bash", "dash", "zsh", "nice", "timeout", "strace", "taskset"};
+  if (strcmp(program->path, program->interpreter) != 0 || strncmp(name, "node", 4) == 0) return;
+  for (size_t i = 0; i < sizeof STARTERS / sizeof STARTERS[0]; i++) {
+    if (strcmp(name, STARTERS[i]) == 0) return;
+  }
+  fprintf(stderr, "millrace: --in-process is for Node.js, and %s is something else: its sockets stay with the kernel\n",
+          name);
+}
+
+static int run_in_process(const struct place *place, const struct options *options,
+                          const struct program *program, bool is_short) {
+  char buffer[PATH_MAX];
+  const char *rules = rules_path(options, buffer);
+  int status = check_rules(place, rules);
+  if (status != 0) return status;
+  if (!options->no_warn && getenv("MILLRACE_NO_WARN") == NULL) warn_of_other_program(program);
+  prepare_in_process(place, options, rules);
   execvp(options->command[0], options->command);
   refuse_program(options->command[0], errno, is_short);
 }
@@ -161,7 +184,7 @@ static int run(const struct place *place, char **args, bool is_short) {
   inspect_program(command, &program);
   if (options.is_inspect) return print_inspection(&program);
   if (program.error != 0) refuse_program(command, program.error, is_short);
-  if (options.in_process) return run_in_process(place, &options, is_short);
+  if (options.in_process) return run_in_process(place, &options, &program, is_short);
   if (access(place->library, R_OK) < 0) {
     fprintf(stderr, "millrace: %s: %s; build it: npm run install\n", place->library, strerror(errno));
     return FAILED;
@@ -174,14 +197,11 @@ static int run(const struct place *place, char **args, bool is_short) {
   char engine[PATH_MAX], rules_buffer[PATH_MAX];
   find_engine(engine);
   const char *rules = rules_path(&options, rules_buffer);
-  if (rules != NULL) {
-    char *check[] = {(char *)rules};
-    int status = run_node(place, "--check-rules", check, 1);
-    if (status != 0) return status;
-  }
+  int status = check_rules(place, rules);
+  if (status != 0) return status;
   bool no_warn = options.no_warn || getenv("MILLRACE_NO_WARN") != NULL;
   set_environment(&options, engine, rules);
-  int status = join_engine(place, &options, engine, args, no_warn);
+  status = join_engine(place, &options, engine, args, no_warn);
   if (status != 0) return status;
   bool may_preload = warn_of(&program, no_warn);
   if (may_preload) preload(place->library);

@@ -100,6 +100,11 @@ static bool is_address(const char *text) {
   return is_number(bits) && strlen(bits) <= 3 && atoi(bits) <= (is_v4 ? 32 : 128);
 }
 
+/* With BITS, if `needs_bits`. */
+static bool is_place(const char *text, bool needs_bits) {
+  return is_address(text) && (strchr(text, '/') != NULL) == needs_bits;
+}
+
 static _Noreturn void refuse_value(const char *name, const char *expected, const char *got) {
   fprintf(stderr, "millrace run: %s: expected %s, got %s\n(see millrace run --help)\n", name, expected, got);
   exit(USAGE);
@@ -117,6 +122,13 @@ static void check_values(const struct options *o) {
   name = "--address";
   const char *address = value_of(o->address, "MILLRACE_ADDRESS", &name);
   if (address != NULL && !is_address(address)) refuse_value(name, "an address like 10.77.0.2", address);
+  if (o->network != NULL && !is_place(o->network, true))
+    refuse_value("--network", "an address with its prefix length like 10.77.0.1/16", o->network);
+  if (o->gateway != NULL && !is_place(o->gateway, false))
+    refuse_value("--gateway", "an address like 10.0.0.1", o->gateway);
+  bool has_nic = o->nic != NULL || getenv("MILLRACE_NIC") != NULL;
+  if (!has_nic && o->gateway != NULL) refuse("--gateway is an interface's; expected --nic ", "with it");
+  if (!has_nic && o->xdp != NULL) refuse("--xdp is an interface's; expected --nic ", "with it");
   name = "--application-id";
   const char *id = value_of(o->application_id, "MILLRACE_APPLICATION_ID", &name);
   if (id != NULL && strlen(id) > 63) refuse_value(name, "at most 63 characters", id);

@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import {
@@ -28,7 +28,8 @@ const LOOK_MS = 5;
 /** The paths of the engine that `run` and `stat` speak to: $MILLRACE_ENGINE, or this namespace's. */
 export function currentEngine(env: World["env"]): EnginePaths {
   const given = env.MILLRACE_ENGINE;
-  return given?.startsWith("/") ? pathsBeside(given) : enginePaths(env as NodeJS.ProcessEnv);
+  if (given === undefined || given === "") return enginePaths(env as NodeJS.ProcessEnv);
+  return pathsBeside(resolve(given));
 }
 
 /**

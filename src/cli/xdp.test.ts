@@ -87,6 +87,17 @@ test("--specialise builds what an array holds into the traces", async () => {
   assert.match((await xdp(...other)).talk, /expected an array, and sources is none/);
 });
 
+test("packets on the standard output have it for themselves", async () => {
+  const world = fakeWorld();
+  const args = ["xdp", "run", object("ddos_guard"), "--in", TCP, "--out", "-", "--json", "--each"];
+  assert.equal(await run(args, world), 0);
+  assert.equal(JSON.parse(world.errText()).each.length, 12);
+  const file = join(scratch, "again.pcapng");
+  writeFileSync(file, world.outBytes());
+  const again = await xdp("run", object("ddos_guard"), "--in", file);
+  assert.equal(again.out, "XDP_PASS              12\n");
+});
+
 test("an empty capture is no verdicts and a word about it", async () => {
   const file = join(scratch, "empty.pcap");
   writeFileSync(file, readFileSync(TCP).subarray(0, 24));

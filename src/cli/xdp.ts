@@ -93,7 +93,11 @@ function addRun(xdp: Command, world: World, finish: Finish): void {
       "pcap or pcapng file to read; - is the standard input (may be repeated)",
       list,
     )
-    .option("--out <file>", "write the packets that pass, go back or elsewhere, as they are then")
+    .option(
+      "--out <file>",
+      "write the packets that pass, go back or elsewhere, as they are then; - is the standard output, " +
+        "all else goes to the standard error then",
+    )
     .addOption(
       new Option("--engine <name>", "what runs it").choices([...ENGINE_NAMES]).default("wasm"),
     )

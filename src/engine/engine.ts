@@ -30,6 +30,7 @@ import { Launched } from "./launched.js";
 import { Companion, type Hello, isEntry, type OpenRequest, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
 import { type OpeningParts, type OpenResult, openSocket, type RingSettings } from "./opening.js";
+import { Pace } from "./pace.js";
 import { ParkedEnds } from "./parked-ends.js";
 import { type Region, Regions } from "./region.js";
 import type { Session } from "./session.js";
@@ -82,6 +83,7 @@ export class Engine implements SocketHost {
   readonly launched: Launched;
   readonly room: DescriptorRoom;
   readonly troubles: Troubles;
+  readonly pace: Pace;
   readonly paths: EnginePaths;
   readonly profile: Profile;
   readonly uid = process.getuid!();
@@ -114,6 +116,7 @@ export class Engine implements SocketHost {
     this.paths = paths;
     this.room = new DescriptorRoom(options.mostFds);
     this.troubles = new Troubles(options.tell ?? (() => {}));
+    this.pace = new Pace(this.troubles);
     this.profile = options.profile;
     this.startUs = nowUs;
     makePrivateFolder(dirname(paths.control));

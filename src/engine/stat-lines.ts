@@ -50,6 +50,9 @@ function engineLine(engine: Engine, version: string): StatEngine {
     uid: engine.uid,
     counters: {
       "engine.turns": engine.turns,
+      "engine.late": engine.pace.late,
+      "engine.lateUs": engine.pace.lateUs,
+      "engine.longestLateUs": engine.pace.longestUs,
       "engine.programs": engine.launched.size,
       "engine.sessions": engine.sessions.length,
       "engine.sockets": engine.sockets.size,

@@ -117,7 +117,12 @@ export class Stack {
     });
     this.tcpPorts = new TcpPorts(this.tcpRows, this.tcp.tcb);
     this.tcpHost.ports = this.tcpPorts;
-    this.tcpBind = new TcpBind(this.tcpPorts, this.flows, random);
+    this.tcpBind = new TcpBind(
+      this.tcpPorts,
+      this.flows,
+      (row, isLocal) => this.tcp.giveWay(row, isLocal, this.nowUs),
+      random,
+    );
     const prediction = new TcpPrediction({
       pool,
       view: this.ip.view,
@@ -192,6 +197,15 @@ export class Stack {
   flush(nowUs: number = this.nowUs): void {
     if (this.tcp.hasPending) this.tcp.flush(nowUs);
     this.ip.flush(nowUs);
+  }
+
+  /**
+   * Hot path. As {@link flush}, segments of the largest size only: for who writes much, so that the peer can work on it
+   * meanwhile. The rest leaves with the next turn or flush.
+   */
+  flushEarly(): void {
+    if (this.tcp.hasPending) this.tcp.flushEarly(this.nowUs);
+    this.ip.flush(this.nowUs);
   }
 
   /** When the next turn is due if no frame comes before, or NEVER. */

@@ -14,7 +14,7 @@ import { TracedProgram, type TracingOptions } from "./traced-program.js";
 /** Instructions that a packet must take for its trace to be faster, and what a lookup in a table counts as. */
 const LEAST_INSTRUCTIONS = 100;
 const LOOKUP_INSTRUCTIONS = 80;
-/** Packets by which it is decided, and after how many of the whole program it is decided anew. */
+/** Packets by which it is decided, and after how many it is decided anew. */
 const SAMPLE_PACKETS = 4_096;
 const PACKETS_UNTIL_NEXT = 1 << 20;
 
@@ -23,9 +23,10 @@ export class ChosenProgram {
   readonly runtime: Runtime;
   private readonly instance: XdpInstance;
   private isWhole = false;
-  /** Packets until the next decision. */
+  /** Packets from the last decision to the next, and how many are left. */
+  private period = SAMPLE_PACKETS;
   private left = SAMPLE_PACKETS;
-  /** Hits of each trace when the sample began. */
+  /** Hits of each trace at the last decision. */
   private before = new Float64Array(0);
   private mean = 0;
 
@@ -62,24 +63,27 @@ export class ChosenProgram {
   }
 
   private decide(): void {
-    const { traces } = this.traced;
     if (this.isWhole) {
       this.isWhole = false;
-      this.left = SAMPLE_PACKETS;
-      this.before = Float64Array.from(traces, ({ id }) => this.traced.hitsOf(id));
-      return;
+      this.period = SAMPLE_PACKETS;
+    } else {
+      this.mean = this.work() / this.period;
+      this.isWhole = this.mean < LEAST_INSTRUCTIONS;
+      this.period = PACKETS_UNTIL_NEXT;
     }
+    this.left = this.period;
+    this.before = Float64Array.from(this.traced.traces, ({ id }) => this.traced.hitsOf(id));
+  }
+
+  /** Of the last period's packets that traces ran; others are the whole program's anyway. */
+  private work(): number {
     let sum = 0;
-    for (const trace of traces) {
+    for (const trace of this.traced.traces) {
       const hits = this.traced.hitsOf(trace.id) - (this.before[trace.id] ?? 0);
       // Less than none: traces were forgotten, and made again.
       if (hits > 0) sum += hits * workOf(trace);
     }
-    // Packets without a trace are the whole program's anyway.
-    this.mean = sum / SAMPLE_PACKETS;
-    this.isWhole = this.mean < LEAST_INSTRUCTIONS;
-    this.left = this.isWhole ? PACKETS_UNTIL_NEXT : SAMPLE_PACKETS;
-    if (!this.isWhole) this.before = Float64Array.from(traces, ({ id }) => this.traced.hitsOf(id));
+    return sum;
   }
 }
 

@@ -325,7 +325,10 @@ export class Tracer implements Engine {
     if (i.imm === TAIL_CALL) return this.tailCall(at);
     const helper = HELPERS.get(i.imm);
     if (helper === undefined) {
-      throw this.fail("ENOTSUP", "it needs a member that the types here do not have (CO-RE)");
+      throw this.fail(
+        "ENOTSUP",
+        "it needs a helper that is not there, or a member that the types do not have (CO-RE)",
+      );
     }
     const args = helper.arguments.map((what, n) =>
       what === "ignored" ? this.registers[n + 1]! : this.read(n + 1),

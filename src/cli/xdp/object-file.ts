@@ -52,7 +52,15 @@ export function chooseProgram(object: BpfObject, name: string | undefined): Obje
   const chosen =
     name === undefined ? (all.length === 1 ? all[0] : undefined) : all.find((p) => p.name === name);
   if (chosen !== undefined) return chosen;
-  const names = all.map((program) => program.name).join(", ") || "none";
+  if (all.length === 0) {
+    const sections = object.programs.map(({ section }) => section).join(", ");
+    const has = sections === "" ? "" : `, only programs in ${sections}`;
+    throw new EbpfError(
+      "EINVAL",
+      `the object has no XDP program${has}: name its section with SEC("xdp")`,
+    );
+  }
+  const names = all.map((program) => program.name).join(", ");
   const what = name === undefined ? "say which program: --program NAME" : `no program ${name}`;
   throw new EbpfError("EINVAL", `${what}; XDP programs of the object: ${names}`);
 }

@@ -5,7 +5,7 @@ import type { BpfObject } from "../../ebpf/object.js";
 import { verdictName, XdpVerdict } from "../../ebpf/xdp-verdict.js";
 import { CapturedPacket } from "../../wire/capture-file.js";
 import { CaptureFileWriter, formatOf } from "../capture-write.js";
-import { DONE, FAILED, type World } from "../world.js";
+import { DONE, FAILED, type Output, type World } from "../world.js";
 import { CaptureFiles, isFrame, timeOf } from "./capture-files.js";
 import {
   definitionOf,
@@ -62,9 +62,10 @@ export async function runProgram(file: string, options: RunOptions, world: World
   try {
     const tally: Tally = { packets: 0, verdicts: {}, redirects: {}, skipped: 0 };
     const isEachInJson = options.each === true && options.json === true;
-    if (isEachInJson) await world.out.write(`{\n  "each": [`);
+    const out = reportOf(options, world);
+    if (isEachInJson) await out.write(`{\n  "each": [`);
     const complaint = await runAll(runner, options, tally, world);
-    if (isEachInJson) await world.out.write(tally.packets === 0 ? "],\n" : "\n  ],\n");
+    if (isEachInJson) await out.write(tally.packets === 0 ? "],\n" : "\n  ],\n");
     await report(object, runner, name, tally, options, world);
     if (complaint !== null) {
       await world.err.write(`millrace xdp run: ${complaint}\n`);
@@ -78,6 +79,10 @@ export async function runProgram(file: string, options: RunOptions, world: World
     runner.close();
   }
 }
+
+/** Where verdicts are printed: packets that are written to the standard output have that for themselves. */
+const reportOf = (options: RunOptions, world: World): Output =>
+  options.out === "-" ? world.err : world.out;
 
 /** Arrays that `--specialise` names. Throws `EbpfError` EINVAL for what can be none. */
 function parseSpecialised(object: BpfObject, options: RunOptions): readonly string[] {
@@ -137,7 +142,7 @@ async function runAll(
   const pause = async (): Promise<boolean> => {
     const text = lines;
     lines = "";
-    const hasReader = text === "" || (await world.out.write(text));
+    const hasReader = text === "" || (await reportOf(options, world).write(text));
     return hasReader && (await (writer?.flush() ?? true));
   };
   const complaint = await source.run(visit, pause, world.stop);
@@ -160,14 +165,15 @@ async function report(
     if (entries !== null && name !== ".rodata") maps[name] = entries;
   }
   const choice = runner.choice?.();
+  const out = reportOf(options, world);
   if (options.json !== true) {
-    await world.out.write(asText(tally, maps, choice ?? ""));
+    await out.write(asText(tally, maps, choice ?? ""));
     return;
   }
   const ran = choice === undefined ? {} : { ran: choice };
   const text = JSON.stringify({ program, engine: options.engine, ...ran, ...tally, maps }, null, 2);
   // With the packets in front, which are written as they come, the object is begun already.
-  await world.out.write(`${options.each === true ? text.slice("{\n".length) : text}\n`);
+  await out.write(`${options.each === true ? text.slice("{\n".length) : text}\n`);
 }
 
 function asText(
