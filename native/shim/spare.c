@@ -22,7 +22,9 @@
  * without, 7 and 7 with, five of them for nginx's file; in the engine 20 and none.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "core.h"
 
@@ -53,15 +55,23 @@ void mr_spare_close(int copy) {
   if (copy < 0) return;
   int saved = errno;
   mr_fd_clear(copy);
-  real.close(copy);
+  real.syscall(SYS_close, copy, 0, 0, 0, 0, 0); /* no point at which a thread may be cancelled */
   atomic_fetch_sub(&copies, 1);
   errno = saved;
 }
 
 /* ---- Who has a copy in hand, and who gives descriptors away ---------------------------------------------- */
 
+/* Of this thread's sections, one in the other, and whether it could be cancelled before. */
+static __thread struct {
+  int depth, cancel_state;
+} section __attribute__((tls_model("initial-exec")));
+
 bool mr_spare_begin(void) {
   mr_enter(); /* a handler that forks would wait for its own thread */
+  int before;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before); /* nor may it vanish */
+  if (section.depth++ == 0) section.cancel_state = before;
   atomic_fetch_add(&users, 1);
   if (MR_LIKELY(atomic_load(&givers) == 0 && !mr_engine_is_dead)) return true;
   mr_spare_end();
@@ -70,6 +80,7 @@ bool mr_spare_begin(void) {
 
 void mr_spare_end(void) {
   atomic_fetch_sub(&users, 1);
+  if (--section.depth == 0) pthread_setcancelstate(section.cancel_state, NULL);
   mr_leave();
 }
 
