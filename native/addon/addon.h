@@ -66,8 +66,6 @@ bool export_bpf_map(napi_env env, napi_value exports);
 bool export_exec(napi_env env, napi_value exports);
 bool export_clock(napi_env env, napi_value exports);
 bool export_fd(napi_env env, napi_value exports);
-bool export_kernel_socket(napi_env env, napi_value exports);
-bool export_futex(napi_env env, napi_value exports);
 bool export_interface(napi_env env, napi_value exports);
 bool export_mapping(napi_env env, napi_value exports);
 bool export_memory(napi_env env, napi_value exports);

@@ -1,7 +1,6 @@
 /* Descriptors: closing, event counters, pipes, and a blocking wait for hosts that block on purpose. */
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
@@ -112,12 +111,6 @@ static napi_value fd_lock(napi_env env, napi_callback_info info) {
   return int_result(env, -error);
 }
 
-/* threadYield(): lets others that are ready run on this processor first (sched_yield(2)). */
-static napi_value thread_yield(napi_env env, napi_callback_info info) {
-  (void)info;
-  return call_result(env, sched_yield());
-}
-
 /* libuv's, which Node.js exports and promises not to change. */
 extern int uv_backend_fd(const struct uv_loop_s *loop);
 
@@ -141,6 +134,5 @@ bool export_fd(napi_env env, napi_value exports) {
          export_function(env, exports, "pipeCreate", pipe_create) &&
          export_function(env, exports, "fdLock", fd_lock) &&
          export_function(env, exports, "loopFd", loop_fd) &&
-         export_function(env, exports, "threadYield", thread_yield) &&
          export_function(env, exports, "pollFds", poll_fds);
 }

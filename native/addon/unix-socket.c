@@ -194,16 +194,17 @@ static napi_value unix_send_all(napi_env env, napi_callback_info info) {
 }
 
 /*
- * unixReceiveAll(fd, message, out: Int32Array(254)): as unixReceive, with all its descriptors: out[0]
- * is how many, then they follow, the caller's and as they were sent, but closed on exec. They come with
- * -EMSGSIZE, too: none is closed here, as that may block.
+ * unixReceiveAll(fd, message, out: Int32Array(255)): as unixReceive, with all its descriptors: out[0]
+ * is how many, out[1] whether some are lost because this process may have no more; then they follow, the
+ * caller's and as they were sent, but closed on exec. They come with -EMSGSIZE, too: none is closed here,
+ * as that may block.
  */
 static napi_value unix_receive_all(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
   int32_t fd, *out;
   Memory message;
   if (!arg_int(&args, 0, &fd) || !arg_bytes(&args, 1, &message) ||
-      !arg_int32s(&args, 2, 1 + MAX_RECEIVED, &out)) {
+      !arg_int32s(&args, 2, 2 + MAX_RECEIVED, &out)) {
     return int_result(env, -EINVAL);
   }
   struct iovec part = {message.bytes, message.length};
@@ -218,15 +219,16 @@ static napi_value unix_receive_all(napi_env env, napi_callback_info info) {
   ssize_t n;
   do n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   while (n < 0 && errno == EINTR);
-  out[0] = 0;
+  out[0] = out[1] = 0;
   if (n < 0) return call_result(env, -1);
+  out[1] = (header.msg_flags & MSG_CTRUNC) != 0;
   for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c != NULL; c = CMSG_NXTHDR(&header, c)) {
     if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
     size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     for (size_t i = 0; i < count; i++) {
       int received;
       memcpy(&received, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-      if (out[0] < MAX_RECEIVED) out[++out[0]] = received;
+      if (out[0] < MAX_RECEIVED) out[1 + ++out[0]] = received;
       else close(received);
     }
   }

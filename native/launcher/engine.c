@@ -1,21 +1,30 @@
 /* Finding the engine, and having Node.js start one. */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../shim/layout.h"
 #include "launcher.h"
+
+#define ANSWER_MS 20000 /* as native/shim/control.c */
 
 void find_engine(char path[PATH_MAX]) {
   const char *given = getenv("MILLRACE_ENGINE");
   if (given != NULL && given[0] == '/' && strlen(given) < PATH_MAX) {
     strcpy(path, given);
     return;
+  }
+  if (given != NULL && given[0] != '\0') {
+    fprintf(stderr, "millrace: MILLRACE_ENGINE: expected the absolute path of a control socket, got %s\n", given);
+    exit(USAGE);
   }
   struct stat space = {0};
   if (stat("/proc/self/ns/net", &space) < 0) {
@@ -32,19 +41,64 @@ void find_engine(char path[PATH_MAX]) {
   snprintf(path, PATH_MAX, "%s/engine-%lu.sock", folder, (unsigned long)space.st_ino);
 }
 
-bool is_engine_there(const char *path) {
+int connect_engine(const char *path) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  if (strlen(path) >= sizeof address.sun_path) return false;
+  if (strlen(path) >= sizeof address.sun_path) return -1;
   strcpy(address.sun_path, path);
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-  if (fd < 0) return false;
+  if (fd < 0) return -1;
   bool is_there = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
   /* Who made the socket must be the user: another one could have put it into /tmp first. */
   struct ucred peer;
   socklen_t bytes = sizeof peer;
   if (is_there && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0) is_there = peer.uid == geteuid();
+  if (is_there) return fd;
   close(fd);
-  return is_there;
+  return -1;
+}
+
+static void copy(char *to, size_t room, const char *name) {
+  const char *value = getenv(name);
+  if (value != NULL) strncpy(to, value, room - 1);
+}
+
+/* With a pidfd of this process, which is the program's from exec on; without one where the kernel has none:
+ * then the engine may end before the program's first socket. */
+static bool send_launch(int fd) {
+  struct mr_hello hello = {.type = MR_MSG_LAUNCH, .version = MR_VERSION, .pid = (int32_t)getpid()};
+  hello.spin_us = UINT32_MAX - 1;
+  copy(hello.address, sizeof hello.address, "MILLRACE_ADDRESS");
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+  struct iovec vector = {.iov_base = &hello, .iov_len = sizeof hello};
+  struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+  int pid_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+  if (pid_fd >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(rights), &pid_fd, sizeof pid_fd);
+  }
+  ssize_t sent = sendmsg(fd, &header, MSG_NOSIGNAL);
+  if (pid_fd >= 0) close(pid_fd);
+  return sent >= 0;
+}
+
+enum launched launch(int fd, char reason[128]) {
+  struct mr_welcome answer = {0};
+  struct pollfd wanted = {.fd = fd, .events = POLLIN};
+  if (!send_launch(fd)) return ENGINE_GONE;
+  if (poll(&wanted, 1, ANSWER_MS) == 0) {
+    snprintf(reason, 128, "no answer within %d s", ANSWER_MS / 1000);
+    return ENGINE_REFUSES;
+  }
+  ssize_t n = recv(fd, &answer, sizeof answer, MSG_DONTWAIT);
+  if (n != (ssize_t)sizeof answer) return ENGINE_GONE;
+  if (answer.result == 0) return ENGINE_HOLDS;
+  snprintf(reason, 128, "%.*s", (int)sizeof answer.reason, answer.reason);
+  return answer.result == -EADDRNOTAVAIL || answer.result == -EPROTO ? ENGINE_REFUSES : ENGINE_HOLDS_NOT;
 }
 
 int run_node(const struct place *place, const char *option, char *const *args, int n) {

@@ -23,7 +23,7 @@
 struct place {
   char library[PATH_MAX]; /* libmillrace.so, or $MILLRACE_SHIM */
   char script[PATH_MAX];  /* bin/millrace.js */
-  char preload[PATH_MAX]; /* what Node.js programs preload: dist/src/node/register.js */
+  char preload[PATH_MAX]; /* what Node.js programs preload: dist/bundle/node/register.js */
 };
 
 /* Ends the process with a message when the launcher is not where it belongs. */
@@ -82,8 +82,19 @@ const char *obstacle_text(enum obstacle obstacle);
 
 /* The control socket: $MILLRACE_ENGINE, or as src/engine/socket-path.ts says. */
 void find_engine(char path[PATH_MAX]);
-/* Whether an engine answers there. */
-bool is_engine_there(const char *path);
+/* A connection to the engine that listens there, closed on exec, or -1. */
+int connect_engine(const char *path);
+
+enum launched {
+  ENGINE_HOLDS,     /* it stays as long as this process */
+  ENGINE_HOLDS_NOT, /* it has no room for that; the program may run */
+  ENGINE_REFUSES,   /* the program would not have what was asked for */
+  ENGINE_GONE,      /* it was about to end, or is of another version */
+};
+
+/* Tells the engine of the program that this process becomes, and asks for its address ($MILLRACE_ADDRESS).
+ * `reason`: in the engine's words, unless it holds. */
+enum launched launch(int fd, char reason[128]);
 /* Runs `node bin/millrace.js run OPTION ARGS…` and waits; its status. `args` need not end with NULL. */
 int run_node(const struct place *place, const char *option, char *const *args, int n);
 

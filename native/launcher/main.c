@@ -7,6 +7,8 @@
 
 #include "launcher.h"
 
+#define TRIES 3 /* an engine may end just then, for want of programs */
+
 /* Commands that Node.js does; src/cli/main.ts knows them, a test compares. */
 static const char *const COMMANDS[] = {"capture", "doctor", "engine", "help", "perf", "stat", "xdp"};
 
@@ -103,12 +105,67 @@ static _Noreturn void refuse_program(const char *command, int error, bool is_sho
   exit(error == ENOENT ? NOT_FOUND : CANNOT_RUN);
 }
 
-/* The rules are checked by the program itself, when it starts. */
-static int run_in_process(const struct place *place, const struct options *options, bool is_short) {
-  char rules[PATH_MAX];
-  prepare_in_process(place, options, rules_path(options, rules));
+/* 0, or an exit status: mistakes have been told. */
+static int check_rules(const struct place *place, const char *rules) {
+  char *check[] = {(char *)rules};
+  return rules == NULL ? 0 : run_node(place, "--check-rules", check, 1);
+}
+
+/* A binary whose name does not begin with `node`; scripts and shells may come to start one. */
+static void warn_of_other_program(const struct program *program) {
+  const char *slash = strrchr(program->path, '/');
+  const char *name = slash != NULL ? slash + 1 : program->path;
+  static const char *const STARTERS[] = {"env", "sh", "bash", "dash", "zsh", "nice", "timeout", "strace", "taskset"};
+  if (strcmp(program->path, program->interpreter) != 0 || strncmp(name, "node", 4) == 0) return;
+  for (size_t i = 0; i < sizeof STARTERS / sizeof STARTERS[0]; i++) {
+    if (strcmp(name, STARTERS[i]) == 0) return;
+  }
+  fprintf(stderr, "millrace: --in-process is for Node.js, and %s is something else: its sockets stay with the kernel\n",
+          name);
+}
+
+static int run_in_process(const struct place *place, const struct options *options,
+                          const struct program *program, bool is_short) {
+  char buffer[PATH_MAX];
+  const char *rules = rules_path(options, buffer);
+  int status = check_rules(place, rules);
+  if (status != 0) return status;
+  if (!options->no_warn && getenv("MILLRACE_NO_WARN") == NULL) warn_of_other_program(program);
+  prepare_in_process(place, options, rules);
   execvp(options->command[0], options->command);
   refuse_program(options->command[0], errno, is_short);
+}
+
+/* Finds the engine or starts one, and has it stay for the program. 0 or an exit status. */
+static int join_engine(const struct place *place, const struct options *options, const char *engine,
+                       char **args, bool no_warn) {
+  char reason[128] = "";
+  int fd = options->has_engine_options ? -1 : connect_engine(engine);
+  if (fd >= 0 && debugs(options)) fprintf(stderr, "millrace: joins the engine that runs at %s\n", engine);
+  for (int tries = 0; tries < TRIES; tries++) {
+    if (fd < 0) {
+      int status = run_node(place, "--start-only", args, options->own_count);
+      if (status != 0) return status;
+      fd = connect_engine(engine);
+    }
+    enum launched launched = fd < 0 ? ENGINE_GONE : launch(fd, reason);
+    if (fd >= 0) close(fd);
+    fd = -1;
+    if (launched == ENGINE_HOLDS) return 0;
+    if (launched == ENGINE_HOLDS_NOT) {
+      if (!no_warn) fprintf(stderr, "millrace: the engine does not wait for the program: %s\n", reason);
+      return 0;
+    }
+    if (launched == ENGINE_REFUSES) {
+      fprintf(stderr, "millrace: the engine at %s refuses: %s\n", engine, reason);
+      return FAILED;
+    }
+  }
+  fprintf(stderr,
+          "millrace: the engine at %s hangs up; if it is of another version, end it first (millrace stat "
+          "--counters says its pid)\n",
+          engine);
+  return FAILED;
 }
 
 /* `args`: after `run`. */
@@ -127,7 +184,7 @@ static int run(const struct place *place, char **args, bool is_short) {
   inspect_program(command, &program);
   if (options.is_inspect) return print_inspection(&program);
   if (program.error != 0) refuse_program(command, program.error, is_short);
-  if (options.in_process) return run_in_process(place, &options, is_short);
+  if (options.in_process) return run_in_process(place, &options, &program, is_short);
   if (access(place->library, R_OK) < 0) {
     fprintf(stderr, "millrace: %s: %s; build it: npm run install\n", place->library, strerror(errno));
     return FAILED;
@@ -140,19 +197,13 @@ static int run(const struct place *place, char **args, bool is_short) {
   char engine[PATH_MAX], rules_buffer[PATH_MAX];
   find_engine(engine);
   const char *rules = rules_path(&options, rules_buffer);
-  if (rules != NULL) {
-    char *check[] = {(char *)rules};
-    int status = run_node(place, "--check-rules", check, 1);
-    if (status != 0) return status;
-  }
-  if (options.has_engine_options || !is_engine_there(engine)) {
-    int status = run_node(place, "--start-only", args, options.own_count);
-    if (status != 0) return status;
-  } else if (debugs(&options)) {
-    fprintf(stderr, "millrace: joins the engine that runs at %s\n", engine);
-  }
-  bool may_preload = warn_of(&program, options.no_warn || getenv("MILLRACE_NO_WARN") != NULL);
+  int status = check_rules(place, rules);
+  if (status != 0) return status;
+  bool no_warn = options.no_warn || getenv("MILLRACE_NO_WARN") != NULL;
   set_environment(&options, engine, rules);
+  status = join_engine(place, &options, engine, args, no_warn);
+  if (status != 0) return status;
+  bool may_preload = warn_of(&program, no_warn);
   if (may_preload) preload(place->library);
   /* execvp would give a file that the kernel does not know to a shell. */
   if (program.obstacle == IS_OTHER_MACHINE) execv(program.path, options.command);

@@ -1,4 +1,6 @@
 /* The arguments of `millrace run`. src/cli/run.ts has the same ones, with their help; a test compares. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,16 +79,59 @@ static void check_in_process(const struct options *o) {
   if (o->is_repeated) refuse("--in-process takes one ", "--nic and one --gateway");
 }
 
+/* An option's value, or the variable's that stands for it; NULL: neither. */
+static const char *value_of(const char *option, const char *name, const char **named) {
+  const char *set = getenv(name);
+  *named = option != NULL ? *named : name;
+  return option != NULL ? option : set != NULL && set[0] != '\0' ? set : NULL;
+}
+
+/* ADDRESS or ADDRESS/BITS. */
+static bool is_address(const char *text) {
+  char address[64] = "";
+  unsigned char bytes[sizeof(struct in6_addr)];
+  size_t n = strcspn(text, "/");
+  if (n >= sizeof address) return false;
+  memcpy(address, text, n);
+  bool is_v4 = inet_pton(AF_INET, address, bytes) == 1;
+  if (!is_v4 && inet_pton(AF_INET6, address, bytes) != 1) return false;
+  if (text[n] == '\0') return true;
+  const char *bits = text + n + 1;
+  return is_number(bits) && strlen(bits) <= 3 && atoi(bits) <= (is_v4 ? 32 : 128);
+}
+
+/* With BITS, if `needs_bits`. */
+static bool is_place(const char *text, bool needs_bits) {
+  return is_address(text) && (strchr(text, '/') != NULL) == needs_bits;
+}
+
+static _Noreturn void refuse_value(const char *name, const char *expected, const char *got) {
+  fprintf(stderr, "millrace run: %s: expected %s, got %s\n(see millrace run --help)\n", name, expected, got);
+  exit(USAGE);
+}
+
 static void check_values(const struct options *o) {
-  const char *p = o->profile;
+  const char *name = "--profile";
+  const char *p = value_of(o->profile, "MILLRACE_PROFILE", &name);
   if (p != NULL && strcmp(p, "latency") != 0 && strcmp(p, "balanced") != 0 && strcmp(p, "idle") != 0)
-    refuse("--profile: expected latency, balanced or idle, got ", p);
-  if (o->spin != NULL && strcmp(o->spin, "forever") != 0 && !is_number(o->spin))
-    refuse("--spin: expected microseconds or forever, got ", o->spin);
-  if (o->address != NULL && (o->address[0] == '\0' || strlen(o->address) > 60))
-    refuse("--address: expected an address like 10.77.0.2, got ", o->address);
-  if (o->application_id != NULL && strlen(o->application_id) > 63)
-    refuse("--application-id: expected at most 63 characters, got ", o->application_id);
+    refuse_value(name, "latency, balanced or idle", p);
+  name = "--spin";
+  const char *spin = value_of(o->spin, "MILLRACE_SPIN_US", &name);
+  if (spin != NULL && strcmp(spin, "forever") != 0 && !is_number(spin))
+    refuse_value(name, "microseconds or forever", spin);
+  name = "--address";
+  const char *address = value_of(o->address, "MILLRACE_ADDRESS", &name);
+  if (address != NULL && !is_address(address)) refuse_value(name, "an address like 10.77.0.2", address);
+  if (o->network != NULL && !is_place(o->network, true))
+    refuse_value("--network", "an address with its prefix length like 10.77.0.1/16", o->network);
+  if (o->gateway != NULL && !is_place(o->gateway, false))
+    refuse_value("--gateway", "an address like 10.0.0.1", o->gateway);
+  bool has_nic = o->nic != NULL || getenv("MILLRACE_NIC") != NULL;
+  if (!has_nic && o->gateway != NULL) refuse("--gateway is an interface's; expected --nic ", "with it");
+  if (!has_nic && o->xdp != NULL) refuse("--xdp is an interface's; expected --nic ", "with it");
+  name = "--application-id";
+  const char *id = value_of(o->application_id, "MILLRACE_APPLICATION_ID", &name);
+  if (id != NULL && strlen(id) > 63) refuse_value(name, "at most 63 characters", id);
 }
 
 struct options read_options(char **args) {

@@ -43,9 +43,9 @@ static void use_session(struct mr_session *session, int control_fd, int wake_fd,
   link_memory.id = id != 0 ? id : UINT32_MAX;
 }
 
-/* What went wrong, or NULL. */
-static const char *make(const char *path, int *error) {
-  struct mr_welcome welcome;
+/* What went wrong, or NULL; `reason`: in the engine's words, if it has any. */
+static const char *make(const char *path, int *error, char reason[sizeof((struct mr_welcome *)0)->reason]) {
+  struct mr_welcome welcome = {0};
   int got[2] = {-1, -1};
   int fd = mr_control_connect(path);
   *error = fd < 0 ? -fd : 0;
@@ -61,6 +61,7 @@ static const char *make(const char *path, int *error) {
   if (got[1] >= 0) real.close(got[1]);
   real.close(fd);
   *error = failed != 0 ? -failed : EPROTO;
+  if (welcome.result != 0) memcpy(reason, welcome.reason, sizeof welcome.reason - 1);
   return "join";
 }
 
@@ -71,7 +72,8 @@ static struct mr_link *link_make(void) {
   if (mr_link_now == NULL && !atomic_load(&has_failed)) {
     const char *path = mr_environment_get("MILLRACE_ENGINE");
     int error = 0;
-    const char *step = path == NULL || *path == '\0' ? "find" : make(path, &error);
+    char reason[sizeof((struct mr_welcome *)0)->reason] = "";
+    const char *step = path == NULL || *path == '\0' ? "find" : make(path, &error, reason);
     if (step == NULL) {
       mr_link_now = &link_memory;
     } else {
@@ -79,7 +81,7 @@ static struct mr_link *link_make(void) {
       if (path == NULL) mr_debug("MILLRACE_ENGINE is not set; all sockets stay with the kernel");
       else
         mr_warn("cannot %s the engine at %s: %s; all sockets stay with the kernel", step, path,
-                strerror(error));
+                reason[0] != '\0' ? reason : strerror(error));
     }
   }
   mr_mutex_unlock(&link_mutex);
@@ -106,6 +108,7 @@ bool mr_engine_died(void) {
   if (ready <= 0 || !(control.revents & (POLLHUP | POLLERR | POLLNVAL))) return false;
   if (!atomic_exchange(&mr_engine_is_dead, true)) {
     mr_warn("the engine has ended; its sockets are dead, new ones stay with the kernel");
+    mr_spares_shed();
   }
   return true;
 }
@@ -202,5 +205,5 @@ void mr_core_after_fork(bool in_child) {
   mr_region_after_fork();
   mr_socks_after_fork(in_child);
   mr_mutex_unlock(&link_mutex);
-  mr_spares_after_fork();
+  mr_spares_after_fork(in_child);
 }

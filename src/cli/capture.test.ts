@@ -159,7 +159,7 @@ test("a reader that goes away ends the run quietly", async () => {
 });
 
 test("Ctrl-C ends a run that waits for its input, with the summary", {
-  timeout: 10_000,
+  timeout: 120_000,
 }, async () => {
   const endless = async function* (): AsyncGenerator<Uint8Array> {
     yield readFileSync(TCP);

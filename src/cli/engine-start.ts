@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import {
@@ -28,7 +28,8 @@ const LOOK_MS = 5;
 /** The paths of the engine that `run` and `stat` speak to: $MILLRACE_ENGINE, or this namespace's. */
 export function currentEngine(env: World["env"]): EnginePaths {
   const given = env.MILLRACE_ENGINE;
-  return given?.startsWith("/") ? pathsBeside(given) : enginePaths(env as NodeJS.ProcessEnv);
+  if (given === undefined || given === "") return enginePaths(env as NodeJS.ProcessEnv);
+  return pathsBeside(resolve(given));
 }
 
 /**
@@ -46,8 +47,8 @@ export async function ensureEngine(
   makePrivateFolder(dirname(paths.control), world.env as NodeJS.ProcessEnv);
   const logPath = `${paths.control.replace(/\.sock$/, "")}.log`;
   const child = startEngine(paths, flags, logPath);
-  const startedMs = performance.now();
-  for (;;) {
+  // Looks are counted, not time: a machine that stands still for a while is no engine that does not start.
+  for (let waitedMs = 0; ; waitedMs += LOOK_MS) {
     const engine = await engineOf(paths);
     if (engine !== null) {
       if (engine.pid !== child.pid) return checkRunning(engine, flags, world);
@@ -56,7 +57,7 @@ export async function ensureEngine(
     }
     const limitMs = child.status() === null ? START_MS : Math.min(START_MS, OTHER_MS);
     if (child.status() !== null && !isLockTaken(logPath)) break;
-    if (performance.now() - startedMs > limitMs) break;
+    if (waitedMs > limitMs) break;
     await sleep(LOOK_MS);
   }
   const log = readFileSync(logPath, "utf8").trimEnd();

@@ -1,17 +1,18 @@
 /** `millrace engine`: serves programs that run under Millrace; `millrace run` starts one by itself. */
 import { readFileSync } from "node:fs";
-import { InvalidArgumentError } from "commander";
 import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { DEFAULT_CONFIG, type EngineConfig, type Profile, readConfig } from "../engine/config.js";
 import { EngineService } from "../engine/engine-service.js";
 import { type EnginePaths, pathsBeside } from "../engine/socket-path.js";
+import type { Tell } from "../engine/troubles.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { deviceKinds } from "../socket/open-device.js";
 import { type AddCommand, examples } from "./command.js";
 import { currentEngine } from "./engine-start.js";
-import { DONE, FAILED, isSystemError, USAGE, type World } from "./world.js";
+import { addressOf, prefixOf, profileOf, spinOf } from "./option-values.js";
+import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
 
 interface EngineCommandOptions {
   readonly nic?: readonly string[];
@@ -29,9 +30,6 @@ interface EngineCommandOptions {
   readonly jsonLog?: boolean;
 }
 
-/** What `spin_us` says for "for ever". */
-const FOR_EVER = 0xffff_ffff;
-
 export const addEngine: AddCommand = (program, world, finish) => {
   const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
   const command = program
@@ -48,10 +46,18 @@ export const addEngine: AddCommand = (program, world, finish) => {
       `interface: NAME (AF_XDP, shared with the kernel), ${deviceKinds()}; several allowed`,
       collect,
     )
-    .option("--address <PREFIX>", "own address of an owned interface, like 10.0.0.2/24", collect)
-    .option("--gateway <ADDRESS>", "default route of an owned interface")
+    .option(
+      "--address <PREFIX>",
+      "own address of an owned interface, like 10.0.0.2/24",
+      (value, before: readonly string[] = []) => [...before, prefixOf(value)],
+    )
+    .option("--gateway <ADDRESS>", "default route of an owned interface", addressOf)
     .option("--xdp <FILE>", "XDP program in front of the first interface (docs/ebpf.md)")
-    .option("--network <PREFIX>", "the machine's address on the host-local network")
+    .option(
+      "--network <PREFIX>",
+      "the machine's address on the host-local network (10.77.0.1/16)",
+      prefixOf,
+    )
     .option("--config <FILE>", "configuration (docs/engine-config.schema.json)")
     .option("--rules <FILE>", "which sockets to accelerate (docs/rules.md)")
     .option("--profile <NAME>", "how to wait: latency, balanced, idle", profileOf)
@@ -71,23 +77,13 @@ export const addEngine: AddCommand = (program, world, finish) => {
   ]);
 };
 
-function profileOf(text: string): Profile {
-  if (text === "latency" || text === "balanced" || text === "idle") return text;
-  throw new InvalidArgumentError("expected latency, balanced or idle");
-}
-
-function spinOf(text: string): number {
-  if (text === "forever") return FOR_EVER;
-  if (/^\d{1,9}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError("expected microseconds, or forever");
-}
-
 async function serve(options: EngineCommandOptions, world: World): Promise<number> {
   let config: EngineConfig;
   try {
     config = configOf(options);
   } catch (error) {
-    await world.err.write(`millrace engine: ${(error as Error).message}\n`);
+    const text = isSystemError(error) ? systemText(error) : (error as Error).message;
+    await world.err.write(`millrace engine: ${text}\n`);
     return error instanceof PlacedError || error instanceof TypeError ? USAGE : FAILED;
   }
   const paths =
@@ -95,7 +91,8 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
   const log = logTo(world, options.jsonLog === true);
   let service: EngineService;
   try {
-    service = new EngineService(config, paths, version());
+    const tell: Tell = (event, text) => void log(event, text, { text });
+    service = new EngineService(config, paths, version(), tell);
     await service.start();
   } catch (error) {
     if (error instanceof PlacedError || error instanceof TypeError) {
@@ -104,7 +101,8 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
     }
     const isTheirs = error instanceof NetError || error instanceof EbpfError;
     if (!isTheirs && !isSystemError(error)) throw error;
-    await world.err.write(`millrace engine: ${error.message}\n`);
+    const text = isTheirs ? error.message : systemText(error);
+    await world.err.write(`millrace engine: ${text}\n`);
     return FAILED;
   }
   const stop = (): void => service.stop();

@@ -71,7 +71,7 @@ function bigCapture(): string {
 }
 
 test("Ctrl-C on a process that waits for its input: summary and status 0", {
-  timeout: 20_000,
+  timeout: 120_000,
 }, async () => {
   const child = spawn(process.execPath, [PROGRAM, "capture", "-r", "-"], { stdio: "pipe" });
   let talk = "";

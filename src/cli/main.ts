@@ -60,6 +60,9 @@ export async function run(args: readonly string[], world: World): Promise<number
       status = result;
     });
   }
+  for (const command of program.commands) {
+    command.showHelpAfterError(`(see millrace ${command.name()} --help)`);
+  }
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {

@@ -10,7 +10,7 @@ import { becomeProgram } from "../sys/exec.js";
 import { type AddCommand, examples } from "./command.js";
 import type { EngineFlags } from "./engine-flags.js";
 import { ensureEngine } from "./engine-start.js";
-import { DONE, FAILED, isSystemError, USAGE, type World } from "./world.js";
+import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
 
 interface RunOptions extends EngineFlags {
   readonly checkRules?: string;
@@ -91,7 +91,8 @@ async function runHere(options: RunOptions, world: World): Promise<number> {
     return DONE;
   } catch (error) {
     if (!(error instanceof PlacedError) && !isSystemError(error)) throw error;
-    await world.err.write(`${error instanceof PlacedError ? "" : "millrace: "}${error.message}\n`);
+    const text = error instanceof PlacedError ? error.message : `millrace: ${systemText(error)}`;
+    await world.err.write(`${text}\n`);
     return FAILED;
   }
 }

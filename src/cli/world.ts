@@ -64,3 +64,11 @@ export function wantsColour(world: World): boolean {
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
 }
+
+/** What a system error says, as a sentence: `none.json: no such file or directory`. */
+export function systemText(error: NodeJS.ErrnoException): string {
+  const { path, message } = error;
+  // As Node.js words it: `ENOENT: no such file or directory, open 'none.json'`.
+  const words = /^E[A-Z0-9]+: (.*?)(?:, \w+(?: '.*')?)?$/s.exec(message)?.[1];
+  return path === undefined || words === undefined ? message : `${path}: ${words}`;
+}

@@ -2,11 +2,11 @@
  * An engine's configuration, from the file of `--config`: JSON with comments, checked against
  * config-schema.ts. Mistakes are told with file, line, column and what was expected.
  */
-import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { type JsonNode, type JsonPlace, parseCommentedJson } from "../base/commented-json.js";
 import { IpAddress } from "../base/ip-address.js";
 import { PlacedError, type Problem } from "../base/placed-error.js";
+import { readText } from "../base/read-text.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { CONFIG_SCHEMA, type Schema } from "./config-schema.js";
 
@@ -67,7 +67,7 @@ interface RawConfig extends Partial<Omit<EngineConfig, "nics" | "ringBytes">> {
 
 /** Reads a file. Throws {@link PlacedError}, or the system's error. */
 export function readConfig(path: string): EngineConfig {
-  return parseConfig(readFileSync(path, "utf8"), path);
+  return parseConfig(readText(path), path);
 }
 
 /** Reads a configuration from a text; `file` is for messages and what `rules` is relative to. */

@@ -19,8 +19,9 @@ export class EngineRig {
   /** How far the engine's clock is ahead of the machine's: tests move it on. */
   aheadUs = 0;
   readonly run = (): void => {
-    this.engine.turn(nowUs() + this.aheadUs);
-    this.engine.control.service();
+    const now = nowUs() + this.aheadUs;
+    this.engine.turn(now);
+    this.engine.control.service(now);
   };
 
   constructor(options: Partial<EngineOptions> = {}) {

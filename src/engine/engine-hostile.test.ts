@@ -4,8 +4,9 @@ import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { AcceptedAsAt, Kind, Msg, Op, OpenedFor, SocketAt, Status } from "../ring/engine-layout.js";
 import { closeFd, createEvent, drainEvent, pollFds } from "../sys/fd.js";
-import { HeldSocket, SocketType } from "../sys/held-socket.js";
+import { KernelSocket, SocketType } from "../sys/kernel-socket.js";
 import { connectUnix, sendWithFds, unixPair } from "../sys/unix-socket.js";
+import { nowUs } from "./clock.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
 import { acceptTcp, bindUdp, connectTcp, HOST, listenTcp } from "./test-sockets-fixture.js";
 
@@ -24,7 +25,7 @@ function othersTalk(rig: EngineRig): void {
 
 /** Descriptors that are no end of a pair. */
 function oddDescriptors(): { name: string; fd: number; close: () => void }[] {
-  const stream = HeldSocket.open(false, SocketType.STREAM) as HeldSocket;
+  const stream = KernelSocket.open(true, SocketType.STREAM) as KernelSocket;
   const event = createEvent();
   const file = openSync("/proc/self/exe", "r");
   return [
@@ -51,7 +52,7 @@ test("what is no end of a pair ends the session of who opens a socket with it", 
 
 test("who only tries options needs none", () => {
   withEngine((rig) => {
-    const socket = HeldSocket.open(false, SocketType.DATAGRAM) as HeldSocket;
+    const socket = KernelSocket.open(true, SocketType.DATAGRAM) as KernelSocket;
     const client = rig.client();
     const tried = client.open({ kind: Kind.UDP, at: OpenedFor.TRY, options: [] }, socket.fd);
     assert.equal(tried.result, 1);
@@ -239,5 +240,27 @@ test("a connection that was claimed just before its listener closed stays", () =
     }
     b.send(bytes("here"));
     assert.equal(Buffer.from(rig.read(a, 4)).toString(), "here");
+  });
+});
+
+test("who connects and says nothing is turned away, and keeps nobody out", () => {
+  withEngine((rig) => {
+    const { control } = rig.engine.paths;
+    const silent = Array.from({ length: 200 }, () => {
+      const fd = connectUnix({ path: control });
+      rig.run();
+      return fd;
+    });
+    othersTalk(rig);
+    const isOver = (fd: number): boolean => pollFds(Int32Array.of(fd), 1, 0) > 0;
+    assert.ok(isOver(silent[0]!), "the oldest went when there were many");
+    assert.ok(!isOver(silent.at(-1)!));
+    rig.aheadUs += 4_000_000;
+    rig.run();
+    assert.ok(!isOver(silent.at(-1)!));
+    rig.aheadUs += 2_000_000;
+    rig.until(() => silent.every(isOver), "the end of all that are silent");
+    assert.ok(rig.engine.nextDeadlineUs() > nowUs() + rig.aheadUs + 4_000_000);
+    for (const fd of silent) closeFd(fd);
   });
 });

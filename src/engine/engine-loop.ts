@@ -13,6 +13,7 @@ import { type Clock, NEVER } from "../base/time.js";
 import { pollFds } from "../sys/fd.js";
 import { nowUs } from "./clock.js";
 import type { Engine } from "./engine.js";
+import { Doing } from "./pace.js";
 
 /** How often the control socket and hang-ups are looked at while polling. */
 const CONTROL_US = 100;
@@ -37,6 +38,9 @@ const CROWDED_MOST_US = 320_000;
 /** Polls without work for which the clock is read once: a reading takes about as long as one. */
 const IDLE_POLLS_A_CLOCK = 8;
 
+/** Who started it has at least so long to come, however short it stays without programs. */
+const FIRST_US = 2_000_000;
+
 export interface LoopOptions {
   readonly clock?: Clock;
   /** Ends when no program has used the engine for this long; NEVER to stay. */
@@ -59,6 +63,8 @@ export class EngineLoop {
   private lastPassUs = 0;
   private wasIdle = false;
   private controlUs = 0;
+  /** When Node's event loop was let run, or 0. */
+  private yieldedUs = 0;
   private yieldUs = 0;
   private yields = YIELDS;
   private isStopped = false;
@@ -71,7 +77,7 @@ export class EngineLoop {
     this.clock = options.clock ?? nowUs;
     this.fds = Int32Array.from(engine.wakeFds);
     this.lastWorkUs = this.clock();
-    this.lastUsedUs = this.lastWorkUs;
+    this.lastUsedUs = this.lastWorkUs + FIRST_US;
   }
 
   start(): void {
@@ -90,22 +96,33 @@ export class EngineLoop {
   private run(): void {
     if (this.yields > 0 && !this.isStopped) {
       this.yields--;
-      this.turn(this.clock());
+      const nowUs = this.clock();
+      if (this.yieldedUs > 0) this.engine.pace.note(Doing.EVENTS, this.yieldedUs, nowUs);
+      this.turn(nowUs);
       this.yieldNow();
+      this.yieldedUs = this.lastPassUs;
       return;
     }
-    this.lastPassUs = this.clock();
-    this.yieldUs = this.lastPassUs + YIELD_US;
+    const nowUs = this.clock();
+    const { pace } = this.engine;
+    if (this.yieldedUs > 0) pace.note(Doing.EVENTS, this.yieldedUs, nowUs);
+    pace.readCpu(nowUs);
+    this.lastPassUs = nowUs;
+    this.yieldUs = nowUs + YIELD_US;
     while (!this.isStopped) if (this.pass()) break;
     if (this.isStopped) this.options.onEnd();
     else this.yieldNow();
+    this.yieldedUs = this.clock();
   }
 
   /** Polls until it is time to look at the clock, then decides what to do; true to yield. */
   private pass(): boolean {
     const { engine } = this;
     const nowUs = this.clock();
-    if (nowUs - this.lastPassUs > INTERRUPTED_US && this.wasIdle) this.noteInterruption(nowUs);
+    if (nowUs - this.lastPassUs > INTERRUPTED_US) {
+      if (this.wasIdle) this.noteInterruption(nowUs);
+      engine.pace.note(this.wasIdle ? Doing.POLLING : Doing.WORK, this.lastPassUs, nowUs);
+    }
     this.lastPassUs = nowUs;
     let isIdle = true;
     for (let i = 0; i < IDLE_POLLS_A_CLOCK && isIdle; i++) isIdle = !engine.turn(nowUs);
@@ -135,12 +152,15 @@ export class EngineLoop {
 
   private serviceControl(nowUs: number): void {
     const { engine } = this;
+    const beganUs = this.clock();
+    engine.pace.note(this.wasIdle ? Doing.POLLING : Doing.WORK, nowUs, beganUs);
     this.controlUs = nowUs;
     engine.wantsControl = false;
-    if (engine.control.service()) this.yields = YIELDS;
-    if (engine.sessions.length > 0) this.lastUsedUs = nowUs;
+    if (engine.control.service(nowUs)) this.yields = YIELDS;
+    if (engine.isUsed) this.lastUsedUs = nowUs;
     else if (nowUs - this.lastUsedUs >= this.options.idleExitUs) this.isStopped = true;
     this.lastPassUs = this.clock(); // that may have been long
+    engine.pace.note(Doing.CONTROL, beganUs, this.lastPassUs);
   }
 
   private sleep(nowUs: number): void {
@@ -148,7 +168,7 @@ export class EngineLoop {
     const hasVisitors = this.options.hasVisitors();
     if (engine.prepareSleep()) {
       let untilUs = engine.nextDeadlineUs();
-      if (engine.sessions.length === 0) {
+      if (!engine.isUsed) {
         untilUs = Math.min(untilUs, this.lastUsedUs + this.options.idleExitUs);
       }
       if (hasVisitors) untilUs = Math.min(untilUs, nowUs + VISITOR_US);

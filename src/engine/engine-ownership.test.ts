@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Kind, Op, OpenedFor, SocketAt, Status } from "../ring/engine-layout.js";
 import { closeFd, createEvent } from "../sys/fd.js";
-import { HeldSocket, SocketType } from "../sys/held-socket.js";
+import { KernelSocket, SocketType } from "../sys/kernel-socket.js";
 import { SocketKind, socketKind } from "../sys/unix-socket.js";
 import { withEngine } from "./engine-fixture.js";
 import { acceptTcp, connectTcp, listenTcp } from "./test-sockets-fixture.js";
@@ -14,7 +14,7 @@ const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 test("a socket is taken over by who has its descriptor, region and companion included", () => {
   withEngine((rig) => {
     const parent = rig.client();
-    const companion = HeldSocket.open(false, SocketType.DATAGRAM) as HeldSocket;
+    const companion = KernelSocket.open(true, SocketType.DATAGRAM) as KernelSocket;
     const s = parent.open({
       kind: Kind.UDP,
       at: OpenedFor.BIND,

@@ -4,7 +4,7 @@ import type { XdpInstance } from "../ebpf/instance.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "../socket/create-host.js";
 import { openDevice, TO_TALK } from "../socket/open-device.js";
-import { TracedProgram } from "../xdp/traced-program.js";
+import { ChosenProgram } from "../xdp/chosen-program.js";
 import { nowUs } from "./clock.js";
 import type { EngineConfig, NicConfig } from "./config.js";
 import { rulesOf } from "./decision.js";
@@ -14,6 +14,7 @@ import type { NetworkNic } from "./network.js";
 import { DEFAULT_RINGS, type RingSettings } from "./opening.js";
 import type { EnginePaths } from "./socket-path.js";
 import { StatServer } from "./stat-server.js";
+import type { Tell } from "./troubles.js";
 
 /** Address space for programs: 10,000 connections, or a thousand programs, with rings to share. */
 const PROGRAM_BYTES = 0x6800_0000;
@@ -30,7 +31,7 @@ export class EngineService {
   private whenEnded: () => void = () => {};
 
   /** Opens interfaces and the control socket. Throws `NetError` and what devices throw. */
-  constructor(config: EngineConfig, paths: EnginePaths, version: string) {
+  constructor(config: EngineConfig, paths: EnginePaths, version: string, tell: Tell) {
     this.pool = createPool({ ...SLOTS, peerBytes: PROGRAM_BYTES });
     const nics: NetworkNic[] = [];
     try {
@@ -47,6 +48,7 @@ export class EngineService {
         rules,
         loopback: config.loopback,
         rings: ringsOf(config),
+        tell,
       });
     } catch (error) {
       for (const { device } of nics) device.close();
@@ -101,8 +103,8 @@ function openNic(nic: NicConfig, pool: Pool): NetworkNic {
   return { device, addresses, gateway, routes, mtuBytes };
 }
 
-/** XDP programs as traces, where engine=trace asks for it. */
-const tracing = (instance: XdpInstance): TracedProgram => new TracedProgram(instance);
+/** XDP programs as traces, where engine=trace asks for it and they are faster. */
+const tracing = (instance: XdpInstance): ChosenProgram => new ChosenProgram(instance);
 
 function ringsOf(config: EngineConfig): RingSettings {
   const { receive, send } = config.ringBytes;

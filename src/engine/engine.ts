@@ -6,35 +6,31 @@
  * the programs: a datagram between two programs takes one turn.
  */
 import { dirname } from "node:path";
-import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
-import { Kind, OpenedFor, SUBMITS, Submit } from "../ring/engine-layout.js";
+import { OpenedFor, SUBMITS, Submit } from "../ring/engine-layout.js";
 import type { Pool } from "../ring/pool.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
 import type { Stack } from "../socket/stack.js";
-import { TcpSocket } from "../socket/tcp-socket.js";
 import { closeFd, eventLoopFd } from "../sys/fd.js";
 import { listenUnix } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
+import { serveAccepted } from "./accepted.js";
 import { Calls } from "./calls.js";
 import type { Profile } from "./config.js";
-import { Control } from "./control.js";
+import { BACKLOG, Control } from "./control.js";
 import type { RulesOf } from "./decision.js";
+import { DescriptorRoom } from "./descriptor-room.js";
 import { lockEngine } from "./engine-lock.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
-import { Companion, type Hello, isEntry, readOpen } from "./message.js";
+import { Launched } from "./launched.js";
+import { Companion, type Hello, isEntry, type OpenRequest, readOpen } from "./message.js";
 import { Network, type NetworkNic } from "./network.js";
-import {
-  type OpeningParts,
-  type OpenResult,
-  openSocket,
-  type RingSettings,
-  takeBlock,
-} from "./opening.js";
+import { type OpeningParts, type OpenResult, openSocket, type RingSettings } from "./opening.js";
+import { Pace } from "./pace.js";
 import { ParkedEnds } from "./parked-ends.js";
 import { type Region, Regions } from "./region.js";
 import type { Session } from "./session.js";
@@ -44,7 +40,8 @@ import { SocketEnds } from "./socket-ends.js";
 import type { SocketHost } from "./socket-host.js";
 import { type EnginePaths, makePrivateFolder, removeSocket } from "./socket-path.js";
 import { SocketTable } from "./socket-table.js";
-import { TcpServed } from "./tcp-served.js";
+import type { TcpServed } from "./tcp-served.js";
+import { type Tell, Troubles } from "./troubles.js";
 
 export interface EngineOptions {
   /** Where frames and the programs' memory lie; taken. */
@@ -64,12 +61,15 @@ export interface EngineOptions {
   readonly rings: RingSettings;
   /** Node's event loop is watched, too. False in tests that drive the engine themselves. */
   readonly watchLoop?: boolean;
+  /** Hears what goes wrong. */
+  readonly tell?: Tell;
+  /** How many descriptors it may have; by default what the system says. */
+  readonly mostFds?: number;
 }
 
 const ALL = Readiness.IN | Readiness.OUT | Readiness.PRI | Readiness.RDHUP;
 /** Submissions of one session before others have their turn. */
 const BURST = 64;
-const BACKLOG = 512;
 
 export class Engine implements SocketHost {
   readonly network: Network;
@@ -79,6 +79,11 @@ export class Engine implements SocketHost {
   readonly ready = new ReadySet();
   readonly scratch = new Uint8Array(65_536);
   readonly control: Control;
+  readonly ends = new SocketEnds();
+  readonly launched: Launched;
+  readonly room: DescriptorRoom;
+  readonly troubles: Troubles;
+  readonly pace: Pace;
   readonly paths: EnginePaths;
   readonly profile: Profile;
   readonly uid = process.getuid!();
@@ -98,7 +103,6 @@ export class Engine implements SocketHost {
   private readonly opening: OpeningParts;
   private readonly parked: ParkedEnds;
   private readonly events = new ReadyEvents(64);
-  private readonly ends = new SocketEnds();
   private readonly programs: Sessions;
   private readonly housekeeping: Housekeeping;
   private retries: EngineSocket[] = [];
@@ -110,6 +114,9 @@ export class Engine implements SocketHost {
     const { pool, nowUs, nics, network, paths } = options;
     this.options = options;
     this.paths = paths;
+    this.room = new DescriptorRoom(options.mostFds);
+    this.troubles = new Troubles(options.tell ?? (() => {}));
+    this.pace = new Pace(this.troubles);
     this.profile = options.profile;
     this.startUs = nowUs;
     makePrivateFolder(dirname(paths.control));
@@ -127,6 +134,7 @@ export class Engine implements SocketHost {
       rules: options.rules,
       loopback: options.loopback,
     });
+    this.launched = new Launched((address) => this.network.leaveHome(address));
     this.sessions = this.programs.list;
     this.housekeeping = new Housekeeping(this.sessions);
     this.sockets = new SocketTable(this.ends);
@@ -143,6 +151,7 @@ export class Engine implements SocketHost {
       kernelSockets: this.kernelSockets,
       adopt: (served) => this.adoptSocket(served),
       hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
+      takeSubmissions: (session) => this.takeAllSubmissions(session),
     });
     this.calls = new Calls({
       memory: this.memory,
@@ -156,7 +165,7 @@ export class Engine implements SocketHost {
     removeSocket(paths.control); // of an engine that died: the lock says that none runs
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
     const loopFd = options.watchLoop === false ? -1 : eventLoopFd();
-    this.control = new Control(this, this.ends, listenFd, loopFd);
+    this.control = new Control(this, listenFd, loopFd);
     this.setRealTime(nowUs);
   }
 
@@ -193,6 +202,11 @@ export class Engine implements SocketHost {
       if (session.isClosed) return;
     }
     session.publishSubmitHead();
+  }
+
+  private takeAllSubmissions(session: Session): void {
+    for (let i = 0; i < SUBMITS && !session.isClosed && session.hasSubmission; i += BURST)
+      this.takeSubmissions(session);
   }
 
   /**
@@ -245,7 +259,8 @@ export class Engine implements SocketHost {
     const { housekeeping, calls, network, stack } = this;
     const lingerUs = Math.max(calls.nextDeadlineUs, housekeeping.dueUs);
     const sweepUs = network.hasLeft ? housekeeping.dueUs : NEVER;
-    return Math.min(housekeeping.nextUs, lingerUs, sweepUs, stack.nextDeadlineUs());
+    const { nextUs } = this.control;
+    return Math.min(housekeeping.nextUs, lingerUs, sweepUs, nextUs, stack.nextDeadlineUs());
   }
 
   private keepHouse(nowUs: number): void {
@@ -294,27 +309,16 @@ export class Engine implements SocketHost {
 
   forget(socket: EngineSocket): void {
     this.sockets.remove(socket);
+    this.housekeeping.forgetQueued(socket as TcpServed);
     if (this.calls.isWaiting) this.lingered();
   }
 
   adopt(listener: EngineSocket, socket: PolledSocket): EngineSocket | null {
-    if (!(socket instanceof TcpSocket)) return null;
-    const id = this.sockets.takeId();
-    const { regionPool, family } = listener;
-    try {
-      const block = takeBlock(regionPool, this.memory, this.options.rings, id, Kind.TCP, family);
-      const served = new TcpServed(this, id, family, block, regionPool, socket);
-      served.reason = listener.reason;
-      served.uid = listener.uid;
-      served.home = listener.home;
-      served.kernelValues = listener.kernelValues?.inherited() ?? null;
-      this.adoptSocket(served);
-      served.refresh();
-      return served;
-    } catch (error) {
-      if (!(error instanceof NetError)) throw error;
-      return null;
-    }
+    const served = serveAccepted(this, this.options.rings, listener, socket, this.sockets.takeId());
+    if (served === null) return null;
+    this.adoptSocket(served);
+    served.refresh();
+    return served;
   }
 
   private adoptSocket(served: EngineSocket): void {
@@ -328,9 +332,32 @@ export class Engine implements SocketHost {
     return this.programs.begin(hello, pid, controlFd);
   }
 
+  launch(hello: Hello, pidFd: number): void {
+    try {
+      this.network.enterHome(hello.address);
+      if (pidFd >= 0) this.launched.add(pidFd, hello.address);
+    } catch (error) {
+      if (pidFd >= 0) closeFd(pidFd);
+      throw error;
+    }
+    // Without a pidfd it is only an answer: the address goes unless the program comes soon.
+    if (pidFd < 0) this.network.leaveHome(hello.address);
+  }
+
+  noDescriptors(): void {
+    const text =
+      `no descriptors left (${this.room.most} at most): new sockets stay with the kernel; ` +
+      "raise the limit: ulimit -n, or LimitNOFILE= of the service";
+    this.troubles.happened("no-descriptors", this.stack.nowUs, text);
+  }
+
+  /** Whether anybody would miss it. */
+  get isUsed(): boolean {
+    return this.sessions.length > 0 || this.launched.size > 0;
+  }
+
   end(session: Session): void {
-    // What it submitted before it went is still to be done.
-    for (let i = 0; i < SUBMITS && session.hasSubmission; i += BURST) this.takeSubmissions(session);
+    this.takeAllSubmissions(session); // what it submitted before it went is still to be done
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
     this.parked.endSession(session);
@@ -343,8 +370,7 @@ export class Engine implements SocketHost {
     const result = openSocket(this.opening, session, request, view);
     const { served } = result;
     if (served === null) {
-      if (result.code === 1 && request.at !== OpenedFor.TRY)
-        this.kernelSockets.put(session, request, result.reason);
+      if (result.code === 1) this.kernelKeeps(session, request, result.reason);
       return result;
     }
     if (request.companion === Companion.HEARS) served.companionFd = companionFd;
@@ -353,6 +379,10 @@ export class Engine implements SocketHost {
     this.adoptSocket(served);
     this.control.hold(session, served, request.local, request.fd);
     return result;
+  }
+
+  kernelKeeps(session: Session, request: OpenRequest, reason: string): void {
+    if (request.at !== OpenedFor.TRY) this.kernelSockets.put(session, request, reason);
   }
 
   kernelSocket(session: Session, view: DataView, n: number): void {
@@ -411,6 +441,7 @@ export class Engine implements SocketHost {
     removeSocket(this.paths.control);
     for (const served of [...this.sockets.values()]) served.abort();
     this.control.close();
+    this.launched.close();
     this.ends.closeSet();
     this.stack.close();
     this.programs.close();

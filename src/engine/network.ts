@@ -210,6 +210,7 @@ export class Network {
     if (address === null) throw refused(text, "expected an IPv4 or IPv6 address");
     // The machine's own: `--nic tap0 --address …` names it to every program.
     if (this.isMachines(address)) return { home: this.sharedHome, users: 1, added: [] };
+    if (this.stack.ip.isBroadcast(address)) throw refused(text, "it is everybody's (broadcast)");
     const added: OwnPlace[] = [];
     this.add(address, text, added);
     const twin = this.twinOf(address);
@@ -241,7 +242,12 @@ export class Network {
         networks.push(`${a.address}/${a.prefixBits}`);
         if (a.address.isV4 !== address.isV4) continue;
         if (!samePrefix(a.address, address, fullBitsOf(a))) continue;
-        ip.addAddress(iface, `${address}/${a.prefixBits}`);
+        try {
+          ip.addAddress(iface, `${address}/${a.prefixBits}`);
+        } catch (cause) {
+          for (const one of added) ip.removeAddress(one.iface, one.address);
+          throw refused(text, cause instanceof Error ? cause.message : String(cause));
+        }
         added.push({ iface, address: address.copy() });
         return;
       }

@@ -25,7 +25,7 @@ export class RulesFiles {
     const fd = openSync(path, FLAGS);
     try {
       const status = fstatSync(fd, { bigint: true });
-      if (!status.isFile()) throw new Error(`${path}: expected a plain file of rules`);
+      if (!status.isFile()) throw refused(`${path}: expected a plain file of rules`);
       const { dev, ino, size, mtimeNs, ctimeNs } = status;
       const version = [dev, ino, size, mtimeNs, ctimeNs].join(":");
       const known = this.kept.get(path);
@@ -53,7 +53,10 @@ function contents(fd: number, path: string): string {
   for (;;) {
     const got = readSync(fd, bytes, n, bytes.length - n, null);
     n += got;
-    if (n > MAX_BYTES) throw new Error(`${path}: expected at most ${MAX_BYTES} bytes of rules`);
+    if (n > MAX_BYTES) throw refused(`${path}: expected at most ${MAX_BYTES} bytes of rules`);
     if (got === 0) return Buffer.from(bytes.buffer, 0, n).toString("utf8");
   }
 }
+
+/** A mistake of who named the file. */
+const refused = (text: string): TypeError => new TypeError(text);

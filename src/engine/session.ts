@@ -7,6 +7,7 @@
  * are, wrongly.
  */
 
+import { NumberMap } from "../base/number-map.js";
 import type { Home } from "../ip/home.js";
 import {
   CALL_BYTES,
@@ -86,7 +87,7 @@ export class Session {
   /** Those that listen. */
   readonly listeners = new Set<TcpServed>();
   /** Ends that wait for its next connections, by entry. */
-  readonly parked = new Map<number, ParkedEnd>();
+  readonly parked = new NumberMap<ParkedEnd>();
   /** How many of them. */
   socketCount = 0;
   isClosed = false;
@@ -119,8 +120,13 @@ export class Session {
     this.loopback = (settings.flags & SessionFlag.LOOPBACK) !== 0;
     this.rules = rules;
     this.spinUs = settings.spinUs;
-    this.part = this.memory.create("millrace-session", SESSION_BYTES);
     this.wakeFd = createEvent();
+    try {
+      this.part = this.memory.create("millrace-session", SESSION_BYTES);
+    } catch (error) {
+      closeFd(this.wakeFd);
+      throw error;
+    }
     this.regionPool = new RegionPool(regions);
     this.words = this.memory.words;
     this.base = this.part.at >> 2;
@@ -144,6 +150,11 @@ export class Session {
   get hasSubmissionNow(): boolean {
     const i = this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1));
     return Atomics.load(this.words, i) !== 0;
+  }
+
+  /** Whether every submission that the process has begun is taken. */
+  get isCaughtUp(): boolean {
+    return Atomics.load(this.words, this.base + (SessionAt.submitTail >> 2)) === this.submitHead;
   }
 
   /** Hot path. The next submission's value, or -1; `>>> 0` it. */

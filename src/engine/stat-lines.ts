@@ -50,6 +50,10 @@ function engineLine(engine: Engine, version: string): StatEngine {
     uid: engine.uid,
     counters: {
       "engine.turns": engine.turns,
+      "engine.late": engine.pace.late,
+      "engine.lateUs": engine.pace.lateUs,
+      "engine.longestLateUs": engine.pace.longestUs,
+      "engine.programs": engine.launched.size,
       "engine.sessions": engine.sessions.length,
       "engine.sockets": engine.sockets.size,
       "engine.kernelSockets": engine.kernelSockets.size,
@@ -66,6 +70,7 @@ function engineLine(engine: Engine, version: string): StatEngine {
       "stack.tcpOrphans": tcp.orphans,
       "stack.tcpPorts": tcpPorts.size,
       "stack.udpEndpoints": udp.size,
+      ...notZero("engine.troubles", engine.troubles.counts),
       ...notZero("ip", ip.counters.snapshot()),
       ...notZero("drop", ip.drops.snapshot()),
       ...notZero("tcp", tcp.counters.snapshot()),

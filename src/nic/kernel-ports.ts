@@ -13,7 +13,7 @@
  */
 import { EAFNOSUPPORT } from "../base/errno.js";
 import { ANY4, type IpAddress } from "../base/ip-address.js";
-import { HeldSocket, KernelOption, SocketType } from "../sys/held-socket.js";
+import { KernelOption, KernelSocket, SocketType } from "../sys/kernel-socket.js";
 
 const TCP = 6;
 
@@ -76,9 +76,9 @@ class BoundPort implements HeldPort {
   private readonly linkIndex: number;
   private readonly request: PortRequest;
   private readonly address: IpAddress;
-  private socket: HeldSocket;
+  private socket: KernelSocket;
 
-  constructor(linkIndex: number, request: PortRequest, address: IpAddress, socket: HeldSocket) {
+  constructor(linkIndex: number, request: PortRequest, address: IpAddress, socket: KernelSocket) {
     this.port = request.port === 0 ? socket.port : request.port;
     this.linkIndex = linkIndex;
     this.request = request;
@@ -93,7 +93,7 @@ class BoundPort implements HeldPort {
    */
   listen(): number {
     const result = this.socket.dropAll();
-    return result < 0 ? result : this.socket.listen();
+    return result < 0 ? result : this.socket.listen(1);
   }
 
   /** A socket that listened keeps others out for good: another one takes its place. */
@@ -113,10 +113,10 @@ function bindPort(
   r: PortRequest,
   address: IpAddress,
   port: number,
-): HeldSocket | number {
+): KernelSocket | number {
   const isV6 = !address.isV4;
   const type = r.protocol === TCP ? SocketType.STREAM : SocketType.DATAGRAM;
-  const socket = HeldSocket.open(isV6, type);
+  const socket = KernelSocket.open(address.isV4, type);
   if (typeof socket === "number") return socket;
   const steps = [
     // The least there is.
@@ -140,7 +140,7 @@ function bindPort(
 }
 
 function holdGroup(linkIndex: number, group: IpAddress): HeldGroup | number {
-  const socket = HeldSocket.open(!group.isV4, SocketType.DATAGRAM);
+  const socket = KernelSocket.open(group.isV4, SocketType.DATAGRAM);
   if (typeof socket === "number") return socket;
   const result = socket.joinGroup(group, linkIndex);
   if (result < 0) {

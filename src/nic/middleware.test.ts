@@ -7,7 +7,6 @@ import { CaptureWriter } from "./capture-writer.js";
 import type { Device } from "./device.js";
 import { FaultInjector } from "./fault-injector.js";
 import { assertAllFree, batchOf, frame, makePool, parseSlot, pattern } from "./frame-fixture.js";
-import { Loopback } from "./loopback.js";
 import { Offload } from "./offload.js";
 import { simLink } from "./sim-link.js";
 import { Tracer } from "./tracer.js";
@@ -127,10 +126,10 @@ test("a host that sleeps until the next deadline gets every frame through all la
 
 test("a device's own words show through the layers", () => {
   const pool = makePool();
-  const lo = new Loopback(pool);
-  const top = new Tracer(new Offload(lo, pool), pool, () => {});
+  const { a } = simLink(pool, pool);
+  const top = new Tracer(new Offload(a, pool), pool, () => {});
   assert.deepEqual(
     [top.name, top.mtuBytes, top.wakeFd, top.isUp, top.mac, top.counters],
-    [lo.name, lo.mtuBytes, -1, true, lo.mac, lo.counters],
+    [a.name, a.mtuBytes, -1, true, a.mac, a.counters],
   );
 });

@@ -7,6 +7,7 @@ import { networkInterfaces } from "node:os";
 import { basename } from "node:path";
 import { isMainThread } from "node:worker_threads";
 import { IpAddress } from "../base/ip-address.js";
+import { nowMs } from "../base/timers.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
 import { printLine } from "./natives.js";
 import { accelerates, type NodeSettings } from "./settings.js";
@@ -189,9 +190,9 @@ let kernelAddressesAtMs = Number.NEGATIVE_INFINITY;
 
 /** Whether the kernel has the address: a default route of Millrace's does not change that. */
 function isKernels(address: IpAddress): boolean {
-  const nowMs = performance.now();
-  if (nowMs - kernelAddressesAtMs > ADDRESSES_MS) {
-    kernelAddressesAtMs = nowMs;
+  const atMs = nowMs();
+  if (atMs - kernelAddressesAtMs > ADDRESSES_MS) {
+    kernelAddressesAtMs = atMs;
     const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
     kernelAddresses = new Set(all.map(({ address: text }) => text));
   }

@@ -3,6 +3,7 @@
  * with one attempt at a time), and block lists.
  */
 import { type BlockList, isIP } from "node:net";
+import { clearTimeout, setTimeout } from "../base/timers.js";
 
 export interface Address {
   readonly address: string;

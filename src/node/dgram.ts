@@ -7,6 +7,7 @@ import { EventEmitter, once } from "node:events";
 import type { AddressInfo, LookupFunction } from "node:net";
 import { EBADF, EDESTADDRREQ, ENETUNREACH, ENOTCONN } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
+import { nextTick } from "../base/timers.js";
 import type { UdpChannel } from "../socket/udp-channel.js";
 import { addressOf, forBind, forDatagram, stackSide } from "./accelerator.js";
 import { resolveHost, useEnvironment } from "./lookup.js";
@@ -241,7 +242,7 @@ export class Socket extends EventEmitter {
     if (this.isClosed) throw new NetError(EBADF, { syscall: "close" });
     this.isClosed = true;
     this.closeBoth();
-    process.nextTick(() => this.emit("close"));
+    nextTick(() => this.emit("close"));
     return this;
   }
 

@@ -1,6 +1,7 @@
 /** Names and addresses for `millrace/net` and `millrace/dgram`: resolved as Node's modules do. */
 import { lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
+import { nextTick } from "../base/timers.js";
 import { configure, currentSettings } from "./accelerator.js";
 import type { Address } from "./attempts.js";
 import { accelerates, environmentSettings } from "./settings.js";
@@ -26,7 +27,7 @@ export function resolveAll(
 ): void {
   const known = isIP(host);
   if (known !== 0) {
-    process.nextTick(done, null, [{ address: host, family: known }]);
+    nextTick(done, null, [{ address: host, family: known }]);
     return;
   }
   const ask = lookup ?? (systemLookup as unknown as LookupFunction);

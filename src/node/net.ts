@@ -12,6 +12,7 @@ import kernelNet, {
   type TcpNetConnectOpts,
 } from "node:net";
 import { Duplex } from "node:stream";
+import { nextTick } from "../base/timers.js";
 import type { TcpConnection } from "../socket/tcp-connection.js";
 import type { TcpServer } from "../socket/tcp-server.js";
 import { addressOf, forBind, forConnect, stackSide } from "./accelerator.js";
@@ -212,7 +213,7 @@ export class Socket extends Duplex {
     const { connection } = this;
     const closed = (): void => {
       done(error);
-      process.nextTick(() => this.emit("close", error !== null));
+      nextTick(() => this.emit("close", error !== null));
     };
     if (connection === null || connection.closed) closed();
     else {
@@ -377,7 +378,7 @@ export class Server extends EventEmitter {
   }
 
   getConnections(done: (error: Error | null, count: number) => void): this {
-    process.nextTick(done, null, this.sockets.size);
+    nextTick(done, null, this.sockets.size);
     return this;
   }
 
@@ -393,7 +394,7 @@ export class Server extends EventEmitter {
 
   private closeIfDrained(): void {
     if (this.listening || this.sockets.size > 0) return;
-    process.nextTick(() => this.emit("close"));
+    nextTick(() => this.emit("close"));
   }
 
   ref(): this {

@@ -2,6 +2,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { EAGAIN, EBADF, EINPROGRESS, ENETDOWN, ENOBUFS } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
+import { setImmediate } from "../base/timers.js";
 import { Family, MsgFlags, Shutdown } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
@@ -63,9 +64,6 @@ interface Write {
   leftBytes: number;
   done: (status: number) => void;
 }
-
-/** Tests replace the global one by one of a clock that stands still. */
-const { setImmediate } = globalThis;
 
 const nobody = (): void => {};
 

@@ -9,6 +9,7 @@
  */
 import { AsyncResource } from "node:async_hooks";
 import { ENOTCONN } from "../base/errno.js";
+import { nextTick } from "../base/timers.js";
 import {
   binding,
   type NameOut,
@@ -185,7 +186,7 @@ export abstract class StreamHandle extends JSStream {
     const result = this.backend?.write(chunks) ?? -ENOTCONN;
     if (typeof result === "number") return result;
     // Native code is still in its call: it is told when that is over.
-    if (result) process.nextTick(() => this.finishWrite(request, 0));
+    if (result) nextTick(() => this.finishWrite(request, 0));
     else {
       this.backend?.whenWritten((status) => {
         this.finishWrite(request, status);

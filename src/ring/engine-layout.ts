@@ -231,6 +231,7 @@ export const Msg = {
   WAITER: 5,
   REGION: 6,
   KERNEL: 7,
+  LAUNCH: 8,
 } as const;
 
 /** `MR_HELLO_*`. */

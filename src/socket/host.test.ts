@@ -16,7 +16,7 @@ import { Runner } from "./runner.js";
 import type { TcpConnection } from "./tcp-connection.js";
 
 const B = "10.0.0.2";
-const TEST = { timeout: 20_000 };
+const TEST = { timeout: 120_000 };
 
 function hosts(t: TestContext, link: SimLinkOptions = {}, spinUs = 0): { a: Host; b: Host } {
   const cable = simLink(link);
@@ -502,6 +502,6 @@ test("a listener that throws does not stop the hosts when the process survives i
     host.close();
   `;
   const args = ["--input-type=module", "-e", program];
-  const child = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 10_000 });
+  const child = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 120_000 });
   assert.equal(child.stdout, "uncaught mine\nconnected to 80\n", child.stderr);
 });

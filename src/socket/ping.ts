@@ -2,6 +2,7 @@
 import { EAGAIN, EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import type { IpAddress } from "../base/ip-address.js";
+import { clearTimeout, nowMs, setTimeout } from "../base/timers.js";
 import { abortError, onAbort } from "./endpoint.js";
 import type { Host } from "./host.js";
 import type { PingSocket } from "./ping-socket.js";
@@ -52,9 +53,9 @@ export async function ping(
   const pinger = new Pinger(host, socket, address, bytes);
   try {
     for (let sequence = 1; sequence <= count; sequence++) {
-      const startedMs = performance.now();
+      const startedMs = nowMs();
       await pinger.once(sequence, options);
-      const pauseMs = (options.intervalMs ?? 0) - (performance.now() - startedMs);
+      const pauseMs = (options.intervalMs ?? 0) - (nowMs() - startedMs);
       if (pauseMs > 0 && sequence < count) await pinger.wait(pauseMs, options.signal);
     }
   } finally {

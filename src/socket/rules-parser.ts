@@ -10,9 +10,9 @@
  *
  * IPv6 addresses stand in brackets: `[fd00::1]:80`, `[fd00::]/64:*`, `[fd00::/64]:*`.
  */
-import { readFileSync } from "node:fs";
 import { IpAddress } from "../base/ip-address.js";
 import { PlacedError, type Problem } from "../base/placed-error.js";
+import { readText } from "../base/read-text.js";
 import { clearHostBits, type EndpointMatch, ROLES, type Role, type Rule } from "./rules.js";
 
 /** A file of rules that makes no sense. */
@@ -36,7 +36,7 @@ export function parseRules(text: string, file: string): readonly Rule[] {
 
 /** Reads rules from a file. Throws {@link RulesError}, or the system's error. */
 export function readRules(path: string): readonly Rule[] {
-  return parseRules(readFileSync(path, "utf8"), path);
+  return parseRules(readText(path), path);
 }
 
 /** What ends the reading of a line. */

@@ -16,11 +16,15 @@
  * for frames alone does not.
  */
 import { type Clock, NEVER } from "../base/time.js";
+import {
+  clearImmediate,
+  clearTimeout,
+  nextTick,
+  setImmediate,
+  setTimeout,
+} from "../base/timers.js";
 import { monotonicUs } from "../nic/clock.js";
 import { openWaiter, type Waiter } from "../nic/waiter.js";
-
-/** Tests of programs replace the global ones by those of a clock that stands still. */
-const { clearImmediate, clearTimeout, setImmediate, setTimeout } = globalThis;
 
 /** What a runner drives: a host, which is a stack and those who wait for it. */
 export interface Driven {
@@ -150,7 +154,7 @@ export class Runner {
     if (this.state !== State.IDLE && this.state !== State.SLEEPING) return;
     this.endSleep();
     this.state = State.SCHEDULED;
-    process.nextTick(this.runSoon);
+    nextTick(this.runSoon);
   }
 
   /** What was queued leaves at the end of this tick: ticks may follow one another without an end. */
@@ -162,7 +166,7 @@ export class Runner {
     }
     if (this.isSending) return;
     this.isSending = true;
-    process.nextTick(this.sendSoon);
+    nextTick(this.sendSoon);
   }
 
   /**

@@ -117,7 +117,12 @@ export class Stack {
     });
     this.tcpPorts = new TcpPorts(this.tcpRows, this.tcp.tcb);
     this.tcpHost.ports = this.tcpPorts;
-    this.tcpBind = new TcpBind(this.tcpPorts, this.flows, random);
+    this.tcpBind = new TcpBind(
+      this.tcpPorts,
+      this.flows,
+      (row, isLocal) => this.tcp.giveWay(row, isLocal, this.nowUs),
+      random,
+    );
     const prediction = new TcpPrediction({
       pool,
       view: this.ip.view,

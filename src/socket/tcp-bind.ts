@@ -23,17 +23,23 @@ const PERTURBATIONS = 256;
 /** Protocol number of the second hash: no flow has it. */
 const PERTURB_PROTOCOL = 255;
 
+/** Ends a row in TIME-WAIT if it may be; whether it did. */
+export type GiveWay = (row: number, isLocal: boolean) => boolean;
+
 export class TcpBind {
   private readonly ports: TcpPorts;
   private readonly flows: FlowTable;
+  private readonly giveWay: GiveWay;
   private readonly random: Random;
   private readonly perturbations = new Int32Array(PERTURBATIONS);
   /** Has a say where interfaces are shared with the kernel. */
   shared: SharedTcp | null = null;
 
-  constructor(ports: TcpPorts, flows: FlowTable, random: Random) {
+  /** `giveWay`: as of `Tcp`, now. */
+  constructor(ports: TcpPorts, flows: FlowTable, giveWay: GiveWay, random: Random) {
     this.ports = ports;
     this.flows = flows;
+    this.giveWay = giveWay;
     this.random = random;
     for (let i = 0; i < PERTURBATIONS; i++) this.perturbations[i] = random.below(EPHEMERAL);
   }
@@ -66,16 +72,24 @@ export class TcpBind {
     return this.ports.isFree(port) || !this.ports.conflicts(row, address, port, true);
   }
 
-  /** Holds a port from which `remote` can be connected to. The port, or -EADDRNOTAVAIL. */
-  chooseForConnect(row: number, local: IpAddress, remote: IpAddress, remotePort: number): number {
+  /**
+   * Holds a port from which `remote` can be connected to, of this host if `isLocal`. The port, or
+   * -EADDRNOTAVAIL. What is left of an old connection goes where it may (tcp/time-wait.ts).
+   */
+  chooseForConnect(
+    row: number,
+    local: IpAddress,
+    remote: IpAddress,
+    remotePort: number,
+    isLocal: boolean,
+  ): number {
     const offset = this.flows.hash(local, remote, remotePort, TCP_PROTOCOL) >>> 0;
     const cell = this.flows.hash(local, remote, remotePort, PERTURB_PROTOCOL) & (PERTURBATIONS - 1);
     const start = (offset % EPHEMERAL) + this.perturbations[cell]!;
     for (let i = 0; i < EPHEMERAL; i++) {
       const port = FIRST_EPHEMERAL + ((start + i) % EPHEMERAL);
       if (!this.ports.isShareable(port)) continue;
-      const ports = packPorts(port, remotePort);
-      if (this.flows.find(local, remote, ports, TCP_PROTOCOL) !== NO_ROW) continue;
+      if (!this.makeRoom(local, port, remote, remotePort, isLocal)) continue;
       const held = this.shared?.holdForConnect(row, local, port) ?? 0;
       if (held === -EADDRINUSE) continue;
       if (held < 0) return held;
@@ -84,5 +98,17 @@ export class TcpBind {
       return port;
     }
     return -EADDRNOTAVAIL;
+  }
+
+  /** Whether a connection between these is new, once an old one in TIME-WAIT has gone that may go. */
+  makeRoom(
+    local: IpAddress,
+    port: number,
+    remote: IpAddress,
+    remotePort: number,
+    isLocal: boolean,
+  ): boolean {
+    const old = this.flows.find(local, remote, packPorts(port, remotePort), TCP_PROTOCOL);
+    return old === NO_ROW || this.giveWay(old, isLocal);
   }
 }

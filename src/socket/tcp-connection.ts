@@ -9,6 +9,7 @@
 import { Duplex } from "node:stream";
 import { EAGAIN, ECONNRESET } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
+import { clearTimeout, setTimeout } from "../base/timers.js";
 import { Readiness } from "../tcp/readiness.js";
 import type { TcpInfo } from "../tcp/tcp-info.js";
 import { type Endpoint, endpointOf } from "./endpoint.js";

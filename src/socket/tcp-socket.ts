@@ -211,8 +211,11 @@ export class TcpSocket extends PolledSocket {
     const path = ip.resolve(to, from, ifIndex === 0 ? tcpRows.ifIndex[this.row]! : ifIndex);
     if (path === null) return -Math.abs(ip.resolveErrno);
     if (path.kind !== PathKind.UNICAST && path.kind !== PathKind.LOCAL) return -ENETUNREACH;
-    const localPort = this.portFor(path.src, to, port);
-    if (localPort < 0) return localPort;
+    const localPort = this.portFor(path.src, to, port, path.kind === PathKind.LOCAL);
+    if (localPort < 0) {
+      tcp.forgetPlace();
+      return localPort;
+    }
     this.setLocal(path.src, localPort);
     tcp.setRemote(this.row, to, port);
     if (ifIndex !== 0 && !to.isV4 && to.isLinkLocal) tcpRows.ifIndex[this.row] = ifIndex;
@@ -230,11 +233,20 @@ export class TcpSocket extends PolledSocket {
   }
 
   /** The bound port, or one chosen for the peer. A port of an earlier attempt is given back. */
-  private portFor(local: IpAddress, remote: IpAddress, remotePort: number): number {
+  private portFor(
+    local: IpAddress,
+    remote: IpAddress,
+    remotePort: number,
+    isLocal: boolean,
+  ): number {
     const { tcpRows, tcpPorts, tcpBind } = this.stack;
     if (tcpRows.has(this.row, RowFlags.SHARED_PORT)) tcpPorts.release(this.row);
-    else if (this.hasPort) return this.localPort;
-    return tcpBind.chooseForConnect(this.row, local, remote, remotePort);
+    else if (this.hasPort) {
+      const { localPort } = this;
+      tcpBind.makeRoom(local, localPort, remote, remotePort, isLocal); // connect says if there is none
+      return localPort;
+    }
+    return tcpBind.chooseForConnect(this.row, local, remote, remotePort, isLocal);
   }
 
   /**
@@ -292,6 +304,11 @@ export class TcpSocket extends PolledSocket {
     const row = this.row;
     this.detach();
     this.stack.tcp.abort(row, this.stack.nowUs);
+  }
+
+  /** The port was not asked for by number, though it was given by one: a disconnection loses it. */
+  loosenPort(): void {
+    if (this.row !== NONE) this.stack.tcpRows.set(this.row, RowFlags.PORT_FIXED, false);
   }
 
   /**

@@ -5,7 +5,7 @@ import { createHost } from "./create-host.js";
 import { simLink } from "./devices.js";
 import { Runner } from "./runner.js";
 
-const TEST = { timeout: 20_000 };
+const TEST = { timeout: 120_000 };
 
 /** Host `a` has two links with the same prefix; only the zone says which. */
 function world(t: TestContext) {

@@ -41,7 +41,6 @@ export interface Addon {
   pipeCreate(out: Int32Array): number;
   fdLock(path: string): number;
   loopFd(): number;
-  threadYield(): number;
   pollFds(fds: Int32Array, n: number, timeoutUs: number): number;
 
   programExec(path: string, words: Uint8Array, n: number): number;
@@ -93,9 +92,6 @@ export interface Addon {
   interfaceIndex(name: string): number;
   xdpQuery(interfaceIndex: number, results: Int32Array): number;
 
-  futexWait(bytes: Uint8Array, at: number, expected: number, timeoutUs: number): number;
-  futexWake(bytes: Uint8Array, at: number, n: number): number;
-
   memfdCreate(name: string, sizeBytes: number): number;
   memfdSeals(fd: number): number;
   fdBytes(fd: number): number;
@@ -140,33 +136,6 @@ export interface Addon {
   interfaceSetMtu(name: string, mtuBytes: number): number;
   interfaceIsUp(name: string): number;
   interfaceSetUp(name: string, up: number): number;
-
-  kernelSocketOpen(family: number, isStream: number): number;
-  kernelSocketSet(fd: number, level: number, option: number, value: number): number;
-  kernelSocketBind(fd: number, address: Int32Array): number;
-  kernelSocketConnect(fd: number, address: Int32Array): number;
-  kernelSocketListen(fd: number, backlog: number): number;
-  kernelSocketAccept(fd: number): number;
-  kernelSocketError(fd: number): number;
-  kernelSocketPeer(fd: number): number;
-  kernelSocketJoin(fd: number, group: Int32Array): number;
-  kernelSocketMulticastIf(fd: number, ifIndex: number): number;
-  kernelSocketSend(fd: number, bytes: Uint8Array, at: number, n: number): number;
-  kernelSocketReceive(fd: number, bytes: Uint8Array, at: number, n: number): number;
-  kernelSocketSendTo(
-    fd: number,
-    bytes: Uint8Array,
-    at: number,
-    n: number,
-    address: Int32Array,
-  ): number;
-  kernelSocketReceiveFrom(
-    fd: number,
-    bytes: Uint8Array,
-    at: number,
-    n: number,
-    from: Int32Array,
-  ): number;
 
   unixListen(name: Uint8Array, backlog: number): number;
   unixConnect(name: Uint8Array): number;
@@ -235,10 +204,18 @@ export interface Addon {
 
   socketOpen(family: number, type: number, protocol: number): number;
   socketBind(fd: number, address: Uint8Array): number;
+  socketConnect(fd: number, address: Uint8Array): number;
   socketName(fd: number, out: Uint8Array): number;
+  socketPeer(fd: number): number;
   socketListen(fd: number, backlog: number): number;
+  socketAccept(fd: number): number;
+  socketError(fd: number): number;
   socketSetOption(fd: number, level: number, option: number, value: Uint8Array): number;
   socketDropAll(fd: number): number;
+  socketSend(fd: number, bytes: Uint8Array, at: number, n: number): number;
+  socketReceive(fd: number, bytes: Uint8Array, at: number, n: number): number;
+  socketSendTo(fd: number, bytes: Uint8Array, at: number, n: number, address: Uint8Array): number;
+  socketReceiveFrom(fd: number, bytes: Uint8Array, at: number, n: number, from: Uint8Array): number;
   netlinkSend(fd: number, bytes: Uint8Array, n: number): number;
   netlinkReceive(fd: number, out: Uint8Array): number;
 }

@@ -1,5 +1,5 @@
 /** Descriptors: closing, events that wake a waiter, pipes, and blocking on purpose. */
-import { readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 import { EINTR } from "../base/errno.js";
 import { addon } from "./addon.js";
 import { check } from "./check.js";
@@ -42,11 +42,27 @@ export function drainEvent(fd: number): boolean {
  * something else could block.
  */
 export function isEvent(fd: number): boolean {
+  return nameOf(fd) === "anon_inode:[eventfd]";
+}
+
+/** Whether a descriptor that came from a peer is a process (pidfd_open(2)): readable once that has ended. */
+export function isProcess(fd: number): boolean {
+  const name = nameOf(fd); // a file system of its own since Linux 6.9
+  return name === "anon_inode:[pidfd]" || /^pidfd:\[\d+\]$/.test(name);
+}
+
+function nameOf(fd: number): string {
   try {
-    return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventfd]";
+    return readlinkSync(`/proc/self/fd/${fd}`);
   } catch {
-    return false;
+    return "";
   }
+}
+
+/** How many descriptors this process may have (RLIMIT_NOFILE). */
+export function mostFds(): number {
+  const text = readFileSync("/proc/self/limits", "utf8");
+  return Number(/^Max open files\s+(\d+)/m.exec(text)?.[1] ?? Number.POSITIVE_INFINITY);
 }
 
 /** A non-blocking pipe; the caller closes both ends. */
@@ -70,11 +86,6 @@ export function lockFile(path: string): number {
  */
 export function eventLoopFd(): number {
   return check(addon().loopFd(), "uv_backend_fd");
-}
-
-/** Lets threads that wait for this processor run first. */
-export function yieldProcessor(): void {
-  addon().threadYield();
 }
 
 /**

@@ -1,160 +1,167 @@
 /**
- * A kernel socket without an event loop: non-blocking, polled by whoever spins on it. It is what
- * Millrace is measured against; programs use Node's own sockets.
+ * A socket of the kernel, without an event loop and non-blocking: it holds a port or a membership for
+ * a stack that shares an interface with the kernel, or carries data for what Millrace is measured
+ * against. Programs use Node's own sockets.
  *
- * `send` and `receive` return a count or a negated error number, as system calls do, and allocate
- * nothing; the calls that set a socket up throw `NetError`.
+ * Calls return what the system call does, errors as negated error numbers, and never throw: a
+ * conflict is an answer here, not a failure. `check` makes an error of one.
  */
-import {
-  EACCES,
-  EADDRINUSE,
-  EADDRNOTAVAIL,
-  EAGAIN,
-  EINPROGRESS,
-  ENODEV,
-  ENOTCONN,
-} from "../base/errno.js";
+import { EAGAIN, EINPROGRESS, ENOTCONN } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
 import { type Addon, addon } from "./addon.js";
-import { check, type Hints } from "./check.js";
 import { closeFd } from "./fd.js";
+import { LITTLE_ENDIAN } from "./netlink-message.js";
+import { AF_INET, AF_INET6 } from "./rtnetlink.js";
+import { SocketName, socketAddress } from "./socket-address.js";
 
-/** Words of an address as the addon takes it. */
-const NAME_WORDS = 6;
-const PORT = 4;
-const IF_INDEX = 5;
+export const SocketType = { STREAM: 1, DATAGRAM: 2 } as const;
 
-// asm-generic/socket.h, netinet/in.h, netinet/tcp.h
-const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
-const SO_SNDBUF = 7;
-const SO_RCVBUF = 8;
+/** [level, option] of setsockopt(2), as asm-generic/socket.h, netinet/ and linux/ have them. */
+export const KernelOption = {
+  REUSE_ADDRESS: [1, 2],
+  SEND_BUFFER: [1, 7],
+  RECEIVE_BUFFER: [1, 8],
+  REUSE_PORT: [1, 15],
+  BIND_TO_INDEX: [1, 62],
+  FREE_BIND4: [0, 15],
+  MULTICAST_TTL4: [0, 33],
+  MULTICAST_LOOP4: [0, 34],
+  NO_DELAY: [6, 1],
+  MULTICAST_IF6: [41, 17],
+  MULTICAST_HOPS6: [41, 18],
+  MULTICAST_LOOP6: [41, 19],
+  V6_ONLY: [41, 26],
+  FREE_BIND6: [41, 78],
+} as const;
+
 const IPPROTO_IP = 0;
-const IPPROTO_TCP = 6;
 const IPPROTO_IPV6 = 41;
-const TCP_NODELAY = 1;
-const IP_MULTICAST_TTL = 33;
-const IP_MULTICAST_LOOP = 34;
-const IPV6_MULTICAST_IF = 17;
-const IPV6_MULTICAST_HOPS = 18;
-const IPV6_MULTICAST_LOOP = 19;
-
-const BIND_HINTS: Hints = {
-  [EADDRINUSE]: "another program has this port; choose another, or end that program (ss -lnp)",
-  [EADDRNOTAVAIL]: "this machine has no such address; ip address shows those it has",
-  [EACCES]: "ports below 1024 need CAP_NET_BIND_SERVICE",
-};
-const JOIN_HINTS: Hints = {
-  [ENODEV]: "no route leads to the group; name the interface, or: ip route add 224.0.0.0/4 dev …",
-};
-
-/** What a socket is set to besides its address. */
-export interface MulticastSettings {
-  /** Interface to send and to join on; 0: the routes decide. */
-  readonly ifIndex: number;
-  readonly ttl: number;
-  /** Whether receivers on this machine hear it. */
-  readonly loop: boolean;
-}
+const IP_MULTICAST_IF = 32;
+/** Protocol-independent multicast options (RFC 3678 §5.1). */
+const MCAST_JOIN_GROUP = 42;
+const MCAST_MSFILTER = 48;
+/** struct sockaddr_storage */
+const STORAGE_BYTES = 128;
 
 export class KernelSocket {
   readonly fd: number;
   readonly isV4: boolean;
   /** Sender of the last datagram that {@link receiveFrom} received. */
-  readonly from = new Int32Array(NAME_WORDS);
-  private readonly calls: Addon;
+  readonly from: SocketName = new SocketName();
+  private readonly calls: Addon = addon();
   private isClosed = false;
 
   private constructor(fd: number, isV4: boolean) {
     this.fd = fd;
     this.isV4 = isV4;
-    this.calls = addon();
   }
 
-  /** Opens a UDP or TCP socket of the address's family. Throws `NetError`. */
-  static open(isV4: boolean, isStream: boolean): KernelSocket {
-    const fd = check(addon().kernelSocketOpen(isV4 ? 4 : 6, isStream ? 1 : 0), "socket");
-    return new KernelSocket(fd, isV4);
+  /** `type` is of {@link SocketType}. -EMFILE, or -EAFNOSUPPORT for a family that the kernel has not. */
+  static open(isV4: boolean, type: number): KernelSocket | number {
+    const fd = addon().socketOpen(isV4 ? AF_INET : AF_INET6, type, 0);
+    return fd < 0 ? fd : new KernelSocket(fd, isV4);
   }
 
-  bind(address: IpAddress, port: number): void {
-    this.set(SOL_SOCKET, SO_REUSEADDR, 1);
-    check(this.calls.kernelSocketBind(this.fd, nameOf(address, port)), "bind", BIND_HINTS);
+  set(option: readonly [level: number, option: number], value: number): number {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setInt32(0, value, LITTLE_ENDIAN);
+    return this.calls.socketSetOption(this.fd, option[0], option[1], bytes);
   }
 
-  listen(backlog: number): void {
-    check(this.calls.kernelSocketListen(this.fd, backlog), "listen", BIND_HINTS);
+  /** `ifIndex` is the scope of link-local addresses. */
+  bind(address: IpAddress, port: number, ifIndex = 0): number {
+    return this.calls.socketBind(this.fd, socketAddress(address, port, ifIndex));
+  }
+
+  /** Its port. */
+  get port(): number {
+    const name = new SocketName();
+    const n = this.calls.socketName(this.fd, name.bytes);
+    return n < 0 ? n : name.port;
+  }
+
+  listen(backlog: number): number {
+    return this.calls.socketListen(this.fd, backlog);
   }
 
   /** The next connection, or null when there is none yet. */
-  accept(): KernelSocket | null {
-    const fd = this.calls.kernelSocketAccept(this.fd);
-    if (fd === -EAGAIN) return null;
-    return new KernelSocket(check(fd, "accept4"), this.isV4);
+  accept(): KernelSocket | number | null {
+    const fd = this.calls.socketAccept(this.fd);
+    if (fd < 0) return fd === -EAGAIN ? null : fd;
+    return new KernelSocket(fd, this.isV4);
   }
 
   /** Sets the peer of a UDP socket; starts a TCP connection, see {@link connectResult}. */
   connect(address: IpAddress, port: number, ifIndex = 0): number {
-    const result = this.calls.kernelSocketConnect(this.fd, nameOf(address, port, ifIndex));
+    const result = this.calls.socketConnect(this.fd, socketAddress(address, port, ifIndex));
     return result === -EINPROGRESS ? 0 : result;
   }
 
   /** 1 when connected, 0 while under way, or why it failed, negated. */
   connectResult(): number {
-    const error = this.calls.kernelSocketError(this.fd);
+    const error = this.calls.socketError(this.fd);
     if (error !== 0) return error;
-    return this.calls.kernelSocketPeer(this.fd) === -ENOTCONN ? 0 : 1;
+    return this.calls.socketPeer(this.fd) === -ENOTCONN ? 0 : 1;
   }
 
-  /** TCP_NODELAY: segments are not kept back to be filled. */
-  setNoDelay(on: boolean): void {
-    this.set(IPPROTO_TCP, TCP_NODELAY, on ? 1 : 0);
+  /** Whatever reaches it is dropped. */
+  dropAll(): number {
+    return this.calls.socketDropAll(this.fd);
   }
 
-  /** Asks for send and receive buffers of so many bytes; the kernel's limits apply. */
-  setBuffers(bytes: number): void {
-    this.set(SOL_SOCKET, SO_SNDBUF, bytes);
-    this.set(SOL_SOCKET, SO_RCVBUF, bytes);
+  /** Multicast leaves by this interface. IPv4 wants a structure where IPv6 wants a number. */
+  setMulticastInterface(ifIndex: number): number {
+    if (!this.isV4) return this.set(KernelOption.MULTICAST_IF6, ifIndex);
+    const request = new Uint8Array(12); // struct ip_mreqn
+    new DataView(request.buffer).setInt32(8, ifIndex, LITTLE_ENDIAN);
+    return this.calls.socketSetOption(this.fd, IPPROTO_IP, IP_MULTICAST_IF, request);
   }
 
-  setMulticast(o: MulticastSettings): void {
-    const loop = o.loop ? 1 : 0;
-    if (this.isV4) {
-      this.set(IPPROTO_IP, IP_MULTICAST_TTL, o.ttl);
-      this.set(IPPROTO_IP, IP_MULTICAST_LOOP, loop);
-      if (o.ifIndex !== 0) {
-        check(this.calls.kernelSocketMulticastIf(this.fd, o.ifIndex), "setsockopt IP_MULTICAST_IF");
-      }
-      return;
+  /** `ifIndex` 0: the routes decide. */
+  joinGroup(group: IpAddress, ifIndex: number): number {
+    const request = new Uint8Array(8 + STORAGE_BYTES);
+    new DataView(request.buffer).setUint32(0, ifIndex, LITTLE_ENDIAN);
+    request.set(socketAddress(group, 0, 0), 8);
+    return this.calls.socketSetOption(this.fd, this.ipLevel, MCAST_JOIN_GROUP, request);
+  }
+
+  /** After {@link joinGroup}: receives from all but `sources`, or from `sources` only. */
+  setGroupFilter(
+    group: IpAddress,
+    ifIndex: number,
+    includes: boolean,
+    sources: readonly IpAddress[],
+  ): number {
+    const request = new Uint8Array(16 + STORAGE_BYTES * (1 + sources.length));
+    const view = new DataView(request.buffer);
+    view.setUint32(0, ifIndex, LITTLE_ENDIAN);
+    request.set(socketAddress(group, 0, 0), 8);
+    view.setUint32(8 + STORAGE_BYTES, includes ? 1 : 0, LITTLE_ENDIAN);
+    view.setUint32(12 + STORAGE_BYTES, sources.length, LITTLE_ENDIAN);
+    for (const [i, source] of sources.entries()) {
+      request.set(socketAddress(source, 0, 0), 16 + STORAGE_BYTES * (1 + i));
     }
-    this.set(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, o.ttl);
-    this.set(IPPROTO_IPV6, IPV6_MULTICAST_LOOP, loop);
-    if (o.ifIndex !== 0) this.set(IPPROTO_IPV6, IPV6_MULTICAST_IF, o.ifIndex);
-  }
-
-  join(group: IpAddress, ifIndex: number): void {
-    const result = this.calls.kernelSocketJoin(this.fd, nameOf(group, 0, ifIndex));
-    check(result, "setsockopt MCAST_JOIN_GROUP", JOIN_HINTS);
+    return this.calls.socketSetOption(this.fd, this.ipLevel, MCAST_MSFILTER, request);
   }
 
   /** Hot path. To the peer. */
   send(bytes: Uint8Array, at: number, n: number): number {
-    return this.calls.kernelSocketSend(this.fd, bytes, at, n);
+    return this.calls.socketSend(this.fd, bytes, at, n);
   }
 
   /** Hot path. */
   receive(bytes: Uint8Array, at: number, n: number): number {
-    return this.calls.kernelSocketReceive(this.fd, bytes, at, n);
+    return this.calls.socketReceive(this.fd, bytes, at, n);
   }
 
-  /** Hot path. `to` is an address as {@link from} has it. */
-  sendTo(bytes: Uint8Array, at: number, n: number, to: Int32Array): number {
-    return this.calls.kernelSocketSendTo(this.fd, bytes, at, n, to);
+  /** Hot path. `to` as {@link socketAddress} makes it, or the bytes of {@link from}. */
+  sendTo(bytes: Uint8Array, at: number, n: number, to: Uint8Array): number {
+    return this.calls.socketSendTo(this.fd, bytes, at, n, to);
   }
 
   /** Hot path. As {@link receive}, the sender into {@link from}. */
   receiveFrom(bytes: Uint8Array, at: number, n: number): number {
-    return this.calls.kernelSocketReceiveFrom(this.fd, bytes, at, n, this.from);
+    return this.calls.socketReceiveFrom(this.fd, bytes, at, n, this.from.bytes);
   }
 
   /** Idempotent. */
@@ -164,19 +171,7 @@ export class KernelSocket {
     closeFd(this.fd);
   }
 
-  private set(level: number, option: number, value: number): void {
-    check(this.calls.kernelSocketSet(this.fd, level, option, value), "setsockopt");
+  private get ipLevel(): number {
+    return this.isV4 ? IPPROTO_IP : IPPROTO_IPV6;
   }
-}
-
-/** An address as the addon takes it. */
-export function nameOf(address: IpAddress, port: number, ifIndex = 0): Int32Array {
-  const name = new Int32Array(NAME_WORDS);
-  name[0] = address.w0;
-  name[1] = address.w1;
-  name[2] = address.w2;
-  name[3] = address.w3;
-  name[PORT] = port;
-  name[IF_INDEX] = ifIndex;
-  return name;
 }

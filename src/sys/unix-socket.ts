@@ -64,8 +64,9 @@ export function receivedFd(): number {
   return passedOut[0]!;
 }
 
-/** Descriptors of the last {@link receiveWithFds}: how many, then they. */
-const passedAll = new Int32Array(254);
+/** Descriptors of the last {@link receiveWithFds}: how many, whether some are lost, then they. */
+const passedAll = new Int32Array(255);
+const PASSED_AT = 2;
 const toPass = new Int32Array(8);
 
 /** As {@link sendMessage}, with up to eight descriptors, which arrive in this order. */
@@ -81,9 +82,12 @@ export function sendWithFds(fd: number, message: Uint8Array, fds: readonly numbe
 export function receiveWithFds(fd: number, message: Uint8Array, fds: number[]): number {
   const n = addon().unixReceiveAll(fd, message, passedAll);
   fds.length = 0;
-  for (let i = 1; i <= passedAll[0]!; i++) fds.push(passedAll[i]!);
+  for (let i = 0; i < passedAll[0]!; i++) fds.push(passedAll[PASSED_AT + i]!);
   return n;
 }
+
+/** Valid until the next {@link receiveWithFds}: descriptors came that this process has no room for. */
+export const wereFdsLost = (): boolean => passedAll[1] !== 0;
 
 /** What {@link socketKind} says: `SOCK_*` of `AF_*`. */
 export const SocketKind = {
@@ -130,7 +134,7 @@ const nothing = new Uint8Array(64);
 function takeNothing(fd: number): number {
   const n = addon().unixReceiveAll(fd, nothing, passedAll);
   if (n <= 0 && n !== -errno.EMSGSIZE) return 0;
-  const fds = Array.from(passedAll.subarray(1, 1 + passedAll[0]!));
+  const fds = Array.from(passedAll.subarray(PASSED_AT, PASSED_AT + passedAll[0]!));
   for (const passed of fds) throwAway(passed);
   return 1 + fds.length;
 }

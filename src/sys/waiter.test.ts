@@ -129,7 +129,7 @@ test("an armed waiter keeps the process alive, an idle one does not", () => {
   const run = (armed: boolean) =>
     spawnSync(process.execPath, ["--input-type=module", "-e", script(armed)], {
       encoding: "utf8",
-      timeout: 20_000,
+      timeout: 120_000,
     });
   const idle = run(false);
   assert.deepEqual([idle.status, idle.stdout], [0, ""], idle.stderr);

@@ -36,6 +36,11 @@ export interface TcpSettings {
   readonly timeWaitUs: number;
   /** tcp_tw_reuse, for SYNs that arrive (RFC 6191). */
   readonly timeWaitReuse: boolean;
+  /**
+   * tcp_tw_reuse, for connections that begin here: whether they may take the place of one in TIME-WAIT whose
+   * last timestamp is a second old. As in Linux by default only towards this host.
+   */
+  readonly timeWaitConnect: "never" | "local" | "always";
   /** tcp_max_tw_buckets: rows in TIME-WAIT; above it connections end without the wait. */
   readonly maxTimeWait: number;
   /** tcp_max_orphans: closed connections that still have something to send. */
@@ -96,6 +101,7 @@ export const DEFAULT_TCP_SETTINGS: TcpSettings = {
   finTimeoutUs: 60_000_000,
   timeWaitUs: 60_000_000,
   timeWaitReuse: true,
+  timeWaitConnect: "local",
   maxTimeWait: 262_144,
   maxOrphans: 65_536,
   orphanRetries: 8,

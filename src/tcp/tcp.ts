@@ -38,6 +38,7 @@ import { ROW_INT32S, TIMES_WORD } from "./tcb-row.js";
 import type { TcpCounter } from "./tcp-counters.js";
 import type { TcpHost } from "./tcp-host.js";
 import type { TcpInfo } from "./tcp-info.js";
+import { giveWay } from "./time-wait.js";
 import { receiveBytes, receiveSlot, sendBytes, takeRowError } from "./transfer.js";
 import { bytesToMark } from "./urgent.js";
 
@@ -149,7 +150,24 @@ export class Tcp {
     const t = this.at(row, nowUs);
     if (t.c.state !== State.CLOSED) return -EISCONN;
     if (t.c.localPort === 0 || t.c.remotePort === 0) return -EADDRINUSE;
-    return connectRow(t);
+    const result = connectRow(t);
+    t.hasLastSndNxt = false;
+    return result;
+  }
+
+  /**
+   * Ends the row if it is in TIME-WAIT and a connection that begins here may have its place: whether it did.
+   * `isLocal`: the peer is of this host. What follows is {@link connect}, or {@link forgetPlace}.
+   */
+  giveWay(row: number, isLocal: boolean, nowUs: number): boolean {
+    const { timeWaitConnect } = this.t.settings;
+    if (timeWaitConnect === "never" || (timeWaitConnect === "local" && !isLocal)) return false;
+    return giveWay(this.at(row, nowUs));
+  }
+
+  /** No connection takes the place that {@link giveWay} has made. */
+  forgetPlace(): void {
+    this.t.hasLastSndNxt = false;
   }
 
   /** The next connection of a listener: a row, now the caller's, or -EAGAIN. Selects it. */

@@ -15,8 +15,9 @@ import { dropReassembly } from "./reassembly.js";
 import { endConnection, stopSending, uncount } from "./rows.js";
 import { sendAck } from "./segment-writer.js";
 import { after } from "./seq.js";
+import { State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
-import { isOldTimestamp, usesTimestamps } from "./timestamps.js";
+import { isOldTimestamp, nowSeconds, usesTimestamps } from "./timestamps.js";
 
 /** The selected row has come to TIME-WAIT. */
 export function enterTimeWait(t: TcpCore): void {
@@ -78,6 +79,25 @@ function isNewer(t: TcpCore): boolean {
     if (distance !== 0) return distance > 0;
   }
   return after(s.seq, c.rcvNxt);
+}
+
+/** How old the peer's last timestamp must be, so that ours is surely another one by now. */
+const LEAST_SECONDS = 1;
+
+/**
+ * Makes room for a connection from here with the selected one's addresses and ports, as tcp_twsk_unique of
+ * Linux: with timestamps a second apart each end knows the new one's segments from the old one's (RFC 6191).
+ * Whether it did; then the next `connect` begins past the old one's numbers.
+ */
+export function giveWay(t: TcpCore): boolean {
+  const c = t.c;
+  if (c.state !== State.TIME_WAIT || !usesTimestamps(c)) return false;
+  if (((nowSeconds(t) - c.tsRecentSeconds) | 0) < LEAST_SECONDS) return false;
+  t.counts[t.k.timeWaitReused]! += 1;
+  t.lastSndNxt = c.sndNxt;
+  t.hasLastSndNxt = true;
+  endConnection(t);
+  return true;
 }
 
 /**

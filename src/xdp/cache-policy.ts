@@ -1,6 +1,6 @@
 /**
- * What a trace cache asks of its policy: which traces to take in and which to give up. Traces are numbers
- * (`Trace.id`), the same for the same path each time that it is traced. A policy knows nothing of time
+ * What a trace cache asks of its policy: which entries to take in and which to give up. Entries are numbers
+ * (the `Trace.id` of the first path), the same for the same path each time that it is traced. A policy knows nothing of time
  * but the order of calls, and never decides what a packet's result is: any policy gives the same results.
  */
 export interface CachePolicy {
@@ -23,3 +23,6 @@ export interface CacheCapacity {
   /** Of a ternary table, see `TcamSize`. */
   readonly tcamBits?: number;
 }
+
+/** What takes an entry: a path of its own, or all paths that come to the same action. */
+export type CacheUnit = "path" | "merged";

@@ -1,10 +1,8 @@
 /** How often packets find their trace on the NIC, by size of the cache and policy: table T3. */
 import { makePolicy, type PolicyName } from "./cache-policies.js";
+import type { CacheUnit } from "./cache-policy.js";
 import { CacheSimulator, Fate } from "./cache-simulator.js";
 import { HOST_ONLY, meanOverPackets, mergedOf, type ProgramProfile } from "./evaluation.js";
-
-/** What takes an entry: a path of its own, or all paths that do the same. */
-export type CacheUnit = "path" | "merged";
 
 /**
  * Share of packets that ran on the NIC, 0 to 1, of those that a trace can run. The first packet of a path

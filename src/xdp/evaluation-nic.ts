@@ -2,9 +2,9 @@
 import { Random } from "../base/random.js";
 import { arrivalTimes } from "./arrivals.js";
 import { makePolicy, type PolicyName } from "./cache-policies.js";
+import type { CacheUnit } from "./cache-policy.js";
 import { CacheSimulator } from "./cache-simulator.js";
 import { HOST_ONLY, mergedOf, type ProgramProfile } from "./evaluation.js";
-import type { CacheUnit } from "./evaluation-cache.js";
 import {
   type NicMachine,
   type NicOptions,

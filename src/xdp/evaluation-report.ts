@@ -3,8 +3,9 @@ import { Random } from "../base/random.js";
 import type { XdpInstance, XdpOptions } from "../ebpf/instance.js";
 import type { BpfObject } from "../ebpf/object.js";
 import type { PolicyName } from "./cache-policies.js";
+import type { CacheUnit } from "./cache-policy.js";
 import { type ProgramProfile, profileProgram } from "./evaluation.js";
-import { type CacheUnit, hitRate, type PathTable, pathTable } from "./evaluation-cache.js";
+import { hitRate, type PathTable, pathTable } from "./evaluation-cache.js";
 import {
   type AttackPhases,
   type AttackRow,

@@ -5,6 +5,7 @@
 import { type EngineName, XdpInstance, type XdpOptions } from "../ebpf/instance.js";
 import type { BpfObject } from "../ebpf/object.js";
 import { AccessLog } from "./access-log.js";
+import { actionKey } from "./action-key.js";
 import type { TcamSize } from "./condition.js";
 import type { MapAccess } from "./consistency-run.js";
 import type { Expressions } from "./expr.js";
@@ -15,7 +16,7 @@ import type { Trace } from "./trace.js";
 
 export interface TraceProfile {
   readonly trace: Trace;
-  /** Paths that do the same are one trace on the NIC: its number. -1: only the host may run it. */
+  /** Paths that come to the same action (action-key.ts) are one on the NIC: its number. -1: only the host may run it. */
   readonly merged: number;
   readonly tcam: TcamSize;
   packets: number;
@@ -106,9 +107,9 @@ function mergeTraces(
 ): { traces: TraceProfile[]; mergedCount: number } {
   const numbers = new Map<string, number>();
   const profiles = traces.map((trace) => {
-    const { effectKey, hostOnly } = trace;
-    if (hostOnly === null && !numbers.has(effectKey)) numbers.set(effectKey, numbers.size);
-    const merged = hostOnly === null ? numbers.get(effectKey)! : HOST_ONLY;
+    const key = trace.hostOnly === null ? actionKey(e, trace) : null;
+    if (key !== null && !numbers.has(key)) numbers.set(key, numbers.size);
+    const merged = key === null ? HOST_ONLY : numbers.get(key)!;
     return { trace, merged, tcam: tcamSize(e, trace.condition), packets: 0 };
   });
   for (const path of paths) if (path >= 0) profiles[path]!.packets++;

@@ -10,10 +10,11 @@ export { FifoPolicy } from "./cache-fifo.js";
 export { LfuPolicy } from "./cache-lfu.js";
 export { LruPolicy } from "./cache-lru.js";
 export { makePolicy, POLICY_NAMES, type PolicyName } from "./cache-policies.js";
-export type { CacheCapacity, CachePolicy } from "./cache-policy.js";
+export type { CacheCapacity, CachePolicy, CacheUnit } from "./cache-policy.js";
 export { SecondMissPolicy } from "./cache-second-miss.js";
 export { CacheSimulator, Fate } from "./cache-simulator.js";
 export { TinyLfuPolicy } from "./cache-tinylfu.js";
+export { ChosenProgram } from "./chosen-program.js";
 export type { Atom, AtomKind, Condition, TcamSize } from "./condition.js";
 export {
   AccessKind,
@@ -35,7 +36,7 @@ export {
   runConsistency,
 } from "./consistency-run.js";
 export { type ProfileOptions, type ProgramProfile, profileProgram } from "./evaluation.js";
-export { type CacheUnit, hitRate, type PathTable, pathTable } from "./evaluation-cache.js";
+export { hitRate, type PathTable, pathTable } from "./evaluation-cache.js";
 export { type NicRunOptions, runAttack, runNic } from "./evaluation-nic.js";
 export {
   type EvaluationOptions,

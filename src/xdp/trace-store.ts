@@ -9,12 +9,10 @@ import { DecisionTree, type Slot } from "./decision-tree.js";
 import type { Evaluator } from "./evaluate.js";
 import type { Expressions } from "./expr.js";
 import { PendingTraces } from "./pending-traces.js";
-import { NO_TRACE, type Trace } from "./trace.js";
+import { MAX_TRACES, NO_TRACE, type Trace } from "./trace.js";
 import { type CodePlace, compileTree, InputAt, PEEK } from "./trace-code.js";
 import { WasmSwitch } from "./wasm-switch.js";
 
-/** More paths than these are not kept: their packets are the host's. */
-export const MAX_TRACES = 4096;
 const MAX_FRESH = 8;
 /** A fresh function. */
 interface Group {

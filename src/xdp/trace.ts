@@ -152,5 +152,8 @@ export interface HostOnly {
   readonly word: number;
 }
 
+/** More paths of a program than these are not kept: their packets are the host's. */
+export const MAX_TRACES = 4096;
+
 /** Marks how the packet was in the trace's first phase: what a matcher returns instead of a trace's id. */
 export const NO_TRACE = -1;

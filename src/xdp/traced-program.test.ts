@@ -59,17 +59,21 @@ test("the example of JITNIC: a filter of IPv6 is two traces, and a third for mal
 });
 
 test("the example's thrashing: two entries, three kinds of packets, and no hit at all", () => {
-  const capacity = { entries: 2 };
   const traced = TracedProgram.open(objectOf("ipv6_filter"), {
-    capacity,
+    capacity: { entries: 2 },
+    unit: "path",
     policy: new FifoPolicy(),
   });
   for (let n = 0; n < 30; n++) traced.run([ipv4, ipv6, malformed][n % 3]!);
   assert.deepEqual(traced.counters, { packets: 30, hits: 0, evicted: 27, traced: 3, hostOnly: 0 });
   assert.equal(traced.cache.evictions, 28);
-  const larger = TracedProgram.open(objectOf("ipv6_filter"), { capacity: { entries: 3 } });
-  for (let n = 0; n < 30; n++) larger.run([ipv4, ipv6, malformed][n % 3]!);
-  assert.equal(larger.counters.hits, 27);
+  // Two of them pass, which is one action.
+  for (const more of [{ entries: 3, unit: "path" }, { entries: 2 }] as const) {
+    const { unit, ...capacity } = { unit: "merged" as const, ...more };
+    const fits = TracedProgram.open(objectOf("ipv6_filter"), { capacity, unit });
+    for (let n = 0; n < 30; n++) fits.run([ipv4, ipv6, malformed][n % 3]!);
+    assert.equal(fits.counters.hits, 27);
+  }
 });
 
 test("tests that make no difference are no part of the weakest condition", () => {
@@ -164,6 +168,38 @@ test("maps that hardly change can be constants, until the host or the program wr
   assert.deepEqual(verdicts, [0, 0, 0, 0, 0, 2, 2, 2]);
 });
 
+test("traces that are forgotten leave nothing behind: no evictions, no number, no expressions", () => {
+  const traced = constantProgram(0, { specialises: ["numbers"], capacity: { entries: 2 } });
+  const { e } = traced.tracer;
+  const first = e.count;
+  traced.run(ipv4);
+  const after = e.count;
+  assert.ok(after > first);
+  for (let n = 0; n < 20; n++) {
+    traced.map("numbers").set(word(0), word(n));
+    assert.equal(traced.run(ipv4).verdict, n);
+  }
+  assert.ok(e.count <= after + 1);
+  assert.equal(traced.cache.size, 1);
+  assert.equal(traced.cache.evictions, 0);
+  traced.flush();
+  assert.equal(traced.lastTrace, -1);
+  assert.deepEqual([traced.cache.size, e.count, traced.traces.length], [0, first, 0]);
+});
+
+test("a program that made too many expressions is the host's, until its traces are forgotten", () => {
+  const traced = TracedProgram.open(objectOf("ipv6_filter"));
+  traced.run(ipv4);
+  const { e } = traced.tracer;
+  for (let n = 0; !e.isFull; n++) e.constant(BigInt(n));
+  assert.equal(traced.run(ipv6).verdict, XdpVerdict.PASS);
+  assert.equal(traced.run(ipv4).verdict, XdpVerdict.DROP);
+  assert.deepEqual(traced.counters, { packets: 3, hits: 1, evicted: 0, traced: 1, hostOnly: 1 });
+  traced.flush();
+  assert.equal(traced.run(ipv6).verdict, XdpVerdict.PASS);
+  assert.equal(traced.counters.traced, 2);
+});
+
 test("values of other maps are read for each packet", () => {
   const traced = constantProgram(0);
   for (let n = 0; n < 5; n++) {
@@ -223,6 +259,7 @@ test("new traces wait for packets before they are compiled, and count as traces"
     const traced = TracedProgram.open(objectOf("ipv6_filter"), {
       compilesAfter,
       capacity: { entries: 2 },
+      unit: "path",
       policy: new FifoPolicy(),
     });
     // The third comes in for the first, which then is the host's until it comes in for the second.

@@ -69,7 +69,7 @@ test("hello-tcp prints what its peer echoed", () => {
 });
 
 function run(file: string, ...args: string[]) {
-  return spawnSync(process.execPath, [file, ...args], { encoding: "utf8", timeout: 60_000 });
+  return spawnSync(process.execPath, [file, ...args], { encoding: "utf8", timeout: 180_000 });
 }
 
 test("the feed handler loses nothing", () => {

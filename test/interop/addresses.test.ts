@@ -11,6 +11,7 @@ import { assertLinuxPings } from "../support/linux-ping.js";
 import { background, enterNamespace, ip } from "../support/namespace.js";
 import { runWithInput } from "../support/run-async.js";
 import { quietInterfaces, Recording } from "../support/tap-host.js";
+import { PATIENCE_MS } from "../support/until.js";
 
 await enterNamespace(import.meta.url, "ip", "ping", "nc", "socat", "tshark");
 
@@ -48,7 +49,7 @@ const familyOf = (address: string): "4" | "6" => (address.includes(":") ? "6" : 
 const bracketed = (address: string): string => (address.includes(":") ? `[${address}]` : address);
 
 async function heard(channel: { receive(o: object): Promise<UdpMessage | null> }, what: string) {
-  const message = await channel.receive({ signal: AbortSignal.timeout(3000) });
+  const message = await channel.receive({ signal: AbortSignal.timeout(PATIENCE_MS) });
   assert.notEqual(message, null, what);
   return message!;
 }

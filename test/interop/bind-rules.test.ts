@@ -17,9 +17,9 @@ import { Random } from "../../src/base/random.js";
 import { createPool } from "../../src/socket/create-host.js";
 import { Family } from "../../src/socket/linux-options.js";
 import { Stack } from "../../src/socket/stack.js";
-import { requireTools } from "../support/tools.js";
+import { enterNamespace } from "../support/namespace.js";
 
-requireTools("python3");
+await enterNamespace(import.meta.url, "python3");
 
 interface Attempt {
   readonly kind: "tcp" | "udp";

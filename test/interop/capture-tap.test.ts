@@ -15,7 +15,7 @@ const scratch = mkdtempSync(join(tmpdir(), "millrace-tap-"));
 after(() => rmSync(scratch, { recursive: true }));
 
 test("a ping into the interface: ARP requests, printed and written, until Ctrl-C", {
-  timeout: 20_000,
+  timeout: 120_000,
 }, async () => {
   const file = join(scratch, "tap.pcapng");
   ip("tuntap", "add", "tap0", "mode", "tap");

@@ -9,7 +9,9 @@ import { fileURLToPath } from "node:url";
 import { CaptureReader } from "../../src/wire/capture-reader.js";
 import { PcapWriter } from "../../src/wire/pcap.js";
 import { PcapngWriter } from "../../src/wire/pcapng-writer.js";
+import { requireTools } from "../support/tools.js";
 
+requireTools("capinfos", "tshark");
 const VECTORS = fileURLToPath(new URL("../../../test/vectors/captures", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "millrace-capture-"));
 after(() => rmSync(scratch, { recursive: true }));
@@ -18,9 +20,6 @@ const FILES = readdirSync(VECTORS, { recursive: true })
   .map(String)
   .filter((name) => /\.pcap(ng)?$/.test(name))
   .map((name) => join(VECTORS, name));
-
-const missing = (tool: string): string | false =>
-  spawnSync(tool, ["-v"]).error === undefined ? false : `${tool} is not installed`;
 
 /** Runs `visit` for each packet; the number of packets. */
 function readAll(file: string, visit: (reader: CaptureReader) => void): number {
@@ -35,9 +34,7 @@ function readAll(file: string, visit: (reader: CaptureReader) => void): number {
   return n;
 }
 
-test("capinfos finds as many packets and bytes in every file", {
-  skip: missing("capinfos"),
-}, () => {
+test("capinfos finds as many packets and bytes in every file", () => {
   const { stdout } = spawnSync("capinfos", ["-M", "-T", "-r", "-c", "-d", ...FILES]);
   const ours = FILES.map((file) => {
     let bytes = 0;
@@ -58,7 +55,7 @@ function tshark(file: string): string[] {
   return stdout.toString().trimEnd().split("\n");
 }
 
-test("tshark reads the pcapng and pcap files that we write", { skip: missing("tshark") }, () => {
+test("tshark reads the pcapng and pcap files that we write", () => {
   const source = join(VECTORS, "tcpdump/tcp-handshake-nano.pcap");
   const pcapng = new PcapngWriter("millrace");
   pcapng.addInterface({ linkType: 1, name: "tap0" });

@@ -8,7 +8,7 @@ const EXAMPLES = ["hello-tcp", "http-server", "tcp-sink", "tcp-source", "udp-ech
 
 function run(example: string, ...args: string[]): { status: number | null; stdout: string } {
   const file = fileURLToPath(new URL(`../../examples/${example}.js`, import.meta.url));
-  return spawnSync(process.execPath, [file, ...args], { encoding: "utf8", timeout: 20_000 });
+  return spawnSync(process.execPath, [file, ...args], { encoding: "utf8", timeout: 120_000 });
 }
 
 for (const example of EXAMPLES) {

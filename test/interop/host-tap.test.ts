@@ -16,7 +16,7 @@ import { enterNamespace, ip } from "../support/namespace.js";
 await enterNamespace(import.meta.url, "ping", "curl");
 
 const run = promisify(execFile);
-const TEST = { timeout: 60_000 };
+const TEST = { timeout: 300_000 };
 const KERNEL = { v4: "10.77.0.1", v6: "fd77::1" };
 const OURS = { v4: "10.77.0.2", v6: "fd77::2" };
 const BULK_BYTES = 64 * 1024 * 1024;
@@ -55,7 +55,7 @@ for (const family of ["v4", "v6"] as const) {
   test(`ping both ways, of every size, IP${family}`, TEST, async (t) => {
     const host = hostOnTap(t);
     for (const size of [0, 56, 1_472, 1_473, 9_000, 65_000]) {
-      await run("ping", ["-c", "1", "-W", "2", "-s", String(size), OURS[family]]);
+      await run("ping", ["-c", "1", "-W", "60", "-s", String(size), OURS[family]]);
       const { replies } = await host.ping(KERNEL[family], { bytes: size });
       assert.equal(replies[0]?.bytes, size);
     }

@@ -20,7 +20,6 @@ import { until } from "../support/until.js";
 await enterNamespace(import.meta.url, "ip");
 
 const address = (text: string): IpAddress => IpAddress.parse(text);
-const PATIENCE_MS = 30_000;
 
 /** Writes down what it hears. */
 class Heard implements KernelNetworkSink {
@@ -65,14 +64,10 @@ after(() => network?.close());
 
 /** Waits until the news has been heard. */
 const hear = (isTrue: () => boolean, what: string): Promise<void> =>
-  until(
-    () => {
-      network.poll();
-      return isTrue();
-    },
-    what,
-    PATIENCE_MS,
-  );
+  until(() => {
+    network.poll();
+    return isTrue();
+  }, what);
 
 const has = (text: string): boolean =>
   [...network.addresses()].some((one) => one.address.equals(address(text)));

@@ -7,11 +7,10 @@ import { afterEach, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createHost, createPool, type Host, type MemifDevice, openMemif } from "../../src/index.js";
 import { content } from "../support/content.js";
-import { until } from "../support/until.js";
+import { PATIENCE_MS, until } from "../support/until.js";
 
 const PEER = fileURLToPath(new URL("../support/memif-peer.js", import.meta.url));
 const TOTAL_BYTES = Number(process.env.MILLRACE_MEMIF_BYTES ?? 2 ** 30);
-const LIMIT_MS = 30_000;
 const peers: ChildProcess[] = [];
 const hosts: Host[] = [];
 
@@ -53,7 +52,7 @@ async function joined(role: "client" | "server", mode: string): Promise<Joined> 
   });
   hosts.push(host);
   const peer = startPeer(path, role === "client" ? "server" : "client", mode);
-  await until(() => device.isUp, "the link to come up", LIMIT_MS);
+  await until(() => device.isUp, "the link to come up");
   return { host, device, peer, path };
 }
 
@@ -67,7 +66,7 @@ for (const role of ["client", "server"] as const) {
         for (const n of [0, 1, 64, 1472, 9000, 60_000]) {
           const data = randomBytes(n);
           await udp.send(data, { address, port: 7 });
-          const answer = await udp.receive({ signal: AbortSignal.timeout(LIMIT_MS) });
+          const answer = await udp.receive({ signal: AbortSignal.timeout(PATIENCE_MS) });
           assert.deepEqual(answer?.data, data);
         }
         udp.close();
@@ -104,16 +103,16 @@ for (const role of ["client", "server"] as const) {
     hosts.push(host);
     for (let life = 1; life <= 3; life++) {
       const peer = startPeer(path, role === "client" ? "server" : "client", "sleep");
-      await until(() => device.isUp, "the link to come up", LIMIT_MS);
+      await until(() => device.isUp, "the link to come up");
       const connection = await host.connect({ address: "10.9.0.2", port: 9 });
       connection.on("error", () => {}); // its peer dies
       for (let i = 0; i < 20; i++) connection.write(randomBytes(100_000));
       const udp = await host.udp({});
       await udp.send("alive?", { address: "10.9.0.2", port: 7 });
-      const answer = await udp.receive({ signal: AbortSignal.timeout(LIMIT_MS) });
+      const answer = await udp.receive({ signal: AbortSignal.timeout(PATIENCE_MS) });
       assert.equal(`${answer?.data}`, "alive?");
       peer.kill("SIGKILL");
-      await until(() => !device.isUp, "the link to go down", LIMIT_MS);
+      await until(() => !device.isUp, "the link to go down");
       connection.destroy();
       udp.close();
       assert.equal(device.linkCounters.get("connects"), life);

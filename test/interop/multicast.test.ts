@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { background, enterNamespace, ip, run } from "../support/namespace.js";
 import { HOST4, HOST6, LINUX4, LINUX6, tapHost } from "../support/tap-host.js";
+import { PATIENCE_MS } from "../support/until.js";
 
 await enterNamespace(import.meta.url, "ip", "python3", "tshark");
 
@@ -26,7 +27,7 @@ for (const [group, hostAddress, linuxAddress, port] of [
     channel.join(group, { interfaceAddress: hostAddress });
     await sleep(50);
     send(group, port, "hello group");
-    const heard = await channel.receive({ signal: AbortSignal.timeout(3000) });
+    const heard = await channel.receive({ signal: AbortSignal.timeout(PATIENCE_MS) });
     assert.equal(Buffer.from(heard!.data).toString(), "hello group");
     channel.leave(group, { interfaceAddress: hostAddress });
     await sleep(50);
@@ -68,7 +69,7 @@ for (const [group, hostAddress, linuxAddress, port] of [
     unwanted.join(group, { interfaceAddress: hostAddress, sources: [other] });
     await sleep(50);
     send(group, port + 2, "filtered");
-    const heard = await wanted.receive({ signal: AbortSignal.timeout(3000) });
+    const heard = await wanted.receive({ signal: AbortSignal.timeout(PATIENCE_MS) });
     assert.equal(Buffer.from(heard!.data).toString(), "filtered");
     await assert.rejects(unwanted.receive({ signal: AbortSignal.timeout(300) }), {
       code: "ECANCELED",
@@ -83,7 +84,7 @@ test("the host's own members hear what it sends, unless loop is off", async () =
   member.join(GROUP4, { interfaceAddress: HOST4 });
   const sender = await host.udp({ address: HOST4, multicastLoop: true });
   await sender.send("looped", { address: GROUP4, port: 6010 });
-  const heard = await member.receive({ signal: AbortSignal.timeout(2000) });
+  const heard = await member.receive({ signal: AbortSignal.timeout(PATIENCE_MS) });
   assert.equal(Buffer.from(heard!.data).toString(), "looped");
   const quiet = await host.udp({ address: HOST4, multicastLoop: false });
   await quiet.send("not looped", { address: GROUP4, port: 6010 });

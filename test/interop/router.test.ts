@@ -14,7 +14,7 @@ import { content } from "../support/content.js";
 import { enterNamespace, ip, Namespace, sysctl } from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
 import { HOST4, HOST6, LINUX4, LINUX6, type TapHost, tapHost } from "../support/tap-host.js";
-import { until } from "../support/until.js";
+import { PATIENCE_MS, until } from "../support/until.js";
 
 await enterNamespace(
   import.meta.url,
@@ -95,7 +95,7 @@ for (const offload of [true, false]) {
     for (const { family, host, gateway, near, far: farAddress, other, headerBytes } of FAMILIES) {
       test(`Linux traces the route to ${host} through the router`, async () => {
         const awake = await link.host.udp();
-        const out = await inFar("traceroute", "-n", "-q", "1", "-w", "2", host);
+        const out = await inFar("traceroute", "-n", "-q", "1", "-w", "30", host);
         awake.close();
         assert.match(out, new RegExp(`1 +${near} .*\n +2 +${host} `));
       });
@@ -127,10 +127,10 @@ for (const offload of [true, false]) {
           digest.update(block);
           connection.write(block);
         }
-        await until(() => connection.bytesWritten === BYTES, "everything taken", 20_000);
+        await until(() => connection.bytesWritten === BYTES, "everything taken");
         const info = connection.info();
         connection.end();
-        await sink.waitFor(/[0-9a-f]{64} \d+/, 30_000);
+        await sink.waitFor(/[0-9a-f]{64} \d+/);
         assert.match(sink.output, new RegExp(`${digest.digest("hex")} ${BYTES}`));
         assert.equal(info?.pmtuBytes, MTU);
         assert.equal(info?.sndMss, MTU - headerBytes - 32); // with timestamps
@@ -162,7 +162,7 @@ for (const offload of [true, false]) {
         const channel = await link.host.udp();
         const to = { address: farAddress, port: 5000 + family };
         const data = Buffer.alloc(4000, "fragments ");
-        const heard = channel.receive({ signal: AbortSignal.timeout(5000) });
+        const heard = channel.receive({ signal: AbortSignal.timeout(PATIENCE_MS) });
         await channel.send(data, to);
         assert.deepEqual((await heard)?.data, data);
         channel.close();

@@ -23,7 +23,7 @@ import {
   sysctl,
 } from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
-import { until } from "../support/until.js";
+import { PATIENCE_MS, until } from "../support/until.js";
 
 await enterNamespace(import.meta.url, "ip", "ping");
 const options = { skip: NEEDS_ROOT };
@@ -36,7 +36,6 @@ const PEER6 = "fd07::2";
 const GATEWAY = "10.7.0.3";
 /** Behind either. */
 const BEYOND = "10.9.0.1";
-const PATIENCE_MS = 30_000;
 
 let far: Namespace;
 let host: Host;
@@ -92,7 +91,7 @@ async function echo(connection: TcpConnection, text: string): Promise<void> {
   };
   connection.on("data", take);
   connection.write(text);
-  await until(() => got.length >= text.length, `the echo of ${text.slice(0, 20)}`, PATIENCE_MS);
+  await until(() => got.length >= text.length, `the echo of ${text.slice(0, 20)}`);
   connection.off("data", take);
   assert.equal(got, text);
 }
@@ -236,14 +235,10 @@ test("a stale neighbour that is in use is confirmed by the kernel", options, asy
   ip("neighbour", "change", PEER, "dev", "eth0", "nud", "stale");
   const isReachable = (): boolean => /REACHABLE/.test(ip("neighbour", "show", PEER, "dev", "eth0"));
   assert.equal(isReachable(), false);
-  await until(
-    () => {
-      void channel.send("to nobody", { address: PEER, port: 9 });
-      return isReachable();
-    },
-    "the kernel's confirmation",
-    PATIENCE_MS,
-  );
+  await until(() => {
+    void channel.send("to nobody", { address: PEER, port: 9 });
+    return isReachable();
+  }, "the kernel's confirmation");
   channel.close();
 });
 
@@ -255,7 +250,7 @@ test(
     await echo(connection, "with an address");
     ip("address", "del", `${HERE}/24`, "dev", "eth0");
     const own = IpAddress.parse(HERE);
-    await until(() => !host.stack.ip.isLocal(own), "news of the address", PATIENCE_MS);
+    await until(() => !host.stack.ip.isLocal(own), "news of the address");
     await assert.rejects(host.udp({ address: HERE }), { code: "EADDRNOTAVAIL" });
     ip("address", "add", `${HERE}/24`, "dev", "eth0");
     ip("route", "replace", "10.9.0.0/24", "via", PEER);
@@ -277,7 +272,7 @@ test("a link that goes down and comes up again", options, async () => {
   const connection = await host.connect({ address: PEER, port: 7 });
   ip("link", "set", "eth0", "down");
   const iface = host.stack.interfaceByName("eth0")!;
-  await until(() => !iface.isUp, "news of the link", PATIENCE_MS);
+  await until(() => !iface.isUp, "news of the link");
   await assert.rejects(host.connect({ address: PEER, port: 7 }), /ENETUNREACH|ENETDOWN/);
   connection.write("written while it was down");
   ip("link", "set", "eth0", "up");
@@ -287,7 +282,7 @@ test("a link that goes down and comes up again", options, async () => {
   connection.on("data", (bytes: Buffer) => {
     got += bytes.toString();
   });
-  await until(() => got === "written while it was down", "the echo", PATIENCE_MS);
+  await until(() => got === "written while it was down", "the echo");
   connection.destroy();
 });
 

@@ -28,7 +28,6 @@ const options = { skip: NEEDS_ROOT };
 const UDP = 17;
 const HOST4 = "10.9.0.1";
 const HOST6 = "fd09::1";
-const LIMIT_MS = 20_000;
 const holder = fileURLToPath(new URL("../support/steering-holder.js", import.meta.url));
 
 const peer = Namespace.create();
@@ -66,7 +65,7 @@ class Listener {
   }
 
   async waitFor(text: string): Promise<void> {
-    await until(() => this.heard.includes(text), `${text.slice(0, 20)} in ${this.heard}`, LIMIT_MS);
+    await until(() => this.heard.includes(text), `${text.slice(0, 20)} in ${this.heard}`);
   }
 }
 
@@ -114,7 +113,7 @@ test(
       `port:${UDP}:0.0.0.0:7001`,
       `port:${UDP}:${HOST6.replaceAll(":", "/")}:7001`,
     );
-    await owner.waitFor(/ready/, LIMIT_MS);
+    await owner.waitFor(/ready/);
     const sunkBefore = sunk();
 
     for (const [family, claimed, free] of [
@@ -162,20 +161,16 @@ test("a claimed connection is taken by its 5-tuple alone", options, async () => 
   const port = (echo.address() as AddressInfo).port;
   const flow = `flow:6:${HOST4}:${port}:10.9.0.2:40001`;
   const owner = background(process.execPath, holder, "shared", "sink", flow);
-  await owner.waitFor(/ready/, LIMIT_MS);
+  await owner.waitFor(/ready/);
   const taken = peer.background("socat", "-", `TCP4:${HOST4}:${port},sourceport=40001`);
-  await until(
-    () => readCount(owner.output) > 0 || askAgain(owner),
-    "a frame of the flow",
-    LIMIT_MS,
-  );
+  await until(() => readCount(owner.output) > 0 || askAgain(owner), "a frame of the flow");
   const other = peer.background("socat", "-", `TCP4:${HOST4}:${port},sourceport=40002`);
   other.write("other\n");
-  await other.waitFor(/other/, LIMIT_MS);
+  await other.waitFor(/other/);
   // The SYN is sent again; without the program the kernel answers it.
   await owner.stop("SIGKILL");
   taken.write("mine\n");
-  await taken.waitFor(/mine/, LIMIT_MS);
+  await taken.waitFor(/mine/);
   await taken.stop();
   await other.stop();
   echo.close();

@@ -45,7 +45,7 @@ for (const [family, address] of [
       "-n",
       "-N",
       "-w",
-      "3",
+      "60",
       address,
       "7",
     );
@@ -54,7 +54,7 @@ for (const [family, address] of [
   test(`socat over IPv${family} hears 1 MB echoed`, async () => {
     const data = "0123456789abcdef".repeat(65_536);
     const target = `TCP${family}:${family === "6" ? `[${address}]` : address}:7`;
-    assert.equal(await runWithInput(data, "socat", "-t", "5", "-", target), data);
+    assert.equal(await runWithInput(data, "socat", "-t", "60", "-", target), data);
   });
 }
 
@@ -106,7 +106,7 @@ test("a connection to a closed port of Linux is refused", async () => {
 });
 
 test("a connection from Linux to a closed port is refused", async () => {
-  await assert.rejects(runAsync("nc", "-w", "2", HOST4, "81"));
+  await assert.rejects(runAsync("nc", "-w", "60", HOST4, "81"));
 });
 
 test("Linux's zero window stops the host, and the transfer goes on when it opens", async () => {
@@ -118,7 +118,7 @@ test("Linux's zero window stops the host, and the transfer goes on when it opens
     connection.write(block);
   }
   connection.end();
-  await server.waitFor(/[0-9a-f]{64} \d+/, 30_000);
+  await server.waitFor(/[0-9a-f]{64} \d+/);
   assert.match(server.output, new RegExp(`${digest.digest("hex")} 3000000`));
 });
 

@@ -1,11 +1,11 @@
 /** Datagrams between Linux programs and a Millrace host over TAP, in both roles. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { background, enterNamespace } from "../support/namespace.js";
-import { runWithInput } from "../support/run-async.js";
+import { background, enterNamespace, run } from "../support/namespace.js";
 import { HOST4, HOST6, LINUX4, LINUX6, tapHost } from "../support/tap-host.js";
+import { PATIENCE_MS, until } from "../support/until.js";
 
-await enterNamespace(import.meta.url, "ip", "nc", "socat", "tshark");
+await enterNamespace(import.meta.url, "ip", "nc", "socat", "ss", "tshark");
 
 const { host, close } = tapHost();
 
@@ -20,14 +20,19 @@ for (const [family, address] of [
   ["6", HOST6],
 ] as const) {
   test(`nc over IPv${family} hears its datagram echoed`, async () => {
-    const out = await runWithInput("hello\n", "nc", `-${family}`, "-u", "-w", "1", address, "7");
-    assert.equal(out, "hello\n");
+    const nc = background("nc", `-${family}`, "-u", address, "7");
+    nc.write("hello\n");
+    await nc.waitFor(/^hello\n$/);
+    await nc.stop();
   });
   test(`socat over IPv${family} hears 20,000 bytes echoed, in fragments`, async () => {
     const data = "0123456789".repeat(2000);
     const target = `UDP${family}:${family === "6" ? `[${address}]` : address}:7`;
-    const out = await runWithInput(data, "socat", "-b", "65000", "-t", "1", "-", target);
-    assert.equal(out, data);
+    const socat = background("socat", "-b", "65000", "-", target);
+    socat.write(data);
+    await until(() => socat.output.length >= data.length, "the echo");
+    assert.equal(socat.output, data);
+    await socat.stop();
   });
 }
 
@@ -39,12 +44,12 @@ for (const [family, address] of [
     const port = family === "4" ? 5004 : 5006;
     const listen = `UDP${family}-RECVFROM:${port},fork`;
     const server = background("socat", "-d", "-d", listen, "EXEC:cat");
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await until(() => run("ss", "-Hlun", `sport = :${port}`) !== "", `a server on port ${port}`);
     const channel = await host.udp();
     for (const size of [1, 64, 1400, 4000]) {
       const data = new Uint8Array(size).fill(size & 255);
       await channel.send(data, { address, port });
-      const answer = await channel.receive({ signal: AbortSignal.timeout(5000) });
+      const answer = await channel.receive({ signal: AbortSignal.timeout(PATIENCE_MS) });
       assert.deepEqual(Buffer.from(answer!.data), Buffer.from(data));
     }
     channel.close();
@@ -56,7 +61,7 @@ test("a datagram to a closed port of Linux is refused to the connected sender", 
   const channel = await host.udp();
   channel.connect(LINUX4, 9);
   await channel.send("anyone?");
-  await assert.rejects(channel.receive({ signal: AbortSignal.timeout(5000) }), {
+  await assert.rejects(channel.receive({ signal: AbortSignal.timeout(PATIENCE_MS) }), {
     code: "ECONNREFUSED",
   });
   channel.close();

@@ -40,7 +40,7 @@ test("a user serves HTTP on a TAP that root made for him", { skip: NEEDS_ROOT },
   ip("link", "set", "user0", "up");
   const server = background("unshare", ...asNobody("examples/http-server.js", "--tap", "user0"));
   await server.waitFor(/listening on port 80/);
-  const page = await runAsync("curl", "-sS", "--max-time", "5", "http://10.77.0.2/");
+  const page = await runAsync("curl", "-sS", "--max-time", "60", "http://10.77.0.2/");
   assert.equal(page, "Hello 10.77.0.1 from a stack of my own!\n");
   await server.stop();
 });

@@ -23,7 +23,6 @@ import { compileExample } from "../support/xdp-objects.js";
 
 await enterNamespace(import.meta.url, "ip", "ping", "clang");
 
-const PATIENCE_MS = 20_000;
 const acl = parseObject(compileExample("acl", "v3"));
 const echo = parseObject(compileExample("echo", "v3"));
 const wire = parseObject(compileExample("wire", "v3"));
@@ -160,7 +159,7 @@ test("memif: a peer's pings pass, are dropped, or are answered by the program", 
   t.after(() => {
     for (const one of [host, peer]) one.close();
   });
-  await until(() => client.isUp && attached.isUp, "the link to come up", PATIENCE_MS);
+  await until(() => client.isUp && attached.isUp, "the link to come up");
   const received = async (): Promise<number> =>
     (await peer.ping("10.5.0.1", { count: 3, intervalMs: 10, timeoutMs: 500 })).replies.length;
   assert.ok((await received()) > 0);

@@ -52,10 +52,10 @@ function runSanitized(testFile: string): void {
 for (const file of [
   "src/sys/bpf.test.ts",
   "src/sys/fd.test.ts",
-  "src/sys/futex.test.ts",
   "src/sys/memory.test.ts",
   "src/sys/waiter.test.ts",
   "test/native/addon-arguments.test.ts",
+  "test/interop/devices.test.ts",
   "test/interop/tap-device.test.ts",
   "test/interop/xdp-device.test.ts",
   "test/interop/packet-device.test.ts",

@@ -7,8 +7,11 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { enterNamespace } from "../support/namespace.js";
 import { certificateFolder } from "./support/certificate.js";
 import { runCase } from "./support/run-case.js";
+
+await enterNamespace(import.meta.url);
 
 const CASES = fileURLToPath(new URL("cases/", import.meta.url));
 const certificates = certificateFolder();

@@ -19,7 +19,7 @@ if (!existsSync(new URL("../../../test/node-packages/node_modules", import.meta.
 await enterNamespace(import.meta.url, "ip", "redis-server", "pg_ctlcluster", "wrk");
 
 const FOLDER = fileURLToPath(new URL("../../../test/node-packages/programs/", import.meta.url));
-const REGISTER = new URL("../../src/node/register.js", import.meta.url).href;
+const REGISTER = new URL("../../bundle/node/register.js", import.meta.url).href;
 const KERNEL = "10.79.0.1";
 const PROGRAM = "10.79.0.2";
 const TAP = "mrpkg0";
@@ -68,7 +68,7 @@ test("fastify serves wrk", async () => {
   child.stdout.on("data", (d) => {
     output += d;
   });
-  await until(() => output.includes("ready"), "the server", 20_000);
+  await until(() => output.includes("ready"), "the server");
   const url = `http://${PROGRAM}:3000/`;
   const said = await runAsync("wrk", "-t1", "-c20", "-d2s", url);
   assert.match(said, /\d+ requests in/);

@@ -13,7 +13,7 @@ import { ask, datagrams, echoServer, GROUP, KERNEL, PROGRAM } from "./support/ta
 
 await enterNamespace(import.meta.url, "ip", "curl");
 
-const REGISTER = new URL("../../src/node/register.js", import.meta.url).href;
+const REGISTER = new URL("../../bundle/node/register.js", import.meta.url).href;
 const PROGRAM_FILE = fileURLToPath(new URL("programs/over-tap.js", import.meta.url));
 const TAP = "mrnode0";
 
@@ -54,7 +54,7 @@ const CARRIED = /enabled bypass on tcp connect .*: the route goes through/;
 
 test("it serves the kernel's clients at its own address and at the kernel's", async () => {
   const child = start("serve");
-  await until(() => child.output.includes("\n"), "the program's ports", 20_000);
+  await until(() => child.output.includes("\n"), "the program's ports");
   const { tcp, page, udp } = JSON.parse(child.output) as Record<string, number>;
   assert.equal(await ask(tcp!, "question"), `question from ::ffff:${KERNEL}`);
   assert.equal(await runAsync("curl", "-sS", `http://${PROGRAM}:${page}/a`), "page /a");
@@ -105,7 +105,7 @@ test("what it has written arrives although it leaves at once", async () => {
   await once(server, "listening");
   const { port } = server.address() as net.AddressInfo;
   await run("leave", KERNEL, String(port));
-  await until(() => received === 200_000, `all bytes (${received} came)`, 10_000);
+  await until(() => received === 200_000, `all bytes (${received} came)`);
   server.close();
 });
 

@@ -6,10 +6,11 @@ import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { requireTools } from "../support/tools.js";
+import { enterNamespace } from "../support/namespace.js";
 import { Comparison, ROOT } from "./comparison.js";
 
-requireTools("aarch64-linux-gnu-gcc", "qemu-aarch64");
+await enterNamespace(import.meta.url, "aarch64-linux-gnu-gcc", "qemu-aarch64");
+
 const CROSS = "aarch64-linux-gnu-gcc";
 const ROOT_OF_TARGET = "/usr/aarch64-linux-gnu";
 const OPTIONS = "-std=c11 -D_GNU_SOURCE -O1 -Wall -Wextra -Wno-unused-function -pthread".split(" ");

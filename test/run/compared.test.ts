@@ -10,7 +10,10 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
+import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
+
+await enterNamespace(import.meta.url, "cc");
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PROGRAMS = [
@@ -39,7 +42,7 @@ let engine: ChildProcess;
 before(async () => {
   const words = [join(ROOT, "bin", "millrace.js"), "engine", "--keep", "--socket", engineSocket];
   engine = spawn(process.execPath, words, { stdio: "ignore" });
-  await until(() => existsSync(engineSocket), "an engine", 30_000);
+  await until(() => existsSync(engineSocket), "an engine");
 });
 
 after(() => {
@@ -51,7 +54,7 @@ function run(program: string, address: string, env: NodeJS.ProcessEnv): string {
   const { status, signal, stdout, stderr } = spawnSync(program, [address], {
     encoding: "utf8",
     env: { ...process.env, ...env },
-    timeout: 60_000,
+    timeout: 240_000,
   });
   return `${stdout}${stderr}status ${status}, signal ${signal}\n`;
 }

@@ -1,6 +1,9 @@
 /** What peers see when programs are killed, in every state of TCP, compared with the kernel. */
 import { after, before, test } from "node:test";
+import { enterNamespace } from "../support/namespace.js";
 import { Comparison } from "./comparison.js";
+
+await enterNamespace(import.meta.url, "cc");
 
 let comparison: Comparison;
 before(async () => {

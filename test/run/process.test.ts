@@ -1,6 +1,9 @@
 /** dup, fork, exec, passing, streams and files with accelerated sockets, compared with the kernel. */
 import { after, before, test } from "node:test";
+import { enterNamespace } from "../support/namespace.js";
 import { Comparison } from "./comparison.js";
+
+await enterNamespace(import.meta.url, "cc");
 
 let comparison: Comparison;
 before(async () => {

@@ -22,9 +22,11 @@ import { fileURLToPath } from "node:url";
 import { askEngine } from "../../src/cli/stat-client.js";
 import { pathsBeside } from "../../src/engine/socket-path.js";
 import { buildProgram } from "../support/c-program.js";
-import { NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, NEEDS_ROOT } from "../support/namespace.js";
 import { requireTools } from "../support/tools.js";
 import { until } from "../support/until.js";
+
+await enterNamespace(import.meta.url, "cc");
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const HERE = "10.77.0.1";

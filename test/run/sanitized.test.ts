@@ -6,7 +6,10 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { enterNamespace } from "../support/namespace.js";
 import { Comparison, ROOT } from "./comparison.js";
+
+await enterNamespace(import.meta.url, "cc");
 
 let comparison: Comparison;
 before(async () => {

@@ -4,19 +4,24 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
+import { EAGAIN } from "../../src/base/errno.js";
+import { welcome } from "../../src/engine/message.js";
 import { pathsBeside } from "../../src/engine/socket-path.js";
 import type { StatLine } from "../../src/engine/stat-message.js";
+import { MESSAGE_BYTES, Msg } from "../../src/ring/engine-layout.js";
 import { closeFd } from "../../src/sys/fd.js";
-import { acceptUnix, listenUnix } from "../../src/sys/unix-socket.js";
+import { acceptUnix, listenUnix, receiveWithFds, sendWithFds } from "../../src/sys/unix-socket.js";
 
 /** Listens until the test ends; the path of its control socket. */
 export async function fakeEngine(t: TestContext, more: readonly StatLine[] = []): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "millrace-engine-"));
   const paths = pathsBeside(join(folder, "e.sock"));
   const fd = listenUnix({ path: paths.control }, 64);
+  const launchers = new Set<number>();
   const timer = setInterval(() => {
-    for (let one = acceptUnix(fd); one >= 0; one = acceptUnix(fd)) closeFd(one);
-  }, 20);
+    for (let one = acceptUnix(fd); one >= 0; one = acceptUnix(fd)) launchers.add(one);
+    for (const one of launchers) if (letIn(one)) launchers.delete(one);
+  }, 5);
   const head: StatLine = {
     kind: "engine",
     pid: process.pid,
@@ -31,9 +36,21 @@ export async function fakeEngine(t: TestContext, more: readonly StatLine[] = [])
   await new Promise<void>((resolve) => server.listen(paths.stat, resolve));
   t.after(() => {
     clearInterval(timer);
+    for (const one of launchers) closeFd(one);
     closeFd(fd);
     server.close();
     rmSync(folder, { recursive: true });
   });
   return paths.control;
+}
+
+/** Answers a launcher; whether it has been heard, and let go. */
+function letIn(fd: number): boolean {
+  const fds: number[] = [];
+  const n = receiveWithFds(fd, new Uint8Array(MESSAGE_BYTES), fds);
+  if (n === -EAGAIN) return false;
+  for (const passed of fds) closeFd(passed);
+  if (n > 0) sendWithFds(fd, welcome(Msg.LAUNCH, 0, 0, ""), []);
+  closeFd(fd);
+  return true;
 }

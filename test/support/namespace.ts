@@ -29,6 +29,7 @@ import { basename } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { missingTools } from "./tools.js";
+import { PATIENCE_MS } from "./until.js";
 
 const INSIDE = "MILLRACE_TEST_NAMESPACE";
 const NAME = /^mr-(\d+)-\d+/;
@@ -93,7 +94,7 @@ export const NEEDS_ROOT: string | false =
 
 const inner = () => ({ stdio: "inherit", env: { ...process.env, [INSIDE]: "1" } }) as const;
 /** A file that takes longer is stuck. */
-const LONGEST_MS = 300_000;
+const LONGEST_MS = 600_000;
 /** A private /run, where `ip netns` keeps names, so that namespaces can be made inside. */
 const IN_USER_NAMESPACE = 'mount -t tmpfs tmpfs /run && exec "$@"';
 
@@ -271,7 +272,7 @@ export class Background {
   }
 
   /** Waits until the output matches; throws with the output when the program ends or time is up. */
-  async waitFor(pattern: RegExp, timeoutMs = 10_000): Promise<void> {
+  async waitFor(pattern: RegExp, timeoutMs = PATIENCE_MS): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const stop = (reason: string | null) => {
         clearTimeout(timer);

@@ -98,17 +98,17 @@ export async function tryNc(server: Side, client: Side, port: number): Promise<v
   assert.deepEqual([status, out.length, out === text], [0, text.length, true]);
   const receiver = start(server, ["nc", "-u", ...family, "-l", `${port}`]);
   await serves(server, port, receiver, true);
-  const sender = start(client, ["nc", "-u", "-w", "1", server.address, `${port}`], "datagram\n");
+  const sender = start(client, ["nc", "-u", server.address, `${port}`], "datagram\n");
   await receiver.said(/datagram/);
-  await sender.ended;
-  await receiver.stop();
+  await Promise.all([sender.stop(), receiver.stop()]);
 }
 
 /** iperf3: TCP both ways, and UDP. */
 export async function tryIperf(server: Side, client: Side, port: number): Promise<void> {
   const iperf = start(server, ["iperf3", "-s", "--forceflush", "-p", `${port}`]);
-  await serves(server, port, iperf);
-  for (const options of [[], ["-R"], ["-u", "-b", "10M", "-l", "1200"]]) {
+  for (const [i, options] of [[], ["-R"], ["-u", "-b", "10M", "-l", "1200"]].entries()) {
+    await iperf.said(new RegExp(`listening .*\\(test #${i + 1}\\)`)); // it listens anew each time
+    if (i === 0) await serves(server, port, iperf);
     const words = ["iperf3", "-c", server.address, "-p", `${port}`, "-t", "1", "-J", ...options];
     const { error, end } = JSON.parse(await output(client, words)) as {
       readonly error?: string;

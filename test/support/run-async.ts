@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 
-const TIMEOUT_MS = 120_000;
+const TIMEOUT_MS = 300_000;
 
 /** Runs a program to its end and returns its output; rejects with its words when it fails. */
 export function runAsync(program: string, ...args: string[]): Promise<string> {

@@ -15,10 +15,10 @@ import { fileURLToPath } from "node:url";
 import { askEngine } from "../../src/cli/stat-client.js";
 import { type EnginePaths, enginePaths } from "../../src/engine/socket-path.js";
 import type { StatLine, StatSocket } from "../../src/engine/stat-message.js";
+import { PATIENCE_MS } from "./until.js";
 
 const MILLRACE = fileURLToPath(new URL("../../../bin/millrace", import.meta.url));
 /** Long, for loaded machines: nothing waits for it that goes well. */
-const PATIENCE_MS = 40_000;
 const LOOK_MS = 20;
 
 /** The machine's address on the network among its programs. */
@@ -80,7 +80,7 @@ export class Running {
 
   async stop(): Promise<Ended> {
     if (!this.isOver) this.child.kill("SIGTERM");
-    const kill = setTimeout(() => this.child.kill("SIGKILL"), 5000);
+    const kill = setTimeout(() => this.child.kill("SIGKILL"), 20_000);
     const ended = await this.ended;
     clearTimeout(kill);
     return ended;

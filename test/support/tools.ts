@@ -1,6 +1,6 @@
 /**
- * Programs that tests need beside Node.js, and what to install where they are missing. Test files
- * that need them are skipped then, with that as the reason; see namespace.ts.
+ * Programs that tests need beside Node.js, and what to install where they are missing. A test file
+ * that needs them fails then, saying so.
  */
 import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
@@ -10,6 +10,7 @@ const SYSTEM_FOLDERS = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /** The Debian package of each program whose package has another name. */
 const PACKAGES: Readonly<Record<string, string>> = {
   ip: "iproute2",
+  capinfos: "wireshark-common",
   ss: "iproute2",
   ping: "iputils-ping",
   nc: "netcat-openbsd",

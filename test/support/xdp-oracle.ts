@@ -24,7 +24,7 @@ export type Contestant = (typeof ENGINES)[number];
 const CACHES: Readonly<Partial<Record<Contestant, TracingOptions>>> = {
   traces: { compilesAfter: 0 },
   "8 traces, LRU": { compilesAfter: 3, capacity: { entries: 8 } },
-  "2 traces, FIFO": { capacity: { entries: 2 } },
+  "2 traces, FIFO": { capacity: { entries: 2 }, unit: "path" },
   "2,000 bits of traces, LRU": { capacity: { tcamBits: 2_000 } },
 };
 

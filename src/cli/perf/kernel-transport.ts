@@ -1,14 +1,29 @@
 /** Messages over kernel sockets, polled through the addon: `--nic kernel`. */
-import { ECONNREFUSED } from "../../base/errno.js";
+import { EACCES, EADDRINUSE, EADDRNOTAVAIL, ECONNREFUSED, ENODEV } from "../../base/errno.js";
 import { NetError } from "../../base/errors.js";
-import { ANY4, ANY6, IpAddress } from "../../base/ip-address.js";
+import { ANY4, ANY6, type IpAddress } from "../../base/ip-address.js";
+import { check, failure, type Hints } from "../../sys/check.js";
 import { pollFds } from "../../sys/fd.js";
-import { KernelSocket, nameOf } from "../../sys/kernel-socket.js";
-import type { Endpoint, Listener, SocketOptions, Transport } from "./transport.js";
+import { KernelOption, KernelSocket, SocketType } from "../../sys/kernel-socket.js";
+import { SocketName, socketAddress } from "../../sys/socket-address.js";
+import type {
+  Endpoint,
+  Listener,
+  MulticastOptions,
+  SocketOptions,
+  Transport,
+} from "./transport.js";
 
 const BACKLOG = 128;
-const NAME_WORDS = 6;
-const PORT_WORD = 4;
+
+const BIND_HINTS: Hints = {
+  [EADDRINUSE]: "another program has this port; choose another, or end that program (ss -lnp)",
+  [EADDRNOTAVAIL]: "this machine has no such address; ip address shows those it has",
+  [EACCES]: "ports below 1024 need CAP_NET_BIND_SERVICE",
+};
+const JOIN_HINTS: Hints = {
+  [ENODEV]: "no route leads to the group; name the interface, or: ip route add 224.0.0.0/4 dev …",
+};
 
 class KernelEndpoint implements Endpoint {
   readonly socket: KernelSocket;
@@ -44,52 +59,68 @@ class KernelEndpoint implements Endpoint {
 
 /** A UDP socket that hears many senders, or a group, and answers each. */
 class KernelManyEndpoint extends KernelEndpoint {
-  private readonly last = new Int32Array(NAME_WORDS);
+  private readonly last = new SocketName();
   /** Where replies go besides the port; null: to the sender. */
-  private readonly group: Int32Array | null;
+  private readonly group: Uint8Array | null;
 
-  constructor(socket: KernelSocket, group: Int32Array | null, forget: (s: KernelSocket) => void) {
+  constructor(socket: KernelSocket, group: Uint8Array | null, forget: (s: KernelSocket) => void) {
     super(socket, false, forget);
     this.group = group;
   }
 
   override send(bytes: Uint8Array, at: number, n: number): number {
     const { socket, group } = this;
-    if (group === null) return socket.sendTo(bytes, at, n, socket.from);
-    group[PORT_WORD] = socket.from[PORT_WORD]!;
+    if (group === null) return socket.sendTo(bytes, at, n, socket.from.bytes);
+    socket.from.copyPort(group);
     return socket.sendTo(bytes, at, n, group);
   }
   override receive(bytes: Uint8Array, at: number, n: number): number {
     return this.socket.receiveFrom(bytes, at, n);
   }
   override senderChanged(): boolean {
-    const { last } = this;
-    const { from } = this.socket;
-    let changed = false;
-    for (let i = 0; i < NAME_WORDS; i++) {
-      if (last[i] === from[i]) continue;
-      changed = true;
-      last[i] = from[i]!;
-    }
-    return changed;
+    return this.last.become(this.socket.from);
   }
   override sender(): string {
-    const [w0, w1, w2, w3, port] = this.socket.from;
-    return `${new IpAddress(w0, w1, w2, w3)} ${port}`;
+    const { address, port } = this.socket.from;
+    return `${address} ${port}`;
   }
 }
 
 /** A client of a group: replies come from anywhere. */
 class KernelGroupClient extends KernelManyEndpoint {
-  private readonly to: Int32Array;
+  private readonly to: Uint8Array;
 
-  constructor(socket: KernelSocket, to: Int32Array, forget: (s: KernelSocket) => void) {
+  constructor(socket: KernelSocket, to: Uint8Array, forget: (s: KernelSocket) => void) {
     super(socket, null, forget);
     this.to = to;
   }
   override send(bytes: Uint8Array, at: number, n: number): number {
     return this.socket.sendTo(bytes, at, n, this.to);
   }
+}
+
+type Option = Parameters<KernelSocket["set"]>[0];
+
+function setOption(socket: KernelSocket, option: Option, value: number): void {
+  check(socket.set(option, value), "setsockopt");
+}
+
+function bind(socket: KernelSocket, address: IpAddress, port: number): void {
+  setOption(socket, KernelOption.REUSE_ADDRESS, 1);
+  check(socket.bind(address, port), "bind", BIND_HINTS);
+}
+
+function setMulticast(socket: KernelSocket, o: MulticastOptions): void {
+  const isV4 = socket.isV4;
+  setOption(socket, isV4 ? KernelOption.MULTICAST_TTL4 : KernelOption.MULTICAST_HOPS6, o.ttl);
+  const loop = isV4 ? KernelOption.MULTICAST_LOOP4 : KernelOption.MULTICAST_LOOP6;
+  setOption(socket, loop, o.loop ? 1 : 0);
+  if (o.ifIndex === 0) return;
+  check(socket.setMulticastInterface(o.ifIndex), "setsockopt IP_MULTICAST_IF");
+}
+
+function join(socket: KernelSocket, group: IpAddress, ifIndex: number): void {
+  check(socket.joinGroup(group, ifIndex), "setsockopt MCAST_JOIN_GROUP", JOIN_HINTS);
 }
 
 export class KernelTransport implements Transport {
@@ -106,37 +137,38 @@ export class KernelTransport implements Transport {
 
   async udpServer(o: SocketOptions): Promise<Endpoint> {
     const socket = this.open(o, false);
-    socket.bind(o.address, o.port);
+    bind(socket, o.address, o.port);
     if (!o.address.isMulticast) return new KernelManyEndpoint(socket, null, this.forget);
-    socket.setMulticast(o.multicast);
-    socket.join(o.address, o.multicast.ifIndex);
-    const group = o.replyToSender ? null : nameOf(o.address, 0, o.multicast.ifIndex);
+    setMulticast(socket, o.multicast);
+    join(socket, o.address, o.multicast.ifIndex);
+    const group = o.replyToSender ? null : socketAddress(o.address, 0, o.multicast.ifIndex);
     return new KernelManyEndpoint(socket, group, this.forget);
   }
 
   async udpClient(o: SocketOptions): Promise<Endpoint> {
     const socket = this.open(o, false);
     if (o.address.isMulticast) {
-      socket.setMulticast(o.multicast);
-      socket.bind(o.address.isV4 ? ANY4 : ANY6, o.localPort);
-      socket.join(o.address, o.multicast.ifIndex);
-      const to = nameOf(o.address, o.port, o.multicast.ifIndex);
+      setMulticast(socket, o.multicast);
+      bind(socket, o.address.isV4 ? ANY4 : ANY6, o.localPort);
+      join(socket, o.address, o.multicast.ifIndex);
+      const to = socketAddress(o.address, o.port, o.multicast.ifIndex);
       return new KernelGroupClient(socket, to, this.forget);
     }
-    if (o.localPort !== 0) socket.bind(o.address.isV4 ? ANY4 : ANY6, o.localPort);
+    if (o.localPort !== 0) bind(socket, o.address.isV4 ? ANY4 : ANY6, o.localPort);
     this.connect(socket, o);
     return new KernelEndpoint(socket, false, this.forget);
   }
 
   async tcpServer(o: SocketOptions): Promise<Listener> {
     const socket = this.open(o, true);
-    socket.bind(o.address, o.port);
-    socket.listen(BACKLOG);
+    bind(socket, o.address, o.port);
+    check(socket.listen(BACKLOG), "listen", BIND_HINTS);
     return {
       accept: () => {
         const accepted = socket.accept();
         if (accepted === null) return null;
-        accepted.setNoDelay(o.noDelay);
+        if (typeof accepted === "number") throw failure(accepted, "accept4");
+        setOption(accepted, KernelOption.NO_DELAY, o.noDelay ? 1 : 0);
         this.remember(accepted);
         return new KernelEndpoint(accepted, true, this.forget);
       },
@@ -149,8 +181,8 @@ export class KernelTransport implements Transport {
 
   async tcpClient(o: SocketOptions): Promise<Endpoint> {
     const socket = this.open(o, true);
-    if (o.localPort !== 0) socket.bind(o.address.isV4 ? ANY4 : ANY6, o.localPort);
-    socket.setNoDelay(o.noDelay);
+    if (o.localPort !== 0) bind(socket, o.address.isV4 ? ANY4 : ANY6, o.localPort);
+    setOption(socket, KernelOption.NO_DELAY, o.noDelay ? 1 : 0);
     this.connect(socket, o);
     return new KernelEndpoint(socket, true, this.forget);
   }
@@ -161,8 +193,13 @@ export class KernelTransport implements Transport {
   }
 
   private open(o: SocketOptions, isStream: boolean): KernelSocket {
-    const socket = KernelSocket.open(o.address.isV4, isStream);
-    if (o.bufferBytes > 0) socket.setBuffers(o.bufferBytes);
+    const type = isStream ? SocketType.STREAM : SocketType.DATAGRAM;
+    const socket = KernelSocket.open(o.address.isV4, type);
+    if (typeof socket === "number") throw failure(socket, "socket");
+    if (o.bufferBytes > 0) {
+      setOption(socket, KernelOption.SEND_BUFFER, o.bufferBytes);
+      setOption(socket, KernelOption.RECEIVE_BUFFER, o.bufferBytes);
+    }
     this.remember(socket);
     return socket;
   }

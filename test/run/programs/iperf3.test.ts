@@ -8,6 +8,7 @@ await enterNamespace(import.meta.url, "iperf3");
 const world = RunWorld.open();
 
 let server: Running;
+let tests = 0;
 before(async () => {
   server = world.accelerated("iperf3", "-s", "--forceflush");
   await world.serves(5201, server);
@@ -23,6 +24,7 @@ interface Report {
 }
 
 async function iperf(...options: string[]): Promise<Report["end"]> {
+  await server.said(new RegExp(`listening .*\\(test #${++tests}\\)`)); // it listens anew each time
   const out = await world.run("iperf3", "-c", HERE, "-t", "1", "-J", ...options);
   const report = JSON.parse(out) as Report;
   assert.equal(report.error, undefined);

@@ -1,0 +1,34 @@
+/** Values of options that more than one command takes: checked, or refused with what was expected. */
+import { InvalidArgumentError } from "commander";
+import { IpAddress } from "../base/ip-address.js";
+import type { Profile } from "../engine/config.js";
+
+/** What `spin_us` says for "for ever". */
+const FOR_EVER = 0xffff_ffff;
+
+export function profileOf(text: string): Profile {
+  if (text === "latency" || text === "balanced" || text === "idle") return text;
+  throw new InvalidArgumentError("expected latency, balanced or idle");
+}
+
+/** Microseconds. */
+export function spinOf(text: string): number {
+  if (text === "forever") return FOR_EVER;
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("expected microseconds, or forever");
+}
+
+export function addressOf(text: string): string {
+  if (IpAddress.tryParse(text) !== null) return text;
+  throw new InvalidArgumentError("expected an IPv4 or IPv6 address such as 10.0.0.1");
+}
+
+/** With its prefix length. */
+export function prefixOf(text: string): string {
+  const [address = "", bits = "", ...more] = text.split("/");
+  const parsed = IpAddress.tryParse(address);
+  const most = parsed?.isV4 === true ? 32 : 128;
+  if (parsed !== null && more.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most)
+    return text;
+  throw new InvalidArgumentError("expected an address with its prefix length such as 10.0.0.2/24");
+}
