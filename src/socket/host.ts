@@ -327,6 +327,11 @@ export class Host implements Driven {
   /**
    * Listeners come first, as they nearly always do in Node: they were there before the connections.
    * An exception goes on to the event loop; those who were not told yet are told later.
+   *
+   * What one has written leaves before the next is told: its peer can work on it meanwhile. With all of it at
+   * the end, a client and a server with many connections took turns, each idle for half of the time.
+   * Measured: fastify's hello, 32 connections, 21,800 requests a second instead of 14,200, the best of five
+   * interleaved rounds each; 1.2 to 2.7 times as many in each round (node 20.20, 2 shared cores, 2026-11).
    */
   private tellAsIo(events: ReadyEvents, n: number): void {
     if (n > 1) listenersFirst(events, n);
@@ -335,6 +340,7 @@ export class Host implements Driven {
       while (told < n) {
         const i = told++;
         this.users.get(events.sockets[i] as PolledSocket)?.onReady(events.bits[i]!);
+        if (told < n) this.stack.flush();
       }
       told = -1;
     } finally {
