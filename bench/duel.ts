@@ -117,7 +117,7 @@ export function memifDuel(name: string, args: Command, serverEnds = false): Prom
   return duel({ server: end("server"), client: end("client"), serverEnds });
 }
 
-export const REGISTER = new URL("../src/node/register.js", import.meta.url).href;
+export const REGISTER = new URL("../bundle/node/register.js", import.meta.url).href;
 /** Addresses of the memif between accelerated programs. */
 const MEMIF_SERVER = "10.77.6.1";
 const MEMIF_CLIENT = "10.77.6.2";

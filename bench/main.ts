@@ -19,7 +19,8 @@ program.parse();
 const options = program.opts<{ list?: boolean; json?: boolean; rounds?: number }>();
 
 if (options.list) {
-  for (const s of SCENARIOS) console.log(`${s.name.padEnd(14)}${s.summary}`);
+  const width = Math.max(...SCENARIOS.map((s) => s.name.length)) + 2;
+  for (const s of SCENARIOS) console.log(`${s.name.padEnd(width)}${s.summary}`);
   process.exit(0);
 }
 const wanted: Scenario[] = [];

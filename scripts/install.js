@@ -6,7 +6,7 @@
  *   node scripts/install.js --output F [PART]   builds F, for tests of other builds (CFLAGS=-fsanitize=…)
  *
  * Parts: addon (the default), shim, launcher. A published package brings them prebuilt, which is
- * used where there is no compiler. `$CC` chooses another compiler, `$CFLAGS` adds options.
+ * used where there is no compiler; where there is one, they are of this machine's processor and C library. `$CC` chooses another compiler, `$CFLAGS` adds options.
  */
 import { spawn, spawnSync } from "node:child_process";
 import {
@@ -19,6 +19,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,7 +29,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const nativeFolder = join(root, "native");
 const buildFolder = join(nativeFolder, "build");
 const prebuiltFolder = join(root, "prebuilds", `linux-${process.arch}`);
-const headerFolder = join(root, "node_modules", "node-api-headers", "include");
+const headerFolder = findHeaders();
 
 const COMMON = "-std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Werror";
 
@@ -39,7 +40,7 @@ const PARTS = [
     title: "the native addon",
     product: "millrace.node",
     // Their own warnings are not ours to fix.
-    options: ["-fPIC", "-pthread", "-isystem", headerFolder],
+    options: ["-fPIC", "-pthread", "-isystem", headerFolder ?? ""],
     link: ["-shared"],
     libraries: [],
     also: [],
@@ -63,6 +64,15 @@ const PARTS = [
     also: [],
   },
 ];
+
+/** Where npm put the headers of Node-API: beside this package, or inside it; null: nowhere. */
+function findHeaders() {
+  try {
+    return createRequire(import.meta.url)("node-api-headers").include_dir;
+  } catch {
+    return null;
+  }
+}
 
 /** One line on the error stream, and the end. */
 function fail(message) {
@@ -171,9 +181,9 @@ async function build(part, target) {
   const canFallBack =
     dirname(target) === buildFolder && existsSync(join(prebuiltFolder, part.product));
   const needsHeaders = part.name === "addon";
-  if (sources.length === 0 || (needsHeaders && !existsSync(headerFolder))) {
+  if (sources.length === 0 || (needsHeaders && headerFolder === null)) {
     if (canFallBack || !needsHeaders) return;
-    fail(`${headerFolder} is missing; run npm ci (with development dependencies) first`);
+    fail("node-api-headers is missing; run npm ci first");
   }
   if (!isNewer([...files, thisFile], target)) return;
   if (!hasCompiler()) {

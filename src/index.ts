@@ -37,7 +37,8 @@ export {
   simLink,
 } from "./socket/devices.js";
 export type { Endpoint } from "./socket/endpoint.js";
-export type { ConnectOptions, Host, ListenOptions, UdpOptions } from "./socket/host.js";
+export type { Host } from "./socket/host.js";
+export type { ConnectOptions, ListenOptions, UdpOptions } from "./socket/host-options.js";
 export { Family, MsgFlags, type OptionName, Shutdown } from "./socket/linux-options.js";
 export type { PingOptions, PingReply, PingSummary } from "./socket/ping.js";
 export type { PingSocket } from "./socket/ping-socket.js";

@@ -1,6 +1,6 @@
 /**
  * An example of examples/xdp on one packet: `ebpf.js PROGRAM ENGINE FILE`; prints one JSON line. ENGINE: interp, wasm,
- * trace, kernel (its test run), native (its machine code, called from C). The packet is as the
+ * trace, chosen (traces or the whole program), kernel (its test run), native (its machine code, called from C). The packet is as the
  * program leaves it next time, in the kernel's test run as here, so programs are set up to change nothing
  * that decides.
  */
@@ -10,6 +10,7 @@ import { XdpInstance } from "../../src/ebpf/instance.js";
 import { parseObject } from "../../src/ebpf/object.js";
 import { KernelObject } from "../../src/nic/kernel-object.js";
 import { testRun } from "../../src/sys/bpf-program.js";
+import { ChosenProgram } from "../../src/xdp/chosen-program.js";
 import { TracedProgram } from "../../src/xdp/traced-program.js";
 import { nativeProgram } from "../child.js";
 import { EBPF_FLOW, ebpfEntries, ebpfFrame } from "../ebpf-frames.js";
@@ -49,7 +50,8 @@ if (engine === "kernel") {
   if (status !== 0) throw new Error(`jit-run: exit status ${status}`);
   process.stdout.write(stdout);
 } else {
-  const host = engine === "trace" ? "wasm" : (engine as "interp" | "wasm");
+  const isTrace = engine === "trace" || engine === "chosen";
+  const host = isTrace ? "wasm" : (engine as "interp" | "wasm");
   const instance = XdpInstance.open(object, { program: name, engine: host });
   for (const { map, key, value } of entries) instance.map(map).set(key, value);
   const { runtime } = instance;
@@ -57,14 +59,16 @@ if (engine === "kernel") {
   const at = runtime.dataAt;
   const end = runtime.dataEnd;
   const hardStart = at - HEADROOM_BYTES;
+  const chosen = engine === "chosen" ? new ChosenProgram(instance) : null;
   const traced = engine === "trace" ? new TracedProgram(instance) : null;
   // The first packet is traced, the others take the trace.
   traced?.runAt(at, end, hardStart, hardStart + FRAME_BYTES);
-  const runner = traced ?? instance;
+  const runner = chosen ?? traced ?? instance;
   const figures = await perPacket(PACKETS, (count) => {
     for (let n = 0; n < count; n++) runner.runAt(at, end, hardStart, hardStart + FRAME_BYTES);
   });
   const perInstruction =
     engine === "interp" ? { ns_per_instruction: figures.ns_per_packet! / instance.executed } : {};
-  console.log(JSON.stringify({ ...figures, ...perInstruction }));
+  const choice = chosen === null ? {} : { runs_traces: Number(chosen.runsTraces) };
+  console.log(JSON.stringify({ ...figures, ...perInstruction, ...choice }));
 }

@@ -1,7 +1,7 @@
 /**
  * Frames that an XDP program drops, counted where it runs:
  *
- *     xdp-program.js wasm|interp|kernel INTERFACE OBJECT MILLISECONDS   prints one JSON line
+ *     xdp-program.js wasm|interp|trace|kernel INTERFACE OBJECT MILLISECONDS   prints one JSON line
  *
  * `kernel`: generic mode of the kernel. Otherwise AF_XDP in generic mode, and the program in front of the device. The
  * object is examples/xdp/acl.c; what comes from 10.77.2.0/24 is dropped.
@@ -17,6 +17,7 @@ import { openXdp } from "../../src/nic/xdp.js";
 import { Batch } from "../../src/ring/batch.js";
 import { createPool } from "../../src/socket/create-host.js";
 import { XdpLink } from "../../src/sys/xdp-link.js";
+import { TracedProgram } from "../../src/xdp/traced-program.js";
 
 const [engine, name, file, milliseconds] = process.argv.slice(2) as [
   string,
@@ -33,7 +34,11 @@ process.stdout.write("ready\n");
 function here(): object {
   const pool = createPool({ smallSlots: 4_096, bigSlots: 64 });
   const device = openXdp(pool, { interface: name, mode: "generic" });
-  const attached = attachProgram(device, pool, object, { engine: engine as EngineName });
+  const isTraced = engine === "trace";
+  const attached = attachProgram(device, pool, object, {
+    engine: isTraced ? "wasm" : (engine as EngineName),
+    ...(isTraced ? { wrap: (instance) => new TracedProgram(instance) } : {}),
+  });
   attached.instance.map("sources4").set(key, rule);
   const batch = new Batch();
   const drops = attached.programCounters.index("xdpDrop");

@@ -11,16 +11,7 @@ import {
 } from "./ebpf.js";
 import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
-import {
-  nodeDgramEcho,
-  nodeDgramStream,
-  nodeFastify,
-  nodeIdle,
-  nodeImport,
-  nodeNetBulk,
-  nodeNetEcho,
-  nodePoll,
-} from "./node.js";
+import { NODE_SCENARIOS } from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
 import { RUN_COSTS } from "./run-costs.js";
 import { RUN_SCENARIOS } from "./run-programs.js";
@@ -52,14 +43,7 @@ export const SCENARIOS: readonly Scenario[] = [
   tapTcp,
   tapLoss1,
   tapLoss5,
-  nodeDgramEcho,
-  nodeNetEcho,
-  nodeDgramStream,
-  nodeNetBulk,
-  nodeFastify,
-  nodePoll,
-  nodeIdle,
-  nodeImport,
+  ...NODE_SCENARIOS,
   ...RUN_SCENARIOS,
   ...RUN_COSTS,
   xdpUdp,

@@ -24,15 +24,16 @@ function objectFile(
 function perPacket(program: string, summary: string, compile = compileExample): Scenario {
   return {
     name: `traces-${program.replaceAll("_", "-")}`,
-    summary: `${summary}, as a trace`,
+    summary: `${summary}, as a trace where that is faster`,
     metric: "ns_per_packet",
     smallerIsBetter: true,
     rounds: 5,
     prepare: async () => {
       const { file, cleanUp } = objectFile(compile(program, "v3"));
       return {
-        millrace: () => measureCase("ebpf", program, "trace", file),
+        millrace: () => measureCase("ebpf", program, "chosen", file),
         baselines: {
+          trace: () => measureCase("ebpf", program, "trace", file),
           kernel: () => measureCase("ebpf", program, "kernel", file),
           "whole-program": () => measureCase("ebpf", program, "wasm", file),
         },

@@ -30,7 +30,7 @@ export const xdpProgram: Scenario = {
         );
     return {
       millrace: drop("wasm"),
-      baselines: { interpreter: drop("interp"), kernel: drop("kernel") },
+      baselines: { traces: drop("trace"), interpreter: drop("interp"), kernel: drop("kernel") },
       cleanUp: async () => {
         rmSync(folder, { recursive: true });
         await place.cleanUp();

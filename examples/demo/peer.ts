@@ -17,7 +17,7 @@ import { createHost, type Host, IpAddress, openMemif } from "../../src/index.js"
 import { LOOPBACK, type Ports, SERVER, SPIN_US } from "./meeting.js";
 import { ANSWER } from "./streams.js";
 
-const POLLED_LIMIT_MS = 30_000;
+const POLLED_LIMIT_MS = 120_000;
 const MOST_BYTES = 2_048;
 
 const [kind, path = ""] = process.argv.slice(2);

@@ -8,9 +8,13 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "addon.h"
 
@@ -67,6 +71,47 @@ static napi_value heap_keep(napi_env env, napi_callback_info info) {
   return int_result(env, 0);
 }
 
+/* Copies by stores that go past the caches; the two ranges do not overlap. */
+static void copy_past(uint8_t *to, const uint8_t *from, size_t n) {
+#ifdef __SSE2__
+  size_t head = (size_t)(-(uintptr_t)to & 63);
+  if (head > n) head = n;
+  memcpy(to, from, head);
+  to += head;
+  from += head;
+  n -= head;
+  for (; n >= 64; n -= 64, to += 64, from += 64) {
+    __m128i a = _mm_loadu_si128((const __m128i *)from);
+    __m128i b = _mm_loadu_si128((const __m128i *)(from + 16));
+    __m128i c = _mm_loadu_si128((const __m128i *)(from + 32));
+    __m128i d = _mm_loadu_si128((const __m128i *)(from + 48));
+    _mm_stream_si128((__m128i *)to, a);
+    _mm_stream_si128((__m128i *)(to + 16), b);
+    _mm_stream_si128((__m128i *)(to + 32), c);
+    _mm_stream_si128((__m128i *)(to + 48), d);
+  }
+  _mm_sfence(); /* whoever is told by a later store finds the bytes there */
+#endif
+  memcpy(to, from, n);
+}
+
+/* copyPast(to: Uint8Array, toAt, from: Uint8Array, fromAt, n): for bytes that another core reads next. */
+static napi_value memory_copy_past(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  Memory to, from;
+  size_t to_at, from_at, n;
+  if (!arg_bytes(&args, 0, &to) || !arg_size(&args, 1, &to_at) || !arg_bytes(&args, 2, &from) ||
+      !arg_size(&args, 3, &from_at) || !arg_size(&args, 4, &n)) {
+    return int_result(env, -EINVAL);
+  }
+  if (to_at > to.length || n > to.length - to_at || from_at > from.length ||
+      n > from.length - from_at) {
+    return int_result(env, -EFAULT);
+  }
+  copy_past(to.bytes + to_at, from.bytes + from_at, n);
+  return int_result(env, 0);
+}
+
 /* Whether [at, at + bytes) lies in the memory and covers whole pages of the machine. */
 static int check_range(const Memory *memory, size_t at, size_t bytes) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -118,6 +163,7 @@ bool export_memory(napi_env env, napi_value exports) {
          export_function(env, exports, "memfdSeals", memfd_seals) &&
          export_function(env, exports, "fdBytes", fd_bytes) &&
          export_function(env, exports, "heapKeep", heap_keep) &&
+         export_function(env, exports, "copyPast", memory_copy_past) &&
          export_function(env, exports, "memoryMap", memory_map) &&
          export_function(env, exports, "memoryUnmap", memory_unmap);
 }

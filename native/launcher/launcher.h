@@ -23,7 +23,7 @@
 struct place {
   char library[PATH_MAX]; /* libmillrace.so, or $MILLRACE_SHIM */
   char script[PATH_MAX];  /* bin/millrace.js */
-  char preload[PATH_MAX]; /* what Node.js programs preload: dist/src/node/register.js */
+  char preload[PATH_MAX]; /* what Node.js programs preload: dist/bundle/node/register.js */
 };
 
 /* Ends the process with a message when the launcher is not where it belongs. */

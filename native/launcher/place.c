@@ -37,7 +37,7 @@ void find_place(struct place *place) {
   to_parent(self);
   to_parent(self);
   join(place->script, self, "bin/millrace.js");
-  join(place->preload, self, "dist/src/node/register.js");
+  join(place->preload, self, "dist/bundle/node/register.js");
 }
 
 /* Set where the launcher was itself started by Node.js; then the same one is used. */

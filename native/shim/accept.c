@@ -31,8 +31,7 @@ static int look(struct mr_sock *listener, struct mr_accepted *next, bool takes) 
 
 /* The program's end and the engine's. The kernel keeps O_NONBLOCK for fcntl to tell. */
 static int make_pair(int pair[2], int flags) {
-  int type = SOCK_SEQPACKET | SOCK_CLOEXEC | (flags & SOCK_NONBLOCK);
-  if (real.socketpair(AF_UNIX, type, 0, pair) < 0) return -errno;
+  if (mr_pair_make(pair, SOCK_CLOEXEC | (flags & SOCK_NONBLOCK)) < 0) return -errno;
   if (!(flags & SOCK_CLOEXEC)) real.fcntl(pair[0], F_SETFD, (void *)0);
   return 0;
 }
@@ -50,19 +49,35 @@ struct place {
   int pair[2];
   int local;
   struct mr_sock *sock;
-  struct mr_spare spare; /* fd -1: a new pair */
+  bool has_spare; /* and is in between mr_spare_begin and mr_spare_end; false: a new pair */
+  struct mr_spare spare;
+  struct mr_calling claim; /* for a spare; call NULL: made */
 };
 
+/* A spare end, and a call to say so; false: there is none, or none to be had now. */
+static bool take_spare(struct place *place, struct mr_link *link) {
+  if (!mr_spare_begin()) return false;
+  if (mr_spare_take(link, 0, &place->spare)) {
+    if (mr_call_try(&place->claim, link, place->spare.local, MR_OP_CLAIM)) return true;
+    mr_spare_give_back(&place->spare);
+  }
+  mr_spare_end();
+  return false;
+}
+
 static int make_place(struct place *place, struct mr_link *link, int flags) {
-  *place = (struct place){.pair = {-1, -1}, .local = -1, .spare = {.fd = -1, .epoch = mr_spare_epoch()}};
+  uint32_t epoch = mr_spare_epoch();
+  *place = (struct place){.pair = {-1, -1}, .local = -1};
   place->sock = mr_sock_spare();
   if (place->sock == NULL) return -ENOMEM;
   int failed;
-  if (mr_spare_take(link, 0, &place->spare)) {
+  place->has_spare = take_spare(place, link);
+  if (place->has_spare) {
     place->local = (int)place->spare.local;
     failed = number_of(&place->spare, flags);
     if (failed >= 0) place->pair[0] = failed, failed = 0;
   } else {
+    place->spare = (struct mr_spare){.fd = -1, .epoch = epoch};
     place->local = mr_local_alloc();
     failed = place->local < 0 ? -ENFILE : make_pair(place->pair, flags);
   }
@@ -75,22 +90,25 @@ static void clear_place(struct place *place) {
   if (place->pair[1] >= 0) real.close(place->pair[1]);
   if (place->pair[0] >= 0) real.close(place->pair[0]);
   if (place->sock != NULL) mr_sock_give_spare(place->sock);
-  if (place->spare.fd >= 0) mr_spare_give(&place->spare);
-  else if (place->local >= 0) mr_local_free((uint32_t)place->local);
+  if (place->has_spare) {
+    if (place->claim.call != NULL) mr_call_end(&place->claim);
+    if (place->spare.fd >= 0) mr_spare_give_back(&place->spare);
+    mr_spare_end();
+  } else if (place->local >= 0) {
+    mr_local_free((uint32_t)place->local);
+  }
 }
 
 /* Tells the engine which end the connection has. 0 or a negated error number. */
-static int claim(struct mr_link *link, struct mr_accepted_as *as, const struct place *place) {
-  if (place->spare.fd < 0) {
+static int claim(struct mr_link *link, struct mr_accepted_as *as, struct place *place) {
+  if (!place->has_spare) {
     as->end_inode = mr_inode_of(place->pair[0]);
     return mr_control_ask(link, as, sizeof *as, &place->pair[1], 1, NULL, 0, NULL);
   }
-  struct mr_calling calling;
-  int failed = mr_call_begin_at(&calling, link, as->local, MR_OP_CLAIM);
-  if (failed != 0) return failed;
-  calling.call->args[0] = as->connection;
-  calling.call->args[1] = (uint32_t)as->fd;
-  mr_call_post(&calling);
+  place->claim.call->args[0] = as->connection;
+  place->claim.call->args[1] = (uint32_t)as->fd;
+  mr_call_post(&place->claim);
+  place->claim.call = NULL;
   return 0;
 }
 
@@ -181,6 +199,7 @@ static int give_peer(struct mr_sock *listener, const struct mr_address *peer, st
 /* As the kernel: a bad address is found out after the connection was taken, which is then closed. */
 static int accept_one(struct mr_sock *listener, int fd, struct sockaddr *user, socklen_t *room, int flags) {
   struct mr_address peer;
+  if (mr_sock_is_kernels(listener)) return accept_kernel(listener, flags, user, room);
   bool kernel_first = mr_companion_first(listener);
   int result = -EAGAIN;
   if (kernel_first) result = accept_kernel(listener, flags, user, room);
@@ -197,6 +216,24 @@ static int accept_one(struct mr_sock *listener, int fd, struct sockaddr *user, s
   return accept_kernel(listener, flags, user, room);
 }
 
+/* The engine is dead, and nobody rings: the kernel wakes who waits for its connections. 0: look again. */
+static int wait_for_kernel(struct mr_wait *wait, int companion) {
+  struct pollfd one = {.fd = companion, .events = POLLIN};
+  struct timespec left;
+  bool ends = wait->deadline_ns != INT64_MAX;
+  if (ends) {
+    int64_t ns = wait->deadline_ns - mr_now_ns();
+    left = (struct timespec){.tv_sec = ns < 0 ? 0 : ns / 1000000000, .tv_nsec = ns < 0 ? 0 : ns % 1000000000};
+  }
+  /* Handlers wait until mr_leave: none is lost between the check and the sleep. */
+  sigset_t mask;
+  mr_enter();
+  mr_signal_mask(&mask);
+  if (mr_wait_check(wait, ends) == 0) real.ppoll(&one, 1, ends ? &left : NULL, &mask);
+  mr_leave();
+  return one.revents != 0 ? 0 : mr_wait_check(wait, ends);
+}
+
 int mr_accept(struct mr_sock *sock, int fd, struct sockaddr *peer, socklen_t *peer_bytes, int flags) {
   struct mr_socket *shared = sock->shared;
   if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) return (int)mr_return(-EINVAL);
@@ -209,18 +246,22 @@ int mr_accept(struct mr_sock *sock, int fd, struct sockaddr *peer, socklen_t *pe
     uint32_t seen = mr_sock_seen(sock);
     int result = accept_one(sock, fd, peer, peer_bytes, flags);
     errno = saved;
-    if (result != -EAGAIN) return (int)mr_return(result);
     uint32_t status = mr_sock_status(sock);
+    bool is_kernels = mr_sock_is_kernels(sock);
+    if (result == -ENETDOWN && is_kernels) continue; /* it died just now */
+    if (result != -EAGAIN) return (int)mr_return(result);
     int error = mr_sock_take_error(sock);
     if (error != 0) return (int)mr_return(-error);
-    if (status & MR_STATUS_GONE) return (int)mr_return(-EINVAL);
+    if ((status & MR_STATUS_GONE) && !is_kernels) return (int)mr_return(-EINVAL);
     if (mr_load(&shared->nonblock)) {
       mr_sock_missed(sock);
       return (int)mr_return(-EAGAIN);
     }
     if (!waits) mr_wait_begin(&wait, mr_timeout(shared->rcvtimeo_ns));
     waits = true;
-    int failed = mr_wait_change(&wait, sock, seen, sock->companion);
+    int failed = is_kernels ? wait_for_kernel(&wait, sock->companion)
+                            : mr_wait_change(&wait, sock, seen, sock->companion);
+    errno = saved;
     if (failed != 0) return (int)mr_return(failed == -ETIMEDOUT ? -EAGAIN : failed);
   }
 }

@@ -10,7 +10,8 @@
 /* `owed`: of the orphaned ones, those that give something back; set before `orphaned` is. */
 static _Atomic uint64_t used[WORDS], orphaned[WORDS], owed[WORDS];
 
-/* What is to be done when an orphan is done. Belongs to who has the slot, or cleared its bit in `orphaned`. */
+/* What is to be done when an orphan is done. Belongs to who has the slot; with its bit in `orphaned` set, to who
+ * has mr_spares_lock. */
 static struct orphan {
   enum { NOTHING, FREE_ENTRY, TAKE_SPARE } then;
   struct mr_spare spare; /* `local` alone for FREE_ENTRY */
@@ -37,26 +38,32 @@ static void take_spare(struct mr_spare spare, const struct mr_call *call, int re
   mr_spare_give(&spare);
 }
 
+static bool is_collectable(struct mr_link *link, unsigned number) {
+  bool is_orphan = (atomic_load(&orphaned[number / 64]) >> number % 64) & 1;
+  return is_orphan && mr_load(&link->calls[number].state) == MR_CALL_DONE;
+}
+
+/* Under the lock: else the slot may be another call's between the look at its state and the taking. */
 static void collect(struct mr_link *link, unsigned number) {
   struct mr_call *call = &link->calls[number];
-  if (mr_load(&call->state) != MR_CALL_DONE) return;
-  uint64_t bit = 1ull << number % 64;
-  mr_enter();
-  if (atomic_fetch_and(&orphaned[number / 64], ~bit) & bit) {
+  mr_mutex_lock(&mr_spares_lock);
+  if (is_collectable(link, number)) {
     struct orphan orphan = orphans[number];
     struct mr_call answer = {.result = call->result};
     memcpy(answer.args, call->args, sizeof answer.args);
-    give_back(call, number);
     if (orphan.then == FREE_ENTRY) mr_local_free(orphan.spare.local);
     if (orphan.then == TAKE_SPARE) take_spare(orphan.spare, &answer, answer.result);
+    atomic_fetch_and(&orphaned[number / 64], ~(1ull << number % 64));
+    give_back(call, number);
   }
-  mr_leave();
+  mr_mutex_unlock(&mr_spares_lock);
 }
 
 void mr_call_collect(struct mr_link *link) {
   for (unsigned word = 0; word < WORDS; word++) {
     for (uint64_t left = atomic_load(&orphaned[word]); left != 0; left &= left - 1) {
-      collect(link, word * 64 + (unsigned)__builtin_ctzll(left));
+      unsigned number = word * 64 + (unsigned)__builtin_ctzll(left);
+      if (is_collectable(link, number)) collect(link, number);
     }
   }
 }
@@ -75,12 +82,9 @@ static int take_slot(struct mr_link *link) {
   return -1;
 }
 
-int mr_call_begin_at(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op) {
-  int number;
-  while ((number = take_slot(link)) < 0) {
-    if (mr_engine_died()) return -ENETDOWN;
-    sched_yield();
-  }
+bool mr_call_try(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op) {
+  int number = take_slot(link);
+  if (number < 0) return false;
   struct mr_call *call = &link->calls[number];
   call->op = op;
   call->local = local;
@@ -88,6 +92,14 @@ int mr_call_begin_at(struct mr_calling *calling, struct mr_link *link, uint32_t 
   call->data_bytes = 0;
   memset(call->args, 0, sizeof call->args);
   *calling = (struct mr_calling){link, call, (unsigned)number};
+  return true;
+}
+
+int mr_call_begin_at(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op) {
+  while (!mr_call_try(calling, link, local, op)) {
+    if (mr_engine_died()) return -ENETDOWN;
+    sched_yield();
+  }
   return 0;
 }
 
@@ -199,25 +211,20 @@ void mr_call_release(struct mr_link *link, uint32_t local) {
   post(&calling, (struct orphan){FREE_ENTRY, {.local = local}});
 }
 
-void mr_call_park(struct mr_link *link, const struct mr_spare *spare, bool connects) {
+bool mr_call_park(struct mr_link *link, const struct mr_spare *spare, bool connects) {
   struct mr_calling calling;
-  if (mr_call_begin_at(&calling, link, spare->local, MR_OP_PARK) != 0) {
-    mr_spare_close(spare->fd);
-    return;
-  }
+  if (!mr_call_try(&calling, link, spare->local, MR_OP_PARK)) return false;
   calling.call->args[0] = connects;
   post(&calling, (struct orphan){TAKE_SPARE, *spare});
+  return true;
 }
 
 void mr_call_unpark(void) {
   for (unsigned number = 0; number < MR_CALLS; number++) {
-    uint64_t bit = 1ull << number % 64;
-    if (!(atomic_fetch_and(&orphaned[number / 64], ~bit) & bit)) continue; /* ours for now */
-    if (orphans[number].then == TAKE_SPARE) {
-      mr_spare_close(orphans[number].spare.fd);
-      orphans[number].spare.fd = -1;
-    }
-    atomic_fetch_or(&orphaned[number / 64], bit);
+    if (!((atomic_load(&orphaned[number / 64]) >> number % 64) & 1)) continue;
+    if (orphans[number].then != TAKE_SPARE) continue;
+    mr_spare_close(orphans[number].spare.fd);
+    orphans[number].spare.fd = -1;
   }
 }
 

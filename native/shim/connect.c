@@ -4,6 +4,8 @@
 
 #include "core.h"
 
+#define PORT_RETRIES 8 /* of ports that the kernel has free and the engine has not */
+
 /* ---- bind ------------------------------------------------------------------------------------------- */
 
 /* An address of ours in user memory; the kernel's errors for what cannot be one. */
@@ -42,6 +44,7 @@ int mr_sock_bind(struct mr_sock *sock, const struct sockaddr *user, socklen_t by
     failed = bind_companion(sock, (struct sockaddr *)&storage, bytes, &address);
   }
   if (failed == 0) failed = mr_call(sock, -1, MR_OP_BIND, 0, &address);
+  if (failed == 0) sock->port_is_lost = false;
   return (int)mr_return(failed > 0 ? -EADDRNOTAVAIL : failed);
 }
 
@@ -131,17 +134,20 @@ static int connect_stream(struct mr_sock *sock, int fd, const struct mr_address 
   return start_connect(sock, fd, peer);
 }
 
+static void disconnect_companion(struct mr_sock *sock) {
+  struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
+  real.connect(sock->companion, &unspecified, sizeof unspecified);
+}
+
 /* What had come of the connection goes with it. */
 static int disconnect_stream(struct mr_sock *sock, int fd) {
   struct mr_socket *shared = sock->shared;
   struct mr_address none = {0};
   bool was_listener = shared->kind == MR_KIND_LISTENER;
-  int result = mr_call(sock, fd, MR_OP_CONNECT, 0, &none);
+  int result = mr_call(sock, fd, MR_OP_CONNECT, sock->port_was_chosen, &none);
   if (result < 0) return result;
-  if (was_listener && sock->companion >= 0) {
-    struct sockaddr unspecified = {.sa_family = AF_UNSPEC};
-    real.connect(sock->companion, &unspecified, sizeof unspecified);
-  }
+  if (was_listener && sock->companion >= 0) disconnect_companion(sock);
+  sock->port_is_lost = sock->port_was_chosen;
   mr_lock(&shared->rx_lock);
   mr_store_release(&shared->rx_head, mr_load(&shared->rx_tail));
   mr_unlock(&shared->rx_lock);
@@ -174,11 +180,30 @@ int mr_sock_connect(struct mr_sock *sock, int fd, const struct sockaddr *user, s
 
 /* ---- listen, shutdown, close ------------------------------------------------------------------------------ */
 
+/* The kernel chooses a port, as it does when a socket without one listens, and Millrace must have it free. */
+static int take_new_port(struct mr_sock *sock, int fd, int backlog) {
+  struct mr_address own;
+  for (int tries = 0;; tries++) {
+    struct sockaddr_storage bound;
+    socklen_t room = sizeof bound;
+    if (real.listen(sock->companion, backlog) < 0) return -errno;
+    if (real.getsockname(sock->companion, (struct sockaddr *)&bound, &room) < 0) return -errno;
+    int result = mr_address_from(&own, (struct sockaddr *)&bound, room, sock->shared->family);
+    if (result == 0) result = mr_call(sock, fd, MR_OP_BIND, 0, &own);
+    if (result == 0) sock->port_is_lost = false;
+    if (result == 0) return 0;
+    disconnect_companion(sock);
+    if (result != -EADDRINUSE || tries == PORT_RETRIES) return result;
+  }
+}
+
 int mr_sock_listen(struct mr_sock *sock, int fd, int backlog) {
   if (!mr_sock_is_stream(sock)) return (int)mr_return(-EOPNOTSUPP);
   uint32_t status = mr_sock_status(sock);
+  if (mr_sock_is_kernels(sock)) return real.listen(sock->companion, backlog);
   if (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) return (int)mr_return(-EINVAL);
-  int result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
+  int result = sock->port_is_lost ? take_new_port(sock, fd, backlog) : 0;
+  if (result == 0) result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
   if (result >= 0 && sock->companion >= 0) real.listen(sock->companion, backlog);
   return (int)mr_return(result < 0 ? result : 0);
 }
@@ -193,6 +218,7 @@ int mr_sock_shutdown(struct mr_sock *sock, int how) {
   if (sock->companion_peer) return real.shutdown(sock->companion, how);
   if (is_listener) {
     if (how == SHUT_WR) return 0;
+    if (mr_sock_is_kernels(sock)) return real.shutdown(sock->companion, how);
     if (sock->companion >= 0) real.shutdown(sock->companion, how);
   } else {
     __atomic_fetch_or(&shared->shut, (uint32_t)how + 1, __ATOMIC_SEQ_CST);

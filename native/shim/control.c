@@ -27,6 +27,12 @@ uint64_t mr_inode_of(int fd) {
   return fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
+int mr_pair_make(int pair[2], int flags) {
+  int result = real.socketpair(AF_UNIX, SOCK_SEQPACKET | flags, 0, pair);
+  if (result < 0 && mr_spares_make_room()) result = real.socketpair(AF_UNIX, SOCK_SEQPACKET | flags, 0, pair);
+  return result;
+}
+
 static int send_all(int control_fd, const void *message, size_t bytes, const int *fds,
                     unsigned fds_count) {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];

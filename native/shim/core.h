@@ -72,6 +72,7 @@ struct mr_mutex {
 };
 /* Locks of this process: signals wait while they are held. */
 void mr_mutex_lock(struct mr_mutex *mutex);
+bool mr_mutex_try(struct mr_mutex *mutex);
 void mr_mutex_unlock(struct mr_mutex *mutex);
 
 struct mr_pool {
@@ -119,21 +120,34 @@ struct mr_spare {
   uint32_t region_id, header_at, generation;
   uint32_t epoch;
 };
+/* Of the list, and of calls whose answer gives a spare. Before every other lock of the core. */
+extern struct mr_mutex mr_spares_lock;
+/* From now on this thread may have a copy in hand that is neither the list's nor a socket's, and whoever gives
+ * descriptors away waits for it; it must not wait for more than the engine. False: there is somebody, or there is
+ * no engine: go by descriptors. Signals wait meanwhile. */
+bool mr_spare_begin(void);
+void mr_spare_end(void);
 /* To be read before a descriptor is made; in sock->epoch it says that this process alone has the socket. */
 uint32_t mr_spare_epoch(void);
-/* The socket is dropped: parks its end; false: it is to be released, and has no copy any more. */
+/* In between: the socket is dropped: parks its end; false: it is to be released, and has no copy any more. */
 bool mr_spare_park(struct mr_link *link, struct mr_sock *sock);
-/* One with a block of `family`, or one without any (0). */
+/* Not in between: the same, without parking; while the socket still has its entry. */
+void mr_spare_drop(struct mr_sock *sock);
+/* In between: one with a block of `family`, or one without any (0); and back. */
 bool mr_spare_take(struct mr_link *link, uint16_t family, struct mr_spare *to);
+void mr_spare_give_back(const struct mr_spare *spare);
+/* With the lock held: into the list, or closed. */
 void mr_spare_give(const struct mr_spare *spare);
 /* Closes the copy; for those that nobody will use. */
 void mr_spare_close(int copy);
 /* The copy's file blocks, or not, from now on. */
 void mr_spare_set_nonblock(struct mr_spare *spare, bool on);
-/* The copy is the socket's: from now on others may close it at any time. After its last use here. */
+/* In between: the copy is the socket's, and may be closed at any time. After its last use here. */
 void mr_spare_publish(struct mr_sock *sock, int copy);
+/* Closes the copies that nobody has in hand, with whatever locks held, unless somebody else is about them. */
+bool mr_spares_shed(void);
 void mr_spares_before_fork(void);
-void mr_spares_after_fork(void);
+void mr_spares_after_fork(bool in_child);
 
 /* ---- call.c --------------------------------------------------------------------------------------- */
 
@@ -176,11 +190,13 @@ void mr_call_post(struct mr_calling *calling);
 int mr_call_begin_at(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op);
 /* Does not wait; the entry is free for another socket when the engine has done it. */
 void mr_call_release(struct mr_link *link, uint32_t local);
-/* As release; when it is done the end comes back as a spare. */
-void mr_call_park(struct mr_link *link, const struct mr_spare *spare, bool connects);
+/* The same, if one can be had without waiting. */
+bool mr_call_try(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op);
+/* As release; when it is done the end comes back as a spare. False: too many calls are under way. */
+bool mr_call_park(struct mr_link *link, const struct mr_spare *spare, bool connects);
 /* Takes in what was posted and is done. */
 void mr_call_collect(struct mr_link *link);
-/* Closes the copies of ends that are being parked: none of them becomes a spare. */
+/* With mr_spares_lock: closes the copies of ends that are being parked: none of them becomes a spare. */
 void mr_call_unpark(void);
 /* Waits until what was released before is closed: its ports are free then. A second at most; false when
  * that was not enough. */
@@ -203,6 +219,8 @@ int mr_control_connect(const char *path);
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
                    unsigned fds_count, void *answer, size_t answer_bytes, int *got);
 uint64_t mr_inode_of(int fd); /* 0: none */
+/* The program's end of a socket and the engine's. As socketpair. */
+int mr_pair_make(int pair[2], int flags);
 int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]);
 /* The region, mapped, and held until mr_region_give; `fd` is one of it, or -1: then it is asked for. 0;
  * -ENOENT, -EPROTO: the engine has none such; another error: what is lacking here. */
@@ -227,6 +245,11 @@ struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t hea
 /* From the answer to MR_MSG_OPEN or ATTACH and its descriptors, all of which are taken over. */
 struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opened, int got[2],
                              int companion);
+/* The engine is dead, and the listener goes on with what the kernel hears for it. */
+static inline bool mr_sock_is_kernels(const struct mr_sock *sock) {
+  return MR_UNLIKELY(atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed)) && sock->companion >= 0 &&
+         sock->shared->kind == MR_KIND_LISTENER;
+}
 /* The status word, with what the engine's death makes of it. */
 uint32_t mr_sock_status(struct mr_sock *sock);
 /* Takes the pending error, a positive number; 0: none. */

@@ -66,6 +66,7 @@ static int bind_locked(int fd, struct mr_pending *pending, const struct sockaddr
   if (read_address(pending, user, bytes, &storage, &address) != 0 || pending->state->own.family != 0) {
     return real.bind(fd, user, bytes) < 0 ? -errno : 0;
   }
+  pending->state->port_was_asked = address.port != 0;
   if (may_have_companion(pending, &address)) {
     if (pending->type == SOCK_DGRAM) {
       return bind_both(fd, pending, checked, bytes, address.port == 0, NULL, MR_AT_BIND);

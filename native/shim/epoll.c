@@ -292,7 +292,7 @@ static int64_t time_left(const struct mr_wait *wait) {
 static int sleep_in_kernel(struct mr_epoll *epoll, int epfd, struct epoll_event *events, int max,
                            struct mr_wait *wait) {
   int64_t timeout_ns = time_left(wait);
-  bool has_waiter = epoll->waiter >= 0 || atomic_load(&epoll->sockets) == 0;
+  bool has_waiter = epoll->waiter >= 0 || atomic_load(&epoll->sockets) == 0 || mr_engine_is_dead;
   if (!has_waiter && (timeout_ns < 0 || timeout_ns > 1000000)) timeout_ns = 1000000;
   sigset_t mask;
   mr_enter();

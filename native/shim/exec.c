@@ -174,24 +174,26 @@ EXPORT int execle(const char *path, const char *first, ...) {
                   const posix_spawnattr_t *attributes, char *const arguments[],                     \
                   char *const environment[]) {                                                      \
     struct mr_environment kept_too = mr_environment_kept(environment);                              \
-    mr_spares_forget();                                                                             \
+    mr_spares_giving();                                                                             \
     int result = real.name(child, path, actions, attributes, arguments, kept_too.variables);        \
-    mr_spares_forget(); /* for what other threads have opened meanwhile */                          \
+    mr_spares_given();                                                                              \
     mr_environment_free(&kept_too);                                                                 \
     return result;                                                                                  \
   }
 SPAWN(posix_spawn)
 SPAWN(posix_spawnp)
 
-/* libc starts the shell where nobody sees it. */
+/* libc starts the shell where nobody sees it. Until it has ended nothing is parked. */
 EXPORT int system(const char *command) {
-  mr_spares_forget();
-  return real.system(command);
+  mr_spares_giving();
+  int status = real.system(command);
+  mr_spares_given();
+  return status;
 }
 EXPORT FILE *popen(const char *command, const char *mode) {
-  mr_spares_forget();
+  mr_spares_giving();
   FILE *stream = real.popen(command, mode);
-  mr_spares_forget();
+  mr_spares_given();
   return stream;
 }
 

@@ -14,6 +14,7 @@
 
 void mr_before_fork(void) {
   mr_enter();
+  mr_spares_giving(); /* before any lock: it waits for threads that may want them */
   mr_epoll_before_fork();
   mr_core_before_fork();
 }
@@ -21,6 +22,7 @@ void mr_before_fork(void) {
 void mr_after_fork_in_parent(void) {
   mr_core_after_fork(false);
   mr_epoll_after_fork(false);
+  mr_spares_given();
   mr_leave();
 }
 
@@ -82,8 +84,11 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
   va_end(rest);
   if (libc_has == NULL) return mr_fail(ENOSYS);
   if (flags & (CLONE_VM | CLONE_THREAD)) {
-    if (!(flags & CLONE_FILES)) mr_spares_forget();
-    return libc_has(function, stack, flags, argument, parent_tid, tls, child_tid);
+    bool gives = !(flags & CLONE_FILES);
+    if (gives) mr_spares_giving();
+    int made = libc_has(function, stack, flags, argument, parent_tid, tls, child_tid);
+    if (gives) mr_spares_given();
+    return made;
   }
   struct start start = {function, argument};
   mr_before_fork();

@@ -1,8 +1,8 @@
 /* The names of epoll. */
 #include "interpose.h"
 
-EXPORT int epoll_create(int size) { return mr_epoll_open(real.epoll_create(size)); }
-EXPORT int epoll_create1(int flags) { return mr_epoll_open(real.epoll_create1(flags)); }
+EXPORT int epoll_create(int size) { return mr_epoll_open(MR_WITH_ROOM(real.epoll_create(size))); }
+EXPORT int epoll_create1(int flags) { return mr_epoll_open(MR_WITH_ROOM(real.epoll_create1(flags))); }
 
 EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event) {
   return mr_epoll_control(epfd, op, fd, event);

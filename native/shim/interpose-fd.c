@@ -81,7 +81,7 @@ static int copied(int fd, int made) {
 
 EXPORT int dup(int fd) {
   if (mr_fd_kind_of(fd) == MR_FD_PRIVATE) return mr_fail(EBADF);
-  return copied(fd, real.dup(fd));
+  return copied(fd, MR_WITH_ROOM(real.dup(fd)));
 }
 
 /* What `to` was is closed by the kernel on the way; lingering happens before. */
@@ -128,7 +128,7 @@ static int control(int fd, int command, void *argument) {
   enum mr_fd_kind kind = mr_fd_kind_of(fd);
   if (kind == MR_FD_PRIVATE) return mr_fail(EBADF);
   if (command == F_DUPFD || command == F_DUPFD_CLOEXEC) {
-    return copied(fd, real.fcntl(fd, command, argument));
+    return copied(fd, MR_WITH_ROOM(real.fcntl(fd, command, argument)));
   }
   if (kind != MR_FD_SOCKET) return real.fcntl(fd, command, argument);
   struct mr_fd entry = mr_fd_get(fd);
@@ -168,7 +168,7 @@ EXPORT int __fcntl(int fd, int command, ...) {
       ARGUMENT(flags, mode_t, given);                      \
       mode = given;                                        \
     }                                                      \
-    return mr_fresh_fd(real.name(path, flags, mode));      \
+    return mr_fresh_fd(MR_WITH_ROOM(real.name(path, flags, mode))); \
   }
 OPEN(open)
 OPEN(open64)
@@ -180,7 +180,7 @@ OPEN(open64)
       ARGUMENT(flags, mode_t, given);                           \
       mode = given;                                             \
     }                                                           \
-    return mr_fresh_fd(real.name(folder, path, flags, mode));   \
+    return mr_fresh_fd(MR_WITH_ROOM(real.name(folder, path, flags, mode))); \
   }
 OPENAT(openat)
 OPENAT(openat64)
@@ -195,8 +195,8 @@ EXPORT int __openat64_2(int folder, const char *path, int flags) {
   return openat64(folder, path, flags, 0);
 }
 
-EXPORT int creat(const char *path, mode_t mode) { return mr_fresh_fd(real.creat(path, mode)); }
-EXPORT int creat64(const char *path, mode_t mode) { return mr_fresh_fd(real.creat64(path, mode)); }
+EXPORT int creat(const char *path, mode_t mode) { return mr_fresh_fd(MR_WITH_ROOM(real.creat(path, mode))); }
+EXPORT int creat64(const char *path, mode_t mode) { return mr_fresh_fd(MR_WITH_ROOM(real.creat64(path, mode))); }
 
 static int fresh_pair(int result, const int *pair) {
   if (result == 0) {
@@ -205,21 +205,21 @@ static int fresh_pair(int result, const int *pair) {
   }
   return result;
 }
-EXPORT int pipe(int pair[2]) { return fresh_pair(real.pipe(pair), pair); }
+EXPORT int pipe(int pair[2]) { return fresh_pair(MR_WITH_ROOM(real.pipe(pair)), pair); }
 EXPORT int __pipe(int pair[2]) { return pipe(pair); }
-EXPORT int pipe2(int pair[2], int flags) { return fresh_pair(real.pipe2(pair, flags), pair); }
+EXPORT int pipe2(int pair[2], int flags) { return fresh_pair(MR_WITH_ROOM(real.pipe2(pair, flags)), pair); }
 
-EXPORT int eventfd(unsigned value, int flags) { return mr_fresh_fd(real.eventfd(value, flags)); }
+EXPORT int eventfd(unsigned value, int flags) { return mr_fresh_fd(MR_WITH_ROOM(real.eventfd(value, flags))); }
 EXPORT int signalfd(int fd, const sigset_t *mask, int flags) {
   if (mr_fd_kind_of(fd) == MR_FD_PRIVATE) return mr_fail(EBADF);
-  int made = real.signalfd(fd, mask, flags);
+  int made = MR_WITH_ROOM(real.signalfd(fd, mask, flags));
   return fd == -1 ? mr_fresh_fd(made) : made;
 }
 EXPORT int timerfd_create(int clock, int flags) {
-  return mr_fresh_fd(real.timerfd_create(clock, flags));
+  return mr_fresh_fd(MR_WITH_ROOM(real.timerfd_create(clock, flags)));
 }
-EXPORT int inotify_init(void) { return mr_fresh_fd(real.inotify_init()); }
-EXPORT int inotify_init1(int flags) { return mr_fresh_fd(real.inotify_init1(flags)); }
+EXPORT int inotify_init(void) { return mr_fresh_fd(MR_WITH_ROOM(real.inotify_init())); }
+EXPORT int inotify_init1(int flags) { return mr_fresh_fd(MR_WITH_ROOM(real.inotify_init1(flags))); }
 EXPORT int memfd_create(const char *name, unsigned flags) {
-  return mr_fresh_fd(real.memfd_create(name, flags));
+  return mr_fresh_fd(MR_WITH_ROOM(real.memfd_create(name, flags)));
 }

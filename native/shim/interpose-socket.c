@@ -12,13 +12,13 @@ static bool may_be_ours(int domain, int type) {
 
 EXPORT int socket(int domain, int type, int protocol) {
   if (may_be_ours(domain, type)) return mr_open_socket(domain, type, protocol);
-  return mr_fresh_fd(real.socket(domain, type, protocol));
+  return mr_fresh_fd(MR_WITH_ROOM(real.socket(domain, type, protocol)));
 }
 
 EXPORT int __socket(int domain, int type, int protocol) { return socket(domain, type, protocol); }
 
 EXPORT int socketpair(int domain, int type, int protocol, int pair[2]) {
-  int result = real.socketpair(domain, type, protocol, pair);
+  int result = MR_WITH_ROOM(real.socketpair(domain, type, protocol, pair));
   if (result == 0) {
     mr_fresh_fd(pair[0]);
     mr_fresh_fd(pair[1]);
@@ -73,12 +73,13 @@ EXPORT int shutdown(int fd, int how) {
 EXPORT int accept4(int fd, struct sockaddr *peer, socklen_t *bytes, int flags) {
   if (mr_fd_kind_of(fd) != MR_FD_SOCKET) {
     if (mr_fd_kind_of(fd) == MR_FD_PRIVATE) return mr_fail(EBADF);
-    return mr_fresh_fd(real.accept4(fd, peer, bytes, flags));
+    return mr_fresh_fd(MR_WITH_ROOM(real.accept4(fd, peer, bytes, flags)));
   }
   if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) return mr_fail(EINVAL);
   struct mr_fd entry = mr_fd_get(fd);
-  int result = entry.kind == MR_FD_SOCKET ? mr_accept(entry.sock, fd, peer, bytes, flags)
-                                          : mr_fresh_fd(real.accept4(fd, peer, bytes, flags));
+  int result = entry.kind == MR_FD_SOCKET
+                   ? MR_WITH_ROOM(mr_accept(entry.sock, fd, peer, bytes, flags))
+                   : mr_fresh_fd(MR_WITH_ROOM(real.accept4(fd, peer, bytes, flags)));
   mr_fd_put(entry);
   return result;
 }

@@ -107,9 +107,10 @@ EXPORT long syscall(long number, ...) {
     case SYS_execve: return execve((const char *)a, (char **)b, (char **)c);
     case SYS_execveat: return execveat((int)a, (const char *)b, (char **)c, (char **)d, (int)e);
     case SYS_clone:
-      if (!(a & CLONE_FILES)) mr_spares_forget();
-      if (a & (CLONE_VM | CLONE_THREAD)) break;
-      return fork_raw(number, a, b, c, d, e);
+      if (!(a & (CLONE_VM | CLONE_THREAD))) return fork_raw(number, a, b, c, d, e);
+      if (a & CLONE_FILES) break;
+      mr_spares_forget();
+      break;
 #ifdef SYS_clone3
     case SYS_clone3: mr_spares_forget(); break;
 #endif

@@ -48,6 +48,14 @@ static inline int mr_fresh_fd(int fd) {
   return fd;
 }
 
+/* A call that makes descriptors: once more if there was no room for them, and hidden copies had taken some. */
+#define MR_WITH_ROOM(call)                                      \
+  ({                                                            \
+    __typeof__(call) made_ = (call);                            \
+    if (!(made_ >= 0) && mr_spares_make_room()) made_ = (call); \
+    made_;                                                      \
+  })
+
 static inline int mr_fail(int error) {
   errno = error;
   return -1;

@@ -241,7 +241,7 @@ struct mr_accepted {
 /* What data holds: an mr_address where "address" is written. All work on call.local. */
 enum mr_op {
   MR_OP_BIND = 1,      /* address */
-  MR_OP_CONNECT = 2,   /* address; -EINPROGRESS for TCP; family 0 disconnects */
+  MR_OP_CONNECT = 2,   /* address; -EINPROGRESS for TCP; family 0 disconnects, args[0] 1: from its port, too */
   MR_OP_LISTEN = 3,    /* args[0] backlog; the header's kind becomes MR_KIND_LISTENER */
   MR_OP_SHUTDOWN = 4,  /* args[0] how; what lies in the ring to the engine is sent before */
   MR_OP_SETSOCKOPT = 5, /* args[0] level, args[1] option; data as setsockopt(2) takes it */

@@ -101,6 +101,14 @@ void mr_mutex_lock(struct mr_mutex *mutex) {
   errno = saved;
 }
 
+bool mr_mutex_try(struct mr_mutex *mutex) {
+  mr_enter();
+  unsigned none = 0;
+  if (atomic_compare_exchange_strong(&mutex->word, &none, 1)) return true;
+  mr_leave();
+  return false;
+}
+
 void mr_mutex_unlock(struct mr_mutex *mutex) {
   if (atomic_exchange(&mutex->word, 0) == 2) {
     int saved = errno;

@@ -43,9 +43,13 @@ static const char *why_not(int type, int protocol) {
 
 int mr_open_socket(int domain, int type, int protocol) {
   int fd = real.socket(domain, type, protocol);
+  if (fd < 0 && mr_spares_make_room()) fd = real.socket(domain, type, protocol);
   if (fd >= 0) mr_fd_clear(fd); /* it may have been closed where we do not look */
   if (fd < 0 || (domain != AF_INET && domain != AF_INET6)) return fd;
-  if (mr_link_get() == NULL) return fd;
+  if (mr_link_get() == NULL) {
+    if (mr_engine_is_dead) mr_spares_shed();
+    return fd;
+  }
   const char *why = why_not(type, protocol);
   if (why != NULL) {
     mr_debug("fd %d stays with the kernel: %s", fd, why);
@@ -220,6 +224,7 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   if (nonblock) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
   if (companion < 0) sock->epoch = asked->epoch;
   sock->connects = asking->at == MR_AT_CONNECT;
+  sock->port_was_chosen = companion >= 0 && !pending->state->port_was_asked;
   replace(fd, pending, pair_end, sock, nonblock);
   if (sock->connects && pending->state->own.family == 0) remember(link, pending, asking->peer, asked->routes, opened->reason);
   mr_sock_drop(sock);
@@ -228,42 +233,58 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
 
 /* ---- Without asking ------------------------------------------------------------------------------------ */
 
-int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *peer) {
-  struct mr_link *link = mr_link_get();
-  if (link == NULL || pending->type != SOCK_STREAM || pending->state->own.family != 0) return 1;
-  if (mr_opt_out_reason(pending) != NULL || pending->state->too_many) return 1;
-  struct mr_opened opened = {.result = 0};
-  if (!is_known(link, pending, peer, opened.reason)) return 1;
-  struct mr_spare spare;
-  if (!mr_spare_take(link, (uint16_t)pending->family, &spare)) return 1;
+/* The socket in the spare's block, or NULL. */
+static struct mr_sock *sock_of(struct mr_link *link, const struct mr_spare *spare) {
   uint8_t *region = NULL;
-  struct mr_sock *sock = NULL;
-  mr_region_map(link, spare.region_id, 0, -1, &region);
-  if (region != NULL) sock = mr_sock_make(link, region, spare.header_at, spare.generation, spare.local, -1);
+  mr_region_map(link, spare->region_id, 0, -1, &region);
+  if (region == NULL) return NULL;
+  struct mr_sock *sock = mr_sock_make(link, region, spare->header_at, spare->generation, spare->local, -1);
+  if (sock == NULL) mr_region_give(region);
+  return sock;
+}
+
+/* With nobody giving descriptors away. */
+static int open_spare(struct mr_link *link, int fd, struct mr_pending *pending, const struct mr_address *peer,
+                      const struct mr_opened *opened) {
+  struct mr_spare spare;
+  struct mr_calling calling;
+  if (!mr_spare_take(link, (uint16_t)pending->family, &spare)) return 1;
+  if (!mr_call_try(&calling, link, spare.local, MR_OP_OPEN)) {
+    mr_spare_give_back(&spare);
+    return 1;
+  }
+  struct mr_sock *sock = sock_of(link, &spare);
   if (sock == NULL) {
-    if (region != NULL) mr_region_give(region);
-    mr_spare_give(&spare);
+    /* Not back: it would be the first to be taken next time, in vain again. */
+    mr_call_end(&calling);
+    mr_spare_close(spare.fd);
+    mr_local_free(spare.local);
     return 1;
   }
   sock->connects = true;
   sock->epoch = spare.epoch;
-  struct mr_calling calling;
-  if (mr_call_begin_at(&calling, link, spare.local, MR_OP_OPEN) != 0) {
-    mr_spare_close(spare.fd);
-    mr_sock_drop(sock);
-    return 1;
-  }
   struct mr_asking asking = {.at = MR_AT_CONNECT, .peer = peer};
   calling.call->data_bytes = (uint32_t)write_message(calling.call->data, fd, -1, pending, spare.local, &asking);
   bool nonblock = is_nonblocking(fd);
   mr_spare_set_nonblock(&spare, nonblock);
   mr_store(&sock->shared->connect_state, MR_CONNECT_STARTED);
-  say_enabled(fd, sock, peer, &opened);
+  say_enabled(fd, sock, peer, opened);
   replace(fd, pending, spare.fd, sock, nonblock);
   mr_call_post(&calling);
   mr_spare_publish(sock, spare.fd);
   mr_sock_drop(sock);
   return 0;
+}
+
+int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *peer) {
+  struct mr_link *link = mr_link_get();
+  if (link == NULL || pending->type != SOCK_STREAM || pending->state->own.family != 0) return 1;
+  if (mr_opt_out_reason(pending) != NULL || pending->state->too_many) return 1;
+  struct mr_opened opened = {.result = 0};
+  if (!is_known(link, pending, peer, opened.reason) || !mr_spare_begin()) return 1;
+  int result = open_spare(link, fd, pending, peer, &opened);
+  mr_spare_end();
+  return result;
 }
 
 /* The engine hears of it for `millrace stat`; nobody waits for it. */
@@ -294,7 +315,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   if (link == NULL) memcpy(opened.reason, "there is no engine", 19);
   struct asked asked = {mr_spare_epoch(), link != NULL ? mr_load(&link->session->routes) : 0};
   int result = 0;
-  if (local >= 0 && real.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0) result = -errno;
+  if (local >= 0 && mr_pair_make(fds, SOCK_CLOEXEC) < 0) result = -errno;
   if (local >= 0 && result == 0) {
     /* Who chooses its port must find those of closed sockets free. */
     if (asking->own != NULL || pending->state->own.family != 0) mr_call_await_released(link);
@@ -380,7 +401,9 @@ int mr_open_own_address(int fd, struct mr_pending *pending, struct mr_address *o
 
 int mr_open_renew(int fd, struct mr_pending *pending) {
   int flags = real.fcntl(fd, F_GETFL, NULL), fd_flags = real.fcntl(fd, F_GETFD, NULL);
-  int fresh = real.socket(pending->family, pending->type | SOCK_CLOEXEC, pending->state->protocol);
+  int type = pending->type | SOCK_CLOEXEC, protocol = pending->state->protocol;
+  int fresh = real.socket(pending->family, type, protocol);
+  if (fresh < 0 && mr_spares_make_room()) fresh = real.socket(pending->family, type, protocol);
   if (fresh < 0) return -errno;
   for (uint32_t at = 0; at < pending->options_bytes;) {
     struct mr_option record;
@@ -395,6 +418,7 @@ int mr_open_renew(int fd, struct mr_pending *pending) {
   real.dup3(fresh, fd, fd_flags > 0 && (fd_flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
   real.close(fresh);
   pending->state->own = (struct mr_address){0};
+  pending->state->port_was_asked = false;
   return 0;
 }
 
@@ -406,7 +430,7 @@ static int try_options(int fd, struct mr_pending *pending) {
   struct mr_asking asking = {.at = MR_AT_TRY};
   struct mr_opened opened = {.result = -ENODEV};
   int got[2] = {-1, -1}, pair[2];
-  if (real.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) return -errno;
+  if (mr_pair_make(pair, SOCK_CLOEXEC) < 0) return -errno;
   size_t bytes = write_message(buffer, fd, pair[0], pending, 0, &asking);
   int failed = mr_control_ask(link, buffer, bytes, &pair[1], 1, &opened, sizeof opened, got);
   real.close(pair[0]);

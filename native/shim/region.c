@@ -54,7 +54,7 @@ static int map(struct mr_link *link, uint32_t id, int fd, struct region **made) 
   return 0;
 }
 
-static int ask(struct mr_link *link, uint32_t id) {
+static int ask_once(struct mr_link *link, uint32_t id) {
   struct mr_region_wanted wanted = {.type = MR_MSG_REGION, .region_id = id};
   struct mr_opened opened;
   int got[2] = {-1, -1};
@@ -64,6 +64,11 @@ static int ask(struct mr_link *link, uint32_t id) {
   if (got[1] >= 0) real.close(got[1]);
   if (opened.result < 0) return -ENOENT;
   return got[0] >= 0 ? got[0] : -EMFILE; /* the kernel had no number for it */
+}
+
+static int ask(struct mr_link *link, uint32_t id) {
+  int fd = ask_once(link, id);
+  return fd == -EMFILE && mr_spares_shed() ? ask_once(link, id) : fd;
 }
 
 int mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd, uint8_t **at) {

@@ -108,6 +108,7 @@ bool mr_engine_died(void) {
   if (ready <= 0 || !(control.revents & (POLLHUP | POLLERR | POLLNVAL))) return false;
   if (!atomic_exchange(&mr_engine_is_dead, true)) {
     mr_warn("the engine has ended; its sockets are dead, new ones stay with the kernel");
+    mr_spares_shed();
   }
   return true;
 }
@@ -204,5 +205,5 @@ void mr_core_after_fork(bool in_child) {
   mr_region_after_fork();
   mr_socks_after_fork(in_child);
   mr_mutex_unlock(&link_mutex);
-  mr_spares_after_fork();
+  mr_spares_after_fork(in_child);
 }

@@ -135,6 +135,8 @@ struct mr_sock {
   atomic_int copy;            /* hidden copy of its descriptor, spare.c's; -1: none */
   uint32_t epoch;             /* spare.c: when it was made, if this process alone has had it; 0 */
   bool connects;              /* it was opened by connect */
+  bool port_was_chosen;       /* the companion's port: connect to AF_UNSPEC loses it, as in the kernel */
+  bool port_is_lost;          /* ... and has: listen chooses another, for both */
 };
 struct mr_sock *mr_sock_hold(struct mr_sock *sock);
 void mr_sock_drop(struct mr_sock *sock);
@@ -247,9 +249,14 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
 int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, socklen_t to_bytes);
 
 /* ---- spare.c: ends of closed sockets that are used again ----------------------------------------- */
-/* Other processes get copies of descriptors from here on (fork, exec, SCM_RIGHTS): nothing that is open now
- * is parked when it closes. */
+/* Around whatever gives other processes copies of descriptors (fork, posix_spawn …): nothing that is open then is
+ * parked when it closes, and no hidden copies are there. */
+void mr_spares_giving(void);
+void mr_spares_given(void);
+/* Both. Not with a lock held. */
 void mr_spares_forget(void);
+/* errno says that there is no descriptor left, and there were hidden copies, which are closed now: try again. */
+bool mr_spares_make_room(void);
 /* A message that is sent to the kernel: it may pass descriptors on. */
 void mr_spares_passing(const struct msghdr *message);
 /* close(2) of a number of the socket: keeps a copy if it is the last. */

@@ -74,12 +74,19 @@ static void close_companion(int companion) {
 void mr_sock_drop(struct mr_sock *sock) {
   if (atomic_fetch_sub(&sock->references, 1) != 1) return;
   struct mr_link *link = mr_link_now;
-  if (link != NULL && link->id == sock->link_id) {
+  bool may_park = mr_spare_begin(), is_parked = false;
+  if (!may_park) mr_spare_drop(sock);
+  bool has_entry = link != NULL && link->id == sock->link_id;
+  if (has_entry) {
     mr_mutex_lock(&here_mutex);
     atomic_store(&by_local[sock->local % MR_SOCKETS], NULL);
     mr_mutex_unlock(&here_mutex);
-    if (!mr_engine_is_dead && !mr_spare_park(link, sock)) mr_call_release(link, sock->local);
   }
+  if (may_park) {
+    is_parked = has_entry && mr_spare_park(link, sock);
+    mr_spare_end();
+  }
+  if (has_entry && !is_parked && !mr_engine_is_dead) mr_call_release(link, sock->local);
   close_companion(sock->companion);
   mr_corked_free(sock);
   mr_region_give(sock->region);
@@ -277,12 +284,15 @@ static int error_of_death(const struct mr_sock *sock) {
 /* The engine's death is told once, as a reset would be. */
 int mr_sock_take_error(struct mr_sock *sock) {
   int32_t *error = &sock->shared->error;
+  /* The block is another socket's by now: so is the error. */
+  if (MR_UNLIKELY(mr_load(&sock->shared->generation) != sock->generation)) return 0;
   if (__atomic_load_n(error, __ATOMIC_SEQ_CST) != 0) {
     int taken = __atomic_exchange_n(error, 0, __ATOMIC_SEQ_CST);
     if (taken > 0) return taken;
   }
   if (!atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed)) return 0;
   if (sock->shared->kind == MR_KIND_UDP) return ENETDOWN;
+  if (mr_sock_is_kernels(sock)) return 0;
   return atomic_exchange(&sock->error_told, 1) ? 0 : error_of_death(sock);
 }
 
@@ -386,6 +396,7 @@ short mr_sock_ready(struct mr_sock *sock) {
   uint32_t used = mr_load(&shared->rx_tail) - mr_load(&shared->rx_head);
   if (shared->kind == MR_KIND_TCP) return stream_ready(sock, status, used);
   if (shared->kind == MR_KIND_UDP) return datagram_ready(sock, status, used);
+  if (mr_sock_is_kernels(sock)) return 0; /* what there is the companion says */
   short ready = used > 0 ? POLLIN | POLLRDNORM : 0;
   if (status & MR_STATUS_GONE) ready |= POLLHUP | POLLERR;
   return ready;

@@ -6,8 +6,19 @@
  * connect, a block of memory that came with the answer, and all there is to say goes through the ring.
  *
  * A socket that another process may have too must be closed by its hang-up: whatever may give descriptors
- * away (fork, exec, SCM_RIGHTS) begins a new epoch and closes the copies; sockets of an earlier epoch are
- * not parked. Measured (wrk and nginx, a connection per request, strace -c): 17 and 11 system calls a connection
+ * away (fork, posix_spawn, SCM_RIGHTS …) begins a new epoch and closes the copies; sockets of an earlier epoch are
+ * not parked. Where a copy may be:
+ *
+ * | with                                   | closed by who gives descriptors away                |
+ * |----------------------------------------|-----------------------------------------------------|
+ * | the list of spares, a call under way   | yes; `mr_spares_lock`                               |
+ * | a socket (`copy`)                      | yes: all that have an entry are looked through      |
+ * | a thread, from mr_spare_begin to _end  | no: it waits until there is none, and none comes    |
+ *
+ * Such a thread holds nothing that who gives away needs, and who finds somebody giving away does not wait but
+ * goes by descriptors, so neither waits for the other for good.
+ *
+ * Measured (wrk and nginx, a connection per request, strace -c): 17 and 11 system calls a connection
  * without, 7 and 7 with, five of them for nginx's file; in the engine 20 and none.
  */
 #include <fcntl.h>
@@ -16,22 +27,25 @@
 #include "core.h"
 
 #define SPARES 128
+#define YIELDS 100 /* while waiting for threads that have a copy in hand, before it sleeps between looks */
 
-static struct mr_mutex mutex;
+struct mr_mutex mr_spares_lock;
 static struct mr_spare spares[SPARES];
 static unsigned spares_count;
 static atomic_uint copies;     /* hidden copies, in use or spare */
 static atomic_uint epoch = 1;
+static atomic_uint users;      /* threads that have a copy in hand */
+static atomic_uint givers;     /* who gives descriptors away */
+static atomic_uint known_most; /* + 1; 0: not known */
 
 /* Copies are descriptors of the program's: of few it keeps none. */
 static unsigned most_copies(void) {
-  static atomic_uint known;
-  unsigned most = atomic_load(&known);
+  unsigned most = atomic_load(&known_most);
   struct rlimit limit;
   if (most != 0) return most - 1;
   most = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 8 < SPARES ? (unsigned)limit.rlim_cur / 8
                                                                               : SPARES;
-  atomic_store(&known, most + 1);
+  atomic_store(&known_most, most + 1);
   return most;
 }
 
@@ -44,7 +58,33 @@ void mr_spare_close(int copy) {
   errno = saved;
 }
 
-uint32_t mr_spare_epoch(void) { return atomic_load(&epoch); }
+/* ---- Who has a copy in hand, and who gives descriptors away ---------------------------------------------- */
+
+bool mr_spare_begin(void) {
+  mr_enter(); /* a handler that forks would wait for its own thread */
+  atomic_fetch_add(&users, 1);
+  if (MR_LIKELY(atomic_load(&givers) == 0 && !mr_engine_is_dead)) return true;
+  mr_spare_end();
+  return false;
+}
+
+void mr_spare_end(void) {
+  atomic_fetch_sub(&users, 1);
+  mr_leave();
+}
+
+static void await_users(void) {
+  for (int look = 0; atomic_load(&users) > 0; look++) {
+    struct timespec nap = {.tv_nsec = 100000};
+    if (look < YIELDS) sched_yield();
+    else nanosleep(&nap, NULL);
+  }
+}
+
+uint32_t mr_spare_epoch(void) {
+  uint32_t now = atomic_load(&epoch);
+  return atomic_load(&givers) == 0 ? now : 0;
+}
 
 static bool is_own(const struct mr_sock *sock) { return sock->epoch == atomic_load(&epoch); }
 
@@ -53,45 +93,60 @@ static bool is_own(const struct mr_sock *sock) { return sock->epoch == atomic_lo
 void mr_spare_prepare(struct mr_sock *sock, int fd) {
   if (!is_own(sock) || atomic_load(&sock->copy) >= 0 || atomic_load(&sock->descriptors) > 1) return;
   if (sock->shared->kind != MR_KIND_TCP || sock->companion >= 0) return;
-  mr_mutex_lock(&mutex);
-  if (is_own(sock) && atomic_load(&copies) < most_copies()) {
-    int copy = mr_fd_hidden_copy(fd);
-    atomic_store(&sock->copy, copy);
-    if (copy >= 0) atomic_fetch_add(&copies, 1);
+  if (atomic_load(&copies) >= most_copies() || !mr_spare_begin()) return;
+  int none = -1, copy = is_own(sock) ? mr_fd_hidden_copy(fd) : -1;
+  if (copy >= 0) {
+    atomic_fetch_add(&copies, 1);
+    if (!atomic_compare_exchange_strong(&sock->copy, &none, copy)) mr_spare_close(copy);
   }
-  mr_mutex_unlock(&mutex);
+  mr_spare_end();
 }
 
 bool mr_spare_park(struct mr_link *link, struct mr_sock *sock) {
   int copy = atomic_exchange(&sock->copy, -1);
   if (copy < 0) return false;
-  if (!is_own(sock)) {
-    mr_spare_close(copy);
-    return false;
-  }
   struct mr_spare spare = {.fd = copy, .local = sock->local, .family = sock->shared->family, .epoch = sock->epoch};
   spare.nonblock = mr_load(&sock->shared->nonblock) != 0;
-  mr_call_park(link, &spare, sock->connects);
-  return true;
+  if (is_own(sock) && mr_call_park(link, &spare, sock->connects)) return true;
+  mr_spare_close(copy);
+  return false;
+}
+
+static void forget_copy(struct mr_sock *sock) {
+  mr_spare_close(atomic_exchange(&sock->copy, -1));
+}
+
+void mr_spare_drop(struct mr_sock *sock) {
+  if (atomic_load(&sock->copy) < 0) return;
+  /* Whoever gives descriptors away comes before, and sees it, or after: then it is closed. */
+  mr_mutex_lock(&mr_spares_lock);
+  forget_copy(sock);
+  mr_mutex_unlock(&mr_spares_lock);
 }
 
 /* ---- Using them again ------------------------------------------------------------------------------------- */
 
 void mr_spare_give(const struct mr_spare *spare) {
-  mr_mutex_lock(&mutex);
-  bool has_room = spares_count < SPARES && spare->epoch == atomic_load(&epoch);
-  if (has_room) spares[spares_count++] = *spare;
-  mr_mutex_unlock(&mutex);
-  if (has_room) return;
+  bool has_room = spares_count < SPARES && spare->epoch == atomic_load(&epoch) && !mr_engine_is_dead;
+  if (has_room) {
+    spares[spares_count++] = *spare;
+    return;
+  }
   mr_spare_close(spare->fd);
   mr_local_free(spare->local);
+}
+
+void mr_spare_give_back(const struct mr_spare *spare) {
+  mr_mutex_lock(&mr_spares_lock);
+  mr_spare_give(spare);
+  mr_mutex_unlock(&mr_spares_lock);
 }
 
 bool mr_spare_take(struct mr_link *link, uint16_t family, struct mr_spare *to) {
   if (atomic_load(&copies) == 0) return false;
   mr_call_collect(link);
   bool found = false;
-  mr_mutex_lock(&mutex);
+  mr_mutex_lock(&mr_spares_lock);
   for (unsigned i = spares_count; i > 0 && !found; i--) {
     struct mr_spare *at = &spares[i - 1];
     if (at->has_block != (family != 0) || (at->has_block && at->family != family)) continue;
@@ -99,7 +154,7 @@ bool mr_spare_take(struct mr_link *link, uint16_t family, struct mr_spare *to) {
     *at = spares[--spares_count];
     found = true;
   }
-  mr_mutex_unlock(&mutex);
+  mr_mutex_unlock(&mr_spares_lock);
   return found;
 }
 
@@ -109,20 +164,12 @@ void mr_spare_set_nonblock(struct mr_spare *spare, bool on) {
   real.fcntl(spare->fd, F_SETFL, (void *)(intptr_t)(O_RDWR | (on ? O_NONBLOCK : 0)));
 }
 
+void mr_spare_publish(struct mr_sock *sock, int copy) { atomic_store(&sock->copy, copy); }
+
 /* ---- What others get ---------------------------------------------------------------------------------------- */
 
-static void forget_copy(struct mr_sock *sock) {
-  mr_spare_close(atomic_exchange(&sock->copy, -1));
-}
-
-void mr_spare_publish(struct mr_sock *sock, int copy) {
-  atomic_store(&sock->copy, copy);
-  /* Who began an epoch meanwhile has not seen it. */
-  if (!is_own(sock)) forget_copy(sock);
-}
-
-static void forget_all(void) {
-  atomic_fetch_add(&epoch, 1);
+/* With the lock held. */
+static void close_all(void) {
   if (atomic_load(&copies) == 0) return;
   while (spares_count > 0) {
     struct mr_spare *last = &spares[--spares_count];
@@ -133,18 +180,59 @@ static void forget_all(void) {
   mr_sock_each(forget_copy);
 }
 
+void mr_spares_giving(void) {
+  int saved = errno;
+  atomic_fetch_add(&givers, 1);
+  atomic_fetch_add(&epoch, 1);
+  await_users();
+  mr_mutex_lock(&mr_spares_lock);
+  close_all();
+  mr_mutex_unlock(&mr_spares_lock);
+  errno = saved;
+}
+
+void mr_spares_given(void) {
+  /* A child of fork begins at 0, and may come from a handler in between. */
+  unsigned seen = atomic_load(&givers);
+  while (seen > 0 && !atomic_compare_exchange_weak(&givers, &seen, seen - 1)) {
+  }
+}
+
 void mr_spares_forget(void) {
-  mr_mutex_lock(&mutex);
-  forget_all();
-  mr_mutex_unlock(&mutex);
+  mr_spares_giving();
+  mr_spares_given();
 }
 
-void mr_spares_before_fork(void) {
-  mr_mutex_lock(&mutex);
-  forget_all();
+bool mr_spares_shed(void) {
+  if (atomic_load(&copies) == 0) return false;
+  bool has_lock = false;
+  for (int tries = 0; tries < YIELDS && !has_lock; tries++) {
+    has_lock = mr_mutex_try(&mr_spares_lock);
+    if (!has_lock) sched_yield();
+  }
+  if (!has_lock) return false;
+  close_all();
+  mr_mutex_unlock(&mr_spares_lock);
+  return true;
 }
 
-void mr_spares_after_fork(void) { mr_mutex_unlock(&mutex); }
+bool mr_spares_make_room(void) {
+  if (errno != EMFILE && errno != ENFILE) return false;
+  int saved = errno;
+  atomic_store(&known_most, 0); /* the limit may be another one by now */
+  bool has_room = mr_spares_shed();
+  errno = saved;
+  return has_room;
+}
+
+void mr_spares_before_fork(void) { mr_mutex_lock(&mr_spares_lock); }
+
+void mr_spares_after_fork(bool in_child) {
+  mr_mutex_unlock(&mr_spares_lock);
+  if (!in_child) return;
+  atomic_store(&users, 0);
+  atomic_store(&givers, 0);
+}
 
 void mr_spares_passing(const struct msghdr *message) {
   _Alignas(struct cmsghdr) uint8_t control[256];

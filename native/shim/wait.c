@@ -129,7 +129,9 @@ int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsig
                   const sigset_t *mask) {
   unsigned count = n;
   if (waiter_fd >= 0) fds[count++] = (struct pollfd){.fd = waiter_fd, .events = POLLIN};
-  if (wait->link != NULL) fds[count++] = (struct pollfd){.fd = wait->link->control_fd};
+  /* A dead engine's hang-up would end each sleep at once. */
+  bool watches = wait->link != NULL && !mr_engine_is_dead;
+  if (watches) fds[count++] = (struct pollfd){.fd = wait->link->control_fd};
   int saved = errno;
   sigset_t old;
   sigemptyset(&old);
@@ -138,14 +140,14 @@ int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsig
   int result = 0;
   if (mr_wait_check(wait, mask != NULL) == 0) {
     struct timespec left;
-    result = real.ppoll(fds, count, time_left(wait, waiter_fd >= 0, &left), mask != NULL ? mask : &old);
+    result = real.ppoll(fds, count, time_left(wait, waiter_fd >= 0 || mr_engine_is_dead, &left), mask != NULL ? mask : &old);
     if (result < 0) result = -errno;
   }
   set_mask((uint64_t *)(void *)&old, NULL);
   errno = saved;
   if (result < 0 && result != -EINTR) return result;
   if (result > 0) {
-    if (wait->link != NULL && fds[count - 1].revents != 0) mr_engine_died();
+    if (watches && fds[count - 1].revents != 0) mr_engine_died();
     if (waiter_fd >= 0 && fds[n].revents != 0) {
       uint64_t rings;
       wait->has_drained = true;

@@ -37,6 +37,7 @@ static int choose(void) {
 static bool equip(struct mr_link *link, int waiter) {
   if (eventfds[waiter] != 0) return true;
   int fd = real.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (fd < 0 && mr_spares_make_room()) fd = real.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd < 0) return false;
   struct mr_waiter_fd message = {.type = MR_MSG_WAITER, .waiter = (uint32_t)waiter};
   if (mr_control_ask(link, &message, sizeof message, &fd, 1, NULL, 0, NULL) != 0) {

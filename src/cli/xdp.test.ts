@@ -35,6 +35,77 @@ test("run counts verdicts, the same with all engines", async () => {
   }
 });
 
+test("run --each --json is one document; tables are in the order of their keys, every time", async () => {
+  const args = ["run", object("ddos_guard"), "--in", TCP, "--in", TCP, "--each", "--json"];
+  const { status, out } = await xdp(...args);
+  assert.equal(status, 0);
+  const { each, packets, verdicts, maps } = JSON.parse(out);
+  assert.equal(packets, 24);
+  assert.equal(each.length, 24);
+  assert.deepEqual(each[0], { packet: 1, verdict: "XDP_PASS", lengthBytes: 74 });
+  assert.deepEqual(verdicts, { XDP_PASS: 16, XDP_DROP: 8 });
+  assert.deepEqual(
+    maps.sources.map(({ key }: { key: string }) => key),
+    ["66.35.250.204", "128.232.110.120"],
+  );
+  assert.equal((await xdp(...args)).out, out);
+});
+
+test("a program sees the capture's time and the same random numbers in run and trace", async () => {
+  const file = join(scratch, "time.s");
+  const text = [".license GPL", ".map times hash 8 8 64"];
+  text.push("call ktime_get_ns", "*(u64 *)(r10 - 8) = r0");
+  text.push("call get_prandom_u32", "*(u64 *)(r10 - 16) = r0");
+  text.push("r1 = times ll", "r2 = r10", "r2 += -8", "r3 = r10", "r3 += -16", "r4 = 0");
+  text.push("call map_update_elem", "r0 = 2", "exit");
+  writeFileSync(file, `${text.join("\n")}\n`);
+  const runs: string[] = [];
+  for (const engine of ["interp", "wasm", "trace"]) {
+    const { out } = await xdp("run", file, "--in", TCP, "--engine", engine, "--json");
+    runs.push(JSON.stringify(JSON.parse(out).maps.times));
+  }
+  assert.deepEqual(new Set(runs).size, 1);
+  // 2003-04-16, when the capture was made.
+  const first = Buffer.from(JSON.parse(runs[0]!)[0].key, "hex").readBigUInt64LE();
+  assert.equal(new Date(Number(first / 1_000_000n)).getUTCFullYear() < 2020, true);
+});
+
+test("--specialise builds what an array holds into the traces", async () => {
+  const file = join(scratch, "constant.s");
+  const text = [".map numbers array 4 4 1", "*(u32 *)(r10 - 4) = 0", "r2 = r10", "r2 += -4"];
+  text.push("r1 = numbers ll", "call map_lookup_elem", "if r0 == 0 goto out");
+  text.push("r0 = *(u32 *)(r0 + 0)", "r0 &= 1", "r0 += 1", "out:", "exit");
+  writeFileSync(file, `${text.join("\n")}\n`);
+  const plain = await xdp("trace", file, "--in", TCP);
+  const special = await xdp("trace", file, "--in", TCP, "--specialise", "numbers");
+  assert.match(plain.out, /return .*numbers/);
+  assert.match(special.out, /return XDP_DROP/);
+  const run = ["run", file, "--in", TCP, "--specialise", "numbers"];
+  assert.equal((await xdp(...run, "--engine", "trace")).out, "XDP_DROP              12\n");
+  assert.match((await xdp(...run)).talk, /--specialise is for --engine trace/);
+  const other = ["trace", object("ddos_guard"), "--in", TCP, "--specialise", "sources"];
+  assert.match((await xdp(...other)).talk, /expected an array, and sources is none/);
+});
+
+test("packets on the standard output have it for themselves", async () => {
+  const world = fakeWorld();
+  const args = ["xdp", "run", object("ddos_guard"), "--in", TCP, "--out", "-", "--json", "--each"];
+  assert.equal(await run(args, world), 0);
+  assert.equal(JSON.parse(world.errText()).each.length, 12);
+  const file = join(scratch, "again.pcapng");
+  writeFileSync(file, world.outBytes());
+  const again = await xdp("run", object("ddos_guard"), "--in", file);
+  assert.equal(again.out, "XDP_PASS              12\n");
+});
+
+test("an empty capture is no verdicts and a word about it", async () => {
+  const file = join(scratch, "empty.pcap");
+  writeFileSync(file, readFileSync(TCP).subarray(0, 24));
+  const { status, out, talk } = await xdp("run", object("ddos_guard"), "--in", file);
+  assert.deepEqual([status, out], [0, ""]);
+  assert.match(talk, /empty\.pcap: there are no packets/);
+});
+
 test("trace shows the paths, what they are taken for and what they do", async () => {
   const { status, out } = await xdp("trace", object("ipv6_filter"), "--in", TCP);
   assert.equal(status, 0);
@@ -109,7 +180,7 @@ test("a map file that is wrong says where and what was expected", async () => {
     `tunnels=${file}`,
   );
   assert.equal(status, 1);
-  assert.match(talk, /wrong\.json: entry 0: expected members local, remote, got/);
+  assert.match(talk, /wrong\.json:1:2: entry 0: expected members local, remote, got/);
 });
 
 test("check says ok with numbers, or why not with status 1", async () => {
@@ -128,6 +199,47 @@ test("check says ok with numbers, or why not with status 1", async () => {
     bad.out,
     /^fail {2}ipv6_filter \(xdp\): instruction \d+, .*ipv6_filter\.c:\d+\n.*compare with data_end/,
   );
+});
+
+test("check takes several objects, and those behind one that cannot be read", async () => {
+  const files = [object("vlan_gate"), join(scratch, "nowhere.o"), object("ipv6_filter")];
+  const { status, out, talk } = await xdp("check", ...files);
+  assert.equal(status, 1);
+  assert.match(talk, /nowhere\.o/);
+  assert.match(out, /vlan_gate\.o: strip \(xdp\): .*\n[\s\S]*ipv6_filter\.o: ipv6_filter \(xdp\)/);
+  const json = JSON.parse((await xdp("check", ...files.slice(2), "--json")).out);
+  assert.deepEqual([json.length, json[0].object, json[0].accepted], [1, files[2], true]);
+});
+
+test("disasm --json has an object for each instruction", async () => {
+  const { out } = await xdp("disasm", object("tunnel"), "--json");
+  const [{ program, instructions }] = JSON.parse(out);
+  assert.equal(program, "tunnel");
+  assert.equal(instructions[0].pc, 0);
+  assert.equal(instructions[0].function, "tunnel");
+  assert.ok(instructions.some(({ map }: { map?: string }) => map === "tunnels"));
+  assert.ok(instructions.every((one: { instruction: string }) => one.instruction !== ""));
+  assert.ok(instructions.some(({ source }: { source?: string }) => source?.includes("ip->")));
+});
+
+test("options say what is wrong with them, and where to look", async () => {
+  const run = ["run", object("tunnel"), "--in", TCP];
+  for (const [args, expected] of [
+    [["--max-entries", "nomap=4"], /there is no map nomap; the object has: by_protocol, tunnels/],
+    [["--btf", TCP], /--btf .*tcp\.pcap: \.BTF has no header/],
+    [["--map", `tunnels=${scratch}`], /expected a file, and this is a folder/],
+  ] as const) {
+    const { status, talk } = await xdp(...run, ...args);
+    assert.equal(status, 1);
+    assert.match(talk, expected);
+  }
+  const broken = join(scratch, "broken.json");
+  writeFileSync(broken, '[\n  {"key": }\n]\n');
+  const { talk } = await xdp(...run, "--map", `tunnels=${broken}`);
+  assert.match(talk, /broken\.json:2:11: expected a value; got/);
+  const twice = await xdp("debug", object("tunnel"), "--in", TCP, "--in", TCP);
+  assert.equal(twice.status, 2);
+  assert.match(twice.talk, /--in is there twice\.[\s\S]*see millrace xdp debug --help/);
 });
 
 test("disasm prints source lines and maps between instructions", async () => {

@@ -52,11 +52,20 @@ export const addXdp: AddCommand = (program, world, finish) => {
   addDisasm(xdp, world, finish);
   addEval(xdp, world, finish);
   addLoad(xdp, world, finish);
+  for (const command of xdp.commands) {
+    command.showHelpAfterError(`(see millrace xdp ${command.name()} --help)`);
+  }
 };
 
+const SPECIALISE =
+  "what this array holds is part of the traces until it is written (docs/traces.md; may be repeated)";
+
 function withObject(command: Command): Command {
+  return withTypes(command.argument("<object>", "object file, or text: FILE.s (docs/ebpf.md)"));
+}
+
+function withTypes(command: Command): Command {
   return command
-    .argument("<object>", "object file, or text: FILE.s (docs/ebpf.md)")
     .option("-p, --program <name>", "which program, when the object has several")
     .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux");
 }
@@ -76,13 +85,23 @@ function addRun(xdp: Command, world: World, finish: Finish): void {
   const command = withMaps(withObject(xdp.command("run")))
     .summary("run a program on the packets of a capture file")
     .description(
-      "Runs a program on the Ethernet frames of a capture file, and counts its verdicts.",
+      "Runs a program on the Ethernet frames of capture files, and counts its verdicts. The time that it " +
+        "sees is the capture's, and random numbers are always the same (but in the kernel).",
     )
-    .requiredOption("--in <file>", "pcap or pcapng file to read; - is the standard input")
-    .option("--out <file>", "write the packets that pass, go back or elsewhere, as they are then")
+    .requiredOption(
+      "--in <file>",
+      "pcap or pcapng file to read; - is the standard input (may be repeated)",
+      list,
+    )
+    .option(
+      "--out <file>",
+      "write the packets that pass, go back or elsewhere, as they are then; - is the standard output, " +
+        "all else goes to the standard error then",
+    )
     .addOption(
       new Option("--engine <name>", "what runs it").choices([...ENGINE_NAMES]).default("wasm"),
     )
+    .option("--specialise <array>", SPECIALISE, list)
     .option("--each", "print each packet's verdict and length")
     .option("--json", "print one JSON object, maps included")
     .action(async (file: string, options: RunOptions) => {
@@ -99,10 +118,15 @@ function addTrace(xdp: Command, world: World, finish: Finish): void {
   const command = withObject(xdp.command("trace"))
     .summary("show the paths that packets of a capture file take through a program")
     .description(
-      "Runs a program on the Ethernet frames of a capture file and shows its traces: for each path what\n" +
+      "Runs a program on the Ethernet frames of capture files and shows its traces: for each path what " +
         "must hold of packet and maps to take it, what it does, and how many packets took it.",
     )
-    .requiredOption("--in <file>", "pcap or pcapng file to read; - is the standard input")
+    .requiredOption(
+      "--in <file>",
+      "pcap or pcapng file to read; - is the standard input (may be repeated)",
+      list,
+    )
+    .option("--specialise <array>", SPECIALISE, list)
     .option(
       "--map <name=file>",
       "put the entries of a JSON file into a map (may be repeated)",
@@ -119,15 +143,21 @@ function addTrace(xdp: Command, world: World, finish: Finish): void {
 }
 
 function addCheck(xdp: Command, world: World, finish: Finish): void {
-  withObject(xdp.command("check"))
+  const command = withTypes(
+    xdp.command("check").argument("<object...>", "object files, or text: FILE.s (docs/ebpf.md)"),
+  )
     .summary("say whether the verifier takes the programs, and why not")
     .description(
       "Verifies the XDP programs of an object, without the kernel and without privilege.",
     )
     .option("--json", "print one JSON list")
-    .action(async (file: string, options: ObjectOptions) => {
-      finish(await reporting("check", world, () => checkPrograms(file, options, world)));
+    .action(async (files: string[], options: ObjectOptions) => {
+      finish(await reporting("check", world, () => checkPrograms(files, options, world)));
     });
+  examples(command, [
+    ["millrace xdp check filter.o", "ok, or the reason with instruction and source line"],
+    ["millrace xdp check *.o --json", "every program of several objects, for scripts"],
+  ]);
 }
 
 function addDisasm(xdp: Command, world: World, finish: Finish): void {
@@ -135,6 +165,7 @@ function addDisasm(xdp: Command, world: World, finish: Finish): void {
     .summary("print instructions, with source lines and maps")
     .description("Prints the programs of an object as they would be loaded: linked and relocated.")
     .option("--no-source", "without source lines")
+    .option("--json", "print one JSON list")
     .option("--names", "by their names, `add r1, 2`, instead of LLVM's `r1 += 2`")
     .action(async (file: string, options: DisasmOptions) => {
       finish(await reporting("disasm", world, () => disassembleObject(file, options, world)));
@@ -146,8 +177,8 @@ function addEval(xdp: Command, world: World, finish: Finish): void {
     .command("eval")
     .summary("evaluate programs on a simulated programmable NIC")
     .description(
-      "Runs XDP programs on a mix of captured packets and prints tables: paths and traces, hits of the\n" +
-        "trace cache by size and policy, VLIW cycles, NIC and host, consistency of maps, attacks\n" +
+      "Runs XDP programs on a mix of captured packets and prints tables: paths and traces, hits of the " +
+        "trace cache by size and policy, VLIW cycles, NIC and host, consistency of maps, attacks " +
         "(docs/xdp-evaluation.md).",
     )
     .argument("<object...>", "object files; every XDP program of each")
@@ -181,7 +212,7 @@ function addLoad(xdp: Command, world: World, finish: Finish): void {
   withMaps(withObject(xdp.command("load")))
     .summary("load a program into the kernel, onto an interface if named")
     .description(
-      "Loads a program into the kernel, with its maps filled, and leaves it on an interface until Ctrl-C.\n" +
+      "Loads a program into the kernel, with its maps filled, and leaves it on an interface until Ctrl-C. " +
         "Needs privilege (see millrace doctor).",
     )
     .option("--dev <interface>", "attach it there until Ctrl-C")

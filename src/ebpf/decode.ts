@@ -32,6 +32,7 @@ import {
 import type { LinearMap } from "./linear-map.js";
 import type { LinkedProgram } from "./link.js";
 import type { Runtime } from "./runtime.js";
+import { sourcePlace } from "./source-place.js";
 
 export const STRIDE = 5;
 
@@ -69,9 +70,11 @@ export interface DecodedProgram {
   /** In order, references resolved: maps, variables and functions are constants. */
   readonly instructions: readonly PlacedInstruction[];
   readonly program: LinkedProgram;
+  /** ENOTSUP by word: helpers that are not there. Where they are never reached, they may stand. */
+  readonly lacking: ReadonlyMap<number, EbpfError>;
 }
 
-/** Throws `EbpfError`: EINVAL for what is no instruction, ENOTSUP names a helper that is not there. */
+/** Throws `EbpfError`: EINVAL for what is no instruction. */
 export function decode(name: string, program: LinkedProgram, runtime: Runtime): DecodedProgram {
   return new Decoder(name, program, runtime).run();
 }
@@ -84,6 +87,7 @@ class Decoder {
   /** By word: the instruction's number, -1 inside a lddw. */
   private readonly numbers: Int32Array;
   private readonly references: ReadonlyMap<number, string>;
+  private readonly lacking = new Map<number, EbpfError>();
   /** Constants by their words, and where each is. */
   private readonly constants = new Map<string, number>();
 
@@ -105,7 +109,8 @@ class Decoder {
     const functions = this.program.functions.map(({ at }) =>
       this.placeOf(at / INSTRUCTION_BYTES, 0),
     );
-    return { name: this.name, code, functions, instructions, program: this.program };
+    const { name, program, lacking } = this;
+    return { name, code, functions, instructions, program, lacking };
   }
 
   private refuse(word: number, message: string): EbpfError {
@@ -113,7 +118,8 @@ class Decoder {
   }
 
   private lacks(word: number, message: string): EbpfError {
-    return new EbpfError("ENOTSUP", `${this.name}: instruction ${word}: ${message}`);
+    const place = sourcePlace(this.program, word);
+    return new EbpfError("ENOTSUP", `${this.name}: instruction ${word}${place}: ${message}`);
   }
 
   /** Place in the decoded code of the instruction at a word. */
@@ -198,7 +204,8 @@ class Decoder {
     const isKernelFunction = i.src === CallKind.BTF;
     if (calledHelper(i.imm, isKernelFunction) === undefined) {
       const name = isKernelFunction ? `function ${i.imm} of the kernel` : helperName(i.imm);
-      throw this.lacks(i.word, `${name} is not supported`);
+      this.lacking.set(i.word, this.lacks(i.word, `${name} is not supported`));
+      return [Op.POISON, 0, 0, 0, 0];
     }
     if (i.imm === TAIL_CALL) return [Op.TAIL_CALL, 0, 0, 0, 0];
     return [i.imm === MAP_LOOKUP ? Op.LOOKUP : i.opcode, 0, 0, 0, i.imm];

@@ -20,6 +20,8 @@ import { MapType } from "./map-type.js";
 import { noMetadata } from "./metadata-helpers.js";
 import type { BpfObject, ObjectProgram } from "./object.js";
 import { Ctx, HEADROOM_BYTES, type PacketMetadata, Runtime, type RuntimeHooks } from "./runtime.js";
+import { VerifyError } from "./verify-error.js";
+import { isConstant } from "./verify-memory.js";
 import { verifyProgram } from "./verify-program.js";
 import { WasmProgram } from "./wasm-program.js";
 
@@ -88,9 +90,13 @@ export class XdpInstance {
   private readonly wasm: WasmProgram | null;
   private readonly frameAt: number;
   private readonly verifies: boolean;
+  private readonly verified = new Set<ObjectProgram>();
+  /** The maps as the verifier knows them: with the values that `.rodata` has now. */
+  private definitions: readonly MapDefinition[];
 
   private constructor(object: BpfObject, options: XdpOptions) {
     this.object = object;
+    this.definitions = object.maps;
     const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
     const cpus = options.cpus ?? 1;
     const definitions = object.maps.map((map) => withSize(map, options, cpus));
@@ -108,8 +114,9 @@ export class XdpInstance {
     }
     this.verifies = options.verifies ?? options.isStrict !== true;
     this.program = this.decoded.get(this.chosen(options.program).name)!;
-    if (this.verifies) verifyProgram(object, this.chosen(options.program));
+    this.verify(this.chosen(options.program));
     this.fillMaps(object);
+    this.watchConstants();
     this.frameAt = memory.take(HEADROOM_BYTES + MAX_PACKET_BYTES + PAGE_BYTES, "a frame");
     this.interpreter = new Interpreter(this.program, this.runtime, {
       tailTarget: this.tailTarget,
@@ -247,8 +254,40 @@ export class XdpInstance {
     const found = this.object.programs.find((one) => one.name === program);
     if (at < 0 || found === undefined)
       throw new RangeError(`there is no usable program ${program}`);
-    if (this.verifies) verifyProgram(this.object, found);
+    this.verify(found);
     this.map(map).set(word(index), word(at + 1));
+  }
+
+  /** Throws `VerifyError`. */
+  private verify(program: ObjectProgram): void {
+    if (!this.verifies || this.verified.has(program)) return;
+    this.judge(program, this.definitions);
+    this.verified.add(program);
+  }
+
+  /** Throws `VerifyError`, or ENOTSUP that names what is not there and can be reached. */
+  private judge(program: ObjectProgram, maps: readonly MapDefinition[]): void {
+    try {
+      verifyProgram({ ...this.object, maps }, program);
+    } catch (error) {
+      const { lacking } = this.decoded.get(program.name) ?? {};
+      throw (error instanceof VerifyError && lacking?.get(error.word)) || error;
+    }
+  }
+
+  /** The verifier goes by the values of `.rodata`: whoever writes other ones has all programs verified with them. */
+  private watchConstants(): void {
+    for (const [index, definition] of this.object.maps.entries()) {
+      if (!isConstant(definition)) continue;
+      this.map(definition.name).beforeSet = (value) => {
+        const maps = [...this.definitions];
+        maps[index] = { ...definition, initial: value.slice() };
+        if (this.verifies) {
+          for (const program of this.verified) this.judge(program, maps);
+        }
+        this.definitions = maps;
+      };
+    }
   }
 
   /** Puts a map into a map of maps. */

@@ -570,7 +570,7 @@ export function execute(host: LoopHost, start: number): void {
         case 0x115: // poison
           throw new EbpfError(
             "ENOTSUP",
-            "it needs a member that the types here do not have (CO-RE)",
+            "it needs a helper that is not there, or a member that the types here do not have (CO-RE)",
           );
         default:
           throw new EbpfError("EFAULT", "the program ran over its end");

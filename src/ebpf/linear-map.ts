@@ -60,6 +60,8 @@ export abstract class LinearMap {
   private readonly scratchValue: number;
   /** The CPU that programs run on. */
   cpu = 0;
+  /** Asked before the host writes a value; throws when that cannot be. */
+  beforeSet: ((value: Uint8Array) => void) | null = null;
 
   constructor(definition: MapDefinition, place: MapPlace) {
     const { name, type, keyBytes, valueBytes, maxEntries } = definition;
@@ -143,6 +145,7 @@ export abstract class LinearMap {
         `${this.name}: expected a value of ${this.bufferBytes} bytes, got ${value.length}`,
       );
     }
+    this.beforeSet?.(value);
     const keyAt = this.putKey(key);
     const valueAt = this.scratchValue;
     this.bytes.set(value, valueAt);

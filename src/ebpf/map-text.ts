@@ -2,7 +2,9 @@
  * Maps as text: a JSON list of entries, `[{"key": …, "value": …}]`, keys and values as their types in BTF say
  * (btf-value.ts). What `millrace xdp run --dump` prints can be read.
  */
+import { type JsonNode, parseCommentedJson } from "../base/commented-json.js";
 import { errnoName } from "../base/errno.js";
+import { PlacedError } from "../base/placed-error.js";
 import type { Btf } from "./btf.js";
 import { decodeValue, encodeValue, type Readable } from "./btf-value.js";
 import { EbpfError } from "./ebpf-error.js";
@@ -32,23 +34,43 @@ export function writeEntries(
   map: WritableMap,
 ): void {
   const definition = definitionOf(object, name);
-  const refuse = (what: string): EbpfError => new EbpfError("EINVAL", `${source}: ${what}`);
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch (error) {
-    if (error instanceof SyntaxError) throw refuse(error.message);
-    throw error;
+  const parsed = parse(text, source);
+  const refuse = ({ place }: JsonNode, what: string): EbpfError =>
+    new EbpfError("EINVAL", `${source}:${place.line}:${place.column}: ${what}`);
+  if (parsed.kind !== "array") {
+    throw refuse(parsed, 'expected a list: [{"key": …, "value": …}]');
   }
-  if (!Array.isArray(parsed)) throw refuse('expected a list: [{"key": …, "value": …}]');
-  for (const [n, entry] of (parsed as Partial<ReadableEntry>[]).entries()) {
-    if (entry?.key === undefined || entry.value === undefined) {
-      throw refuse(`entry ${n}: expected "key" and "value"`);
+  for (const [n, node] of parsed.elements.entries()) {
+    const entry = readableOf(node) as Partial<ReadableEntry> | null;
+    if (node.kind !== "object" || entry?.key === undefined || entry.value === undefined) {
+      throw refuse(node, `entry ${n}: expected "key" and "value"`);
     }
     const result = writeEntry(object.btf, definition, map, entry as ReadableEntry, (what) =>
-      refuse(`entry ${n}: ${what}`),
+      refuse(node, `entry ${n}: ${what}`),
     );
-    if (result !== 0) throw refuse(`entry ${n}: ${name} takes it not: ${errnoName(result)}`);
+    if (result !== 0) throw refuse(node, `entry ${n}: ${name} takes it not: ${errnoName(result)}`);
+  }
+}
+
+function parse(text: string, source: string): JsonNode {
+  try {
+    return parseCommentedJson(text, source);
+  } catch (error) {
+    if (error instanceof PlacedError) throw new EbpfError("EINVAL", error.message);
+    throw error;
+  }
+}
+
+function readableOf(node: JsonNode): unknown {
+  switch (node.kind) {
+    case "null":
+      return null;
+    case "array":
+      return node.elements.map(readableOf);
+    case "object":
+      return Object.fromEntries(node.members.map(({ key, value }) => [key, readableOf(value)]));
+    default:
+      return node.value;
   }
 }
 
@@ -103,7 +125,10 @@ export const writable = (map: LinearMap): WritableMap => ({
   entries: () => map.entries(),
 });
 
-/** The entries of a map; those of an array that are all zero are left out. */
+/**
+ * The entries of a map, by their keys: tables keep them in the order of a hash. Those of an array that are all
+ * zero are left out.
+ */
 export function readMap(object: BpfObject, name: string, map: WritableMap): ReadableEntry[] | null {
   const { type, keyType, valueType, valueBytes } = definitionOf(object, name);
   if (!SHOWN.has(type)) return null;
@@ -111,12 +136,19 @@ export function readMap(object: BpfObject, name: string, map: WritableMap): Read
   return map
     .entries()
     .filter(({ value }) => !isArray || value.some((byte) => byte !== 0))
+    .sort((one, other) => Buffer.compare(one.key, other.key))
     .map(({ key, value }) => ({
       key: decodeValue(object.btf, keyType, key),
       value: isPerCpu(type)
         ? perCpu(value, valueBytes).map((one) => decodeValue(object.btf, valueType, one))
         : decodeValue(object.btf, valueType, value),
-    }));
+    }))
+    .sort((one, other) => compareNumbers(one.key, other.key));
+}
+
+/** Numbers by size; all else stays in the order of its bytes, in which addresses are. */
+function compareNumbers(one: Readable, other: Readable): number {
+  return typeof one === "number" && typeof other === "number" ? one - other : 0;
 }
 
 function perCpu(value: Uint8Array, valueBytes: number): Uint8Array[] {

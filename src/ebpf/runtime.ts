@@ -28,6 +28,7 @@ export const STACK_BYTES = 512;
 /** The kernel allows eight calls in a chain; callbacks of helpers come on top here. */
 export const MAX_FRAMES = 16;
 const REGISTERS_BYTES = 16 * 8;
+const CPU_BYTES = 4;
 const NS_PER_US = 1_000;
 
 /** What the kernel keeps free in front of a packet, and what its frames begin with. */
@@ -92,7 +93,9 @@ export class Runtime {
   readonly hooks: RuntimeHooks;
   readonly random: Random;
   engine: Engine | null = null;
-  /** The CPU that programs run on. */
+  /** Where compiled code finds {@link cpu}. */
+  readonly cpuAt: number;
+  /** The CPU that programs run on: {@link setCpu}. */
   cpu = 0;
   /** Monotonic time, two words of a number of nanoseconds. */
   nowLow = 0;
@@ -116,6 +119,8 @@ export class Runtime {
     this.registers = new Int32Array(memory.memory.buffer, this.registersAt, REGISTERS_BYTES / 4);
     this.contextAt = memory.take(Ctx.BYTES, "the context");
     this.stackAt = memory.take(STACK_BYTES * MAX_FRAMES, "the stack");
+    this.cpuAt = memory.take(CPU_BYTES, "the number of the CPU");
+    this.words[this.cpuAt >>> 2] = 0;
   }
 
   addMap(map: LinearMap): void {
@@ -127,6 +132,7 @@ export class Runtime {
   /** Which CPU's values per-CPU maps show. */
   setCpu(cpu: number): void {
     this.cpu = cpu;
+    this.words[this.cpuAt >>> 2] = cpu;
     for (const map of this.maps) if (map.cpus > 1) map.cpu = cpu;
   }
 

@@ -1,4 +1,5 @@
 /** What a program may read and write through a pointer, and what it finds there. */
+import type { MapDefinition } from "./map-definition.js";
 import { MapFlag } from "./map-type.js";
 import type { Frame, State } from "./verify-state.js";
 import { Kind, markPrecise, number, plain, unknown, type Value } from "./verify-value.js";
@@ -165,6 +166,27 @@ function checkContext(access: Access, refuse: Refuse, mayEgress: boolean): void 
   }
 }
 
+/**
+ * What a load of `.rodata` finds, as the kernel's verifier knows it of frozen maps: features that such a constant
+ * switches off are not looked at. null: it is none, or a number that is not exact here.
+ */
+function constantAt({ pointer, offset, lengthBytes }: Access, isSigned: boolean): number | null {
+  const { map } = pointer;
+  if (pointer.kind !== Kind.VALUE || map === null || !isConstant(map)) return null;
+  const at = pointer.offset + pointer.min + offset;
+  if (pointer.min !== pointer.max || at < 0 || at + lengthBytes > map.valueBytes) return null;
+  const bytes = map.initial ?? new Uint8Array(map.valueBytes);
+  let value = 0n;
+  for (let n = lengthBytes; n > 0; n--) value = (value << 8n) | BigInt(bytes[at + n - 1]!);
+  const isNegative = isSigned || lengthBytes === 8;
+  const known = Number(isNegative ? BigInt.asIntN(8 * lengthBytes, value) : value);
+  return Number.isSafeInteger(known) ? known : null;
+}
+
+/** A map that nobody writes once the program is verified; see `XdpInstance`. */
+export const isConstant = (map: MapDefinition): boolean =>
+  map.name.startsWith(".rodata") && (map.flags & MapFlag.RDONLY_PROG) !== 0;
+
 /** What a load finds. Precondition: the access was checked. */
 export function loaded(state: State, access: Access, isSigned: boolean): Value {
   const { pointer, offset, lengthBytes } = access;
@@ -177,6 +199,8 @@ export function loaded(state: State, access: Access, isSigned: boolean): Value {
     const value = frame.slot(slotOf(pointer.offset + pointer.min + offset));
     if (value !== null) return value;
   }
+  const constant = constantAt(access, isSigned);
+  if (constant !== null) return number(constant, constant);
   if (lengthBytes === 8) return unknown();
   const limit = 2 ** (lengthBytes * 8);
   return isSigned ? number(-limit / 2, limit / 2 - 1) : number(0, limit - 1);

@@ -61,7 +61,7 @@ export function compileModule(
     tail: module.importFunction("tail", [I32, I32, I32], [I32]),
   };
   const starts = program.program.functions.map(({ at }) => at / INSTRUCTION_BYTES);
-  const lookups = new Lookups(module.importCount + 2 * starts.length);
+  const lookups = new Lookups(module.importCount + 2 * starts.length, runtime.cpuAt);
   const around = { runtime, imports, starts, lookups };
   for (let index = 0; index < starts.length; index++) {
     const end = starts[index + 1] ?? Number.POSITIVE_INFINITY;
@@ -295,16 +295,18 @@ class Lookups {
   readonly bodies: LookupFunction[] = [];
   private readonly numbers = new Map<LinearMap, number>();
   private readonly first: number;
+  private readonly cpuAt: number;
 
-  constructor(first: number) {
+  constructor(first: number, cpuAt: number) {
     this.first = first;
+    this.cpuAt = cpuAt;
   }
 
   /** The function's index; -1 when JavaScript does it. */
   indexOf(map: LinearMap): number {
     const known = this.numbers.get(map);
     if (known !== undefined) return known;
-    const body = lookupFunction(map);
+    const body = lookupFunction(map, this.cpuAt);
     const index = body === null ? -1 : this.first + this.bodies.length;
     if (body !== null) this.bodies.push(body);
     this.numbers.set(map, index);

@@ -147,7 +147,7 @@ export class Calls {
       case Op.BIND:
         return this.bind(served, data);
       case Op.CONNECT:
-        return this.connect(served, data);
+        return this.connect(served, data, arg(0) === 1);
       case Op.LISTEN:
         return this.listen(served, arg(0));
       case Op.SHUTDOWN:
@@ -188,7 +188,7 @@ export class Calls {
     return result;
   }
 
-  private connect(served: EngineSocket, data: number): number {
+  private connect(served: EngineSocket, data: number, losesPort: boolean): number {
     const a = this.address;
     a.read(this.view, data);
     let result: number;
@@ -198,7 +198,7 @@ export class Calls {
           ? served.socket.disconnect()
           : served.socket.connect(a.address.copy(), a.port, a.scope);
     } else if (served instanceof TcpServed) {
-      if (a.family === 0) return served.disconnect();
+      if (a.family === 0) return served.disconnect(losesPort);
       served.begin();
       result = served.socket.connect(a.address.copy(), a.port, a.scope);
     } else return -EOPNOTSUPP;

@@ -5,14 +5,17 @@ import { test } from "node:test";
 import { Op, SocketAt, Status } from "../ring/engine-layout.js";
 import { Family } from "../socket/linux-options.js";
 import { closeFd } from "../sys/fd.js";
+import { nowUs } from "./clock.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
 import type { TestClient } from "./test-client-fixture.js";
 import { claimParked, openParked, park, type TestParked } from "./test-parked-fixture.js";
 import type { TestSocket } from "./test-socket-fixture.js";
-import { connectedPair, listenTcp } from "./test-sockets-fixture.js";
+import { connectedPair, connectTcp, listenTcp } from "./test-sockets-fixture.js";
 
 const EBADF = 9;
 const ENETUNREACH = 101;
+const ECONNABORTED = 103;
+const ECONNRESET = 104;
 const ECONNREFUSED = 111;
 const PORT = 8_000;
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
@@ -108,6 +111,48 @@ test("an end is parked only by who alone has it, and goes with its process or it
     a.close();
     rig.until(() => rig.engine.sessions.length === 2, "the end of the session");
     assert.ok(regions.size <= before);
+  });
+});
+
+test("what was said before an end hung up is done before that is seen", () => {
+  withEngine((rig) => {
+    const [a, b] = [rig.client(), rig.client()];
+    const listener = listen(b);
+    const { near, far } = first(rig, a, b, listener);
+    const theirs = park(b, far, false);
+    const next = openParked(a, park(a, near, true), "10.77.0.1", PORT);
+    rig.until(() => (next.status & Status.CONNECTED) !== 0, "the connection");
+    rig.run();
+    const claimed = claimParked(b, listener, theirs, false)!;
+    claimed.send(bytes("answer"));
+    closeFd(theirs.endFd);
+    rig.engine.control.service(nowUs()); // before a turn takes the call
+    assert.equal(text(rig.read(next, 6)), "answer");
+    rig.until(() => (next.status & Status.EOF) !== 0, "the end");
+    assert.equal(next.takeError(), 0);
+  });
+});
+
+test("who connects in the block of an end that is gone hears of it", () => {
+  withEngine((rig) => {
+    const [a, b] = [rig.client(), rig.client()];
+    const listener = listen(b);
+    const { near, far } = first(rig, a, b, listener);
+    const end = park(a, near, true);
+    closeFd(end.endFd);
+    rig.run();
+    const next = openParked(a, end, "10.77.0.1", PORT);
+    assert.equal(next.result, -EBADF);
+    assert.notEqual(next.status & Status.GONE, 0);
+    assert.equal(next.takeError(), ECONNABORTED);
+    // And a connection that nobody can hang up is not left open.
+    const theirs = park(b, far, false);
+    closeFd(theirs.endFd);
+    const other = connectTcp(a, PORT);
+    rig.until(() => (other.status & Status.CONNECTED) !== 0, "the connection");
+    rig.run();
+    assert.equal(claim(rig, b, listener, theirs).result, -EBADF);
+    rig.until(() => other.takeError() === ECONNRESET, "a reset");
   });
 });
 

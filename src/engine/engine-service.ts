@@ -4,7 +4,7 @@ import type { XdpInstance } from "../ebpf/instance.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "../socket/create-host.js";
 import { openDevice, TO_TALK } from "../socket/open-device.js";
-import { TracedProgram } from "../xdp/traced-program.js";
+import { ChosenProgram } from "../xdp/chosen-program.js";
 import { nowUs } from "./clock.js";
 import type { EngineConfig, NicConfig } from "./config.js";
 import { rulesOf } from "./decision.js";
@@ -103,8 +103,8 @@ function openNic(nic: NicConfig, pool: Pool): NetworkNic {
   return { device, addresses, gateway, routes, mtuBytes };
 }
 
-/** XDP programs as traces, where engine=trace asks for it. */
-const tracing = (instance: XdpInstance): TracedProgram => new TracedProgram(instance);
+/** XDP programs as traces, where engine=trace asks for it and they are faster. */
+const tracing = (instance: XdpInstance): ChosenProgram => new ChosenProgram(instance);
 
 function ringsOf(config: EngineConfig): RingSettings {
   const { receive, send } = config.ringBytes;

@@ -56,8 +56,8 @@ export abstract class EngineSocket {
   isClosed = false;
   /** In the list of those to be tried again. */
   isRetrying = false;
-  /** In the list of those whose `tx_queued` is kept up. */
-  isQueueWatched = false;
+  /** Where it is in the list of those whose `tx_queued` is kept up; -1: not in it. */
+  queuedAt = -1;
   // Counted for `millrace stat`.
   rxBytesTotal = 0;
   txBytesTotal = 0;

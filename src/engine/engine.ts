@@ -125,6 +125,7 @@ export class Engine implements SocketHost {
       kernelSockets: this.kernelSockets,
       adopt: (served) => this.adoptSocket(served),
       hold: (session, served, local, fd) => this.control.hold(session, served, local, fd),
+      takeSubmissions: (session) => this.submissions.finish(session),
     });
     this.calls = new Calls({
       memory: this.memory,
@@ -265,6 +266,7 @@ export class Engine implements SocketHost {
 
   forget(socket: EngineSocket): void {
     this.sockets.remove(socket);
+    this.housekeeping.forgetQueued(socket as TcpServed);
     if (this.calls.isWaiting) this.lingered();
   }
 
@@ -312,7 +314,7 @@ export class Engine implements SocketHost {
   }
 
   end(session: Session): void {
-    this.submissions.finish(session);
+    this.submissions.finish(session); // what it submitted before it went is still to be done
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
     this.parked.endSession(session);

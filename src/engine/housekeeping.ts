@@ -23,7 +23,7 @@ interface Draining {
 
 export class Housekeeping {
   private readonly sessions: readonly Session[];
-  private queued: TcpServed[] = [];
+  private readonly queued: TcpServed[] = [];
   private unclaimed: { socket: EngineSocket; untilUs: number }[] = [];
   private draining: Draining[] = [];
   private hasOffers = false;
@@ -37,8 +37,19 @@ export class Housekeeping {
 
   /** The socket has bytes that the peer has not acknowledged. */
   watchQueued(socket: TcpServed): void {
-    socket.isQueueWatched = true;
+    socket.queuedAt = this.queued.length;
     this.queued.push(socket);
+  }
+
+  /** The socket is closed: kept until the next look, it would survive a collection of V8's young space. */
+  forgetQueued(socket: TcpServed): void {
+    const { queuedAt } = socket;
+    if (queuedAt < 0) return;
+    socket.queuedAt = -1;
+    const last = this.queued.pop()!;
+    if (last === socket) return;
+    last.queuedAt = queuedAt;
+    this.queued[queuedAt] = last;
   }
 
   /** The listener of a connection that somebody has taken is gone. */
@@ -73,12 +84,11 @@ export class Housekeeping {
   }
 
   private refreshQueued(): void {
-    const left: TcpServed[] = [];
-    for (const served of this.queued) {
-      if (served.refreshQueued()) left.push(served);
-      else served.isQueueWatched = false;
+    const { queued } = this;
+    for (let i = queued.length - 1; i >= 0; i--) {
+      const served = queued[i]!;
+      if (!served.refreshQueued()) this.forgetQueued(served);
     }
-    this.queued = left;
   }
 
   private expireUnclaimed(nowUs: number): void {

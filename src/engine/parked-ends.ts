@@ -22,6 +22,8 @@ export interface ParkedEndsParts {
   adopt(served: EngineSocket): void;
   /** The session has the socket under this number. */
   hold(session: Session, served: EngineSocket, local: number, fd: number): void;
+  /** Does what the session has submitted. */
+  takeSubmissions(session: Session): void;
 }
 
 export class ParkedEnds {
@@ -44,10 +46,20 @@ export class ParkedEnds {
     this.parts.sockets.takeEnd(served);
     served.hangUp(); // before the next block is taken: it may be this one's
     const old = session.parked.get(local);
-    if (old !== undefined) this.drop(old);
+    if (old !== undefined) this.drop(old, ECONNABORTED);
     const prepared = connects ? this.prepare(session, family) : null;
-    const parked = new ParkedEnd(session, local, endFd, endInode, prepared);
-    this.parts.ends.move(endFd, parked);
+    const { ends, opening, takeSubmissions } = this.parts;
+    const { memory } = opening.host;
+    const parked = new ParkedEnd(
+      takeSubmissions,
+      memory,
+      session,
+      local,
+      endFd,
+      endInode,
+      prepared,
+    );
+    ends.move(endFd, parked);
     return parked;
   }
 
@@ -67,10 +79,15 @@ export class ParkedEnds {
   /** MR_OP_CLAIM: a connection out of a listener's ring gets a parked end. 0 or a negated error number. */
   claim(session: Session, local: number, connection: number, fd: number): number {
     const parked = session.parked.get(local);
-    if (parked === undefined || parked.prepared !== null) return -EBADF;
     const served = this.parts.sockets.claim(session, connection);
+    if (parked === undefined || parked.prepared !== null) {
+      // The program has the connection, and nothing to hang up by.
+      served?.abort();
+      session.ring(local);
+      return -EBADF;
+    }
     if (served === null || served.isClosed) {
-      this.drop(parked);
+      this.drop(parked, ECONNABORTED);
       return -ECONNABORTED;
     }
     this.use(parked, served);
@@ -93,11 +110,7 @@ export class ParkedEnds {
       request.peer !== null;
     const served = isFine ? openPrepared(opening, session, request, message, prepared) : null;
     if (served === null) {
-      const { view } = opening.host.memory;
-      view.setUint32(prepared.block.at + SocketAt.error, ENOBUFS, true);
-      view.setUint32(prepared.block.at + SocketAt.status, Status.GONE, true);
-      session.ring(local);
-      this.drop(parked);
+      this.drop(parked, ENOBUFS);
       return -ENOBUFS;
     }
     this.use(parked, served);
@@ -114,12 +127,12 @@ export class ParkedEnds {
     this.parts.sockets.giveEnd(served, parked.endFd, parked.endInode);
   }
 
-  private drop(parked: ParkedEnd): void {
+  private drop(parked: ParkedEnd, errno: number): void {
     this.parts.ends.close(parked.endFd);
-    parked.hangUp();
+    parked.fail(errno);
   }
 
   endSession(session: Session): void {
-    for (const parked of [...session.parked.values()]) this.drop(parked);
+    for (const parked of [...session.parked.values()]) this.drop(parked, ECONNABORTED);
   }
 }

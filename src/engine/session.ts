@@ -7,6 +7,7 @@
  * are, wrongly.
  */
 
+import { NumberMap } from "../base/number-map.js";
 import type { Home } from "../ip/home.js";
 import {
   CALL_BYTES,
@@ -86,7 +87,7 @@ export class Session {
   /** Those that listen. */
   readonly listeners = new Set<TcpServed>();
   /** Ends that wait for its next connections, by entry. */
-  readonly parked = new Map<number, ParkedEnd>();
+  readonly parked = new NumberMap<ParkedEnd>();
   /** How many of them. */
   socketCount = 0;
   isClosed = false;
@@ -149,6 +150,11 @@ export class Session {
   get hasSubmissionNow(): boolean {
     const i = this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1));
     return Atomics.load(this.words, i) !== 0;
+  }
+
+  /** Whether every submission that the process has begun is taken. */
+  get isCaughtUp(): boolean {
+    return Atomics.load(this.words, this.base + (SessionAt.submitTail >> 2)) === this.submitHead;
   }
 
   /** Hot path. The next submission's value, or -1; `>>> 0` it. */

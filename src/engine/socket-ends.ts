@@ -3,6 +3,7 @@
  * program has let its own go, SIGKILL included. No data belong here.
  */
 import { EAGAIN, EMSGSIZE } from "../base/errno.js";
+import { NumberMap } from "../base/number-map.js";
 import { closeFd } from "../sys/fd.js";
 import { PollBits, PollSet } from "../sys/poll-set.js";
 import { discardUnix, receiveWithFds, throwAway } from "../sys/unix-socket.js";
@@ -19,11 +20,16 @@ export interface EndOwner {
   endFd: number;
   /** Nobody holds the other end any more; this one is closed. */
   hangUp(): void;
+  /**
+   * Does what the program has said before it let its end go, which may give the end to another owner. False:
+   * not all of that is there yet.
+   */
+  catchUp?(): boolean;
 }
 
 export class SocketEnds {
   private readonly set = new PollSet();
-  private readonly byEnd = new Map<number, EndOwner>();
+  private readonly byEnd = new NumberMap<EndOwner>();
   private readonly events = new Int32Array(2 * EVENTS);
   private readonly nothing = new Uint8Array(64);
   private readonly fds: number[] = [];
@@ -58,15 +64,32 @@ export class SocketEnds {
 
   /** Looks for sockets that nobody holds any more. */
   service(): void {
-    const n = this.set.take(this.events, EVENTS);
+    let n = this.set.take(this.events, EVENTS);
+    const caughtUp = this.catchUp(n);
+    // Once more: ends may have been closed, and their numbers may be others' by now.
+    if (caughtUp !== null) n = this.set.take(this.events, EVENTS);
     for (let i = 0; i < n; i++) {
       const fd = this.events[2 * i]!;
       const isOver = (this.events[2 * i + 1]! & HANG_UP) !== 0;
       const served = this.byEnd.get(fd);
       if (served === undefined) continue;
+      if (served.catchUp !== undefined && caughtUp?.has(served) !== true) continue; // the next time
       const isDrained = this.drain(fd);
       if (isDrained || isOver) this.hangUp(fd, served, isDrained);
     }
+  }
+
+  /** Which of the first `n` owners that have something to catch up with have done so; null: none has. */
+  private catchUp(n: number): Set<EndOwner> | null {
+    let owners: EndOwner[] | null = null;
+    for (let i = 0; i < n; i++) {
+      const served = this.byEnd.get(this.events[2 * i]!);
+      if (served?.catchUp === undefined) continue;
+      owners ??= [];
+      owners.push(served);
+    }
+    if (owners === null) return null;
+    return new Set(owners.filter((served) => served.catchUp!()));
   }
 
   /** Whether anybody still holds the other end of a socket is looked at now. */

@@ -1,12 +1,13 @@
 /** The sockets that an engine serves: by their number, and by the inode of the program's end. */
+import { NumberMap } from "../base/number-map.js";
 import type { EngineSocket } from "./engine-socket.js";
 import type { Session } from "./session.js";
 import type { SocketEnds } from "./socket-ends.js";
 
 export class SocketTable {
   private readonly ends: SocketEnds;
-  private readonly byId = new Map<number, EngineSocket>();
-  private readonly byEndInode = new Map<number, EngineSocket>();
+  private readonly byId = new NumberMap<EngineSocket>();
+  private readonly byEndInode = new NumberMap<EngineSocket>();
   private nextId = 1;
 
   constructor(ends: SocketEnds) {
@@ -17,7 +18,8 @@ export class SocketTable {
     return this.byId.size;
   }
 
-  values(): IterableIterator<EngineSocket> {
+  /** In no order. */
+  values(): EngineSocket[] {
     return this.byId.values();
   }
 

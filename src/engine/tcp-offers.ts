@@ -8,6 +8,7 @@
  * | taken    | its entry was read; who has it is not known | a claim, or it is reset after a while     |
  * | claimed  | a session has it                            |                                           |
  */
+import { NumberMap } from "../base/number-map.js";
 import type { EngineSocket } from "./engine-socket.js";
 import type { Session } from "./session.js";
 
@@ -23,7 +24,7 @@ interface Offer {
 export const CLAIM_US = 5_000_000;
 
 export class TcpOffers {
-  private readonly offers = new Map<number, Offer>();
+  private readonly offers = new NumberMap<Offer>();
   /** Who has, or had, the listener: others take nothing from it. */
   private readonly takers = new WeakSet<Session>();
 
@@ -53,11 +54,11 @@ export class TcpOffers {
 
   /** Ends connections that were taken and never claimed. `head`: how far the ring was read. */
   expire(head: number, nowUs: number): void {
-    for (const [id, offer] of this.offers) {
-      if (((head - offer.end) | 0) < 0) break; // later ones are not taken either
+    for (const offer of this.offers.values()) {
+      if (((head - offer.end) | 0) < 0) continue; // nobody has taken it
       if (offer.takenAtUs === 0) offer.takenAtUs = nowUs;
       else if (nowUs - offer.takenAtUs > CLAIM_US) {
-        this.offers.delete(id);
+        this.offers.delete(offer.socket.id);
         offer.socket.abort();
       }
     }

@@ -64,7 +64,7 @@ export class TcpServed extends EngineSocket {
       this.sendFailed(-result);
     }
     this.publishHead();
-    if (!this.isQueueWatched) this.host.watchQueued(this);
+    if (this.queuedAt < 0) this.host.watchQueued(this);
     if (used > 0) return;
     if (this.shutLater >= 0) this.shutNow();
     if (this.isDraining && !this.hasUnsent) this.close();
@@ -189,9 +189,11 @@ export class TcpServed extends EngineSocket {
 
   /**
    * connect(2) to AF_UNSPEC: the connection or the listening ends, and the socket is as new; 0 or -ENOBUFS.
-   * What lies in the ring to the program the program throws away.
+   * What lies in the ring to the program the program throws away. `losesPort`: it was bound to a port that
+   * nobody had asked for by number.
    */
-  disconnect(): number {
+  disconnect(losesPort: boolean): number {
+    if (losesPort) this.socket.loosenPort();
     const result = this.socket.disconnect();
     if (result < 0) return result;
     if (this.kind === Kind.LISTENER) this.stopListening();
@@ -288,6 +290,7 @@ export class TcpServed extends EngineSocket {
     this.rxTail = this.word(SocketAt.rxHead);
     this.publishTail();
     this.refresh();
+    this.tell(); // who sleeps in accept
   }
 
   /** Connections that nobody has accepted yet. */

@@ -53,11 +53,12 @@ export function openParked(
   return new TestSocket(client, local, endFd, family, mapped, headerAt, result, "");
 }
 
-/** MR_OP_CLAIM: a connection out of a listener's ring; null when there is none. */
+/** MR_OP_CLAIM: a connection out of a listener's ring; null when there is none. `waits`: for the answer. */
 export function claimParked(
   client: TestClient,
   listener: TestSocket,
   parked: TestParked,
+  waits = true,
 ): TestSocket | null {
   const { words, view } = listener;
   const head = listener.rxHead;
@@ -68,6 +69,8 @@ export function claimParked(
   const headerAt = view.getUint32(at + AcceptedAt.headerAt, true);
   listener.setHead((head + ACCEPTED_BYTES) | 0);
   const { local, endFd } = parked;
-  const { result } = client.call(Op.CLAIM, local, [connection, endFd]);
+  const args = [connection, endFd];
+  if (!waits) client.startCall(1, Op.CLAIM, local, args);
+  const result = waits ? client.call(Op.CLAIM, local, args).result : 0;
   return new TestSocket(client, local, endFd, listener.family, mapped, headerAt, result, "");
 }

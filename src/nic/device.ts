@@ -35,6 +35,11 @@ export const Capability = {
    * So the sender may go on using the payload: TCP sends large segments from its send queue.
    */
   TX_BORROWS: 128,
+  /**
+   * Transmit: who receives a frame reads its payload where it is, on another core. Whoever writes long
+   * payloads may do so past the caches ({@link copyFar}).
+   */
+  TX_FAR: 256,
 } as const;
 
 /** The declared counters that every device has; drivers may add their own after them. */

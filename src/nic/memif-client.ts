@@ -49,6 +49,7 @@ interface Step {
 }
 
 export class MemifClient extends MemifLink {
+  override readonly isReadInPlace = true;
   private readonly path: string;
   private readonly framesFd: number;
   private retryAtUs = 0;

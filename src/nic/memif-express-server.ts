@@ -3,6 +3,7 @@
  * into those that it has posted. Every place that the client names is checked.
  */
 import { NO_SLOT } from "../ring/pool.js";
+import { copyFar } from "./far-copy.js";
 import { copyInArena } from "./memif-copy.js";
 import { ExpressQueue, type ExpressRing, Kind, WAIT } from "./memif-express.js";
 import {
@@ -109,7 +110,8 @@ export class ExpressServerQueue extends ExpressQueue {
       return WAIT;
     }
     supply.take();
-    copyInArena(pool.bytes, words, to, pool.at[slot]!, lengthBytes);
+    if (isSmall) copyInArena(pool.bytes, words, to, pool.at[slot]!, lengthBytes);
+    else copyFar(pool.bytes, to, pool.bytes, pool.at[slot]!, lengthBytes);
     pool.give(slot);
     return isSmall ? Kind.SMALL : Kind.BIG;
   }

@@ -56,6 +56,8 @@ export abstract class MemifLink {
   isUp = false;
   /** Both ends are Millrace's and agreed on the extension. */
   isExtended = false;
+  /** The peer reads sent frames in this end's slots: this is the client. */
+  readonly isReadInPlace: boolean = false;
   /** The only queue's, while the link is up and if it has one. */
   lane: Lane | null = null;
   /** The peer's program and interface, once they are known. */

@@ -97,17 +97,20 @@ function macOf(given: Uint8Array | undefined): Uint8Array {
   throw new RangeError(`mac: expected six bytes, not a group address, got ${mac}`);
 }
 
+const { TX_BORROWS, TX_FAR } = Capability;
+/** With any peer: software does what the peer does not. */
+const ALWAYS =
+  Capability.TX_CHECKSUM |
+  Capability.TX_TSO4 |
+  Capability.TX_TSO6 |
+  Capability.TX_USO |
+  Capability.RX_COALESCE;
+
 export class MemifDevice implements Device {
   readonly kind = "memif";
   readonly name: string;
   readonly mac: Uint8Array;
   readonly mtuBytes: number;
-  readonly capabilities: number =
-    Capability.TX_CHECKSUM |
-    Capability.TX_TSO4 |
-    Capability.TX_TSO6 |
-    Capability.TX_USO |
-    Capability.RX_COALESCE;
   private readonly port: MemifPort;
   /** What a peer that is not Millrace's does not do. */
   private readonly software: Offload;
@@ -119,6 +122,16 @@ export class MemifDevice implements Device {
     this.mac = port.mac;
     this.mtuBytes = port.mtuBytes;
     this.software = new Offload(port, pool);
+  }
+
+  /**
+   * Hot path. A peer that is Millrace's too only reads what it is sent, and what a client sends it reads
+   * where it is.
+   */
+  get capabilities(): number {
+    const { link } = this.port;
+    if (!link.isExtended) return ALWAYS;
+    return link.isReadInPlace ? ALWAYS | TX_BORROWS | TX_FAR : ALWAYS | TX_BORROWS;
   }
 
   get counters(): Counters<DeviceCounter> {

@@ -30,7 +30,7 @@ import { R1, R2, R4, R5, R6, R7, R8, R9, R10 } from "../ebpf/registers.js";
 import * as ethernet from "../wire/ethernet.js";
 import * as protocols from "../wire/ip-protocol.js";
 import { emitIpv4, emitIpv6, emitQuoted4, emitQuoted6 } from "./steering-headers.js";
-import { LOCAL_PORT_AT, PROTOCOL_AT, REMOTE_PORT_AT } from "./steering-layout.js";
+import { FRAGMENT_LIFE_NS, LOCAL_PORT_AT, PROTOCOL_AT, REMOTE_PORT_AT } from "./steering-layout.js";
 import { emitHeader, FLOW, KIND, Kind, networkOrder, PASS_LABEL } from "./steering-stack.js";
 import { emitLaterFragment, emitVerdicts } from "./steering-verdict.js";
 import { DATA_AT, DATA_END_AT } from "./xdp-context.js";
@@ -38,6 +38,8 @@ import { DATA_AT, DATA_END_AT } from "./xdp-context.js";
 export interface SteeringProgramOptions {
   /** Ids of the tags that steered frames have, the outermost first; none if absent. */
   readonly vlan?: readonly number[];
+  /** How long fragments are expected after their first one; {@link FRAGMENT_LIFE_NS} if absent. */
+  readonly fragmentLifeNs?: bigint;
 }
 
 /** Throws `RangeError` for VLAN ids that cannot be. */
@@ -55,7 +57,7 @@ export function steeringProgram(options: SteeringProgramOptions = {}): Assembled
   emitQuoted4(a);
   emitQuoted6(a);
   emitQuotedPorts(a);
-  emitLaterFragment(a);
+  emitLaterFragment(a, options.fragmentLifeNs ?? FRAGMENT_LIFE_NS);
   emitVerdicts(a);
   return a.assemble();
 }

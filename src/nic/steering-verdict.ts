@@ -10,7 +10,6 @@ import {
   ADDRESSES_MAP,
   COUNTERS_MAP,
   FLOWS_MAP,
-  FRAGMENT_LIFE_NS,
   FRAGMENTS_MAP,
   IDENTIFICATION_AT,
   LOCAL_PORT_AT,
@@ -26,7 +25,7 @@ import { RX_QUEUE_INDEX_AT, SOCKETS_MAP, XdpVerdict } from "./xdp-context.js";
 const MAPPED_WORD = 0xffff_0000;
 
 /** At `laterFragment`: r9 the protocol of the key; the identification is on the stack. */
-export function emitLaterFragment(a: Assembler): void {
+export function emitLaterFragment(a: Assembler, lifeNs: bigint): void {
   a.label("laterFragment");
   a.store("u32", R10, FLOW + PROTOCOL_AT, R9);
   a.load("u32", R1, R10, IDENTIFICATION);
@@ -36,7 +35,7 @@ export function emitLaterFragment(a: Assembler): void {
   a.load("u64", R7, R0, 0);
   a.call("ktime_get_ns");
   a.alu("sub", R0, R7);
-  a.loadConstant(R1, FRAGMENT_LIFE_NS);
+  a.loadConstant(R1, lifeNs);
   a.jumpIf(R0, ">", R1, PASS_LABEL.unknownFragments);
   a.mov(R9, steeringCounter("fragments"));
   a.jump("redirect");

@@ -20,7 +20,7 @@ function streamWith(room: number): { stream: StackStream; sent: number[][]; give
   };
   const nothing = (): void => {};
   const host = { attach: nothing, enter: nothing, kick: nothing, setRef: nothing };
-  const side = { host, stack: { flush: nothing } };
+  const side = { host, stack: { flushEarly: nothing } };
   const stream = new StackStream({} as never, side as never, socket as never);
   const give = (): void => {
     left = Number.POSITIVE_INFINITY;

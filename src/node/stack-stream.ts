@@ -220,7 +220,7 @@ export class StackStream implements Backend {
     this.unflushedBytes += n;
     if (this.unflushedBytes < FLUSH_BYTES) return;
     this.unflushedBytes = 0;
-    this.side.stack.flush();
+    this.side.stack.flushEarly();
   }
 
   whenWritten(done: (status: number) => void): void {

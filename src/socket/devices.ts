@@ -6,11 +6,8 @@ import {
 } from "../nic/attach-program.js";
 import type { Device } from "../nic/device.js";
 import { type MemifDevice, type MemifOptions, openMemif as openMemifOn } from "../nic/memif.js";
-import {
-  openPacket as openPacketOn,
-  type PacketDevice,
-  type PacketOptions,
-} from "../nic/packet.js";
+import { openPacket as openPacketOn, type PacketOptions } from "../nic/packet.js";
+import type { PacketDevice } from "../nic/packet-device.js";
 import { openPcap as openPcapOn, type PcapDevice, type PcapFiles } from "../nic/pcap-device.js";
 import { simLink as joinPools, type SimDevice, type SimLinkOptions } from "../nic/sim-link.js";
 import { openTap as openTapOn, type TapDevice, type TapOptions } from "../nic/tap.js";

@@ -20,17 +20,22 @@ import {
   scopedAddressOf,
   throwIfAborted,
 } from "./endpoint.js";
+import {
+  applyUdpOptions,
+  type ConnectOptions,
+  type ListenOptions,
+  type UdpOptions,
+} from "./host-options.js";
 import { Family } from "./linux-options.js";
 import { type PingOptions, type PingSummary, ping } from "./ping.js";
 import type { PolledSocket } from "./polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "./ready-set.js";
 import type { Driven, Runner } from "./runner.js";
 import type { Stack } from "./stack.js";
-import { TcpConnection, type TcpConnectionOptions } from "./tcp-connection.js";
+import { TcpConnection } from "./tcp-connection.js";
 import { TcpServer } from "./tcp-server.js";
 import type { TcpSocket } from "./tcp-socket.js";
 import { UdpChannel } from "./udp-channel.js";
-import type { UdpSocket } from "./udp-socket.js";
 
 /** Whoever waits for a socket of a host. */
 export interface SocketUser {
@@ -38,53 +43,6 @@ export interface SocketUser {
   onReady(bits: number): void;
   /** The host is closing. */
   onHostClosed(error: NetError): void;
-}
-
-export interface ListenOptions extends TcpConnectionOptions {
-  /** 0 chooses a free one. */
-  readonly port: number;
-  /** Local address; every address of both families if not given. */
-  readonly address?: string;
-  /** Connections that may wait to be accepted; 511 if not given. */
-  readonly backlog?: number;
-  /** Several servers may share the port (SO_REUSEPORT); connections are spread over them. */
-  readonly reusePort?: boolean;
-  /** Only IPv6 (IPV6_V6ONLY). */
-  readonly ipv6Only?: boolean;
-  /** Connections send small segments at once (TCP_NODELAY): what HTTP servers want. */
-  readonly noDelay?: boolean;
-  readonly keepAlive?: boolean;
-  /** Closes the server when aborted. */
-  readonly signal?: AbortSignal;
-}
-
-export interface ConnectOptions extends TcpConnectionOptions {
-  /** The peer's address; `host` is a synonym. */
-  readonly address?: string;
-  readonly host?: string;
-  readonly port: number;
-  readonly localAddress?: string;
-  readonly localPort?: number;
-  readonly noDelay?: boolean;
-  readonly keepAlive?: boolean;
-  /** Gives up the attempt; an established connection is not affected. */
-  readonly signal?: AbortSignal;
-}
-
-export interface UdpOptions {
-  /** 0, or not given, chooses a free one. */
-  readonly port?: number;
-  /** Local address; every address of both families if not given. */
-  readonly address?: string;
-  readonly reuseAddress?: boolean;
-  readonly reusePort?: boolean;
-  readonly broadcast?: boolean;
-  readonly ipv6Only?: boolean;
-  readonly ttl?: number;
-  readonly multicastTtl?: number;
-  readonly multicastLoop?: boolean;
-  /** Closes the channel when aborted. */
-  readonly signal?: AbortSignal;
 }
 
 const DEFAULT_BACKLOG = 511;
@@ -467,26 +425,3 @@ function listenersFirst({ sockets, bits }: ReadyEvents, n: number): void {
 }
 
 const familyOf = (address: IpAddress): number => (address.isV4 ? Family.INET : Family.INET6);
-
-function applyUdpOptions(socket: UdpSocket, options: UdpOptions): void {
-  const set = (
-    name: Parameters<UdpSocket["set"]>[0],
-    value: number | boolean | undefined,
-  ): void => {
-    if (value === undefined) return;
-    const result = socket.set(name, Number(value));
-    if (result < 0) throw new NetError(result, { syscall: "setsockopt", hint: String(name) });
-  };
-  const is6 = socket.family === Family.INET6;
-  set("SO_REUSEADDR", options.reuseAddress);
-  set("SO_REUSEPORT", options.reusePort);
-  set("SO_BROADCAST", options.broadcast);
-  if (is6) set("IPV6_V6ONLY", options.ipv6Only);
-  set("IP_TTL", options.ttl);
-  set("IP_MULTICAST_TTL", options.multicastTtl);
-  set("IP_MULTICAST_LOOP", options.multicastLoop);
-  if (!is6) return;
-  set("IPV6_UNICAST_HOPS", options.ttl);
-  set("IPV6_MULTICAST_HOPS", options.multicastTtl);
-  set("IPV6_MULTICAST_LOOP", options.multicastLoop);
-}

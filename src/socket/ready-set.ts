@@ -184,6 +184,7 @@ export class ReadySet {
       const w: Watch = this.first;
       this.first = w.nextQueued;
       if (this.first === null) this.last = null;
+      w.nextQueued = null; // or dead watches in V8's old space would keep later ones alive
       w.bits &= ~WatchBits.QUEUED;
       if ((w.bits & WatchBits.ARMED) !== 0) this.report(w, out);
       if (w === stopAt) break;

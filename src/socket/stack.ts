@@ -199,6 +199,15 @@ export class Stack {
     this.ip.flush(nowUs);
   }
 
+  /**
+   * Hot path. As {@link flush}, segments of the largest size only: for who writes much, so that the peer can work on it
+   * meanwhile. The rest leaves with the next turn or flush.
+   */
+  flushEarly(): void {
+    if (this.tcp.hasPending) this.tcp.flushEarly(this.nowUs);
+    this.ip.flush(this.nowUs);
+  }
+
   /** When the next turn is due if no frame comes before, or NEVER. */
   nextDeadlineUs(): number {
     const now = this.nowUs;

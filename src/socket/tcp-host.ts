@@ -11,6 +11,7 @@ import type { Ip } from "../ip/ip.js";
 import type { Path } from "../ip/path.js";
 import { DontFragment, SendOptions } from "../ip/send-options.js";
 import { Capability } from "../nic/device.js";
+import { copyFar } from "../nic/far-copy.js";
 import { type FlowTable, packPorts } from "../ring/flow-table.js";
 import type { Pool } from "../ring/pool.js";
 import type { TimingWheel } from "../ring/timing-wheel.js";
@@ -209,6 +210,14 @@ export class TcpHostSide implements TcpHost {
   borrowsFrames(c: Tcb): boolean {
     const path = this.pathOf(c);
     return path !== null && (path.iface.device.capabilities & Capability.TX_BORROWS) !== 0;
+  }
+
+  /** Hot path. */
+  fill(c: Tcb, to: number, from: Uint8Array, at: number, n: number): boolean {
+    const path = this.pathOf(c);
+    if (path === null || (path.iface.device.capabilities & Capability.TX_FAR) === 0) return false;
+    copyFar(this.p.pool.bytes, to, from, at, n);
+    return true;
   }
 
   confirmReachable(c: Tcb): void {

@@ -306,6 +306,11 @@ export class TcpSocket extends PolledSocket {
     this.stack.tcp.abort(row, this.stack.nowUs);
   }
 
+  /** The port was not asked for by number, though it was given by one: a disconnection loses it. */
+  loosenPort(): void {
+    if (this.row !== NONE) this.stack.tcpRows.set(this.row, RowFlags.PORT_FIXED, false);
+  }
+
   /**
    * `connect` to AF_UNSPEC: what the socket was, connection or listener, ends at once, with RST where Linux
    * sends one; it may connect, bind or listen again, with the options and the address and port that it was

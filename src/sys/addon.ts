@@ -96,6 +96,7 @@ export interface Addon {
   memfdSeals(fd: number): number;
   fdBytes(fd: number): number;
   heapKeep(bytes: number): number;
+  copyPast(to: Uint8Array, toAt: number, from: Uint8Array, fromAt: number, n: number): number;
   memoryMap(
     bytes: Uint8Array,
     at: number,

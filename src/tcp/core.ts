@@ -71,6 +71,8 @@ export class TcpCore {
   smallPressure = 0;
   bigPressure = 0;
   pressure = 0;
+  /** Output in the midst of a turn: segments that are not full wait. */
+  isEarly = false;
   /** The row that the last search for out-of-order data ended at. */
   pruneRow = 0;
 

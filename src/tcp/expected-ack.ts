@@ -14,7 +14,7 @@
 import { NEVER } from "../base/time.js";
 import type { TcpCore } from "./core.js";
 import { Pressure } from "./memory.js";
-import { RecoveryFlags, TimerKind } from "./recovery-row.js";
+import { RecoveryFlags, TimerKind } from "./recovery-state.js";
 import { noteMinRtt, sampleRtt } from "./rtt.js";
 import type { Seq } from "./seq.js";
 import { TcbFlags } from "./tcb.js";

@@ -17,7 +17,8 @@
 import type { AckInfo } from "./ack-info.js";
 import type { Delivery } from "./delivery.js";
 import { DUP_THRESH, detectLosses, markLost, noteSpuriousLoss, recoveryEnded } from "./rack.js";
-import { RecoveryFlags, type RecoveryRow, RecoveryState } from "./recovery-row.js";
+import type { RecoveryRow } from "./recovery-row.js";
+import { RecoveryFlags, RecoveryState } from "./recovery-state.js";
 import {
   endReduction,
   enterReduction,

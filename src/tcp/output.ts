@@ -96,9 +96,13 @@ function nextBytes(t: TcpCore, unsent: number, mss: number): number {
   let n = unsent < window ? unsent : window;
   if (n > budget) n = budget;
   if (n <= 0) return 0;
-  if (n < mss) return mayBePartial(t, n, unsent, budget) ? n : 0;
   const gso = t.host.gsoLimitBytes(c);
   const limit = gso > mss ? gso - (gso % mss) : mss;
+  if (t.isEarly && unsent < limit) {
+    t.want(Pending.OUTPUT); // more may be written before the turn is over
+    return 0;
+  }
+  if (n < mss) return mayBePartial(t, n, unsent, budget) ? n : 0;
   if (n > limit) n = limit;
   if (n > mss) {
     const cut = bytesToBoundary(t, c.sndNxt, n, c.sndCursor);

@@ -20,7 +20,7 @@ import { ALIGNED_TIMESTAMPS, TIMESTAMPS_BYTES } from "../wire/tcp-options.js";
 import type { TcpCore } from "./core.js";
 import { PINGPONG, QUICK_MASK } from "./delayed-ack.js";
 import { sendInTurn } from "./lockstep.js";
-import { RecoveryFlags, TimerKind } from "./recovery-row.js";
+import { RecoveryFlags, TimerKind } from "./recovery-state.js";
 import { SegmentFlags } from "./segment-flags.js";
 import { dataAt } from "./send-queue.js";
 import { NO_RECORD } from "./sent-queue.js";

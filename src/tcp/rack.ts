@@ -9,7 +9,8 @@
  * an upper bound of RFC 8985's maximum, so that an ACK costs a bounded number of steps.
  */
 import type { Delivery } from "./delivery.js";
-import { RecoveryFlags, type RecoveryRow, RecoveryState } from "./recovery-row.js";
+import type { RecoveryRow } from "./recovery-row.js";
+import { RecoveryFlags, RecoveryState } from "./recovery-state.js";
 import { EVER_RETRANS, NO_RECORD, RETRANS, type SentQueue } from "./sent-queue.js";
 import { after, before, diff, type Seq } from "./seq.js";
 

@@ -1,64 +1,9 @@
 /**
  * Loss recovery's and congestion control's part of a row; see tcb-row.ts for how rows work and what
- * lies where. What only a connection that has lost something needs lies in a row of its own
- * (loss-rows.ts): reading it is reading the initial values until something else was written.
- * Sequence numbers that may be absent have a bit in `recoveryFlags`.
+ * lies where. Sequence numbers that may be absent have a bit in `recoveryFlags`.
  */
-import { LOSS_INT32S, LossRows, NO_LOSS_ROW } from "./loss-rows.js";
 import type { Seq } from "./seq.js";
-import { TcbRow } from "./tcb-row.js";
-
-/** Congestion state, as Linux names them (tcpi_ca_state). */
-export const RecoveryState = {
-  /** All is well. */
-  OPEN: 0,
-  /** SACKs, duplicate ACKs or a spurious reduction are around, cwnd is whole. */
-  DISORDER: 1,
-  /** The window is being reduced in answer to ECN (or a repaired tail loss). */
-  CWR: 2,
-  /** Fast recovery. */
-  RECOVERY: 3,
-  /** Recovery after a retransmission timeout. */
-  LOSS: 4,
-} as const;
-
-/** Bits of `recoveryFlags`. */
-export const RecoveryFlags = {
-  SACK: 1,
-  TIMESTAMPS: 2,
-  ECN: 4,
-  /** `tlpEndSeq` is set: a tail loss probe is under way. */
-  TLP: 8,
-  /** That probe was a retransmission. */
-  TLP_RETRANS: 16,
-  /** The next segment sent is the probe. */
-  TLP_PENDING: 32,
-  /** `dsackRoundSeq` is set. */
-  DSACK_ROUND: 64,
-  /** RACK.reordering_seen. */
-  REORDERED: 128,
-  /** `undoMarker` is set. */
-  UNDO: 256,
-  /** F-RTO watches whether the timeout was spurious (RFC 5682). */
-  FRTO: 512,
-  /** F-RTO step 2b: new data go before retransmissions. */
-  FRTO_NEW: 1024,
-  /** cwnd was filled in the current window of usage. */
-  CWND_LIMITED: 2048,
-  /** `rackXmitUs` and `rackEndSeq` are set. */
-  RACK: 4096,
-  /** `fackSeq` is set. */
-  FACK: 8192,
-  /** `established` was called. */
-  ESTABLISHED: 16384,
-  /** The SYN timed out: the initial window is one segment (RFC 5681 §3.1). */
-  SYN_LOST: 32768,
-  /** `retransStampMs` is set. */
-  RETRANS_STAMP: 65536,
-} as const;
-
-/** What `timerAtUs` stands for. */
-export const TimerKind = { NONE: 0, RTO: 1, PROBE: 2, REORDER: 3 } as const;
+import { LOSS_ROW, TcbLossRow } from "./tcb-loss-row.js";
 
 // Indices in the row.
 const TIMER_AT_US = 32; // double
@@ -105,35 +50,6 @@ const FACK_SEQ = 120;
 const MAX_CWND = 121;
 const RECOVERY_SEQ = 122;
 const DUP_ACKS = 123;
-const LOSS_ROW = 124;
-
-// Indices in the loss row.
-const CUBIC_EPOCH_US = 0; // double
-const CUBIC_WMAX = 1; // double
-const CUBIC_K = 2; // double
-const CUBIC_WEST = 3; // double
-const BYTES_RETRANS = 4; // double
-const PRIOR_CWND = 10;
-const PRIOR_SSTHRESH = 11;
-const UNDO_MARKER = 12;
-const UNDO_RETRANS_BYTES = 13;
-const RETRANS_STAMP_MS = 14;
-const REO_WND_MULT = 15;
-const REO_WND_PERSIST = 16;
-const DSACK_ROUND_SEQ = 17;
-const REORDER_SEGMENTS = 18;
-const TLP_END_SEQ = 19;
-const LOST_HEAD = 20;
-const LOST_TAIL = 21;
-const RECOVER_FLIGHT_BYTES = 22;
-const PRR_DELIVERED_BYTES = 23;
-const PRR_OUT_BYTES = 24;
-const TOTAL_RETRANS = 25;
-const DSACK_SEGMENTS = 26;
-const RENO_SACKED_BYTES = 27;
-const BLACK_HOLE_MSS = 28;
-const BLACK_HOLE_STAMP_MS = 29;
-const ECN_CE_SEGMENTS = 30;
 
 /** As `ROW_WORDS`; names that end in `_AT_US`, `_XMIT_US`, `_SEND_US` and BYTES_ACKED are of doubles. */
 export const RECOVERY_WORDS = {
@@ -169,58 +85,7 @@ export const RECOVERY_WORDS = {
   LOSS_ROW,
 } as const;
 
-/** What a connection that has lost nothing reads: as `Recovery.init` leaves it. */
-function setInitial(words: Int32Array, doubles: Float64Array): void {
-  doubles[CUBIC_EPOCH_US] = -1;
-  words[UNDO_RETRANS_BYTES] = -1;
-  words[REO_WND_MULT] = 1;
-  words[REO_WND_PERSIST] = 16;
-  words[REORDER_SEGMENTS] = 3;
-  words[LOST_HEAD] = -1;
-  words[LOST_TAIL] = -1;
-}
-
-export class RecoveryRow extends TcbRow {
-  /** The loss rows of all connections; views of the same rows share them. */
-  readonly loss: LossRows;
-
-  constructor(i: Int32Array, f: Float64Array, loss: LossRows = new LossRows(setInitial)) {
-    super(i, f);
-    this.loss = loss;
-  }
-
-  /** Gives the loss row back, if there is one: at the end of the connection. */
-  releaseLoss(): void {
-    this.loss.give(this.i[this.at + LOSS_ROW]!);
-    this.i[this.at + LOSS_ROW] = NO_LOSS_ROW;
-  }
-
-  private setLossWord(at: number, v: number): void {
-    const { loss } = this;
-    let row = this.i[this.at + LOSS_ROW]!;
-    if (row === NO_LOSS_ROW) {
-      if (loss.words[at] === v) return;
-      row = this.takeLoss();
-    }
-    loss.words[row * LOSS_INT32S + at] = v;
-  }
-
-  private setLossDouble(at: number, v: number): void {
-    const { loss } = this;
-    let row = this.i[this.at + LOSS_ROW]!;
-    if (row === NO_LOSS_ROW) {
-      if (loss.doubles[at] === v) return;
-      row = this.takeLoss();
-    }
-    loss.doubles[row * (LOSS_INT32S / 2) + at] = v;
-  }
-
-  private takeLoss(): number {
-    const row = this.loss.take();
-    this.i[this.at + LOSS_ROW] = row;
-    return row;
-  }
-
+export class RecoveryRow extends TcbLossRow {
   /** When `onTimer` is due; NEVER when no timer runs. */
   get timerAtUs(): number {
     return this.f[this.fat + TIMER_AT_US]!;
@@ -245,38 +110,6 @@ export class RecoveryRow extends TcbRow {
     this.f[this.fat + LAST_SEND_US] = v;
   }
 
-  /** Start of CUBIC's congestion avoidance epoch (t_epoch, RFC 9438 §4.1.2); -1: none. */
-  get cubicEpochUs(): number {
-    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + CUBIC_EPOCH_US]!;
-  }
-  set cubicEpochUs(v: number) {
-    this.setLossDouble(CUBIC_EPOCH_US, v);
-  }
-
-  /** CUBIC's W_max, in segments. */
-  get cubicWMax(): number {
-    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + CUBIC_WMAX]!;
-  }
-  set cubicWMax(v: number) {
-    this.setLossDouble(CUBIC_WMAX, v);
-  }
-
-  /** CUBIC's K, in seconds. */
-  get cubicK(): number {
-    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + CUBIC_K]!;
-  }
-  set cubicK(v: number) {
-    this.setLossDouble(CUBIC_K, v);
-  }
-
-  /** CUBIC's W_est, in segments: what Reno would have. */
-  get cubicWEst(): number {
-    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + CUBIC_WEST]!;
-  }
-  set cubicWEst(v: number) {
-    this.setLossDouble(CUBIC_WEST, v);
-  }
-
   /** Growth of cwnd, in bytes, that has not yet made a whole segment. */
   get cwndCredit(): number {
     return this.f[this.fat + CWND_CREDIT]!;
@@ -291,14 +124,6 @@ export class RecoveryRow extends TcbRow {
   }
   set bytesAcked(v: number) {
     this.f[this.fat + BYTES_ACKED] = v;
-  }
-
-  /** Bytes that were sent again. */
-  get bytesRetrans(): number {
-    return this.loss.doubles[this.i[this.at + LOSS_ROW]! * (LOSS_INT32S / 2) + BYTES_RETRANS]!;
-  }
-  set bytesRetrans(v: number) {
-    this.setLossDouble(BYTES_RETRANS, v);
   }
 
   /** Congestion window in bytes, whole segments but while it is being reduced. */
@@ -525,126 +350,6 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + DUP_ACKS] = v;
   }
 
-  /** cwnd before the last reduction. */
-  get priorCwnd(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + PRIOR_CWND]!;
-  }
-  set priorCwnd(v: number) {
-    this.setLossWord(PRIOR_CWND, v);
-  }
-
-  /** ssthresh before the last reduction; 0: nothing to take back. */
-  get priorSsthresh(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + PRIOR_SSTHRESH]!;
-  }
-  set priorSsthresh(v: number) {
-    this.setLossWord(PRIOR_SSTHRESH, v);
-  }
-
-  /** SND.UNA when the reduction that may be undone began. */
-  get undoMarker(): Seq {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + UNDO_MARKER]! as Seq;
-  }
-  set undoMarker(v: Seq) {
-    this.setLossWord(UNDO_MARKER, v);
-  }
-
-  /** Bytes sent again since and not reported duplicate; -1: none yet. */
-  get undoRetransBytes(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + UNDO_RETRANS_BYTES]!;
-  }
-  set undoRetransBytes(v: number) {
-    this.setLossWord(UNDO_RETRANS_BYTES, v);
-  }
-
-  /** When the first retransmission since was sent, milliseconds. */
-  get retransStampMs(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + RETRANS_STAMP_MS]!;
-  }
-  set retransStampMs(v: number) {
-    this.setLossWord(RETRANS_STAMP_MS, v);
-  }
-
-  /** RACK.reo_wnd_mult. */
-  get reoWndMult(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + REO_WND_MULT]!;
-  }
-  set reoWndMult(v: number) {
-    this.setLossWord(REO_WND_MULT, v);
-  }
-
-  /** RACK.reo_wnd_persist. */
-  get reoWndPersist(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + REO_WND_PERSIST]!;
-  }
-  set reoWndPersist(v: number) {
-    this.setLossWord(REO_WND_PERSIST, v);
-  }
-
-  /** RACK.dsack_round. */
-  get dsackRoundSeq(): Seq {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + DSACK_ROUND_SEQ]! as Seq;
-  }
-  set dsackRoundSeq(v: Seq) {
-    this.setLossWord(DSACK_ROUND_SEQ, v);
-  }
-
-  /** Largest reordering seen, in segments. */
-  get reorderSegments(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + REORDER_SEGMENTS]!;
-  }
-  set reorderSegments(v: number) {
-    this.setLossWord(REORDER_SEGMENTS, v);
-  }
-
-  /** TLP.end_seq. */
-  get tlpEndSeq(): Seq {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + TLP_END_SEQ]! as Seq;
-  }
-  set tlpEndSeq(v: Seq) {
-    this.setLossWord(TLP_END_SEQ, v);
-  }
-
-  /** First of the records that wait to be sent again. */
-  get lostHead(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + LOST_HEAD]!;
-  }
-  set lostHead(v: number) {
-    this.setLossWord(LOST_HEAD, v);
-  }
-
-  /** Last of the records that wait to be sent again. */
-  get lostTail(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + LOST_TAIL]!;
-  }
-  set lostTail(v: number) {
-    this.setLossWord(LOST_TAIL, v);
-  }
-
-  /** RecoverFS (RFC 9937 §5): bytes in flight when the reduction began. */
-  get recoverFlightBytes(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + RECOVER_FLIGHT_BYTES]!;
-  }
-  set recoverFlightBytes(v: number) {
-    this.setLossWord(RECOVER_FLIGHT_BYTES, v);
-  }
-
-  /** prr_delivered. */
-  get prrDeliveredBytes(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + PRR_DELIVERED_BYTES]!;
-  }
-  set prrDeliveredBytes(v: number) {
-    this.setLossWord(PRR_DELIVERED_BYTES, v);
-  }
-
-  /** prr_out. */
-  get prrOutBytes(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + PRR_OUT_BYTES]!;
-  }
-  set prrOutBytes(v: number) {
-    this.setLossWord(PRR_OUT_BYTES, v);
-  }
-
   /** First record of the sent queue's express lane. */
   get lane1Head(): number {
     return this.i[this.at + LANE_1HEAD]!;
@@ -709,14 +414,6 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + CSS_BASELINE_MIN_RTT_US] = v;
   }
 
-  /** Segments sent again, ever. */
-  get totalRetrans(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + TOTAL_RETRANS]!;
-  }
-  set totalRetrans(v: number) {
-    this.setLossWord(TOTAL_RETRANS, v);
-  }
-
   /** `Algorithm`. */
   get algorithm(): number {
     return this.i[this.at + ALGORITHM]!;
@@ -733,46 +430,6 @@ export class RecoveryRow extends TcbRow {
     this.i[this.at + FACK_SEQ] = v;
   }
 
-  /** Segments that DSACKs reported twice delivered, ever. */
-  get dsackSegments(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + DSACK_SEGMENTS]!;
-  }
-  set dsackSegments(v: number) {
-    this.setLossWord(DSACK_SEGMENTS, v);
-  }
-
-  /** What duplicate ACKs of a peer without SACK say has left the network. */
-  get renoSackedBytes(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + RENO_SACKED_BYTES]!;
-  }
-  set renoSackedBytes(v: number) {
-    this.setLossWord(RENO_SACKED_BYTES, v);
-  }
-
-  /** Upper limit of the MSS since a black hole was met; 0: none was met. */
-  get blackHoleMss(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + BLACK_HOLE_MSS]!;
-  }
-  set blackHoleMss(v: number) {
-    this.setLossWord(BLACK_HOLE_MSS, v);
-  }
-
-  /** When the MSS was reduced for it, milliseconds. */
-  get blackHoleStampMs(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + BLACK_HOLE_STAMP_MS]!;
-  }
-  set blackHoleStampMs(v: number) {
-    this.setLossWord(BLACK_HOLE_STAMP_MS, v);
-  }
-
-  /** Segments whose ACK carried ECE. */
-  get ecnCeSegments(): number {
-    return this.loss.words[this.i[this.at + LOSS_ROW]! * LOSS_INT32S + ECN_CE_SEGMENTS]!;
-  }
-  set ecnCeSegments(v: number) {
-    this.setLossWord(ECN_CE_SEGMENTS, v);
-  }
-
   /** Upper limit of cwnd in bytes (TCP_WINDOW_CLAMP, SO_SNDBUF). */
   get maxCwnd(): number {
     return this.i[this.at + MAX_CWND]!;
@@ -785,6 +442,7 @@ export class RecoveryRow extends TcbRow {
   get srttUs(): number {
     return this.srtt16 >> 4;
   }
+
   /** RTTVAR. */
   get rttvarUs(): number {
     return this.rttvar16 >> 4;

@@ -4,7 +4,8 @@ import { NEVER } from "../base/time.js";
 import { AckInfo } from "./ack-info.js";
 import { BASE_MSS_BYTES, blackHoleLimitBytes, LEAST_MSS_BYTES } from "./plpmtud.js";
 import { AckResult, Algorithm, PeerOption, Recovery, TimerResult } from "./recovery.js";
-import { RecoveryRow, RecoveryState } from "./recovery-row.js";
+import { RecoveryRow } from "./recovery-row.js";
+import { RecoveryState } from "./recovery-state.js";
 import { advance, seqOf } from "./seq.js";
 import { ROW_INT32S } from "./tcb-row.js";
 

@@ -6,7 +6,8 @@
 import type { AckInfo } from "./ack-info.js";
 import { ssthreshAfterLoss } from "./congestion.js";
 import { startPrr } from "./prr.js";
-import { RecoveryFlags, type RecoveryRow, RecoveryState } from "./recovery-row.js";
+import type { RecoveryRow } from "./recovery-row.js";
+import { RecoveryFlags, RecoveryState } from "./recovery-state.js";
 import type { SentQueue } from "./sent-queue.js";
 import type { Seq } from "./seq.js";
 

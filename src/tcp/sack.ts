@@ -6,7 +6,8 @@
 import type { AckInfo } from "./ack-info.js";
 import { Delivery } from "./delivery.js";
 import { noteReordering, rackAdvance } from "./rack.js";
-import { RecoveryFlags, type RecoveryRow } from "./recovery-row.js";
+import type { RecoveryRow } from "./recovery-row.js";
+import { RecoveryFlags } from "./recovery-state.js";
 import { msOf } from "./rtt.js";
 import { EVER_RETRANS, NO_RECORD, SACKED, type SentQueue } from "./sent-queue.js";
 import { after, before, diff, notAfter, type Seq } from "./seq.js";

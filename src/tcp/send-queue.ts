@@ -94,7 +94,9 @@ export function appendToSend(t: TcpCore, bytes: Uint8Array, at: number, n: numbe
     }
     const part = left < room ? left : room;
     const end = s.sendEnd[slot]!;
-    copyIn(s.view, s.bytes, end, bytes, at + n - left, part);
+    const from = at + n - left;
+    const isFilled = part >= BULK_BYTES && t.host.fill(c, end, bytes, from, part);
+    if (!isFilled) copyIn(s.view, s.bytes, end, bytes, from, part);
     s.sendEnd[slot] = end + part;
     c.sndQueuedBytes = c.sndQueuedBytes + part;
     left -= part;

@@ -77,6 +77,12 @@ export interface TcpHost {
    */
   borrowsFrames(c: Tcb): boolean;
 
+  /**
+   * Hot path. Copies a long part of what is sent into a big slot at `to`, if there is a better way than
+   * the plain one for the device below the path; false, with nothing done, when there is none.
+   */
+  fill(c: Tcb, to: number, from: Uint8Array, at: number, n: number): boolean;
+
   /** Forward progress: the neighbour is reachable (RFC 4861 §7.3.1). */
   confirmReachable(c: Tcb): void;
   /** Repeated loss: asks for another route or a fresh neighbour resolution. */

@@ -295,6 +295,13 @@ export class Tcp {
     runTimers(this.at(row, nowUs));
   }
 
+  /** Hot path. As {@link flush} in the midst of a turn: what fills no segment of the largest size waits for the rest of it. */
+  flushEarly(nowUs: number): void {
+    this.t.isEarly = true;
+    this.flush(nowUs);
+    this.t.isEarly = false;
+  }
+
   /** Hot path. Sends what is due, for every row that has something pending. Once a turn. */
   flush(nowUs: number): void {
     const t = this.t;

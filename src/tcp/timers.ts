@@ -10,7 +10,8 @@
  * round trips of a short path.
  */
 import { NEVER } from "../base/time.js";
-import { RecoveryFlags, type RecoveryRow, RecoveryState, TimerKind } from "./recovery-row.js";
+import type { RecoveryRow } from "./recovery-row.js";
+import { RecoveryFlags, RecoveryState, TimerKind } from "./recovery-state.js";
 import { backedOffRtoUs, INITIAL_RTO_US } from "./rtt.js";
 import { NO_RECORD, type SentQueue } from "./sent-queue.js";
 

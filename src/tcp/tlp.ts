@@ -4,7 +4,8 @@
  */
 import type { AckInfo } from "./ack-info.js";
 import type { Delivery } from "./delivery.js";
-import { RecoveryFlags, type RecoveryRow, RecoveryState } from "./recovery-row.js";
+import type { RecoveryRow } from "./recovery-row.js";
+import { RecoveryFlags, RecoveryState } from "./recovery-state.js";
 import { endReduction, enterReduction } from "./reduction.js";
 import type { SentQueue } from "./sent-queue.js";
 import { after, before, type Seq } from "./seq.js";

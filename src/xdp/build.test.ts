@@ -194,3 +194,17 @@ test("ends of packets compare by their lengths", () => {
   const after = b.add(b.add(b.packet, b.number(14)), b.number(20));
   assert.equal(b.ltu(end, after), b.ltu(b.length, b.number(34)));
 });
+
+test("what was made of nodes that are forgotten is forgotten, too", () => {
+  const e = new Expressions();
+  const build = new Builder(e);
+  const { count } = e;
+  const sum = (at: number, by: number): number =>
+    build.add(build.load(NONE, at, 1), build.number(by));
+  sum(1, 5);
+  build.truncate(count);
+  // The same numbers of nodes, which are others.
+  const other = sum(2, 7);
+  assert.ok(other < e.count);
+  assert.deepEqual([e.op[other], e.low[e.a[other]!], e.low[e.b[other]!]], [Ex.ADD, 2, 7]);
+});

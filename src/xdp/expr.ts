@@ -100,8 +100,8 @@ export const isUnary = (op: number): boolean => op >= Ex.SEXT8 && op <= Ex.SWAP6
 
 export const ALL_BITS = 0xffff_ffff_ffff_ffffn;
 const FIRST_NODES = 1024;
-/** A program with more has loops over payload: nobody wants its traces. */
-export const MAX_NODES = 1 << 22;
+/** A program with more has loops over payload: nobody wants more of its traces. */
+export const MAX_NODES = 1 << 20;
 
 /** A growing table of nodes, in which every expression is once. */
 export class Expressions {
@@ -149,6 +149,18 @@ export class Expressions {
     return (BigInt(this.high[node]! >>> 0) << 32n) | BigInt(this.low[node]! >>> 0);
   }
 
+  /** There is no room for another trace. */
+  get isFull(): boolean {
+    return this.count > MAX_NODES;
+  }
+
+  /** Forgets all but the first `count` nodes, which must not be made of others; see `Builder.truncate`. */
+  truncate(count: number): void {
+    this.count = count;
+    this.table.fill(NONE);
+    this.placeAll();
+  }
+
   /** Nodes that a node is made of. */
   operands(node: number): number[] {
     const op = this.op[node]!;
@@ -192,6 +204,10 @@ export class Expressions {
 
   private rehash(): void {
     this.table = new Int32Array(this.table.length * 2).fill(NONE);
+    this.placeAll();
+  }
+
+  private placeAll(): void {
     const mask = this.table.length - 1;
     for (let n = 0; n < this.count; n++) {
       let slot = hash(this.op[n]!, this.a[n]!, this.b[n]!, this.low[n]!, this.high[n]!) & mask;

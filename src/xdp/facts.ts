@@ -82,8 +82,10 @@ export class Facts {
     const { least, most } = this.interval(a);
     if (c < least || c > most) return false;
     if (least === most) return true;
-    const { mask, value } = this.bitsOf(a);
-    if ((c & mask) !== value) return false;
+    if (this.saysBits(a)) {
+      const { mask, value } = this.bitsOf(a);
+      if ((c & mask) !== value) return false;
+    }
     return this.distinct.get(a)?.includes(c) ? false : null;
   }
 
@@ -199,6 +201,7 @@ export class Facts {
         if (structural.most < most) most = structural.most;
       }
     }
+    if (!this.saysBits(node)) return { least, most };
     const { mask, value } = this.bitsOf(node, depth + 1);
     if (value > least) least = value;
     const highest = value | (e.may[node]! & ~mask);
@@ -220,6 +223,17 @@ export class Facts {
     if (op === Ex.SHR) return { least: least >> c, most: most >> c };
     const by = (x: bigint): bigint => (op === Ex.ADD ? x + c : op === Ex.SHL ? x << c : x * c);
     return by(most) > ALL_BITS ? null : { least: by(least), most: by(most) };
+  }
+
+  /** Whether single bits may be known, besides those that are always 0. */
+  private saysBits(node: number): boolean {
+    const { e, bytes } = this;
+    if (this.bits.has(node)) return true;
+    const op = e.op[node]!;
+    if (op === Ex.AND) return true;
+    if (op !== Ex.LOAD || e.a[node] !== NONE || bytes.size === 0) return false;
+    for (let n = 0; n < e.high[node]!; n++) if (bytes.has(e.low[node]! + n)) return true;
+    return false;
   }
 
   private bitsOf(node: number, depth = 0): Bits {

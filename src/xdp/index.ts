@@ -14,6 +14,7 @@ export type { CacheCapacity, CachePolicy, CacheUnit } from "./cache-policy.js";
 export { SecondMissPolicy } from "./cache-second-miss.js";
 export { CacheSimulator, Fate } from "./cache-simulator.js";
 export { TinyLfuPolicy } from "./cache-tinylfu.js";
+export { ChosenProgram } from "./chosen-program.js";
 export type { Atom, AtomKind, Condition, TcamSize } from "./condition.js";
 export {
   AccessKind,

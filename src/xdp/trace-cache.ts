@@ -42,7 +42,7 @@ export class TraceCache {
   /** Entries, by number. */
   private readonly held = new Map<number, Action>();
   private bits = 0;
-  /** Entries that had to leave. */
+  /** Entries that had to leave for others; forgetting them all is none. */
   evictions = 0;
 
   constructor(e: Expressions, store: TraceStore, options: TraceCacheOptions) {
@@ -95,6 +95,7 @@ export class TraceCache {
     if (action === undefined || !action.paths.has(id)) {
       throw new RangeError(`${this.policy.name}: trace ${id} is not in the cache`);
     }
+    this.evictions++;
     this.remove(action);
   }
 
@@ -136,6 +137,7 @@ export class TraceCache {
         this.bits += more; // of the path that it has got and that is not in yet
         more = bitsOf(action);
       }
+      this.evictions++;
       this.remove(victim);
     }
     this.bits += more;
@@ -151,7 +153,6 @@ export class TraceCache {
   private remove(action: Action): void {
     this.held.delete(action.number);
     this.bits -= bitsOf(action);
-    this.evictions++;
     for (const id of action.paths.keys()) this.store.setEnabled(id, false);
     this.policy.removed(action.number);
   }

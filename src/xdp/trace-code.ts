@@ -26,7 +26,7 @@ import {
   log2,
   STORES,
 } from "./wasm-expression.js";
-import { keyWords, lookupBody } from "./wasm-lookup.js";
+import { lookupBody } from "./wasm-lookup.js";
 
 export interface CodePlace extends Addresses {
   /** One byte a trace: whether it is in the cache. */
@@ -332,7 +332,7 @@ class TreeCompiler {
     const isUse = !this.isMatchOnly && e.high[node] === Use.COUNTS;
     const own = this.functionOf(map, isUse);
     if (own >= 0) {
-      this.writeKeyWords(code, e.a[node]!, keyWords(map));
+      this.writeKeyWords(code, e.a[node]!, Math.ceil(map.keyBytes / 4));
       out.call(own);
       return;
     }

@@ -168,6 +168,38 @@ test("maps that hardly change can be constants, until the host or the program wr
   assert.deepEqual(verdicts, [0, 0, 0, 0, 0, 2, 2, 2]);
 });
 
+test("traces that are forgotten leave nothing behind: no evictions, no number, no expressions", () => {
+  const traced = constantProgram(0, { specialises: ["numbers"], capacity: { entries: 2 } });
+  const { e } = traced.tracer;
+  const first = e.count;
+  traced.run(ipv4);
+  const after = e.count;
+  assert.ok(after > first);
+  for (let n = 0; n < 20; n++) {
+    traced.map("numbers").set(word(0), word(n));
+    assert.equal(traced.run(ipv4).verdict, n);
+  }
+  assert.ok(e.count <= after + 1);
+  assert.equal(traced.cache.size, 1);
+  assert.equal(traced.cache.evictions, 0);
+  traced.flush();
+  assert.equal(traced.lastTrace, -1);
+  assert.deepEqual([traced.cache.size, e.count, traced.traces.length], [0, first, 0]);
+});
+
+test("a program that made too many expressions is the host's, until its traces are forgotten", () => {
+  const traced = TracedProgram.open(objectOf("ipv6_filter"));
+  traced.run(ipv4);
+  const { e } = traced.tracer;
+  for (let n = 0; !e.isFull; n++) e.constant(BigInt(n));
+  assert.equal(traced.run(ipv6).verdict, XdpVerdict.PASS);
+  assert.equal(traced.run(ipv4).verdict, XdpVerdict.DROP);
+  assert.deepEqual(traced.counters, { packets: 3, hits: 1, evicted: 0, traced: 1, hostOnly: 1 });
+  traced.flush();
+  assert.equal(traced.run(ipv6).verdict, XdpVerdict.PASS);
+  assert.equal(traced.counters.traced, 2);
+});
+
 test("values of other maps are read for each packet", () => {
   const traced = constantProgram(0);
   for (let n = 0; n < 5; n++) {

@@ -227,7 +227,7 @@ export class TracedProgram {
       }
       return this.instance.runHost();
     }
-    if (store.isFull) {
+    if (store.isFull || this.tracer.e.isFull) {
       // From here on nobody sees what the program writes.
       if (this.tracer.memory.specialised.size > 0) this.despecialiseAll();
       this.hostRuns++;
@@ -273,8 +273,9 @@ export class TracedProgram {
     return false;
   }
 
-  /** Forgets all traces. */
+  /** Forgets all traces; those that somebody still has, and their numbers, mean nothing any more. */
   flush(): void {
+    this.lastTrace = -1;
     this.forgotten = this.counters.hits;
     this.cache.clear();
     this.store.clear();

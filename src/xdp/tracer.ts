@@ -70,6 +70,8 @@ export class Tracer implements Engine {
   private frames: Frame[] = [];
   private executed = 0;
   private words: number[] = [];
+  /** Nodes that the builder has from the beginning. */
+  private readonly firstNodes: number;
 
   constructor(program: DecodedProgram, runtime: Runtime, tailTarget: TailTarget) {
     this.program = program;
@@ -83,6 +85,7 @@ export class Tracer implements Engine {
     this.calls = new TraceCalls(runtime, this.recorder, this.memory);
     this.tails = new TailCalls(runtime, this.recorder, tailTarget);
     this.arithmetic = new Arithmetic(this.build);
+    this.firstNodes = this.e.count;
   }
 
   /** Runs the program on the runtime's context, which `Runtime.begin` has set. */
@@ -105,8 +108,9 @@ export class Tracer implements Engine {
     return { verdict, trace: this.finish() };
   }
 
-  /** Forgets which paths there were. */
+  /** Forgets which paths there were, and their expressions. */
   clear(): void {
+    this.build.truncate(this.firstNodes);
     this.ids.clear();
     this.memory.constants.clear();
   }
@@ -321,7 +325,10 @@ export class Tracer implements Engine {
     if (i.imm === TAIL_CALL) return this.tailCall(at);
     const helper = HELPERS.get(i.imm);
     if (helper === undefined) {
-      throw this.fail("ENOTSUP", "it needs a member that the types here do not have (CO-RE)");
+      throw this.fail(
+        "ENOTSUP",
+        "it needs a helper that is not there, or a member that the types do not have (CO-RE)",
+      );
     }
     const args = helper.arguments.map((what, n) =>
       what === "ignored" ? this.registers[n + 1]! : this.read(n + 1),

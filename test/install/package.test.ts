@@ -11,7 +11,7 @@ import { requireTools } from "../support/tools.js";
 requireTools("cc", "npm", "tar");
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const PARTS =
-  "package.json README.md CHANGELOG.md LICENSE bin dist/src native/addon scripts/install.js docs web";
+  "package.json README.md CHANGELOG.md LICENSE bin dist/src dist/bundle native/addon scripts/install.js docs web";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-package-"));
 const project = join(folder, "project");
@@ -31,7 +31,7 @@ before(() => {
   mkdirSync(installed, { recursive: true });
   run(installed, "tar", "xzf", join(staged, filename), "--strip-components=1");
   mkdirSync(join(project, "node_modules", "@types"));
-  for (const dependency of ["commander", "@types/node", "undici-types"]) {
+  for (const dependency of ["commander", "node-api-headers", "@types/node", "undici-types"]) {
     symlinkSync(join(ROOT, "node_modules", dependency), join(project, "node_modules", dependency));
   }
   writeFileSync(join(project, "package.json"), '{"type":"module"}');
@@ -41,8 +41,10 @@ after(() => rmSync(folder, { recursive: true }));
 
 test("the package has the library, the prebuilt addon and the manual, and nothing else", () => {
   for (const wanted of [
-    "dist/src/index.js",
+    "dist/bundle/index.js",
+    "dist/bundle/node/stack-side.js",
     "dist/src/index.d.ts",
+    "dist/src/cli/main.js",
     `prebuilds/linux-${process.arch}/millrace.node`,
     "docs/api.md",
     "bin/millrace.js",
@@ -63,6 +65,13 @@ test("its install script needs no compiler", () => {
     run(installed, "env", "CC=no-such-compiler", "npm", "run", "--silent", "install"),
     "",
   );
+});
+
+test("where there is a compiler, the addon is compiled for the machine at hand", () => {
+  const script = join(installed, "scripts", "install.js");
+  const addon = join(folder, "compiled.node");
+  const said = run(project, process.execPath, script, "--output", addon);
+  assert.match(said, /^millrace: built the native addon/);
 });
 
 const PROGRAM = `
@@ -90,6 +99,22 @@ test("every subpath resolves, for node and for tsc", () => {
     run(project, process.execPath, "program.js"),
     "1 1000000 function function\nfalse\n",
   );
+});
+
+const SERVER = `
+import net from "node:net";
+import { explain } from "millrace/register";
+const server = net.createServer((socket) => socket.end("hello")).listen(0, "127.0.0.1", async () => {
+  const client = net.connect(server.address().port, "127.0.0.1");
+  for await (const data of client) console.log(explain(server).by, explain(client).by, String(data));
+  server.close();
+});
+`;
+
+test("a program that is preloaded with it is accelerated, and has one Millrace", () => {
+  writeFileSync(join(project, "server.mjs"), SERVER);
+  const node = ["MILLRACE_LOOPBACK=1", process.execPath, "--import", "millrace/register"];
+  assert.equal(run(project, "env", ...node, "server.mjs"), "both millrace hello\n");
 });
 
 test("the command line starts and finds its addon", () => {

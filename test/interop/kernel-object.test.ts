@@ -141,3 +141,57 @@ test("constants can be written until the program is loaded, and not then", () =>
     kernel.close();
   }
 });
+
+const CONSTANTS = `
+#include "packet.h"
+const volatile __u32 place = 3;
+const volatile __s16 step = -2;
+const volatile __u8 is_unsafe = 0;
+static __u64 table[8];
+SEC("xdp")
+int constants(struct xdp_md *ctx) {
+  table[place] += step;
+  if (is_unsafe) return *(__u8 *)data_of(ctx);
+  if (place == 9) return bpf_get_hash_recalc((void *)ctx); /* for sockets' programs */
+  return XDP_PASS;
+}
+char _license[] SEC("license") = "GPL";
+`;
+
+test("the verifier knows constants, as the kernel's does, and judges anew when they are others", () => {
+  const object = compiled(CONSTANTS);
+  KernelObject.load(object, { program: "constants" }).close();
+  for (const engine of ["interp", "wasm"] as const) {
+    const xdp = XdpInstance.open(object, { engine });
+    const { valueBytes } = xdp.map(".rodata").definition;
+    const constants = xdp.map(".rodata").get(new Uint8Array(4))!;
+    assert.equal(xdp.run(new Uint8Array(64)).verdict, 2);
+    const table = new DataView(xdp.map(".bss").get(new Uint8Array(4))!.buffer);
+    assert.equal(table.getBigInt64(3 * 8, true), -2n);
+    const [placeAt, unsafeAt] = [constants.indexOf(3), valueBytes - 1];
+    for (const [at, value, expected] of [
+      [placeAt, 7, null],
+      [placeAt, 8, /reaches bytes 64 to 71 of a value of \.bss, which has 64/],
+      [unsafeAt, 1, /compare with data_end/],
+    ] as const) {
+      const changed = constants.slice();
+      changed[at] = value;
+      const write = (): number => xdp.map(".rodata").set(new Uint8Array(4), changed);
+      const kernel = (): void =>
+        KernelObject.load(object, {
+          program: "constants",
+          fill: (mapOf) => void mapOf(".rodata").update(new Uint8Array(4), changed),
+        }).close();
+      if (expected === null) {
+        assert.equal(write(), 0);
+        kernel();
+      } else {
+        assert.throws(write, expected);
+        assert.throws(kernel);
+      }
+    }
+    // What was refused is not there.
+    assert.equal(xdp.map(".rodata").get(new Uint8Array(4))![placeAt], 7);
+    assert.equal(xdp.run(new Uint8Array(64)).verdict, 2);
+  }
+});

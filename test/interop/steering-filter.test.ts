@@ -85,6 +85,18 @@ test("fragments follow their first one; a first one without claim ends that", op
   run.close();
 });
 
+test("fragments that come too late after their first one are the kernel's", options, () => {
+  const run = new SteeringRun([], true, 0n);
+  run.filter.addPort(UDP, LOCAL, 3799);
+  const first = datagram();
+  ipv4.setFragment(first, IP_AT, 0, true);
+  const last = datagram();
+  ipv4.setFragment(last, IP_AT, 1480, false);
+  assert.equal(run.isTaken(first), true);
+  assert.equal(run.isTaken(last), false);
+  run.close();
+});
+
 test("a frame in several buffers is steered by what is in the first", options, () => {
   const run = new SteeringRun();
   run.filter.addPort(UDP, LOCAL, 3799);

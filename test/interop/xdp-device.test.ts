@@ -1,16 +1,29 @@
-/** The AF_XDP driver against the kernel at the other end of a veth, with frames made by hand. */
+/** What only the AF_XDP driver does, against the kernel at the other end of a veth. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
 import { test as anyTest, type TestContext } from "node:test";
-import { finish, fold, sum } from "../../src/base/checksum.js";
+import { fold } from "../../src/base/checksum.js";
 import { IpAddress } from "../../src/base/ip-address.js";
 import { Capability } from "../../src/nic/device.js";
 import { openWaiter } from "../../src/nic/waiter.js";
 import { openXdp, openXdpQueues, type XdpDevice, type XdpOptions } from "../../src/nic/xdp.js";
-import { Batch } from "../../src/ring/batch.js";
 import { FrameFlags } from "../../src/ring/pool.js";
-import { pollFds } from "../../src/sys/fd.js";
 import { interfaceMac } from "../../src/sys/tap.js";
+import {
+  acceptTcp,
+  answerArp,
+  type DeviceLink,
+  exchangeEcho,
+  introduce,
+  isArp,
+  isIpv4,
+  KERNEL,
+  MANY_FLOWS,
+  OURS,
+  openElsewhere,
+  UDP_SEGMENTS,
+  type VethOptions,
+  vethLink,
+} from "../support/device-link.js";
 import {
   background,
   enterNamespace,
@@ -20,7 +33,6 @@ import {
   run,
 } from "../support/namespace.js";
 import {
-  arpReply,
   arpRequest,
   bytesOf,
   icmpEcho,
@@ -29,7 +41,6 @@ import {
   pseudoSum,
   RawHost,
   u16,
-  u32,
 } from "../support/raw-frames.js";
 import { addVeth } from "../support/test-link.js";
 import { until } from "../support/until.js";
@@ -40,117 +51,36 @@ await enterNamespace(import.meta.url, "ip", "ping", "nc", "perl", "ethtool", "se
 const test = (name: string, body: (t: TestContext) => void | Promise<void>) =>
   void anyTest(name, { skip: NEEDS_ROOT }, body);
 
-const KERNEL = [10, 77, 0, 1];
-const OURS = [10, 77, 0, 2];
-let links = 0;
+interface LinkOptions extends Partial<XdpOptions>, VethOptions {}
 
-interface Link {
-  readonly host: RawHost;
-  readonly device: XdpDevice;
-  /** The kernel's end. */
-  readonly far: string;
-}
-
-interface LinkOptions extends Partial<XdpOptions> {
-  readonly mtuBytes?: number;
-  readonly queues?: number;
-}
-
-/** A veth with 10.77.0.1 at the kernel's end; closed, its slots counted, when the test ends. */
-function openLink(t: TestContext, options: LinkOptions = {}): Link {
+/** A veth with 10.77.0.1 at the kernel's end. */
+function openLink(t: TestContext, options: LinkOptions = {}): DeviceLink<XdpDevice> {
   const { mtuBytes, queues, ...rest } = options;
-  const [near, far] = [`xn${links}`, `xf${links++}`];
-  addVeth(near, far, mtuBytes, queues);
-  ip("address", "add", "10.77.0.1/24", "dev", far);
-  const pool = newPool({ smallSlots: 1024, bigSlots: 64 });
-  const free = [pool.freeSmall, pool.freeBig];
-  const device = openXdp(pool, { interface: near, ...rest });
-  t.after(() => {
-    device.close();
-    ip("link", "delete", far);
-    assert.deepEqual([pool.freeSmall, pool.freeBig], free, "every slot is back");
-  });
-  return { host: new RawHost(pool, device), device, far };
-}
-
-const isEthertype = (bytes: Uint8Array, type: number) => ((bytes[12]! << 8) | bytes[13]!) === type;
-const isArp = (bytes: Uint8Array, operation: number) =>
-  isEthertype(bytes, 0x0806) && bytes[21] === operation;
-const isIpv4 = (bytes: Uint8Array, protocol: number) =>
-  isEthertype(bytes, 0x0800) && bytes[23] === protocol;
-const answerArp = (host: RawHost) => (frame: { bytes: Uint8Array }) => {
-  if (isArp(frame.bytes, 1)) host.send(arpReply(frame.bytes, host.device.mac));
-};
-
-/** An echo request of so many bytes of payload goes out, and the kernel's answer comes back whole. */
-async function exchangeEcho({ host, device, far }: Link, payloadBytes: number): Promise<boolean> {
-  const payload = Uint8Array.from({ length: payloadBytes }, (_, i) => i * 7);
-  host.onFrame = answerArp(host);
-  host.send(ipv4(interfaceMac(far), device.mac, 1, OURS, KERNEL, icmpEcho(8, 77, payload)));
-  const isReply = (b: Uint8Array) => isIpv4(b, 1) && b[34] === 0;
-  const answer = await host.expect("echo reply", (f) => isReply(f.bytes));
-  assert.deepEqual(answer.bytes.subarray(42, 42 + payloadBytes), payload);
-  return answer.isBig;
-}
-
-/** Open descriptors, and mappings of sockets. */
-const resources = () => [
-  readFileSync("/proc/self/maps", "utf8").split("socket:").length - 1,
-  readdirSync("/proc/self/fd").length,
-];
-
-// First: what the helpers of other tests leave to be closed would be counted.
-test("opening and closing many, failures included, leaves no descriptor, mapping or slot", () => {
-  addVeth("manyn", "manyf", 1_500, 2);
-  const pool = newPool();
-  const free = [pool.freeSmall, pool.freeBig];
-  const before = resources();
-  for (let i = 0; i < 10; i++) {
-    const device = openXdp(pool, { interface: "manyn" });
-    new RawHost(pool, device).poll();
-    assert.equal(resources()[0], 8, "four rings of two queues are mapped");
-    assert.throws(() => openXdp(pool, { interface: "manyn", queue: 9 }), { code: "EINVAL" });
-    assert.throws(() => openXdp(pool, { interface: "manyn" }), { code: "EBUSY" });
-    device.close();
-    device.close();
-    assert.throws(() => openXdp(pool, { interface: "manyn", zeroCopy: true }));
-  }
-  assert.deepEqual(resources(), before);
-  assert.deepEqual([pool.freeSmall, pool.freeBig], free);
-  ip("link", "delete", "manyn");
-});
-
-/** A receive long after the others, which asks about the link. */
-function askLater({ device, pool }: RawHost): void {
-  const batch = new Batch();
-  device.receive(10_000_000, batch);
-  for (let i = 0; i < batch.n; i++) pool.give(batch.slots[i]!);
+  const veth = {
+    ...(mtuBytes === undefined ? {} : { mtuBytes }),
+    ...(queues === undefined ? {} : { queues }),
+  };
+  return vethLink(t, veth, (pool, name) => openXdp(pool, { interface: name, ...rest }));
 }
 
 for (const mode of ["generic", "native"] as const) {
-  test(`the kernel answers ARP and echo requests in ${mode} mode`, async (t) => {
+  test(`${mode} mode: what the kernel does for it is told, and its counts are the device's`, async (t) => {
     const link = openLink(t, { mode });
-    const { host, device, far } = link;
+    const { device } = link;
     assert.equal(device.modes.program, mode);
     assert.equal(device.modes.isZeroCopy, false);
     assert.notEqual(device.modes.copyReason, null, "it says why frames are copied");
     assert.deepEqual(device.mac, interfaceMac(device.name));
-    host.send(arpRequest(device.mac, OURS, KERNEL));
-    const reply = await host.expect("ARP reply", (f) => isArp(f.bytes, 2));
-    assert.deepEqual(reply.bytes.slice(6, 12), interfaceMac(far));
     assert.equal(await exchangeEcho(link, 1400), false, "received without a big slot");
-    assert.equal(device.counters.get("rxErrors"), 0);
-    assert.equal(device.counters.get("txErrors"), 0);
     assert.equal(device.kernelCounters.get("txCopied"), 0);
   });
 
-  test(`frames of 9,014 bytes pass both ways in ${mode} mode`, async (t) => {
+  test(`frames of 9,014 bytes are contiguous in ${mode} mode`, async (t) => {
     const link = openLink(t, { mode, mtuBytes: 9_000 });
-    assert.equal(link.device.mtuBytes, 9_000);
     assert.equal(await exchangeEcho(link, 8_972), true, "one contiguous frame, in a big slot");
     assert.equal(link.device.kernelCounters.get("txCopied"), 1);
     assert.equal(link.device.kernelCounters.get("rxJoined"), 1);
-    assert.equal(await exchangeEcho(link, 100), true);
+    assert.equal(await exchangeEcho(link, 100), false, "a short one in a small slot");
   });
 
   test(`after it is closed the kernel has the interface again, ${mode} mode`, (t) => {
@@ -198,21 +128,8 @@ const UDP_DATAGRAM = `
   send(S, "u" x 1000, 0, pack_sockaddr_in(9, inet_aton("10.77.0.2"))) or die "send: $!";`;
 
 test("a kernel's unsplit TCP segments arrive whole in generic mode", async (t) => {
-  const { host, device } = openLink(t, { mode: "generic" });
-  const synAck = (syn: Uint8Array) => {
-    const seq = ((syn[38]! << 24) | (syn[39]! << 16) | (syn[40]! << 8) | syn[41]!) + 1;
-    const ports = [...syn.subarray(36, 38), ...syn.subarray(34, 36)];
-    const options = [2, 4, ...u16(1460), 1, 3, 3, 7];
-    const header = [...ports, ...u32(1), ...u32(seq), 0x70, 0x12, 0xff, 0xff, 0, 0, 0, 0];
-    const segment = bytesOf(header, options);
-    const pseudo = pseudoSum(OURS, KERNEL, 6, segment.length);
-    segment.set(u16(finish(sum(segment, 0, segment.length, pseudo))), 16);
-    return ipv4(syn.slice(6, 12), device.mac, 6, OURS, KERNEL, segment);
-  };
-  host.onFrame = (frame) => {
-    answerArp(host)(frame);
-    if (isIpv4(frame.bytes, 6) && frame.bytes[47] === 2) host.send(synAck(frame.bytes));
-  };
+  const { host } = openLink(t, { mode: "generic" });
+  host.onFrame = acceptTcp(host);
   const nc = background("nc", "10.77.0.2", "9999");
   nc.write("x".repeat(100_000));
   const segment = await host.expect("unsplit segment", (f) => f.bytes.length > 2 * 1460);
@@ -233,11 +150,6 @@ test("datagrams that their sender left unsplit are lost and counted, not merged"
   await host.expect("a lost frame", () => device.counters.get("rxErrors") > 0);
   assert.equal(host.frames.filter((f) => isIpv4(f.bytes, 17)).length, 0);
 });
-
-const UDP_SEGMENTS = `
-  use Socket; socket(S, AF_INET, SOCK_DGRAM, 17) or die;
-  setsockopt(S, 17, 103, pack("i", 1000)) or die "UDP_SEGMENT: $!";
-  send(S, "u" x 20000, 0, pack_sockaddr_in(9, inet_aton("10.77.0.2"))) or die "send: $!";`;
 
 /** A datagram to 10.77.0.2, port 9 or another. */
 const datagramTo = (port: number) => `
@@ -290,19 +202,10 @@ test("with txChecksum the kernel makes the checksums", async (t) => {
   await server.waitFor(/1000\n/);
 });
 
-/** Sends a datagram from each of 64 ports, so that every queue gets some. */
-const MANY_FLOWS = `
-  use Socket;
-  for my $port (20000..20063) {
-    socket(S, AF_INET, SOCK_DGRAM, 17) or die;
-    bind(S, pack_sockaddr_in($port, inet_aton("10.77.0.1"))) or die;
-    send(S, "flow", 0, pack_sockaddr_in(9, inet_aton("10.77.0.2"))) or die "send: $!";
-  }`;
-
 test("a device has every queue of its interface", async (t) => {
-  const { host, far } = openLink(t, { queues: 2 });
-  const mac = [...host.device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", far);
+  const link = openLink(t, { queues: 2 });
+  const { host } = link;
+  introduce(link);
   const isFlow = (f: { bytes: Uint8Array }) => isIpv4(f.bytes, 17);
   const sender = background("perl", "-e", MANY_FLOWS);
   await host.expect("64 flows", () => host.frames.filter(isFlow).length === 64);
@@ -317,8 +220,7 @@ test("each queue can be a device of its own; they share the flows", async (t) =>
   const devices = openXdpQueues(pool, { interface: "qn" });
   t.after(() => ip("link", "delete", "qf"));
   const hosts = devices.map((device) => new RawHost(pool, device));
-  const mac = [...devices[0]!.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", "qf");
+  introduce({ host: hosts[0]!, device: devices[0]!, far: "qf" });
   const sender = background("perl", "-e", MANY_FLOWS);
   const counts = () =>
     hosts.map((host) => host.frames.filter((f) => isIpv4(f.bytes, 17)).length) as [number, number];
@@ -338,57 +240,22 @@ test("each queue can be a device of its own; they share the flows", async (t) =>
   assert.deepEqual([pool.freeSmall, pool.freeBig], free);
 });
 
-test("a waiter sleeps until a frame arrives, on one queue and on several", async (t) => {
-  for (const queues of [1, 2]) {
-    const { host, device, far } = openLink(t, { queues });
-    host.poll();
-    const waiter = openWaiter();
-    waiter.add(device.wakeFd);
-    const woken = new Promise<void>((resolve) => waiter.arm(resolve));
-    host.send(arpRequest(device.mac, OURS, KERNEL));
-    await woken;
-    await host.expect("ARP reply", (f) => isArp(f.bytes, 2));
-    waiter.close();
-    device.close();
-    ip("address", "flush", "dev", far);
-  }
-});
-
-test("an interface that goes down and up is noticed, and frames to it are lost and counted", async (t) => {
-  const { host, device } = openLink(t);
-  assert.equal(device.isUp, true);
-  ip("link", "set", device.name, "down");
-  askLater(host);
-  assert.equal(device.isUp, false);
-  host.send(arpRequest(device.mac, OURS, KERNEL));
-  assert.equal(device.counters.get("txErrors"), 1);
-  ip("link", "set", device.name, "up");
-  await until(() => device.isUp, "the link up");
-  host.send(arpRequest(device.mac, OURS, KERNEL));
-  await host.expect("ARP reply", (f) => isArp(f.bytes, 2));
-});
-
-test("a deleted interface is down, and does not keep its host awake", () => {
-  addVeth("gone", "gonefar");
-  const pool = newPool();
-  const free = [pool.freeSmall, pool.freeBig];
-  const device = openXdp(pool, { interface: "gone" });
-  const host = new RawHost(pool, device);
+test("a waiter sleeps until a frame arrives on one of several queues", async (t) => {
+  const { host, device } = openLink(t, { queues: 2 });
   host.poll();
-  ip("link", "delete", "gone");
-  askLater(host);
-  assert.equal(device.isUp, false);
-  assert.equal(pollFds(Int32Array.of(device.wakeFd), 1, 0), 0);
+  const waiter = openWaiter();
+  waiter.add(device.wakeFd);
+  const woken = new Promise<void>((resolve) => waiter.arm(resolve));
   host.send(arpRequest(device.mac, OURS, KERNEL));
-  assert.equal(device.counters.get("txErrors"), 1);
-  device.close();
-  assert.deepEqual([pool.freeSmall, pool.freeBig], free);
+  await woken;
+  await host.expect("ARP reply", (f) => isArp(f.bytes, 2));
+  waiter.close();
 });
 
 test("frames that find no slot are the kernel's to count, and are in the device's counters", async (t) => {
-  const { host, device, far } = openLink(t, { ringEntries: 64 });
-  const mac = [...device.mac].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
-  ip("neighbour", "replace", "10.77.0.2", "lladdr", mac, "dev", far);
+  const link = openLink(t, { ringEntries: 64 });
+  const { host, device } = link;
+  introduce(link);
   for (let i = 0; i < 3; i++) assert.equal(await background("perl", "-e", MANY_FLOWS).ended, 0);
   await until(() => {
     device.check(0);
@@ -437,24 +304,19 @@ test("what cannot be opened says why and what to do", (t) => {
     openXdp(host.pool, { interface: device.name, ...options });
   assert.throws(open({}), { code: "EBUSY", message: /has another XDP program already/ });
   assert.throws(open({ interface: "nowhere0" }), { code: "ENODEV", message: /nowhere0/ });
-  assert.throws(open({ queue: 7 }), { code: "EINVAL", message: /from 0 to 0 of xn\d+, got 7/ });
+  assert.throws(open({ queue: 7 }), { code: "EINVAL", message: /from 0 to 0 of dn\d+, got 7/ });
   assert.throws(open({ ringEntries: 1000 }), RangeError);
   device.close();
   assert.throws(open({ zeroCopy: true, mode: "native" }), { message: /leave out zeroCopy/ });
   assert.doesNotMatch(ip("link", "show", device.name), /xdp/, "a failure leaves nothing behind");
 });
 
-const OPEN_XDP = (name: string, end: string, dist = new URL("../../", import.meta.url).href) => `
-  import { openXdp } from "${dist}src/nic/xdp.js";
-  import { newPool } from "${dist}test/support/raw-frames.js";
-  try {
-    console.log("opened", openXdp(newPool(), { interface: "${name}" }).name);
-  } catch (error) { console.log(error.message); }
-  ${end}`;
+const openXdpElsewhere = (name: string, end?: string) =>
+  openElsewhere("xdp", `openXdp(newPool(), { interface: "${name}" })`, end);
 
 test("without privilege the error names the call and the capability", () => {
   addVeth("pn", "pf");
-  const node = [process.execPath, "--input-type=module", "-e", OPEN_XDP("pn", "process.exit(0);")];
+  const node = openXdpElsewhere("pn");
   for (const [dropped, named] of [
     ["net_raw", /^socket AF_XDP EPERM.*CAP_NET_RAW/],
     ["net_admin", /^bpf .*EPERM.*CAP_NET_ADMIN/],
@@ -466,8 +328,6 @@ test("without privilege the error names the call and the capability", () => {
   ip("link", "delete", "pn");
 });
 
-const STAY = "setInterval(() => {}, 1000);";
-
 test("a process that is killed leaves the interface to the kernel at once", async () => {
   const far = Namespace.create();
   ip("link", "add", "kill0", "type", "veth", "peer", "name", "kill1", "netns", far.name);
@@ -476,12 +336,8 @@ test("a process that is killed leaves the interface to the kernel at once", asyn
   ip("link", "set", "kill0", "up");
   far.run("ip", "link", "set", "kill1", "up");
   run("ping", "-c", "1", "-W", "10", "10.79.0.2");
-  const owner = far.background(
-    process.execPath,
-    "--input-type=module",
-    "-e",
-    OPEN_XDP("kill1", STAY),
-  );
+  const [program, ...words] = openXdpElsewhere("kill1", "setInterval(() => {}, 1000);");
+  const owner = far.background(program!, ...words);
   await owner.waitFor(/opened/);
   assert.throws(() => run("ping", "-c", "1", "-W", "1", "10.79.0.2"), /100% packet loss/);
   await owner.stop("SIGKILL");

@@ -55,6 +55,7 @@ for (const file of [
   "src/sys/memory.test.ts",
   "src/sys/waiter.test.ts",
   "test/native/addon-arguments.test.ts",
+  "test/interop/devices.test.ts",
   "test/interop/tap-device.test.ts",
   "test/interop/xdp-device.test.ts",
   "test/interop/packet-device.test.ts",

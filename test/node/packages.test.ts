@@ -19,7 +19,7 @@ if (!existsSync(new URL("../../../test/node-packages/node_modules", import.meta.
 await enterNamespace(import.meta.url, "ip", "redis-server", "pg_ctlcluster", "wrk");
 
 const FOLDER = fileURLToPath(new URL("../../../test/node-packages/programs/", import.meta.url));
-const REGISTER = new URL("../../src/node/register.js", import.meta.url).href;
+const REGISTER = new URL("../../bundle/node/register.js", import.meta.url).href;
 const KERNEL = "10.79.0.1";
 const PROGRAM = "10.79.0.2";
 const TAP = "mrpkg0";

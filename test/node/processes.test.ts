@@ -10,7 +10,7 @@ await enterNamespace(import.meta.url);
 const program = (name: string): string =>
   fileURLToPath(new URL(`programs/${name}`, import.meta.url));
 const PLAIN = fileURLToPath(new URL("../../../test/node/programs/plain.cjs", import.meta.url));
-const REGISTER = new URL("../../src/node/register.js", import.meta.url);
+const REGISTER = new URL("../../bundle/node/register.js", import.meta.url);
 
 /** Runs it on both, which must say the same; gives what Millrace's run said. */
 async function same(file: string, args: readonly string[] = []): Promise<CaseResult> {
@@ -95,7 +95,9 @@ test("settings that make no sense are named", async () => {
 
 test("millrace/net and millrace/dgram are used by name", async () => {
   const env = { MILLRACE_LOOPBACK: "1", MILLRACE_DEBUG: "1" };
-  const names = ["net.js", "dgram.js"].map((n) => new URL(`../../src/node/${n}`, import.meta.url));
+  const names = ["net.js", "dgram.js"].map(
+    (n) => new URL(`../../bundle/node/${n}`, import.meta.url),
+  );
   const file = program("named.js");
   const onKernel = await runCase(file, { accelerated: false });
   const byName = await runCase(file, { accelerated: false, env, args: names.map((n) => n.href) });

@@ -13,7 +13,7 @@ import { ask, datagrams, echoServer, GROUP, KERNEL, PROGRAM } from "./support/ta
 
 await enterNamespace(import.meta.url, "ip", "curl");
 
-const REGISTER = new URL("../../src/node/register.js", import.meta.url).href;
+const REGISTER = new URL("../../bundle/node/register.js", import.meta.url).href;
 const PROGRAM_FILE = fileURLToPath(new URL("programs/over-tap.js", import.meta.url));
 const TAP = "mrnode0";
 

@@ -54,7 +54,7 @@ function run(program: string, address: string, env: NodeJS.ProcessEnv): string {
   const { status, signal, stdout, stderr } = spawnSync(program, [address], {
     encoding: "utf8",
     env: { ...process.env, ...env },
-    timeout: 60_000,
+    timeout: 240_000,
   });
   return `${stdout}${stderr}status ${status}, signal ${signal}\n`;
 }

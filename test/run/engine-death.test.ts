@@ -2,56 +2,101 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
 import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
 
-await enterNamespace(import.meta.url, "cc");
+await enterNamespace(import.meta.url, "cc", "python3");
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
-const EXPECTED = `connect(nowhere, nobody(), home_bytes): EINPROGRESS
-waiting
-recv ECONNRESET, accept ECONNRESET, datagram ENETDOWN, send ECONNRESET, poll 1
-epoll_wait ERR HUP, nested 1, select 1, connect ECONNRESET
-recv(a, buffer, 1, 0): 0
+const EXPECTED = `waiting
+recv: ECONNRESET
+read: ECONNRESET
+recvmsg: ECONNRESET
+recvmmsg: ECONNRESET
+splice: ECONNRESET
+recv of datagrams: ENETDOWN
+recvmmsg of datagrams: ENETDOWN
+send: ECONNRESET
+writev: ECONNRESET
+sendfile: ECONNRESET
+accept: ECONNRESET
+connect: ECONNRESET
+close that lingers: 0
+poll: 19
+ppoll: 19
+poll of a listener: 18
+poll of datagrams: 18
+select: 1
+epoll_wait: 19
+epoll_pwait2: 19
+epoll_wait, nested: 1
+recv(a, nothing, 1, 0): ECONNRESET
+recv(a, nothing, 1, 0): 0
 send(a, "x", 1, MSG_NOSIGNAL): EPIPE
-recv(u, buffer, 1, MSG_DONTWAIT): ENETDOWN
+recv(u, nothing, 1, MSG_DONTWAIT): ENETDOWN
 sendto(u, "x", 1, 0, at(9), home_bytes): ENETDOWN
 close(a): 0
-bind(fresh, (struct sockaddr *)&local, bytes): 0
+accept at the wildcard: a connection
+poll at the wildcard: 1
+accept(calls[i].fd, NULL, NULL) > 0: 1
+ppoll at the wildcard: 1
+accept(calls[i].fd, NULL, NULL) > 0: 1
+select at the wildcard: 1
+accept(calls[i].fd, NULL, NULL) > 0: 1
+epoll_wait at the wildcard: 1
+accept(calls[i].fd, NULL, NULL) > 0: 1
+epoll_pwait2 at the wildcard: 1
+accept(calls[i].fd, NULL, NULL) > 0: 1
+poll(&one, 1, 300): 0
+it slept all the time
+accept(call->fd, NULL, NULL): EAGAIN
+setsockopt(call->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout): 0
+accept(call->fd, NULL, NULL): EAGAIN
+int_option(calls[ALONE].fd, SOL_SOCKET, SO_ERROR): 0
+listen(calls[ALONE].fd, 2): 0
+bind(fresh, kernels(0, false), home_bytes): 0
 listen(fresh, 1): 0
-getsockname(fresh, (struct sockaddr *)&local, &bytes): 0
-connect(to, (struct sockaddr *)&local, bytes): 0
+connect(to, kernels(port, false), home_bytes): 0
 `;
 
-async function killed(t: TestContext, profile: string): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+const UNDER = (socket: string, profile: string): NodeJS.ProcessEnv => ({
+  ...process.env,
+  LD_PRELOAD: join(ROOT, "native", "build", "libmillrace.so"),
+  MILLRACE_ENGINE: socket,
+  MILLRACE_PROFILE: profile,
+});
+
+/** An engine of the test's own; it, and its socket's path. */
+async function startEngine(t: TestContext, folder: string) {
   const socket = join(folder, "engine.sock");
   const words = [join(ROOT, "bin", "millrace.js"), "engine", "--keep", "--socket", socket];
   const engine = spawn(process.execPath, words, { stdio: "ignore" });
   t.after(() => engine.kill("SIGKILL"));
   await until(() => existsSync(socket), "an engine");
+  return { engine, socket };
+}
+
+async function killed(t: TestContext, profile: string): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { engine, socket } = await startEngine(t, folder);
   const program = spawn(buildProgram("orphans", folder), ["10.77.0.1"], {
-    env: {
-      ...process.env,
-      LD_PRELOAD: join(ROOT, "native", "build", "libmillrace.so"),
-      MILLRACE_ENGINE: socket,
-      MILLRACE_PROFILE: profile,
-    },
+    env: UNDER(socket, profile),
   });
   t.after(() => program.kill("SIGKILL"));
   let said = "";
   let warned = "";
   program.stdout.on("data", (data: Buffer) => {
     said += data.toString();
-    if (said.endsWith("\nwaiting\n")) engine.kill("SIGKILL");
+    if (said === "waiting\n") engine.kill("SIGKILL");
   });
   program.stderr.on("data", (data: Buffer) => {
     warned += data.toString();
@@ -65,3 +110,36 @@ for (const profile of ["latency", "balanced", "idle"]) {
   test(`${profile}: every call that waits ends with an error, and the program goes on with the kernel`, (t) =>
     killed(t, profile));
 }
+
+/** Processor time of a process, in clock ticks. */
+function ticksOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+test("a server at the wildcard goes on with the kernel, and rests", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { engine, socket } = await startEngine(t, folder);
+  const server = spawn("python3", ["-u", "-m", "http.server", "0", "--directory", folder], {
+    env: UNDER(socket, "balanced"),
+  });
+  t.after(() => server.kill("SIGKILL"));
+  let said = "";
+  for (const stream of [server.stdout, server.stderr])
+    stream.on("data", (data: Buffer) => {
+      said += data.toString();
+    });
+  await until(() => /port \d+/.test(said), "the server");
+  const url = `http://127.0.0.1:${/port (\d+)/.exec(said)![1]}/`;
+  const isThere = async (): Promise<boolean> => (await fetch(url)).status === 200;
+  assert.ok(await isThere());
+  engine.kill("SIGKILL");
+  await until(() => said.includes("the engine has ended"), "the news");
+  assert.ok(await isThere());
+  const before = ticksOf(server.pid!);
+  await sleep(1_000);
+  assert.ok(ticksOf(server.pid!) - before < 30, "it is busy");
+  assert.ok(await isThere());
+});

@@ -7,6 +7,7 @@ import type { Device } from "../../src/nic/device.js";
 import { Arena } from "../../src/ring/arena.js";
 import { Batch } from "../../src/ring/batch.js";
 import { HEADROOM_BYTES, NO_SLOT, Pool, PoolMemory } from "../../src/ring/pool.js";
+import { PATIENCE_MS } from "./until.js";
 
 export function bytesOf(...parts: (number | readonly number[] | Uint8Array)[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => (typeof part === "number" ? [part] : [...part])));
@@ -154,7 +155,7 @@ export class RawHost {
 
   /** Polls until a frame matches, and returns it; other work of the process goes on meanwhile. */
   async expect(what: string, matches: (frame: Received) => boolean): Promise<Received> {
-    const untilMs = performance.now() + 10_000;
+    const untilMs = performance.now() + PATIENCE_MS;
     for (let seen = 0; performance.now() < untilMs; ) {
       for (; seen < this.frames.length; seen++) {
         if (matches(this.frames[seen]!)) return this.frames[seen]!;

@@ -21,6 +21,9 @@ import { flowText, hex, portText, type Steered, SteeringModel } from "./steering
 const LOOPBACK_INDEX = 1;
 const word = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);
 
+/** Longer than any test: the model knows no time. */
+const FOR_EVER_NS = 3_600_000_000_000n;
+
 /** `isServed`: whether queue 0 has somewhere to redirect to. */
 export class SteeringRun {
   readonly filter = new SteeringFilter();
@@ -29,7 +32,7 @@ export class SteeringRun {
   private readonly targets: BpfMap;
   private readonly out = new Uint8Array(16_384);
 
-  constructor(vlan: readonly number[] = [], isServed = true) {
+  constructor(vlan: readonly number[] = [], isServed = true, fragmentLifeNs = FOR_EVER_NS) {
     this.model = new SteeringModel(vlan);
     const type = MapType.DEVMAP;
     this.targets = BpfMap.create({
@@ -40,7 +43,7 @@ export class SteeringRun {
       name: "mr_to",
     });
     if (isServed) this.targets.update(word(0), word(LOOPBACK_INDEX));
-    const code = linkSteering(steeringProgram({ vlan }), this.filter, this.targets);
+    const code = linkSteering(steeringProgram({ vlan, fragmentLifeNs }), this.filter, this.targets);
     this.programFd = loadXdp(code, "millrace_test", true);
   }
 

@@ -158,6 +158,9 @@ export class TcpWorld implements TcpHost {
   borrowsFrames(): boolean {
     return this.borrows;
   }
+  fill(): boolean {
+    return false;
+  }
   gsoLimitBytes(_c: Tcb): number {
     return this.gsoBytes;
   }

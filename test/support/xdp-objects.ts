@@ -1,16 +1,41 @@
 /** XDP programs as object files: ours, built by clang for this run, and those of Debian's libxdp1. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { arch, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BpfObject, parseObject } from "../../src/ebpf/object.js";
 import { requireTools } from "./tools.js";
 
-const SOURCES = fileURLToPath(new URL("../../../examples/xdp/", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const SOURCES = join(ROOT, "examples/xdp/");
 const INCLUDES = `/usr/include/${arch() === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
 const LIBXDP = `/usr/lib/${arch() === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/bpf`;
+
+/** In the build folder. */
+const KEPT = fileURLToPath(new URL("../../objects/", import.meta.url));
+/** Ours, and of the system's those that change with what objects are made of. */
+const HEADERS: readonly string[] = [
+  ...readdirSync(SOURCES)
+    .filter((file) => file.endsWith(".h"))
+    .map((file) => join(SOURCES, file)),
+  "/usr/include/linux/bpf.h",
+  "/usr/include/bpf/bpf_helpers.h",
+  "/usr/include/bpf/bpf_helper_defs.h",
+  "/usr/include/bpf/bpf_core_read.h",
+  "/usr/include/bpf/bpf_endian.h",
+];
 
 /** The instruction sets that clang 14 knows: with and without jumps and arithmetic of 32 bits. */
 export type BpfCpu = "v2" | "v3";
@@ -33,9 +58,40 @@ export interface NamedObject {
 export const compileExample = (name: string, cpu: BpfCpu): Uint8Array =>
   compileProgram(join(SOURCES, `${name}.c`), cpu);
 
-/** The bytes of an object; the examples' headers are there. */
+/**
+ * The bytes of an object; the examples' headers are there. Those of our sources are kept in the build folder, by the content of
+ * all that they are made of: clang takes 16 s for the examples.
+ */
 export function compileProgram(source: string, cpu: BpfCpu): Uint8Array {
   requireTools("clang");
+  if (!source.startsWith(ROOT)) return compile(source, cpu); // made for one test
+  const kept = join(KEPT, `${keyOf(source, cpu)}.o`);
+  if (existsSync(kept)) return readFileSync(kept);
+  const bytes = compile(source, cpu);
+  // Other processes may write the same one: it is there whole or not at all.
+  mkdirSync(KEPT, { recursive: true });
+  const own = `${kept}.${process.pid}`;
+  writeFileSync(own, bytes);
+  renameSync(own, kept);
+  return bytes;
+}
+
+/** Whatever the object depends on: sources, where they are (source lines name them), headers and the compiler. */
+function keyOf(source: string, cpu: BpfCpu): string {
+  const hash = createHash("sha256").update(`${cpu} ${source} ${process.cwd()} ${compiler()} `);
+  hash.update(readFileSync(source));
+  for (const header of HEADERS) hash.update(readFileSync(header));
+  return hash.digest("hex").slice(0, 32);
+}
+
+let version: string | null = null;
+
+function compiler(): string {
+  version ??= spawnSync("clang", ["--version"], { encoding: "utf8" }).stdout;
+  return version;
+}
+
+function compile(source: string, cpu: BpfCpu): Uint8Array {
   const folder = mkdtempSync(join(tmpdir(), "millrace-xdp-"));
   try {
     const out = join(folder, "program.o");

@@ -148,6 +148,34 @@ function edgeBalancer(packets: readonly Uint8Array[]): MapEntry[] {
   return [...four, ...six, ...ring, ...servers, ...ids, own];
 }
 
+/** Every third service of both families is behind a tunnel. */
+function vipTunnel(packets: readonly Uint8Array[]): MapEntry[] {
+  const four = some(ipv4Of(packets), 3, 400).map(({ daddr, dport, protocol }, n) => ({
+    map: "vips",
+    key: join(daddr, new Uint8Array(12), dport, [protocol, 4]),
+    value: join([192, 0, 2, 1], new Uint8Array(12), [192, 0, 2, n & 255], new Uint8Array(12), [
+      2,
+      0,
+      0,
+      0,
+      4,
+      n & 255,
+      0,
+      0,
+    ]),
+  }));
+  const six = some(
+    packets.filter((p) => p.length >= 62 && p[12] === 0x86 && p[13] === 0xdd),
+    3,
+    400,
+  ).map((p, n) => ({
+    map: "vips",
+    key: join(p.subarray(38, 54), p.subarray(56, 58), [p[20]!, 6]),
+    value: join(u32(0xfc, 0, 0, 1), u32(0xfc, 0, 0, n), [2, 0, 0, 0, 6, n & 255, 0, 0]),
+  }));
+  return [...four, ...six];
+}
+
 const SETUPS: Readonly<Record<string, Setup>> = {
   five_tuple: (packets) =>
     some(ipv4Of(packets), 3, 2000).map(({ saddr, daddr, sport, dport, protocol }) => ({
@@ -165,6 +193,7 @@ const SETUPS: Readonly<Record<string, Setup>> = {
       key: daddr,
       value: join([192, 0, 2, 1], [192, 0, 2, n & 255]),
     })),
+  vip_tunnel: vipTunnel,
   learning_switch: () => [{ map: "ports", key: u32(1), value: u32(1) }],
 };
 

@@ -4,9 +4,11 @@ import type { BpfObject, ObjectProgram } from "../../ebpf/object.js";
 import { VerifyError } from "../../ebpf/verify.js";
 import { verifyProgram } from "../../ebpf/verify-program.js";
 import { DONE, FAILED, type World } from "../world.js";
-import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
+import { chooseProgram, type ObjectOptions, readObject, reporting } from "./object-file.js";
 
 interface Judgement {
+  /** The file. */
+  readonly object: string;
   readonly program: string;
   readonly section: string;
   readonly accepted: boolean;
@@ -22,10 +24,29 @@ interface Judgement {
 
 /** Returns the exit status: 1 when a program is refused. */
 export async function checkPrograms(
-  file: string,
+  files: readonly string[],
   options: ObjectOptions,
   world: World,
 ): Promise<number> {
+  const judgements: Judgement[] = [];
+  let unread = 0;
+  for (const file of files) {
+    const judge = async (): Promise<number> => {
+      judgements.push(...judgementsOf(file, options));
+      return DONE;
+    };
+    if ((await reporting("check", world, judge)) !== DONE) unread++;
+  }
+  if (judgements.length === 0 && files.length === unread && options.json !== true) return FAILED;
+  const text =
+    options.json === true
+      ? `${JSON.stringify(judgements, null, 2)}\n`
+      : judgements.map((one) => describe(one, files.length > 1)).join("");
+  await world.out.write(text);
+  return unread === 0 && judgements.every(({ accepted }) => accepted) ? DONE : FAILED;
+}
+
+function judgementsOf(file: string, options: ObjectOptions): Judgement[] {
   const object = readObject(file, options);
   const programs =
     options.program === undefined
@@ -34,32 +55,26 @@ export async function checkPrograms(
   if (programs.length === 0) {
     throw new EbpfError("EINVAL", `${file} has no XDP program: name its section with SEC("xdp")`);
   }
-  const judgements = programs.map((program) => judge(object, program));
-  const text =
-    options.json === true
-      ? `${JSON.stringify(judgements, null, 2)}\n`
-      : judgements.map(describe).join("");
-  await world.out.write(text);
-  return judgements.every(({ accepted }) => accepted) ? DONE : FAILED;
+  return programs.map((program) => judge(file, object, program));
 }
 
-function judge(object: BpfObject, program: ObjectProgram): Judgement {
+function judge(file: string, object: BpfObject, program: ObjectProgram): Judgement {
   const { name, section, code } = program;
-  const about = { program: name, section, instructions: code.length / 8 };
+  const about = { object: file, program: name, section, instructions: code.length / 8 };
   try {
     return { ...about, accepted: true, ...verifyProgram(object, program) };
   } catch (error) {
     if (!(error instanceof EbpfError)) throw error;
     if (!(error instanceof VerifyError))
       return { ...about, accepted: false, reason: error.message };
-    const { reason, word, file, line } = error;
-    const place = file === null || line === null ? {} : { file, line };
+    const { reason, word, line } = error;
+    const place = error.file === null || line === null ? {} : { file: error.file, line };
     return { ...about, accepted: false, reason, instruction: word, ...place };
   }
 }
 
-function describe(j: Judgement): string {
-  const name = `${j.program} (${j.section})`;
+function describe(j: Judgement, isOneOfSeveral: boolean): string {
+  const name = `${isOneOfSeveral ? `${j.object}: ` : ""}${j.program} (${j.section})`;
   if (j.accepted) {
     const deepest = Math.max(0, ...j.stackBytes!);
     return `ok    ${name}: ${j.instructions} instructions, ${j.steps} steps, ${deepest} bytes of stack\n`;

@@ -9,8 +9,8 @@ import { Packets } from "./debug/packets.js";
 import { type Outcome, Session } from "./debug/session.js";
 import { fillMap, parseMapOption } from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject, reporting } from "./object-file.js";
-import { Captured } from "./page/captured.js";
-import { PageError } from "./page/page-error.js";
+import { onlyOnce } from "./only-once.js";
+import { capturedOf } from "./page/captured.js";
 import { instanceMap, parseSizes } from "./runner.js";
 
 export interface DebugOptions extends ObjectOptions {
@@ -31,12 +31,12 @@ export function addDebug(xdp: Command, world: World, finish: (status: number) =>
     .command("debug")
     .summary("step through a program with a packet, forwards and backwards")
     .description(
-      "Runs a program on a packet of a capture, instruction by instruction, and shows registers in their types,\n" +
-        "source lines, packet, stack and maps. Type help for the commands. They may also come from -e, from a\n" +
+      "Runs a program on a packet of a capture, instruction by instruction, and shows registers in their types, " +
+        "source lines, packet, stack and maps. Type help for the commands. They may also come from -e, from a " +
         "file, or from a standard input that is no terminal; one that fails then ends it with status 1.",
     )
-    .argument("<object>", "object file")
-    .requiredOption("--in <file>", "pcap or pcapng file to read")
+    .argument("<object>", "object file, or text: FILE.s (docs/ebpf.md)")
+    .requiredOption("--in <file>", "pcap or pcapng file to read", onlyOnce("--in"))
     .option("--packet <n>", "start with this packet, from 1", "1")
     .option("-e, --execute <commands>", "run these, separated by semicolons, and end", list)
     .option("--commands <file>", "run a file's lines, and end")
@@ -83,7 +83,7 @@ function openSession(file: string, options: DebugOptions): Session {
   }
   const packets = new Packets(object, capturedOf(options.in), {
     program: name,
-    maxEntries: parseSizes(options.maxEntries ?? []),
+    maxEntries: parseSizes(object, options.maxEntries),
     fill(instance) {
       for (const text of options.map ?? []) {
         const [map, entries] = parseMapOption(text);
@@ -92,15 +92,6 @@ function openSession(file: string, options: DebugOptions): Session {
     },
   });
   return new Session(packets, first);
-}
-
-function capturedOf(file: string): Captured {
-  try {
-    return new Captured(readFileSync(file));
-  } catch (error) {
-    if (error instanceof PageError) throw new EbpfError("EINVAL", `${file}: ${error.message}`);
-    throw error;
-  }
 }
 
 /** Lines as they come, so that whoever writes the script can wait for answers. */

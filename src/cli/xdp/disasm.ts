@@ -21,12 +21,40 @@ export async function disassembleObject(
   const object = readObject(file, options);
   const programs =
     options.program === undefined ? object.programs : [chooseProgram(object, options.program)];
+  const withSource = options.source !== false;
   const describe = options.names === true ? describeMnemonic : describeInstruction;
-  const text = programs.map((program) =>
-    disassembleProgram(program, options.source !== false, describe),
-  );
+  if (options.json === true) {
+    const list = programs.map((program) => instructionList(program, withSource, describe));
+    await world.out.write(`${JSON.stringify(list, null, 2)}\n`);
+    return DONE;
+  }
+  const text = programs.map((program) => disassembleProgram(program, withSource, describe));
   await world.out.write(text.join("\n"));
   return DONE;
+}
+
+/** A program as one object: its functions' names, maps and source lines stand at their instructions. */
+function instructionList(program: ObjectProgram, withSource: boolean, describe: Describe): object {
+  const { name, section, problem } = program;
+  if (problem !== null) return { program: name, section, problem: problem.message };
+  const functions = new Map(program.functions.map((one) => [one.at, one.name]));
+  const maps = new Map(program.maps.map(({ at, map }) => [at, map]));
+  const lines = new Map(program.lines.map((line) => [line.at, line]));
+  const instructions = disassemble(program.code, describe).map((text) => {
+    const [, pc = "", instruction = ""] = /^\s*(\d+): (.*)$/.exec(text) ?? [];
+    const at = Number(pc) * INSTRUCTION_BYTES;
+    const line = withSource ? lines.get(at) : undefined;
+    return {
+      pc: Number(pc),
+      instruction,
+      function: functions.get(at),
+      map: maps.get(at),
+      file: line?.file,
+      line: line?.line,
+      source: line?.text,
+    };
+  });
+  return { program: name, section, instructions };
 }
 
 export function disassembleProgram(

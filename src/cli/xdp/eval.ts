@@ -121,7 +121,7 @@ function parseSettings(options: EvalOptions): Omit<EvaluationOptions, "setUp" | 
     packetsPerS: parseCount("--rate", options.rate, 1),
     updatesPerS: options.updates.split(",").map((text) => parseCount("--updates", text, 0)),
     seed: parseCount("--seed", options.seed, 0),
-    maxEntries: parseSizes(options.maxEntries ?? []),
+    maxEntries: parseSizes(null, options.maxEntries),
   };
 }
 

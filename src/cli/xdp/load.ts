@@ -23,7 +23,7 @@ export async function loadProgram(
 ): Promise<number> {
   const object = readObject(file, options);
   const { name } = chooseProgram(object, options.program);
-  const maxEntries = parseSizes(options.maxEntries ?? []);
+  const maxEntries = parseSizes(object, options.maxEntries);
   const kernel = KernelObject.load(object, {
     program: name,
     maxEntries,

@@ -1,8 +1,8 @@
 /** Maps in files, for the options of `millrace xdp`: the text is ebpf/map-text.ts's. */
-import { readFileSync } from "node:fs";
 import { EbpfError } from "../../ebpf/ebpf-error.js";
 import { type WritableMap, writeEntries } from "../../ebpf/map-text.js";
 import type { BpfObject } from "../../ebpf/object.js";
+import { readBytes } from "./object-file.js";
 
 export {
   definitionOf,
@@ -22,5 +22,5 @@ export function parseMapOption(text: string): readonly [name: string, file: stri
 
 /** Puts a file's entries into a map. Throws `EbpfError` EINVAL with file, entry and what was expected. */
 export function fillMap(object: BpfObject, name: string, file: string, map: WritableMap): void {
-  writeEntries(object, name, readFileSync(file, "utf8"), file, map);
+  writeEntries(object, name, Buffer.from(readBytes(file)).toString("utf8"), file, map);
 }

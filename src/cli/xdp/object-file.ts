@@ -17,18 +17,33 @@ export interface ObjectOptions {
 
 /** Reads an object, or a program as text (`FILE.s`); CO-RE relocations are for the types of `btf`, a file such as /sys/kernel/btf/vmlinux. */
 export function readObject(file: string, options: ObjectOptions): BpfObject {
-  if (file.endsWith(".s")) return assembleText(readFileSync(file, "utf8"), file);
+  if (file.endsWith(".s")) return assembleText(Buffer.from(readBytes(file)).toString("utf8"), file);
   const kernelTypes = options.btf === undefined ? {} : { kernelTypes: readBtf(options.btf) };
+  return named(file, () => parseObject(readBytes(file), kernelTypes));
+}
+
+function readBtf(file: string): Btf {
+  return named(`--btf ${file}`, () => Btf.parse(readBytes(file)));
+}
+
+/** Errors about what a file holds begin with its name. */
+function named<T>(file: string, read: () => T): T {
   try {
-    return parseObject(readFileSync(file), kernelTypes);
+    return read();
   } catch (error) {
     if (error instanceof EbpfError) throw new EbpfError(error.code, `${file}: ${error.message}`);
     throw error;
   }
 }
 
-function readBtf(file: string): Btf {
-  return Btf.parse(readFileSync(file));
+/** A whole file. Throws the system's error; of a folder, which Node does not name, `EbpfError`. */
+export function readBytes(file: string): Uint8Array {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    if (!isSystemError(error) || error.code !== "EISDIR") throw error;
+    throw new EbpfError("EINVAL", `${file}: expected a file, and this is a folder`);
+  }
 }
 
 /** The named program, or the only XDP program. Throws `EbpfError` EINVAL that lists what there is. */
@@ -37,7 +52,15 @@ export function chooseProgram(object: BpfObject, name: string | undefined): Obje
   const chosen =
     name === undefined ? (all.length === 1 ? all[0] : undefined) : all.find((p) => p.name === name);
   if (chosen !== undefined) return chosen;
-  const names = all.map((program) => program.name).join(", ") || "none";
+  if (all.length === 0) {
+    const sections = object.programs.map(({ section }) => section).join(", ");
+    const has = sections === "" ? "" : `, only programs in ${sections}`;
+    throw new EbpfError(
+      "EINVAL",
+      `the object has no XDP program${has}: name its section with SEC("xdp")`,
+    );
+  }
+  const names = all.map((program) => program.name).join(", ");
   const what = name === undefined ? "say which program: --program NAME" : `no program ${name}`;
   throw new EbpfError("EINVAL", `${what}; XDP programs of the object: ${names}`);
 }

@@ -1,11 +1,12 @@
 /** `millrace xdp run`: packets of a capture file through a program. */
+import { EbpfError } from "../../ebpf/ebpf-error.js";
+import { MapType } from "../../ebpf/map-type.js";
 import type { BpfObject } from "../../ebpf/object.js";
 import { verdictName, XdpVerdict } from "../../ebpf/xdp-verdict.js";
 import { CapturedPacket } from "../../wire/capture-file.js";
-import * as linkType from "../../wire/link-type.js";
 import { CaptureFileWriter, formatOf } from "../capture-write.js";
-import { FileSource } from "../packet-source.js";
-import { DONE, FAILED, type World } from "../world.js";
+import { DONE, FAILED, type Output, type World } from "../world.js";
+import { CaptureFiles, isFrame, timeOf } from "./capture-files.js";
 import {
   definitionOf,
   fillMap,
@@ -18,16 +19,15 @@ import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js"
 import { openRunner, parseSizes, type Runner, type RunnerName } from "./runner.js";
 
 export interface RunOptions extends ObjectOptions {
-  readonly in: string;
+  readonly in: readonly string[];
   readonly out?: string;
   readonly engine: RunnerName;
   readonly map?: readonly string[];
   readonly maxEntries?: readonly string[];
   readonly dump?: boolean;
   readonly each?: boolean;
+  readonly specialise?: readonly string[];
 }
-
-const SHORTEST_BYTES = 14;
 
 /** What a run came to. */
 interface Tally {
@@ -43,7 +43,8 @@ export async function runProgram(file: string, options: RunOptions, world: World
   const object = readObject(file, options);
   const { name } = chooseProgram(object, options.program);
   const print = (line: string): void => void world.err.write(`bpf_trace_printk: ${line}\n`);
-  const maxEntries = parseSizes(options.maxEntries ?? []);
+  const maxEntries = parseSizes(object, options.maxEntries);
+  const specialises = parseSpecialised(object, options);
   const fill = (mapOf: (map: string) => WritableMap): void => {
     for (const text of options.map ?? []) {
       const [map, entries] = parseMapOption(text);
@@ -51,17 +52,52 @@ export async function runProgram(file: string, options: RunOptions, world: World
       fillMap(object, map, entries, mapOf(map));
     }
   };
-  const runner = openRunner(options.engine, object, { program: name, maxEntries, print, fill });
+  const runner = openRunner(options.engine, object, {
+    program: name,
+    maxEntries,
+    specialises,
+    print,
+    fill,
+  });
   try {
     const tally: Tally = { packets: 0, verdicts: {}, redirects: {}, skipped: 0 };
+    const isEachInJson = options.each === true && options.json === true;
+    const out = reportOf(options, world);
+    if (isEachInJson) await out.write(`{\n  "each": [`);
     const complaint = await runAll(runner, options, tally, world);
+    if (isEachInJson) await out.write(tally.packets === 0 ? "],\n" : "\n  ],\n");
     await report(object, runner, name, tally, options, world);
-    if (complaint === null) return DONE;
-    await world.err.write(`millrace xdp run: ${complaint}\n`);
-    return FAILED;
+    if (complaint !== null) {
+      await world.err.write(`millrace xdp run: ${complaint}\n`);
+      return FAILED;
+    }
+    if (tally.packets + tally.skipped === 0) {
+      await world.err.write(`millrace xdp run: ${options.in.join(", ")}: there are no packets\n`);
+    }
+    return DONE;
   } finally {
     runner.close();
   }
+}
+
+/** Where verdicts are printed: packets that are written to the standard output have that for themselves. */
+const reportOf = (options: RunOptions, world: World): Output =>
+  options.out === "-" ? world.err : world.out;
+
+/** Arrays that `--specialise` names. Throws `EbpfError` EINVAL for what can be none. */
+function parseSpecialised(object: BpfObject, options: RunOptions): readonly string[] {
+  const names = options.specialise ?? [];
+  if (names.length > 0 && options.engine !== "trace") {
+    throw new EbpfError("EINVAL", "--specialise is for --engine trace");
+  }
+  for (const name of names) expectArray(object, name);
+  return names;
+}
+
+/** Throws `EbpfError` EINVAL: only values of arrays have places that do not change. */
+export function expectArray(object: BpfObject, name: string): void {
+  if (definitionOf(object, name).type === MapType.ARRAY) return;
+  throw new EbpfError("EINVAL", `--specialise: expected an array, and ${name} is none`);
 }
 
 async function runAll(
@@ -70,23 +106,29 @@ async function runAll(
   tally: Tally,
   world: World,
 ): Promise<string | null> {
-  const source = new FileSource(options.in, world.input);
+  const source = new CaptureFiles(options.in, world.input);
   const { out } = options;
   const writer = out === undefined ? null : new CaptureFileWriter(out, formatOf(out), world);
   const changed = new CapturedPacket();
   let lines = "";
   const visit = (packet: CapturedPacket): boolean => {
-    if (packet.linkType !== linkType.EN10MB || packet.end - packet.at < SHORTEST_BYTES) {
+    if (!isFrame(packet)) {
       tally.skipped++;
       return true;
     }
-    const result = runner.run(packet.bytes.subarray(packet.at, packet.end));
+    const result = runner.run(packet.bytes.subarray(packet.at, packet.end), timeOf(packet));
     const verdict = verdictName(result.verdict);
     tally.packets++;
     tally.verdicts[verdict] = (tally.verdicts[verdict] ?? 0) + 1;
     if (result.target !== "")
       tally.redirects[result.target] = (tally.redirects[result.target] ?? 0) + 1;
-    if (options.each === true) lines += `${tally.packets} ${verdict} ${result.packet.length}\n`;
+    if (options.each === true) {
+      const lengthBytes = result.packet.length;
+      lines +=
+        options.json === true
+          ? `${tally.packets === 1 ? "" : ","}\n    ${JSON.stringify({ packet: tally.packets, verdict, lengthBytes })}`
+          : `${tally.packets} ${verdict} ${lengthBytes}\n`;
+    }
     const isKept = result.verdict >= XdpVerdict.PASS && result.verdict <= XdpVerdict.REDIRECT;
     if (writer === null || !isKept) return true;
     Object.assign(changed, packet);
@@ -100,7 +142,7 @@ async function runAll(
   const pause = async (): Promise<boolean> => {
     const text = lines;
     lines = "";
-    const hasReader = text === "" || (await world.out.write(text));
+    const hasReader = text === "" || (await reportOf(options, world).write(text));
     return hasReader && (await (writer?.flush() ?? true));
   };
   const complaint = await source.run(visit, pause, world.stop);
@@ -122,14 +164,23 @@ async function report(
     const entries = readMap(object, name, runner.map(name));
     if (entries !== null && name !== ".rodata") maps[name] = entries;
   }
-  const text =
-    options.json === true
-      ? `${JSON.stringify({ program, engine: options.engine, ...tally, maps }, null, 2)}\n`
-      : asText(tally, maps);
-  await world.out.write(text);
+  const choice = runner.choice?.();
+  const out = reportOf(options, world);
+  if (options.json !== true) {
+    await out.write(asText(tally, maps, choice ?? ""));
+    return;
+  }
+  const ran = choice === undefined ? {} : { ran: choice };
+  const text = JSON.stringify({ program, engine: options.engine, ...ran, ...tally, maps }, null, 2);
+  // With the packets in front, which are written as they come, the object is begun already.
+  await out.write(`${options.each === true ? text.slice("{\n".length) : text}\n`);
 }
 
-function asText(tally: Tally, maps: Readonly<Record<string, readonly ReadableEntry[]>>): string {
+function asText(
+  tally: Tally,
+  maps: Readonly<Record<string, readonly ReadableEntry[]>>,
+  choice: string,
+): string {
   const lines = Object.entries(tally.verdicts)
     .sort(([, a], [, b]) => b - a)
     .map(([verdict, n]) => `${verdict.padEnd(14)} ${String(n).padStart(9)}`);
@@ -137,11 +188,12 @@ function asText(tally: Tally, maps: Readonly<Record<string, readonly ReadableEnt
     lines.push(`  to ${target.padEnd(10)} ${String(n).padStart(9)}`);
   }
   if (tally.skipped > 0) lines.push(`not Ethernet   ${String(tally.skipped).padStart(9)}`);
+  if (choice.includes(":")) lines.push(`ran as ${choice}`);
   for (const [name, entries] of Object.entries(maps)) {
     lines.push(`map ${name}: ${entries.length} ${entries.length === 1 ? "entry" : "entries"}`);
     for (const { key, value } of entries) {
       lines.push(`  ${JSON.stringify(key)}: ${JSON.stringify(value)}`);
     }
   }
-  return `${lines.join("\n")}\n`;
+  return lines.map((line) => `${line}\n`).join("");
 }

@@ -1,11 +1,14 @@
 /** A program ready to take packets, in one of our engines or in the kernel. */
 
 import { XdpInstance } from "../../ebpf/instance.js";
-import { type WritableMap, writable } from "../../ebpf/map-text.js";
+import { definitionOf, type WritableMap, writable } from "../../ebpf/map-text.js";
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
 import type { BpfMap } from "../../sys/bpf-map.js";
-import { TracedProgram } from "../../xdp/traced-program.js";
+import { ChosenProgram } from "../../xdp/chosen-program.js";
+
+/** Of random numbers: the same every time, as in the debugger and on the page. */
+export const SEED = 1;
 
 export const ENGINE_NAMES = ["interp", "wasm", "trace", "kernel"] as const;
 export type RunnerName = (typeof ENGINE_NAMES)[number];
@@ -18,14 +21,19 @@ export interface RunnerResult {
 }
 
 export interface Runner {
-  run(packet: Uint8Array): RunnerResult;
+  /** `timeNs` is the time that the program sees; the kernel has its own. */
+  run(packet: Uint8Array, timeNs: bigint): RunnerResult;
   map(name: string): WritableMap;
+  /** What of the engine ran, where it has a choice. */
+  choice?(): string;
   close(): void;
 }
 
 export interface RunnerOptions {
   readonly program: string;
   readonly maxEntries: Readonly<Record<string, number>>;
+  /** Arrays whose values are part of traces. */
+  readonly specialises?: readonly string[];
   readonly print: (line: string) => void;
   /** Called once maps are there, and before the kernel knows constants for good. */
   readonly fill: (mapOf: (name: string) => WritableMap) => void;
@@ -42,18 +50,20 @@ function openEngine(
   options: RunnerOptions,
 ): Runner {
   const host = engine === "trace" ? "wasm" : engine;
-  const { program, maxEntries, print, fill } = options;
-  const instance = XdpInstance.open(object, { program, maxEntries, print, engine: host });
+  const { program, maxEntries, print, fill, specialises = [] } = options;
+  const settings = { program, maxEntries, print, seed: SEED, engine: host } as const;
+  const instance = XdpInstance.open(object, settings);
   fill((name) => instanceMap(instance, name));
-  const traced = engine === "trace" ? new TracedProgram(instance) : null;
+  const chosen = engine === "trace" ? new ChosenProgram(instance, { specialises }) : null;
   return {
-    run(packet) {
-      instance.runtime.setTime(process.hrtime.bigint());
-      const { verdict, packet: left, redirect } = (traced ?? instance).run(packet);
+    run(packet, timeNs) {
+      instance.runtime.setTime(timeNs);
+      const { verdict, packet: left, redirect } = (chosen ?? instance).run(packet);
       const target = redirect === null ? "" : `${redirect.map ?? "interface"} ${redirect.key}`;
       return { verdict, packet: left, target };
     },
     map: (name) => instanceMap(instance, name),
+    ...(chosen === null ? {} : { choice: () => chosen.choice }),
     close() {},
   };
 }
@@ -94,13 +104,18 @@ export function kernelMap(map: BpfMap): WritableMap {
   };
 }
 
-/** `--max-entries map=number`. */
-export function parseSizes(texts: readonly string[]): Record<string, number> {
+/** `--max-entries map=number`. Throws `RangeError`, and `EbpfError` EINVAL for a map that the object has not. */
+export function parseSizes(
+  object: BpfObject | null,
+  texts: readonly string[] = [],
+): Record<string, number> {
   return Object.fromEntries(
     texts.map((text) => {
       const match = /^([^=]+)=([1-9]\d{0,8})$/.exec(text);
       if (match === null) throw new RangeError(`--max-entries: expected MAP=NUMBER, got ${text}`);
-      return [match[1]!, Number(match[2])];
+      const name = match[1]!;
+      if (object !== null) definitionOf(object, name);
+      return [name, Number(match[2])];
     }),
   );
 }

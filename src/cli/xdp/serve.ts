@@ -1,6 +1,5 @@
 /** `millrace xdp serve`: the page, until Ctrl-C. */
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import { type AddressInfo, isIPv6 } from "node:net";
 import { basename } from "node:path";
@@ -9,7 +8,9 @@ import { EbpfError } from "../../ebpf/ebpf-error.js";
 import { examples } from "../command.js";
 import { DONE, type World } from "../world.js";
 import { parseMapOption } from "./map-file.js";
-import { reporting } from "./object-file.js";
+import { readBytes, readObject, reporting } from "./object-file.js";
+import { onlyOnce } from "./only-once.js";
+import { capturedOf } from "./page/captured.js";
 import { Desk, type NamedFile } from "./page/desk.js";
 import { pageServer } from "./page/server.js";
 import { parseSizes } from "./runner.js";
@@ -20,7 +21,7 @@ export interface ServeOptions {
   readonly btf?: string;
   readonly map?: readonly string[];
   readonly maxEntries?: readonly string[];
-  readonly listen: ListenAt;
+  readonly listen?: ListenAt;
   readonly json?: boolean;
 }
 
@@ -40,19 +41,16 @@ export function addServe(xdp: Command, world: World, finish: (status: number) =>
     .command("serve")
     .summary("a web page on which to look at a program, its paths, packets and trace cache")
     .description(
-      "Serves a web page until Ctrl-C: choose an object and a capture there, or name them here. It shows the\n" +
+      "Serves a web page until Ctrl-C: choose an object and a capture there, or name them here. It shows the " +
         "paths that packets take, what the program does to each, and what a cache of traces would hold.",
     )
-    .argument("[object]", "object file")
-    .option("--in <file>", "pcap or pcapng file")
+    .argument("[object]", "object file, or text: FILE.s (docs/ebpf.md)")
+    .option("--in <file>", "pcap or pcapng file", onlyOnce("--in"))
     .option("-p, --program <name>", "which program, when the object has several")
     .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux")
     .option("--map <name=file>", "put a JSON file's entries into a map (may be repeated)", list)
     .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
-    .option("--listen <address>", "[HOST:]PORT; by default a free port of 127.0.0.1", parseListen, {
-      host: DEFAULT_HOST,
-      port: 0,
-    })
+    .option("--listen <address>", "[HOST:]PORT; by default a free port of 127.0.0.1", parseListen)
     .option("--json", "print the address as one JSON object")
     .action(async (file: string | undefined, options: ServeOptions) => {
       finish(await reporting("serve", world, () => servePage(file, options, world)));
@@ -82,20 +80,27 @@ export async function servePage(
 ): Promise<number> {
   const maps = (options.map ?? []).map((text) => {
     const [map, source] = parseMapOption(text);
-    return { map, text: readFileSync(source, "utf8"), source };
+    return { map, text: Buffer.from(readBytes(source)).toString("utf8"), source };
   });
   const desk = new Desk({
     object: named(file),
     capture: named(options.in),
     program: options.program ?? null,
-    btf: options.btf === undefined ? null : new Uint8Array(readFileSync(options.btf)),
+    btf: options.btf === undefined ? null : new Uint8Array(readBytes(options.btf)),
     maps,
-    maxEntries: parseSizes(options.maxEntries ?? []),
+    maxEntries: parseSizes(null, options.maxEntries),
   });
-  const { host } = options.listen;
+  try {
+    await expectReadable(file, options, desk);
+  } catch (error) {
+    desk.close();
+    throw error;
+  }
+  const { listen: at = { host: DEFAULT_HOST, port: 0 } } = options;
+  const { host } = at;
   const server = pageServer(desk, host);
   try {
-    await listen(server, options.listen);
+    await listen(server, at);
     const { port } = server.address() as AddressInfo;
     const url = `http://${isIPv6(host) ? `[${host}]` : host}:${port}/`;
     await world.out.write(
@@ -112,9 +117,25 @@ export async function servePage(
   }
 }
 
+/** Files of the command line are the user's to put right now; those that come over the page, there. */
+async function expectReadable(
+  file: string | undefined,
+  options: ServeOptions,
+  desk: Desk,
+): Promise<void> {
+  if (file !== undefined) parseSizes(readObject(file, options), options.maxEntries);
+  if (options.in !== undefined) capturedOf(options.in);
+  const { problem } = await desk.overview();
+  if (problem === null) return;
+  const { about, message, advice } = problem;
+  const what = about === "capture" ? options.in : file;
+  const end = advice === "" ? "" : `\n${advice}`;
+  throw new EbpfError("EINVAL", `${what}: ${message}${end}`);
+}
+
 function named(file: string | undefined): NamedFile | null {
   if (file === undefined) return null;
-  return { name: basename(file), bytes: new Uint8Array(readFileSync(file)) };
+  return { name: basename(file), bytes: new Uint8Array(readBytes(file)) };
 }
 
 function listen(server: Server, { host, port }: ListenAt): Promise<void> {

@@ -1,21 +1,20 @@
 /** `millrace xdp trace`: the paths that a program takes on the packets of a capture, and when. */
 import { verdictName } from "../../ebpf/xdp-verdict.js";
-import * as linkType from "../../wire/link-type.js";
 import { TracedProgram } from "../../xdp/traced-program.js";
-import { FileSource } from "../packet-source.js";
 import { DONE, FAILED, type World } from "../world.js";
+import { CaptureFiles, isFrame, timeOf } from "./capture-files.js";
 import { fillMap, parseMapOption } from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
 import { type ReadableTrace, readable, type Sourced } from "./readable-trace.js";
-import { instanceMap, parseSizes } from "./runner.js";
+import { expectArray } from "./run.js";
+import { instanceMap, parseSizes, SEED } from "./runner.js";
 
 export interface TraceOptions extends ObjectOptions {
-  readonly in: string;
+  readonly in: readonly string[];
+  readonly specialise?: readonly string[];
   readonly map?: readonly string[];
   readonly maxEntries?: readonly string[];
 }
-
-const SHORTEST_BYTES = 14;
 
 /** Returns the exit status; throws what `reporting` prints. */
 export async function traceProgram(
@@ -25,9 +24,17 @@ export async function traceProgram(
 ): Promise<number> {
   const object = readObject(file, options);
   const { name } = chooseProgram(object, options.program);
-  const maxEntries = parseSizes(options.maxEntries ?? []);
+  const maxEntries = parseSizes(object, options.maxEntries);
+  const specialises = options.specialise ?? [];
+  for (const map of specialises) expectArray(object, map);
   const print = (): void => {};
-  const traced = TracedProgram.open(object, { program: name, maxEntries, print });
+  const traced = TracedProgram.open(object, {
+    program: name,
+    maxEntries,
+    specialises,
+    seed: SEED,
+    print,
+  });
   for (const text of options.map ?? []) {
     const [map, entries] = parseMapOption(text);
     fillMap(object, map, entries, instanceMap(traced.instance, map));
@@ -35,13 +42,13 @@ export async function traceProgram(
   const packets = new Map<number, number>();
   const verdicts: Record<string, number> = {};
   let skipped = 0;
-  const source = new FileSource(options.in, world.input);
-  const visit: Parameters<FileSource["run"]>[0] = (packet) => {
-    if (packet.linkType !== linkType.EN10MB || packet.end - packet.at < SHORTEST_BYTES) {
+  const source = new CaptureFiles(options.in, world.input);
+  const visit: Parameters<CaptureFiles["run"]>[0] = (packet) => {
+    if (!isFrame(packet)) {
       skipped++;
       return true;
     }
-    traced.instance.runtime.setTime(process.hrtime.bigint());
+    traced.instance.runtime.setTime(timeOf(packet));
     const { verdict } = traced.run(packet.bytes.subarray(packet.at, packet.end));
     verdicts[verdictName(verdict)] = (verdicts[verdictName(verdict)] ?? 0) + 1;
     packets.set(traced.lastTrace, (packets.get(traced.lastTrace) ?? 0) + 1);
@@ -58,9 +65,14 @@ export async function traceProgram(
       ? `${JSON.stringify({ program: name, ...counters, skipped, verdicts, traces }, null, 2)}\n`
       : asText(traces, counters.packets, skipped);
   await world.out.write(text);
-  if (complaint === null) return DONE;
-  await world.err.write(`millrace xdp trace: ${complaint}\n`);
-  return FAILED;
+  if (complaint !== null) {
+    await world.err.write(`millrace xdp trace: ${complaint}\n`);
+    return FAILED;
+  }
+  if (counters.packets + skipped === 0) {
+    await world.err.write(`millrace xdp trace: ${options.in.join(", ")}: there are no packets\n`);
+  }
+  return DONE;
 }
 
 const MAX_COLUMN = 56;
@@ -85,5 +97,5 @@ function asText(traces: readonly ReadableTrace[], packets: number, skipped: numb
     if (trace.sameAs.length > 0) lines.push(`  does the same as ${trace.sameAs.join(", ")}`);
   }
   if (skipped > 0) lines.push(`not Ethernet: ${skipped}`);
-  return `${lines.join("\n")}\n`;
+  return lines.map((line) => `${line}\n`).join("");
 }

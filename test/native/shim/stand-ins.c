@@ -14,6 +14,10 @@ int mr_tid(void) {
   if (mr_thread.tid == 0) mr_thread.tid = (int)syscall(SYS_gettid);
   return mr_thread.tid;
 }
+void mr_signal_mask(sigset_t *mask) {
+  memset(mask, 0, sizeof *mask);
+  real.syscall(SYS_rt_sigprocmask, SIG_SETMASK, 0, (long)mask, 8, 0, 0);
+}
 
 /* Pages that nothing can be at. */
 static int copy(void *to, const void *from, size_t n, const void *user) {

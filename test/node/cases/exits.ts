@@ -70,7 +70,7 @@ if (chosen !== undefined) {
     const { status, stdout, signal } = spawnSync(
       process.execPath,
       [...process.execArgv, fileURLToPath(import.meta.url), way],
-      { encoding: "utf8", timeout: 10_000, env: { ...process.env, MILLRACE_DEBUG: "" } },
+      { encoding: "utf8", timeout: 60_000, env: { ...process.env, MILLRACE_DEBUG: "" } },
     );
     trace(way, status ?? signal ?? "", stdout);
   }

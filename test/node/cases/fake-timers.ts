@@ -42,8 +42,9 @@ function stopClock(): { pass(): void; restore(): void } {
 async function exchange(name: string): Promise<void> {
   const server = net.createServer((socket) => {
     follow(`${name} server`, socket);
-    socket.setTimeout(20, () => socket.end("after its own time"));
-    socket.resume();
+    socket.resume().once("data", () => {
+      socket.setTimeout(20, () => socket.setTimeout(0).end("after its own time"));
+    });
   });
   const port = await listening(server);
   const client = follow(`${name} client`, net.connect(port, "127.0.0.1"));

@@ -1,7 +1,7 @@
 /** Runs a program with Node.js, on the kernel's sockets or on Millrace's. */
 import { spawn } from "node:child_process";
 
-const REGISTER = new URL("../../../src/node/register.js", import.meta.url).href;
+const REGISTER = new URL("../../../bundle/node/register.js", import.meta.url).href;
 /** Seconds in which the test's own process ran: a machine may stand still. */
 const LIMIT_S = 60;
 

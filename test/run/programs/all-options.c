@@ -184,6 +184,7 @@ static void set_early(int state) {
       must(listen(fd, 5) == 0, "listen");
       other = socket(home.ss_family, SOCK_STREAM, 0);
       must(connect(other, at(port_of(fd)), home_bytes) == 0, "connect");
+      must(send(other, "x", 1, 0) == 1, "send"); /* with TCP_DEFER_ACCEPT there is nothing to accept before */
       int accepted = accept(fd, NULL, NULL);
       if (result == 0) printf(", accepted %d", int_option(accepted, e->level, e->option));
       close(accepted);

@@ -336,6 +336,35 @@ static void disconnecting_wildcard(void) {
   close(l);
 }
 
+/* A port that nobody asked for by number is lost with the listening, at the kernel's addresses, too. */
+static void losing_the_port(void) {
+  section("a listener whose port was chosen for it");
+  for (int turn = 0; turn < 3; turn++) {
+    int l = socket(home.ss_family, SOCK_STREAM, 0), other = socket(home.ss_family, SOCK_STREAM, 0);
+    if (turn < 2) SAY(bind(l, turn == 0 ? everywhere(0, false) : at(0), home_bytes));
+    SAY(listen(l, 4));
+    for (int again = 0; again < 2; again++) {
+      uint16_t port = port_of(l);
+      disconnect(l);
+      SAY(port_of(l) == port); /* only the name has it still */
+      if (again == 0) SAY(bind(other, turn == 1 ? at(port) : everywhere(port, false), home_bytes));
+      SAY(listen(l, 4));
+      if (again == 0) SAY(port_of(l) == port);
+      uint16_t fresh = port_of(l);
+      for (int k = 0; k < (turn == 1 ? 1 : 2); k++) {
+        int a = socket(home.ss_family, SOCK_STREAM, 0);
+        SAY(connect(a, k == 0 ? at(fresh) : everywhere(fresh, true), home_bytes));
+        int b = accept(l, NULL, NULL);
+        SAY(port_of(b) == fresh);
+        close(a);
+        close(b);
+      }
+    }
+    close(other);
+    close(l);
+  }
+}
+
 int main(int argc, char **argv) {
   start(argc, argv);
   again_and_again();
@@ -344,6 +373,7 @@ int main(int argc, char **argv) {
   not_blocking();
   disconnecting();
   disconnecting_wildcard();
+  losing_the_port();
   accepting();
   many();
   ports();

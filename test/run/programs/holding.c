@@ -24,15 +24,15 @@ static void more(void) {
   SAY(send(a, "one ", 4, MSG_MORE));
   say_got("held", b, 60);
   SAY(send(a, "two", 3, 0));
-  say_got("both", b, 2000);
+  say_got("both", b, LONG_MS);
   SAY(send(a, "alone", 5, MSG_MORE));
-  say_got("in the end", b, 5000);
+  say_got("in the end", b, LONG_MS);
   SAY(send(a, "a ", 2, MSG_MORE));
   SAY(send(a, "b ", 2, MSG_MORE));
   say_got("held", b, 60);
   SAY(shutdown(a, SHUT_WR));
-  say_got("with the end", b, 2000);
-  say_got("the end", b, 2000);
+  say_got("with the end", b, LONG_MS);
+  say_got("the end", b, LONG_MS);
   close(a);
   close(b);
   struct iovec parts[2] = {{"writev ", 7}, {"too", 3}};
@@ -41,7 +41,7 @@ static void more(void) {
   SAY(sendmsg(a, &message, MSG_MORE));
   say_got("held", b, 60);
   SAY(set_int(a, IPPROTO_TCP, TCP_NODELAY, 1));
-  say_got("pushed by TCP_NODELAY", b, 2000);
+  say_got("pushed by TCP_NODELAY", b, LONG_MS);
   close(a);
   close(b);
 }
@@ -55,13 +55,13 @@ static void cork(void) {
   SAY(send(a, "body", 4, MSG_MORE));
   say_got("corked", b, 60);
   SAY(set_int(a, IPPROTO_TCP, TCP_CORK, 0));
-  say_got("uncorked", b, 2000);
+  say_got("uncorked", b, LONG_MS);
   SAY(set_int(a, IPPROTO_TCP, TCP_CORK, 1));
   SAY(set_int(a, IPPROTO_TCP, TCP_NODELAY, 1));
   SAY(send(a, "corked wins", 11, 0));
   say_got("corked", b, 60);
   SAY(int_option(a, IPPROTO_TCP, TCP_CORK));
-  say_got("in the end", b, 5000);
+  say_got("in the end", b, LONG_MS);
   close(a);
   close(b);
 }
@@ -71,7 +71,7 @@ static void say_sizes(int fd) {
   for (int i = 0; i < 70; i++) {
     char bytes[2000];
     struct pollfd one = {.fd = fd, .events = POLLIN};
-    if (poll(&one, 1, i == 0 ? 2000 : 100) == 0) break;
+    if (poll(&one, 1, i == 0 ? LONG_MS : 100) == 0) break;
     printf(" %zd", recv(fd, bytes, sizeof bytes, 0));
   }
   printf("\n");
@@ -212,9 +212,9 @@ static void fast_open(void) {
   int a = socket(home.ss_family, SOCK_STREAM, 0);
   SAY(sendto(a, "hello", 5, MSG_FASTOPEN, at(port), home_bytes));
   int b = accept(l, NULL, NULL);
-  say_got("with the first segment, or after it", b, 2000);
+  say_got("with the first segment, or after it", b, LONG_MS);
   SAY(send(b, "back", 4, 0));
-  say_got("back", a, 2000);
+  say_got("back", a, LONG_MS);
   close(a);
   close(b);
   a = socket(home.ss_family, SOCK_STREAM, 0);
@@ -223,7 +223,7 @@ static void fast_open(void) {
   SAY(connect(a, at(port), home_bytes));
   SAY(send(a, "later", 5, 0));
   b = accept(l, NULL, NULL);
-  say_got("later", b, 2000);
+  say_got("later", b, LONG_MS);
   close(a);
   close(b);
   close(l);

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "harness.h"
 
@@ -127,6 +128,33 @@ static void accepting_without_descriptors(void) {
   close(server), close(client), close(accepted);
 }
 
+/* What is kept hidden for connections to come makes room when the program has no descriptor left. */
+static void running_out_of_descriptors(void) {
+  struct sockaddr_in at;
+  int server = listener(&at), taken[256], n = 0, sockets = 0;
+  struct rlimit before, limit;
+  MUST(getrlimit(RLIMIT_NOFILE, &before));
+  for (int i = 0; i < 20; i++) {
+    int client = new_socket(SOCK_STREAM);
+    MUST(connect(client, (struct sockaddr *)&at, sizeof at));
+    int accepted = accept(server, NULL, NULL);
+    MUST(accepted);
+    close(accepted), close(client);
+  }
+  limit = (struct rlimit){.rlim_cur = 256, .rlim_max = before.rlim_max};
+  MUST(setrlimit(RLIMIT_NOFILE, &limit));
+  while (n < 256 && (taken[n] = open("/dev/null", O_RDONLY)) >= 0) n++;
+  say("open %s", strerrorname_np(errno));
+  for (int fd = 0; fd < 1 << 14; fd++) {
+    struct stat what;
+    sockets += fstat(fd, &what) == 0 && S_ISSOCK(what.st_mode);
+  }
+  say("%s", sockets < 6 ? "few sockets" : "hidden ones are left");
+  while (n > 0) close(taken[--n]);
+  MUST(setrlimit(RLIMIT_NOFILE, &before));
+  close(server);
+}
+
 /* Memory of sockets that are closed is given back, but for what the next ones need. */
 static void memory_of_closed_sockets(void) {
   enum { MANY = 100 };
@@ -152,6 +180,7 @@ static const struct test_case cases[] = {
     {"two_sleepers", two_sleepers},
     {"decided_after_sleep", decided_after_sleep},
     {"accepting_without_descriptors", accepting_without_descriptors},
+    {"running_out_of_descriptors", running_out_of_descriptors},
     {"memory_of_closed_sockets", memory_of_closed_sockets},
 };
 

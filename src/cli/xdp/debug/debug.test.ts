@@ -128,6 +128,12 @@ test("packet, stack and map show what the program wrote so far", async () => {
   assert.match(out, /^finish, f +runs until/m);
 });
 
+test("finish, next and continue at the end of a packet stay there", async () => {
+  const [, done, ...same] = await asJson("finish; finish; next; continue");
+  assert.equal(done.verdict, "XDP_TX");
+  for (const state of same) assert.deepEqual({ ...state, command: done.command }, done);
+});
+
 test("commands come from a file and from a standard input, with comments", async () => {
   const file = join(scratch, "commands");
   writeFileSync(file, "# to the end\n\ncontinue\nquit\nnonsense\n");

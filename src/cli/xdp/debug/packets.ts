@@ -3,6 +3,7 @@ import type { DecodedProgram } from "../../../ebpf/decode.js";
 import { XdpInstance } from "../../../ebpf/instance.js";
 import type { BpfObject } from "../../../ebpf/object.js";
 import type { Captured } from "../page/captured.js";
+import { SEED } from "../runner.js";
 import { Stepper } from "./stepper.js";
 
 export interface PacketsOptions {
@@ -11,9 +12,6 @@ export interface PacketsOptions {
   /** Puts entries into the maps of a new instance. */
   readonly fill: (instance: XdpInstance) => void;
 }
-
-/** Random numbers are the same every time. */
-const SEED = 1;
 
 export class Packets {
   private readonly object: BpfObject;

@@ -192,6 +192,11 @@ export class Session {
     };
   }
 
+  /** Who goes as far as the end at most stays there. */
+  private get isDone(): boolean {
+    return this.stepper.ending !== null;
+  }
+
   private get place(): Place {
     const { place, ending } = this.stepper;
     if (ending === null && place !== null) return place;
@@ -218,12 +223,13 @@ export class Session {
   }
 
   private goOn(): Outcome {
-    void this.place;
+    if (this.isDone) return this.state();
     this.stepper.goOn((place, before) => this.breakpoints.some((one) => one.hits(place, before)));
     return this.state();
   }
 
   private finish(): Outcome {
+    if (this.isDone) return this.state();
     const { callers } = this.place;
     this.stepper.goOn(
       (place, before) =>

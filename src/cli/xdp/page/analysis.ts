@@ -13,6 +13,7 @@ import { tcamSize } from "../../../xdp/tcam.js";
 import type { Trace } from "../../../xdp/trace.js";
 import { TracedProgram } from "../../../xdp/traced-program.js";
 import { type ReadableTrace, readable } from "../readable-trace.js";
+import { SEED } from "../runner.js";
 import { type CacheStory, NOT_CACHEABLE, tellCache } from "./cache-story.js";
 import { Captured, MAX_PACKETS } from "./captured.js";
 import { type PacketEffect, runInDetail } from "./packet-detail.js";
@@ -70,7 +71,6 @@ export interface PacketPage {
 /** In `paths`. */
 const UNSEEN = -2;
 const UNKNOWN = -1;
-const SEED = 1;
 
 function read({ name, object, btf }: AnalysisInput): BpfObject {
   if (name.endsWith(".s")) return assembleText(Buffer.from(object).toString("utf8"), name);

@@ -1,14 +1,15 @@
 /** The packets of a capture, in memory, those that no XDP program sees included. */
+
+import { EbpfError } from "../../../ebpf/ebpf-error.js";
 import { CapturedPacket, type CaptureInterface } from "../../../wire/capture-file.js";
 import { CaptureReader } from "../../../wire/capture-reader.js";
-import * as linkType from "../../../wire/link-type.js";
 import { PacketPrinter } from "../../../wire/print.js";
+import { isFrame, timeOf } from "../capture-files.js";
+import { readBytes } from "../object-file.js";
 import { PageError } from "./page-error.js";
 
 /** More are not read: the page says so. */
 export const MAX_PACKETS = 200_000;
-const SHORTEST_BYTES = 14;
-const LONGEST_BYTES = 256 * 1024;
 const CHUNK_BYTES = 1 << 20;
 
 export class Captured {
@@ -60,15 +61,12 @@ export class Captured {
 
   /** Whether a program gets to see the packet: whole Ethernet frames. */
   isSeen(n: number): boolean {
-    const { linkType: link, bytes } = this.packets[n]!;
-    const { length } = bytes;
-    return link === linkType.EN10MB && length >= SHORTEST_BYTES && length <= LONGEST_BYTES;
+    return isFrame(this.packets[n]!);
   }
 
   /** Nanoseconds since 1970. */
   timeOf(n: number): bigint {
-    const { seconds, nanos } = this.packets[n]!;
-    return BigInt(seconds) * 1_000_000_000n + BigInt(nanos);
+    return timeOf(this.packets[n]!);
   }
 
   /** Seconds after the first packet. */
@@ -78,5 +76,15 @@ export class Captured {
 
   line(n: number): string {
     return this.printer.line(this.packets[n]!);
+  }
+}
+
+/** The packets of a file of the command line. Throws `EbpfError` EINVAL with its name, and the system's errors. */
+export function capturedOf(file: string): Captured {
+  try {
+    return new Captured(readBytes(file));
+  } catch (error) {
+    if (error instanceof PageError) throw new EbpfError("EINVAL", `${file}: ${error.message}`);
+    throw error;
   }
 }

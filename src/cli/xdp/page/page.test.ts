@@ -256,4 +256,14 @@ test("the command prints where the page is, ends with Ctrl-C, and says when it c
   const wrong = fakeWorld();
   assert.equal(await run(["xdp", "serve", "--listen", "here"], wrong), 2);
   assert.match(wrong.errText(), /Expected PORT or HOST:PORT/);
+  const noCapture = ["xdp", "serve", "--in", root("fuzz/corpus/elf/ddos_guard.o")];
+  for (const [more, expected] of [
+    [[], /ddos_guard\.o: at byte 0: expected a pcap or pcapng file/],
+    [[root("package.json")], /package\.json: this is no ELF file/],
+  ] as const) {
+    const bad = fakeWorld();
+    assert.equal(await run([...noCapture, ...more], bad), 1);
+    assert.match(bad.errText(), expected);
+    assert.equal(bad.outText(), "");
+  }
 });

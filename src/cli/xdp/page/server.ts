@@ -1,11 +1,10 @@
 /** The page over HTTP: fixed files, and questions to the desk as JSON. Everything that comes in is untrusted. */
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { POLICY_NAMES } from "../../../xdp/cache-policies.js";
 import { refusal } from "./allowed.js";
-import { MAX_ENTRIES } from "./cache-story.js";
 import type { Desk } from "./desk.js";
 import { PageError, type PageProblem, problemOf } from "./page-error.js";
+import { questionOf, splitAddress } from "./question.js";
 import { readBody } from "./uploaded.js";
 
 const FOLDER = new URL("../../../../../web/xdp/", import.meta.url);
@@ -31,7 +30,6 @@ const FILES = [
 const MIB = 1 << 20;
 export const MAX_OBJECT_BYTES = 16 * MIB;
 export const MAX_CAPTURE_BYTES = 64 * MIB;
-const MAX_ROWS = 500;
 const MAX_NAME = 200;
 const BAD_REQUEST = 400;
 const FORBIDDEN = 403;
@@ -77,8 +75,7 @@ async function answer(
     sendProblem(response, FORBIDDEN, { about: "request", message: why, advice: "" });
     return;
   }
-  const [path = "", search = ""] = (request.url ?? "/").split("?", 2);
-  const query = new URLSearchParams(search);
+  const { path, query } = splitAddress(request.url ?? "/");
   if (method === "POST") {
     await put(path, query, request, desk);
     sendJson(response, 200, await desk.overview());
@@ -122,34 +119,19 @@ async function put(
 
 /** null: there is no such thing. */
 async function ask(path: string, query: URLSearchParams, desk: Desk): Promise<unknown> {
-  const revision = (): number => numberOf(query, "revision", Number.MAX_SAFE_INTEGER);
-  const most = 2 ** 31;
-  switch (path) {
-    case "/api/overview":
+  const question = questionOf(path, query);
+  switch (question?.kind) {
+    case "overview":
       return desk.overview();
-    case "/api/packets": {
-      const route = query.has("path") ? numberOf(query, "path", most) : null;
-      const count = numberOf(query, "count", MAX_ROWS);
-      return desk.rows(revision(), numberOf(query, "from", most), count, route);
-    }
-    case "/api/packet":
-      return desk.packet(revision(), numberOf(query, "n", most));
-    case "/api/cache": {
-      const policy = POLICY_NAMES.find((one) => one === query.get("policy"));
-      if (policy === undefined)
-        throw new PageError("request", "there is no such policy", POLICY_NAMES.join(", "));
-      return desk.cache(revision(), policy, Math.max(1, numberOf(query, "entries", MAX_ENTRIES)));
-    }
+    case "packets":
+      return desk.rows(question.revision, question.from, question.count, question.path);
+    case "packet":
+      return desk.packet(question.revision, question.n);
+    case "cache":
+      return desk.cache(question.revision, question.policy, question.entries);
     default:
       return null;
   }
-}
-
-function numberOf(query: URLSearchParams, name: string, most: number): number {
-  const text = query.get(name) ?? "";
-  const value = Number(text);
-  if (/^\d{1,15}$/.test(text) && value <= most) return value;
-  throw new PageError("request", `${name}: expected a number up to ${most}, got ${text}`, "");
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
