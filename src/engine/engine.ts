@@ -314,7 +314,7 @@ export class Engine implements SocketHost {
   }
 
   end(session: Session): void {
-    this.submissions.finish(session);
+    this.submissions.finish(session); // what it submitted before it went is still to be done
     for (const served of [...session.sockets]) served?.removeSession(session);
     this.kernelSockets.endSession(session);
     this.parked.endSession(session);

@@ -61,7 +61,7 @@ export class Submissions {
     return n;
   }
 
-  /** The session ends: what it submitted before it went is still to be done. */
+  /** All that a session has submitted, unless it ends by it. */
   finish(session: Session): void {
     for (let i = 0; i < SUBMITS && !session.isClosed && session.hasSubmission; i += BURST)
       this.takeFrom(session);
