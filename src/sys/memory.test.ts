@@ -4,7 +4,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { closeFd } from "./fd.js";
-import { createMemfd, fdBytes, isSealed, mapShared, requireSealed, unmapShared } from "./memory.js";
+import {
+  copyPast,
+  createMemfd,
+  fdBytes,
+  isSealed,
+  mapShared,
+  requireSealed,
+  unmapShared,
+} from "./memory.js";
 
 const PAGE = 4096;
 
@@ -94,4 +102,25 @@ test("memory from a peer must be sealed", () => {
   const fd = createMemfd("millrace-test", PAGE);
   requireSealed(fd);
   closeFd(fd);
+});
+
+test("a copy past the caches is a copy, wherever it begins and ends, and nothing beside it changes", () => {
+  const from = Uint8Array.from({ length: 1_000 }, (_, i) => 1 + (i % 251));
+  for (let at = 0; at < 70; at += 3) {
+    for (const n of [0, 1, 15, 63, 64, 65, 127, 200, 700]) {
+      const to = new Uint8Array(1_000);
+      assert.equal(copyPast(to, at, from, 7, n), 0);
+      assert.deepEqual(to.subarray(at, at + n), from.subarray(7, 7 + n));
+      to.fill(0, at, at + n);
+      assert.ok(to.every((byte) => byte === 0));
+    }
+  }
+});
+
+test("a copy past the caches beyond either array is refused", () => {
+  const [to, from] = [new Uint8Array(100), new Uint8Array(50).fill(1)];
+  assert.equal(copyPast(to, 60, from, 0, 41), -14);
+  assert.equal(copyPast(to, 0, from, 10, 41), -14);
+  assert.equal(copyPast(to, 101, from, 0, 0), -14);
+  assert.ok(to.every((byte) => byte === 0));
 });

@@ -79,3 +79,16 @@ test("out of step after a short write, segments are in step with the slots again
   const { pool } = s.world;
   assert.ok(frames.slice(1).some((slot) => pool.sharers[slot] === 1));
 });
+
+test("an early flush sends segments of the largest size, and the rest goes with the next flush", () => {
+  const { s, frames } = holding();
+  const { world } = s;
+  s.app.write(8 * MSS + 300);
+  world.tcp.flushEarly(world.nowUs);
+  assert.equal(frames.length, 1);
+  assert.equal(world.pool.gsoBytes[frames[0]!], MSS);
+  world.tcp.flushEarly(world.nowUs);
+  assert.equal(frames.length, 1);
+  world.tcp.flush(world.nowUs);
+  assert.equal(frames.length, 2);
+});
