@@ -354,7 +354,7 @@ test("--in-process has Node.js preload the stack, without an engine or a library
   ];
   const given = { env: { NODE_OPTIONS: "--no-warnings" } };
   const env = await environment(given, ...options, "--profile", "idle", "--debug");
-  const register = join(ROOT, "dist", "src", "node", "register.js");
+  const register = join(ROOT, "dist", "bundle", "node", "register.js");
   assert.equal(env.NODE_OPTIONS, `--import ${register} --no-warnings`);
   assert.deepEqual(
     ["NIC", "ADDRESS", "GATEWAY", "PROFILE", "DEBUG"].map((name) => env[`MILLRACE_${name}`]),
