@@ -195,3 +195,22 @@ test("the verifier knows constants, as the kernel's does, and judges anew when t
     assert.equal(xdp.run(new Uint8Array(64)).verdict, 2);
   }
 });
+
+test("maps of section maps, as objects had them before BTF", () => {
+  const object = compiled(`${HEAD}
+struct old_map { unsigned int type, keyBytes, valueBytes, maxEntries, flags; };
+struct old_map counts SEC("maps") = {BPF_MAP_TYPE_ARRAY, 4, 8, 4, 0};
+SEC("xdp")
+int counting(struct xdp_md *ctx __attribute__((unused))) {
+  __u32 second = 1;
+  __u64 *count = bpf_map_lookup_elem(&counts, &second);
+  if (count) *count += 1;
+  return XDP_PASS;
+}`);
+  const xdp = XdpInstance.open(object);
+  for (let n = 0; n < 3; n++) assert.equal(xdp.run(new Uint8Array(60)).verdict, 2);
+  assert.deepEqual(
+    [...xdp.map("counts").get(Uint8Array.of(1, 0, 0, 0))!],
+    [3, 0, 0, 0, 0, 0, 0, 0],
+  );
+});
