@@ -196,8 +196,7 @@ void mr_core_after_fork(bool in_child) {
     mr_destinations_reset();
     link_forget();
     free_count = never_used = 0;
-    atomic_store(&has_failed, false);
-    atomic_store(&mr_engine_is_dead, false);
+    atomic_store(&has_failed, false); /* an engine that is dead stays dead: what came by fork is its */
   }
   mr_pools_after_fork();
   mr_mutex_unlock(&locals_mutex);
