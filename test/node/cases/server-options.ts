@@ -14,7 +14,10 @@ async function exchange(name: string, options: Options): Promise<void> {
   server.on("connection", (socket) => {
     trace(name, "paused", socket.isPaused(), "half open", socket.allowHalfOpen);
     trace(name, "marks", socket.readableHighWaterMark, socket.writableHighWaterMark);
-    socket.on("error", () => {}).resume().end(name);
+    socket
+      .on("error", () => {})
+      .resume()
+      .end(name);
   });
   const port = await listening(server, { host: AT, ...options });
   const { address, family } = server.address() as net.AddressInfo;
