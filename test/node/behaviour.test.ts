@@ -4,7 +4,6 @@
  * loopback interface.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -14,13 +13,12 @@ import { type CaseResult, runCase } from "./support/run-case.js";
 
 await enterNamespace(import.meta.url, "ip");
 // Where no group has an interface, Linux says so before it looks whether the socket has joined.
-execFileSync("ip", "route add 224.0.0.0/4 dev lo".split(" "));
-execFileSync("ip", "-6 route add ff00::/8 dev lo table local".split(" "));
+ip(..."route add 224.0.0.0/4 dev lo".split(" "));
+ip(..."-6 route add ff00::/8 dev lo table local".split(" "));
 
 const CASES = fileURLToPath(new URL("cases/", import.meta.url));
 const certificates = certificateFolder();
 
-<<<<<<< HEAD
 /** Line by line: of long texts, a failure would not show where they differ. */
 function assertSame(onMillrace: CaseResult, onKernel: CaseResult): void {
   assert.equal(onKernel.status, 0, `on the kernel: ${onKernel.stdout}${onKernel.stderr}`);
@@ -29,17 +27,6 @@ function assertSame(onMillrace: CaseResult, onKernel: CaseResult): void {
 }
 
 /** Kernel and Millrace, at an address that is Millrace's alone: nothing of the kernel's stands behind the sockets. */
-=======
-/** The kernel's device, as Millrace has one: what groups' routes say is then the same. */
-const KERNEL = { CASE_ADDRESS: "10.77.8.1", CASE_ADDRESS6: "fd78::1" };
-ip("link", "add", "mrkernel0", "type", "veth", "peer", "name", "mrkernel1");
-ip("address", "add", `${KERNEL.CASE_ADDRESS}/24`, "dev", "mrkernel0");
-ip("address", "add", `${KERNEL.CASE_ADDRESS6}/64`, "dev", "mrkernel0", "nodad");
-ip("link", "set", "mrkernel1", "up");
-ip("link", "set", "mrkernel0", "up");
-
-/** At an address that is Millrace's alone: nothing of the kernel's stands behind the sockets. */
->>>>>>> h/nodetests
 for (const name of ["server-options", "udp-options"]) {
   test(`${name} is the same at an address of Millrace's own`, async () => {
     const file = `${CASES}${name}.js`;
@@ -51,7 +38,7 @@ for (const name of ["server-options", "udp-options"]) {
       CASE_ADDRESS6: "fd77::1",
     };
     const [onKernel, onMillrace] = await Promise.all([
-      runCase(file, { accelerated: false, env: KERNEL }),
+      runCase(file, { accelerated: false }),
       runCase(file, { accelerated: true, env: own }),
     ]);
     assertSame(onMillrace, onKernel);
