@@ -3,7 +3,7 @@
  * entries in their maps as in test/support/xdp-setups.ts, on a mix of the committed captures.
  *
  *     node dist/bench/xdp-evaluation.js [--captures FOLDER] [--packets N] [--tables LIST]
- *       [--entries N] [--rate N] [--json] [PROGRAM…]
+ *       [--entries N] [--rate N] [--seed N] [--json] [PROGRAM…]
  */
 import { parseArgs } from "node:util";
 import { Random } from "../src/base/random.js";
@@ -32,15 +32,16 @@ const { values, positionals } = parseArgs({
     entries: { type: "string", default: "16" },
     rate: { type: "string", default: "2000000" },
     updates: { type: "string", default: "0,1000,100000" },
+    seed: { type: "string", default: "1" },
     json: { type: "boolean", default: false },
   },
   allowPositionals: true,
 });
 
-const SEED = 1;
+const seed = Number(values.seed);
 const files = await readCaptures([values.captures], process.stdin);
 const captured = files.flat();
-const packets = mixTraffic(files, Number(values.packets), new Random(SEED));
+const packets = mixTraffic(files, Number(values.packets), new Random(seed));
 
 function fill(name: string, object: BpfObject, instance: XdpInstance): void {
   const maps = object.maps.map((map) => map.name);
@@ -71,7 +72,7 @@ for (const { name, object } of objects) {
         hostileEdits: Number(values.hostile),
         packetsPerS: Number(values.rate),
         updatesPerS: values.updates.split(",").map(Number),
-        seed: SEED,
+        seed,
         setUp: (instance) => fill(name, object, instance),
       }),
     );

@@ -77,21 +77,24 @@ async function* untilAborted(
   stop: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const chunks = input[Symbol.asyncIterator]();
-  const stopped = aborted(stop);
-  while (true) {
-    const result = await Promise.race([chunks.next(), stopped]);
-    if (result === undefined || result.done === true) break;
-    yield result.value;
-  }
-  // Not awaited: a read from a terminal or pipe that never ends would hold it up.
-  void chunks.return?.();
-}
-
-const aborted = (stop: AbortSignal): Promise<undefined> =>
-  new Promise((resolve) => {
-    if (stop.aborted) resolve(undefined);
-    else stop.addEventListener("abort", () => resolve(undefined), { once: true });
+  let onAbort = (): void => {};
+  const stopped = new Promise<undefined>((resolve) => {
+    onAbort = () => resolve(undefined);
   });
+  if (stop.aborted) onAbort();
+  else stop.addEventListener("abort", onAbort, { once: true });
+  try {
+    while (true) {
+      const result = await Promise.race([chunks.next(), stopped]);
+      if (result === undefined || result.done === true) break;
+      yield result.value;
+    }
+  } finally {
+    stop.removeEventListener("abort", onAbort); // one signal for many files
+    // Not awaited: a read from a terminal or pipe that never ends would hold it up.
+    void chunks.return?.();
+  }
+}
 
 /** The frames that a device receives. Closes the device at the end. */
 export class DeviceSource implements PacketSource {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -135,6 +136,18 @@ test("trace --json has conditions and effects with their source lines", async ()
   );
   for (const text of texts) assert.ok(text.includes("packet[12:14] == 0x0800"), text.join());
   assert.match(traces[0].condition[0].source, /^packet\.h:\d+: /);
+});
+
+test("trace says which paths stay with the host, and why", async () => {
+  const { status, out } = await xdp("trace", object("ddos_guard"), "--in", TCP, "--in", TCP);
+  assert.equal(status, 0);
+  assert.match(out, /^ {2}host {2}bpf_ringbuf_reserve is not traced +# ddos_guard\.c:\d+: /m);
+});
+
+test("nothing waits for the stop of a capture that was read", async () => {
+  const world = fakeWorld();
+  await run(["xdp", "run", object("ipv6_filter"), "--in", TCP, "--in", TCP], world);
+  assert.equal(getEventListeners(world.stop, "abort").length, 0);
 });
 
 test("trace says what is wrong with its arguments", async () => {
