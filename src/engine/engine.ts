@@ -292,10 +292,13 @@ export class Engine implements SocketHost {
   }
 
   launch(hello: Hello, pidFd: number): void {
+    let hasEntered = false;
     try {
       this.network.enterHome(hello.address);
+      hasEntered = true;
       if (pidFd >= 0) this.launched.add(pidFd, hello.address);
     } catch (error) {
+      if (hasEntered) this.network.leaveHome(hello.address);
       if (pidFd >= 0) closeFd(pidFd);
       throw error;
     }
