@@ -61,12 +61,16 @@ async function goes(way: string, isEnough = /^$/): Promise<string> {
   child.stdout.on("data", (data: Buffer) => {
     said += data.toString();
   });
+  let isOver = false;
+  child.on("close", () => {
+    isOver = true;
+  });
   try {
-    await until(() => child.exitCode !== null || isEnough.test(said), `the end of ${way}`, LONG_MS);
+    await until(() => isOver || isEnough.test(said), `the end of ${way}`, LONG_MS);
     await othersGoOn();
   } finally {
     child.kill("SIGKILL");
-    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    await until(() => isOver, `the death of ${way}`, LONG_MS);
   }
   return said;
 }
