@@ -2,25 +2,13 @@
  * Maps that programs only add to: each side adds to a sum of its own, nothing is sent. Who wants the value is
  * the control plane, which asks the NIC for its part: a round trip a read.
  */
-import { Cells, HOST, type MapModel, type ModelPlace, NIC, type Side } from "./consistency.js";
+import { Cells, HOST, NIC, type Side } from "./consistency.js";
+import { BaseModel } from "./model-base.js";
 
-export class DeltaModel implements MapModel {
+export class DeltaModel extends BaseModel {
   readonly name = "deltas";
   readonly contract = "counter";
   private readonly parts: readonly [Cells, Cells] = [new Cells(), new Cells()];
-  private readonly place: ModelPlace;
-
-  constructor(place: ModelPlace) {
-    this.place = place;
-  }
-
-  mayUse(): boolean {
-    return true;
-  }
-
-  acquire(_side: Side, _cell: number, done: () => void): void {
-    done();
-  }
 
   read(): void {
     throw new Error("a program reads a map that is kept as deltas");
@@ -31,16 +19,15 @@ export class DeltaModel implements MapModel {
   }
 
   add(side: Side, cell: number, amount: number, done: () => void): void {
-    this.parts[side].add(cell, amount);
-    this.place.listener.commitAdd(cell, amount);
+    this.increase(this.parts[side], cell, amount);
     done();
   }
 
-  set(): void {
+  override set(): void {
     this.write();
   }
 
-  get(cell: number, done: (value: number) => void): void {
+  override get(cell: number, done: (value: number) => void): void {
     const { link } = this.place;
     link.send(HOST, () => {
       const part = this.partOf(NIC, cell);

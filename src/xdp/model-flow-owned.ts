@@ -6,21 +6,14 @@
  * The link keeps its order, so a side that gives a cell away and asks for it again is understood: the cell
  * arrives before the question.
  */
-import {
-  Cells,
-  HOST,
-  type MapModel,
-  type ModelPlace,
-  otherSide,
-  type Side,
-} from "./consistency.js";
+import { Cells, HOST, otherSide, type Side } from "./consistency.js";
+import { BaseModel } from "./model-base.js";
 
-export class FlowOwnedModel implements MapModel {
+export class FlowOwnedModel extends BaseModel {
   readonly name = "flow-owned";
   readonly contract = "atomic";
   /** Cells that changed sides. */
   migrations = 0;
-  private readonly place: ModelPlace;
   private readonly copies: readonly [Cells, Cells] = [new Cells(), new Cells()];
   /** Cells that each side has; the host has those that nobody has asked for. */
   private readonly owned: readonly [Set<number>, Set<number>] = [new Set(), new Set()];
@@ -31,15 +24,7 @@ export class FlowOwnedModel implements MapModel {
     new Map(),
   ];
 
-  constructor(place: ModelPlace) {
-    this.place = place;
-  }
-
-  mayUse(): boolean {
-    return true;
-  }
-
-  acquire(side: Side, cell: number, done: () => void): void {
+  override acquire(side: Side, cell: number, done: () => void): void {
     if (!this.known.has(cell)) {
       this.known.add(cell);
       this.owned[HOST].add(cell);
@@ -63,26 +48,16 @@ export class FlowOwnedModel implements MapModel {
 
   write(side: Side, cell: number, value: number, done: () => void): void {
     this.acquire(side, cell, () => {
-      this.copies[side].set(cell, value);
-      this.place.listener.commitWrite(cell, value);
+      this.store(this.copies[side], cell, value);
       done();
     });
   }
 
   add(side: Side, cell: number, amount: number, done: () => void): void {
     this.acquire(side, cell, () => {
-      this.copies[side].add(cell, amount);
-      this.place.listener.commitAdd(cell, amount);
+      this.increase(this.copies[side], cell, amount);
       done();
     });
-  }
-
-  set(cell: number, value: number, done: () => void): void {
-    this.write(HOST, cell, value, done);
-  }
-
-  get(cell: number, done: (value: number) => void): void {
-    this.read(HOST, cell, done);
   }
 
   private giveAway(from: Side, cell: number): void {

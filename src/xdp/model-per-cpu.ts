@@ -5,48 +5,26 @@
  *
  * Each side's values are cells of their own: even numbers are the host's, odd ones the NIC's.
  */
-import { Cells, HOST, type MapModel, type ModelPlace, type Side } from "./consistency.js";
+import { Cells, type Side } from "./consistency.js";
+import { BaseModel } from "./model-base.js";
 
-export class PerCpuModel implements MapModel {
+export class PerCpuModel extends BaseModel {
   readonly name = "per-cpu";
   readonly contract = "atomic";
   private readonly cells = new Cells();
-  private readonly place: ModelPlace;
-
-  constructor(place: ModelPlace) {
-    this.place = place;
-  }
-
-  mayUse(): boolean {
-    return true;
-  }
-
-  acquire(_side: Side, _cell: number, done: () => void): void {
-    done();
-  }
 
   read(_side: Side, cell: number, done: (value: number) => void): void {
     done(this.cells.get(cell));
   }
 
   write(_side: Side, cell: number, value: number, done: () => void): void {
-    this.cells.set(cell, value);
-    this.place.listener.commitWrite(cell, value);
+    this.store(this.cells, cell, value);
     done();
   }
 
   add(_side: Side, cell: number, amount: number, done: () => void): void {
-    this.cells.add(cell, amount);
-    this.place.listener.commitAdd(cell, amount);
+    this.increase(this.cells, cell, amount);
     done();
-  }
-
-  set(cell: number, value: number, done: () => void): void {
-    this.write(HOST, cell, value, done);
-  }
-
-  get(cell: number, done: (value: number) => void): void {
-    this.read(HOST, cell, done);
   }
 }
 

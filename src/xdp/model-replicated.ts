@@ -9,21 +9,13 @@
  * `EpochModel` promises what RCU does: values are pushed in the order of their epochs, a packet sees the old
  * one or the new one, and a write returns when the NIC has it. Two messages a write, and no packet moves.
  */
-import { Cells, HOST, type MapModel, type ModelPlace, NIC, type Side } from "./consistency.js";
+import { Cells, HOST, NIC, type Side } from "./consistency.js";
+import { BaseModel } from "./model-base.js";
 
-abstract class TwoCopies {
-  protected readonly place: ModelPlace;
+abstract class TwoCopies extends BaseModel {
   protected readonly copies: readonly [Cells, Cells] = [new Cells(), new Cells()];
   /** Writes that wait for the one before, by cell. */
   private readonly queues = new Map<number, (() => void)[]>();
-
-  constructor(place: ModelPlace) {
-    this.place = place;
-  }
-
-  acquire(_side: Side, _cell: number, done: () => void): void {
-    done();
-  }
 
   read(side: Side, cell: number, done: (value: number) => void): void {
     done(this.copies[side].get(cell));
@@ -37,7 +29,7 @@ abstract class TwoCopies {
     this.write();
   }
 
-  set(cell: number, value: number, done: () => void): void {
+  override set(cell: number, value: number, done: () => void): void {
     const start = (): void =>
       this.change(cell, value, () => {
         done();
@@ -54,21 +46,17 @@ abstract class TwoCopies {
     }
   }
 
-  get(cell: number, done: (value: number) => void): void {
-    this.read(HOST, cell, done);
-  }
-
   /** One write, from its begin to its end. */
   protected abstract change(cell: number, value: number, done: () => void): void;
 }
 
-export class ReplicatedModel extends TwoCopies implements MapModel {
+export class ReplicatedModel extends TwoCopies {
   readonly name = "replicated";
   readonly contract = "atomic";
   /** Cells whose value the NIC does not have, and how often it was told so. */
   private readonly held = new Map<number, number>();
 
-  mayUse(cell: number): boolean {
+  override mayUse(cell: number): boolean {
     return !this.held.has(cell);
   }
 
@@ -95,13 +83,9 @@ export class ReplicatedModel extends TwoCopies implements MapModel {
   }
 }
 
-export class EpochModel extends TwoCopies implements MapModel {
+export class EpochModel extends TwoCopies {
   readonly name = "epochs";
   readonly contract = "regular";
-
-  mayUse(): boolean {
-    return true;
-  }
 
   protected change(cell: number, value: number, done: () => void): void {
     const { link } = this.place;

@@ -24,6 +24,7 @@ import {
   type VliwSchedule,
 } from "./vliw.js";
 import { ByteSources, coverPieces, type GatheredLoad } from "./vliw-bytes.js";
+import { nameOf } from "./vliw-names.js";
 import { type FusedEffect, type FusedStore, fuseStores } from "./vliw-stores.js";
 
 export interface VliwTrace {
@@ -62,10 +63,6 @@ export function traceOperations(
   builder.build(trace);
   return { operations: builder.operations, guards: builder.guards.length };
 }
-
-const NAMES = new Map<number, string>(
-  Object.entries(Ex).map(([name, op]) => [op, name.toLowerCase()]),
-);
 
 const KEY_OPERANDS = 2;
 
@@ -145,7 +142,7 @@ class TraceBuilder {
     const { subject, mask, least, most } = atom;
     if (isComparison(e.op[subject]!)) {
       const operands = e.operands(subject).map((node) => this.make(node));
-      this.guards.push(this.push("guard", `guard ${this.name(subject)}`, operands));
+      this.guards.push(this.push("guard", `guard ${nameOf(this.expressions, subject)}`, operands));
       return;
     }
     let value = this.make(subject);
@@ -153,14 +150,14 @@ class TraceBuilder {
     const all = (1n << BigInt(8 * width)) - 1n;
     // A mask and a value: the same bytes, whatever their order. By size they are turned round first.
     if (atom.isBigEndian && width > 1 && least !== most) {
-      value = this.push("alu", `swap ${this.name(subject)}`, [value]);
+      value = this.push("alu", `swap ${nameOf(this.expressions, subject)}`, [value]);
     }
     if ((mask & all) !== (e.may[subject]! & all)) {
       value = this.push("alu", `and 0x${mask.toString(16)}`, [value]);
     }
     const ends = least === most ? 1 : Number(least > 0n) + Number(most < (mask & all));
     for (let n = 0; n < Math.max(1, ends); n++) {
-      this.guards.push(this.push("guard", `guard ${this.name(subject)}`, [value]));
+      this.guards.push(this.push("guard", `guard ${nameOf(this.expressions, subject)}`, [value]));
     }
   }
 
@@ -207,9 +204,9 @@ class TraceBuilder {
     const op = e.op[node]!;
     switch (op) {
       case Ex.COUNT:
-        return this.push("load", this.name(node), []);
+        return this.push("load", nameOf(this.expressions, node), []);
       case Ex.LOOKUP:
-        return this.push("lookup", this.name(node), [...this.keyParts(e.a[node]!)]);
+        return this.push("lookup", nameOf(this.expressions, node), [...this.keyParts(e.a[node]!)]);
       case Ex.RESULT:
         return this.makeCall(e.low[node]!);
       case Ex.FILLED:
@@ -221,7 +218,7 @@ class TraceBuilder {
     if (load !== null) return this.gather(load);
     const operands = e.operands(node).map((one) => this.make(one));
     const kind = op === Ex.MUL ? "multiply" : op >= Ex.DIV && op <= Ex.SMOD ? "divide" : "alu";
-    return this.push(kind, this.name(node), operands);
+    return this.push(kind, nameOf(this.expressions, node), operands);
   }
 
   /** One load of neighbouring bytes. */
@@ -389,16 +386,5 @@ class TraceBuilder {
     });
     this.stores.push({ space, base, offset, size, operation: n });
     this.effects.push(n);
-  }
-
-  private name(node: number): string {
-    const { expressions: e } = this;
-    const op = e.op[node]!;
-    const name = NAMES.get(op) ?? "?";
-    if (op === Ex.LOAD)
-      return `u${8 * e.high[node]!} packet${e.a[node] === NONE ? "" : " *"}+${e.low[node]}`;
-    if (op === Ex.MAP_LOAD) return `u${8 * e.high[node]!} map ${e.b[node]} +${e.low[node]}`;
-    if (op === Ex.LOOKUP) return `lookup map ${e.low[node]}`;
-    return name;
   }
 }
