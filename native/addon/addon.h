@@ -60,6 +60,9 @@ napi_value text_result(napi_env env, const char *text);
 
 bool export_function(napi_env env, napi_value exports, const char *name, napi_callback callback);
 
+/* Before and after a call that a peer can make block (watch.c). */
+void watch_step(void);
+
 /* One for each file: adds its functions to the exports. */
 bool export_bpf(napi_env env, napi_value exports);
 bool export_bpf_map(napi_env env, napi_value exports);
@@ -74,6 +77,7 @@ bool export_tap(napi_env env, napi_value exports);
 bool export_tap_frames(napi_env env, napi_value exports);
 bool export_unix_socket(napi_env env, napi_value exports);
 bool export_wait(napi_env env, napi_value exports);
+bool export_watch(napi_env env, napi_value exports);
 bool export_xdp_query(napi_env env, napi_value exports);
 bool export_socket(napi_env env, napi_value exports);
 bool export_netlink(napi_env env, napi_value exports);

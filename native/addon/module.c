@@ -97,6 +97,7 @@ static bool (*const EXPORTERS[])(napi_env env, napi_value exports) = {
     export_tap_frames,
     export_unix_socket,
     export_wait,
+    export_watch,
     export_xdp_query,
     export_xsk,
 };

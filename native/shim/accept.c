@@ -31,9 +31,7 @@ static int look(struct mr_sock *listener, struct mr_accepted *next, bool takes) 
 
 /* The program's end and the engine's. The kernel keeps O_NONBLOCK for fcntl to tell. */
 static int make_pair(int pair[2], int flags) {
-  if (mr_pair_make(pair, SOCK_CLOEXEC | (flags & SOCK_NONBLOCK)) < 0) return -errno;
-  if (!(flags & SOCK_CLOEXEC)) real.fcntl(pair[0], F_SETFD, (void *)0);
-  return 0;
+  return mr_pair_make(pair, SOCK_CLOEXEC | (flags & SOCK_NONBLOCK)) < 0 ? -errno : 0;
 }
 
 /* A descriptor of a spare end. */
@@ -49,7 +47,8 @@ struct place {
   int pair[2];
   int local;
   struct mr_sock *sock;
-  bool has_spare; /* and is in between mr_spare_begin and mr_spare_end; false: a new pair */
+  bool has_spare; /* and is in between mr_spare_begin and mr_spare_end */
+  bool is_making; /* a new pair, and is in between mr_making_begin and mr_making_end */
   struct mr_spare spare;
   struct mr_calling claim; /* for a spare; call NULL: made */
 };
@@ -77,6 +76,8 @@ static int make_place(struct place *place, struct mr_link *link, int flags) {
     failed = number_of(&place->spare, flags);
     if (failed >= 0) place->pair[0] = failed, failed = 0;
   } else {
+    mr_making_begin();
+    place->is_making = true;
     place->spare = (struct mr_spare){.fd = -1, .epoch = epoch};
     place->local = mr_local_alloc();
     failed = place->local < 0 ? -ENFILE : make_pair(place->pair, flags);
@@ -97,6 +98,7 @@ static void clear_place(struct place *place) {
   } else if (place->local >= 0) {
     mr_local_free((uint32_t)place->local);
   }
+  if (place->is_making) mr_making_end();
 }
 
 /* Tells the engine which end the connection has. 0 or a negated error number. */
@@ -134,6 +136,8 @@ static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr
   }
   int fd = place->pair[0];
   place->pair[0] = -1;
+  /* Not before: whoever inherits it finds that the engine knows it. */
+  if (place->is_making && !(flags & SOCK_CLOEXEC)) real.fcntl(fd, F_SETFD, (void *)0);
   mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
   return fd;
 }
@@ -216,24 +220,6 @@ static int accept_one(struct mr_sock *listener, int fd, struct sockaddr *user, s
   return accept_kernel(listener, flags, user, room);
 }
 
-/* The engine is dead, and nobody rings: the kernel wakes who waits for its connections. 0: look again. */
-static int wait_for_kernel(struct mr_wait *wait, int companion) {
-  struct pollfd one = {.fd = companion, .events = POLLIN};
-  struct timespec left;
-  bool ends = wait->deadline_ns != INT64_MAX;
-  if (ends) {
-    int64_t ns = wait->deadline_ns - mr_now_ns();
-    left = (struct timespec){.tv_sec = ns < 0 ? 0 : ns / 1000000000, .tv_nsec = ns < 0 ? 0 : ns % 1000000000};
-  }
-  /* Handlers wait until mr_leave: none is lost between the check and the sleep. */
-  sigset_t mask;
-  mr_enter();
-  mr_signal_mask(&mask);
-  if (mr_wait_check(wait, ends) == 0) real.ppoll(&one, 1, ends ? &left : NULL, &mask);
-  mr_leave();
-  return one.revents != 0 ? 0 : mr_wait_check(wait, ends);
-}
-
 int mr_accept(struct mr_sock *sock, int fd, struct sockaddr *peer, socklen_t *peer_bytes, int flags) {
   struct mr_socket *shared = sock->shared;
   if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) return (int)mr_return(-EINVAL);
@@ -259,9 +245,7 @@ int mr_accept(struct mr_sock *sock, int fd, struct sockaddr *peer, socklen_t *pe
     }
     if (!waits) mr_wait_begin(&wait, mr_timeout(shared->rcvtimeo_ns));
     waits = true;
-    int failed = is_kernels ? wait_for_kernel(&wait, sock->companion)
-                            : mr_wait_change(&wait, sock, seen, sock->companion);
-    errno = saved;
+    int failed = mr_wait_change(&wait, sock, seen, sock->companion);
     if (failed != 0) return (int)mr_return(failed == -ETIMEDOUT ? -EAGAIN : failed);
   }
 }

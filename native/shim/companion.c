@@ -83,6 +83,7 @@ void mr_routes_reset(void) {
 }
 
 int mr_companion_carries(struct mr_sock *sock, int fd, const struct mr_address *to) {
+  if (mr_sock_is_kernels(sock)) return 1;
   if (to == NULL) return sock->companion_peer;
   struct mr_link *link = mr_sock_link(sock, fd);
   if (link == NULL) return 0;

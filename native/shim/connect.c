@@ -50,6 +50,13 @@ int mr_sock_bind(struct mr_sock *sock, const struct sockaddr *user, socklen_t by
 
 /* ---- connect: UDP ------------------------------------------------------------------------------------- */
 
+/* The engine is dead, and its peer with it: whom the socket talks to from now on is the kernel's. */
+static bool forget_peer(struct mr_sock *sock) {
+  if (!mr_engine_is_dead || sock->companion < 0) return false;
+  __atomic_fetch_and(&sock->shared->status, ~MR_STATUS_CONNECTED, __ATOMIC_SEQ_CST);
+  return true;
+}
+
 static int dissolve(struct mr_sock *sock, int fd) {
   struct mr_address none = {0};
   if (sock->companion_peer) {
@@ -59,11 +66,12 @@ static int dissolve(struct mr_sock *sock, int fd) {
     return 0;
   }
   mr_companion_mute(sock, false);
-  return mr_call(sock, fd, MR_OP_CONNECT, 0, &none);
+  return forget_peer(sock) ? 0 : mr_call(sock, fd, MR_OP_CONNECT, 0, &none);
 }
 
 static int connect_datagram(struct mr_sock *sock, int fd, const struct sockaddr *user, socklen_t bytes,
                             const struct mr_address *peer) {
+  forget_peer(sock);
   int carrier = mr_companion_carries(sock, fd, peer);
   if (carrier < 0) return carrier;
   if (sock->companion_peer) dissolve(sock, fd);
@@ -215,10 +223,9 @@ int mr_sock_shutdown(struct mr_sock *sock, int how) {
   bool is_listener = shared->kind == MR_KIND_LISTENER;
   bool is_open = (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) != 0 &&
                  mr_load(&shared->tcp_state) != 7;
-  if (sock->companion_peer) return real.shutdown(sock->companion, how);
+  if (sock->companion_peer || mr_sock_is_kernels(sock)) return real.shutdown(sock->companion, how);
   if (is_listener) {
     if (how == SHUT_WR) return 0;
-    if (mr_sock_is_kernels(sock)) return real.shutdown(sock->companion, how);
     if (sock->companion >= 0) real.shutdown(sock->companion, how);
   } else {
     __atomic_fetch_or(&shared->shut, (uint32_t)how + 1, __ATOMIC_SEQ_CST);

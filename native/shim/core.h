@@ -149,6 +149,11 @@ bool mr_spares_shed(void);
 void mr_spares_before_fork(void);
 void mr_spares_after_fork(bool in_child);
 
+/* ---- making.c: between these no fork happens; at most the engine is waited for ------------------------ */
+
+void mr_making_begin(void);
+void mr_making_end(void);
+
 /* ---- call.c --------------------------------------------------------------------------------------- */
 
 /* A call to the engine under way; `call` is this thread's until mr_call_end. */
@@ -245,10 +250,13 @@ struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t hea
 /* From the answer to MR_MSG_OPEN or ATTACH and its descriptors, all of which are taken over. */
 struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opened, int got[2],
                              int companion);
-/* The engine is dead, and the listener goes on with what the kernel hears for it. */
+/* The engine is dead, and the socket goes on with its companion: a listener, or a UDP socket that has no peer of
+ * Millrace's. */
 static inline bool mr_sock_is_kernels(const struct mr_sock *sock) {
-  return MR_UNLIKELY(atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed)) && sock->companion >= 0 &&
-         sock->shared->kind == MR_KIND_LISTENER;
+  if (MR_LIKELY(!atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed) || sock->companion < 0)) return false;
+  uint32_t kind = sock->shared->kind;
+  if (kind == MR_KIND_LISTENER) return true;
+  return kind == MR_KIND_UDP && (sock->companion_peer || !(mr_load(&sock->shared->status) & MR_STATUS_CONNECTED));
 }
 /* The status word, with what the engine's death makes of it. */
 uint32_t mr_sock_status(struct mr_sock *sock);

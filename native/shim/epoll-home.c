@@ -64,6 +64,12 @@ void mr_epoll_unwatch(struct mr_epoll *epoll, struct mr_sock *sock) {
   mr_store(&link->entries[sock->local].watched, 0);
 }
 
+static void wake(struct mr_epoll_item *item) {
+  atomic_store(&item->sock->companion_ready, 1);
+  item->is_fresh = true; /* it is what EPOLLET tells */
+  mr_item_push(item);
+}
+
 static void push_all(struct mr_sock *sock) {
   for (struct mr_epoll_item *item = sock->epolls; item != NULL; item = item->next_of_socket) {
     mr_item_push(item);
@@ -84,10 +90,19 @@ void mr_hints_drain(struct mr_link *link) {
   mr_store(&session->hint_head, head);
 }
 
-void mr_companion_woke(uint32_t local) {
-  if (local >= MR_SOCKETS || watched[local] == NULL) return;
-  atomic_store(&watched[local]->companion_ready, 1);
-  push_all(watched[local]);
+void mr_companion_woke(struct mr_epoll *epoll, uint32_t local) {
+  if (local >= MR_SOCKETS) return;
+  if (MR_LIKELY(!epoll->was_inherited && mr_link_now != NULL)) {
+    struct mr_epoll_item *item = watched[local] == NULL ? NULL : watched[local]->epolls;
+    for (; item != NULL; item = item->next_of_socket) {
+      if (item->epoll == epoll) wake(item);
+    }
+    return;
+  }
+  /* Entries say nothing here. */
+  for (struct mr_epoll_item *item = epoll->items; item != NULL; item = item->next) {
+    if (item->sock != NULL && item->sock->companion >= 0) wake(item);
+  }
 }
 
 /* ---- Settling --------------------------------------------------------------------------------------- */
@@ -200,6 +215,8 @@ static void leave_session(int fd, struct mr_fd entry, void *unused) {
   if (entry.kind != MR_FD_EPOLL) return;
   entry.epoll->link_id = 0;
   entry.epoll->waiter = entry.epoll->eventfd = -1;
+  entry.epoll->was_inherited = true;
+  entry.epoll->knows_death = false;
   entry.epoll->sleepers = 0;
   atomic_store(&entry.epoll->plain_sleepers, 0);
 }

@@ -61,17 +61,20 @@ static bool is_member(const struct mr_sock *sock, const struct mr_epoll *epoll) 
   return false;
 }
 
-static void add_companion(struct mr_epoll *epoll, struct mr_sock *sock) {
+void mr_companion_watch(struct mr_epoll *epoll, struct mr_sock *sock, int op) {
   if (sock->companion < 0) return;
-  struct epoll_event event = {.events = EPOLLIN | EPOLLET,
-                              .data.u64 = mr_mark_of(MR_MARK_COMPANION, sock->local)};
-  real.epoll_ctl(epoll->fd, EPOLL_CTL_ADD, sock->companion, &event);
+  int saved = errno;
+  /* Until the engine's death there is room when Millrace has room. */
+  uint32_t events = EPOLLIN | EPOLLET | (mr_engine_is_dead ? EPOLLOUT : 0);
+  struct epoll_event event = {.events = events, .data.u64 = mr_mark_of(MR_MARK_COMPANION, sock->local)};
+  real.epoll_ctl(epoll->fd, op, sock->companion, &event);
   atomic_store(&epoll->has_kernel, true);
+  errno = saved;
 }
 
 /* The socket is decided: from now on the shim watches it. */
 static void become_ours(struct mr_epoll_item *item, struct mr_sock *sock) {
-  if (!is_member(sock, item->epoll)) add_companion(item->epoll, sock);
+  if (!is_member(sock, item->epoll)) mr_companion_watch(item->epoll, sock, EPOLL_CTL_ADD);
   item->sock = sock;
   item->pending = NULL;
   item->is_fresh = true;
@@ -119,8 +122,8 @@ void mr_item_remove(struct mr_epoll_item *item) {
   atomic_fetch_sub(&epoll->sockets, 1);
   if (is_member(sock, epoll)) return;
   /* Not in a child of fork that has not used the instance: the kernel's is the parent's as well. */
-  bool is_settled = mr_link_now != NULL && epoll->link_id == mr_link_now->id;
-  if (sock->companion >= 0 && is_settled) {
+  bool is_own = !epoll->was_inherited || (mr_link_now != NULL && epoll->link_id == mr_link_now->id);
+  if (sock->companion >= 0 && is_own) {
     int saved = errno;
     real.epoll_ctl(epoll->fd, EPOLL_CTL_DEL, sock->companion, NULL);
     errno = saved;

@@ -39,7 +39,7 @@ static uint32_t look_at_companion(struct mr_sock *sock) {
   struct pollfd kernel = {.fd = sock->companion, .events = POLLIN};
   if (real.poll(&kernel, 1, 0) <= 0) return 0;
   atomic_store(&sock->companion_ready, 1);
-  return EPOLLIN | EPOLLRDNORM;
+  return (kernel.revents & POLLIN ? EPOLLIN | EPOLLRDNORM : 0) | (kernel.revents & POLLERR ? EPOLLERR : 0);
 }
 
 /* 0: nothing to report. `consumes`: it is going to be reported. */
@@ -63,6 +63,8 @@ static void learn_of_death(struct mr_epoll *epoll) {
   if (MR_LIKELY(!mr_engine_is_dead) || epoll->knows_death) return;
   epoll->knows_death = true;
   for (struct mr_epoll_item *item = epoll->items; item != NULL; item = item->next) {
+    if (item->sock == NULL) continue;
+    mr_companion_watch(epoll, item->sock, EPOLL_CTL_MOD);
     item->is_fresh = true;
     mr_item_push(item);
   }
@@ -70,12 +72,12 @@ static void learn_of_death(struct mr_epoll *epoll) {
 
 static void drain(struct mr_epoll *epoll) {
   struct mr_link *link = mr_link_now;
+  learn_of_death(epoll);
   if (link == NULL || link->session == NULL) return;
   if (epoll->is_nested && epoll->waiter >= 0 && epoll->link_id == link->id) {
     mr_waiter_arm(link, epoll->waiter);
   }
   mr_hints_drain(link);
-  learn_of_death(epoll);
 }
 
 /* Reports up to `max` of the ready list; -EFAULT when the first does not fit into user memory. */
@@ -182,7 +184,7 @@ static bool keep_inner(uint32_t index, struct epoll_event *event) {
   return is_ready;
 }
 
-static bool keep(struct epoll_event *event, bool *was_companion) {
+static bool keep(struct mr_epoll *epoll, struct epoll_event *event, bool *was_companion) {
   uint32_t index = 0;
   switch (mr_mark_read(event->data.u64, &index)) {
     case MR_MARK_WAITER: return false;
@@ -190,7 +192,7 @@ static bool keep(struct epoll_event *event, bool *was_companion) {
     case MR_MARK_COMPANION:
       *was_companion = true;
       mr_mutex_lock(&mr_epoll_lock);
-      mr_companion_woke(index);
+      mr_companion_woke(epoll, index);
       mr_mutex_unlock(&mr_epoll_lock);
       return false;
     case MR_MARK_INNER: return keep_inner(index, event);
@@ -199,11 +201,11 @@ static bool keep(struct epoll_event *event, bool *was_companion) {
 }
 
 /* Takes out what is the shim's. The kernel has just written the events. */
-static int sift(struct epoll_event *events, int n, bool *was_companion) {
+static int sift(struct mr_epoll *epoll, struct epoll_event *events, int n, bool *was_companion) {
   int kept = 0;
   for (int i = 0; i < n; i++) {
     struct epoll_event event = events[i];
-    if (!keep(&event, was_companion)) continue;
+    if (!keep(epoll, &event, was_companion)) continue;
     events[kept++] = event;
   }
   return kept;
@@ -216,7 +218,7 @@ static int look_at_kernel(struct mr_epoll *epoll, int epfd, struct epoll_event *
   int saved = errno;
   int n = wait_in_kernel(epfd, events, max, 0, NULL);
   if (n < 0) errno = saved;
-  n = n > 0 ? sift(events, n, was_companion) : 0;
+  n = n > 0 ? sift(epoll, events, n, was_companion) : 0;
   /* Of several threads one may be forgotten: it only says how often to look. */
   unsigned quiet = n > 0 ? 0 : atomic_load_explicit(&epoll->quiet, memory_order_relaxed) + 1;
   atomic_store_explicit(&epoll->quiet, quiet, memory_order_relaxed);
@@ -315,7 +317,7 @@ static int sleep_once(struct mr_epoll *epoll, int epfd, struct epoll_event *even
   go_to_sleep(epoll, wait->link, -1);
   if (n != 0) return n;
   bool was_companion = false;
-  if (slept > 0) n = sift(events, slept, &was_companion);
+  if (slept > 0) n = sift(epoll, events, slept, &was_companion);
   int ours = collect(epoll, events + n, max - n);
   if (ours > 0) n += ours;
   if (n > 0) return n;
@@ -352,7 +354,7 @@ static int wait_plainly(struct mr_epoll *epoll, int epfd, struct epoll_event *ev
   if (n == -EAGAIN || (n > 0 && atomic_load(&epoll->has_marks))) {
     /* What woke this thread is over: the next thing wakes another. */
     go_to_sleep(epoll, mr_link_now, 0);
-    if (n > 0) n = sift(events, n, &was_companion);
+    if (n > 0) n = sift(epoll, events, n, &was_companion);
     if (n == 0) n = -EAGAIN;
   }
   return n;

@@ -38,6 +38,7 @@ struct mr_epoll {
   atomic_int plain_sleepers;  /* ... of when there were no accelerated members yet */
   bool is_nested;             /* somebody waits for the instance itself: always armed */
   bool knows_death;           /* the engine's */
+  bool was_inherited;         /* over fork: the kernel's instance has marks of the parent's */
   atomic_uint quiet;          /* looks at the kernel in vain, one after the other */
   atomic_uint turn;
   struct mr_epoll_item *items, *first_ready, *last_ready;
@@ -70,7 +71,10 @@ void mr_item_remove(struct mr_epoll_item *item);
 void mr_hints_drain(struct mr_link *link);
 /* Wakes who sleeps in the instance, or in one around it. */
 void mr_epoll_ring(struct mr_epoll *epoll);
-void mr_companion_woke(uint32_t local);
+/* The companion of an accelerated member said something: `local` is the member's entry, or its parent's. */
+void mr_companion_woke(struct mr_epoll *epoll, uint32_t local);
+/* Has the kernel's instance watch the socket's companion, if it has one. */
+void mr_companion_watch(struct mr_epoll *epoll, struct mr_sock *sock, int op);
 
 /* Without the lock: the instance has a waiter of this process's session. 0 or a negated error number. */
 int mr_epoll_settle(struct mr_epoll *epoll, int epfd);

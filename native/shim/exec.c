@@ -5,6 +5,7 @@
 #include <alloca.h>
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,10 +185,16 @@ SPAWN(posix_spawn)
 SPAWN(posix_spawnp)
 
 /* libc starts the shell where nobody sees it. Until it has ended nothing is parked. */
-EXPORT int system(const char *command) {
-  mr_spares_giving();
-  int status = real.system(command);
+static void given(void *unused) {
+  (void)unused;
   mr_spares_given();
+}
+EXPORT int system(const char *command) {
+  int status;
+  mr_spares_giving();
+  pthread_cleanup_push(given, NULL); /* a thread that waits in there may be cancelled */
+  status = real.system(command);
+  pthread_cleanup_pop(1);
   return status;
 }
 EXPORT FILE *popen(const char *command, const char *mode) {

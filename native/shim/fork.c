@@ -14,7 +14,10 @@
 
 void mr_before_fork(void) {
   mr_enter();
-  mr_spares_giving(); /* before any lock: it waits for threads that may want them */
+  mr_engine_died(); /* the child has no control socket to see it by */
+  /* Before any lock: they wait for threads that may want them. */
+  mr_making_before_fork();
+  mr_spares_giving();
   mr_epoll_before_fork();
   mr_core_before_fork();
 }
@@ -23,6 +26,7 @@ void mr_after_fork_in_parent(void) {
   mr_core_after_fork(false);
   mr_epoll_after_fork(false);
   mr_spares_given();
+  mr_making_after_fork(false);
   mr_leave();
 }
 
@@ -30,6 +34,7 @@ void mr_after_fork_in_child(void) {
   mr_signals_after_fork();
   mr_core_after_fork(true);
   mr_epoll_after_fork(true);
+  mr_making_after_fork(true);
   mr_leave();
 }
 

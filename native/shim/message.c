@@ -35,6 +35,10 @@ static int destination(struct mr_sock *sock, const struct sockaddr *to, socklen_
   return 1;
 }
 
+static bool asks_who_carries(const struct mr_sock *sock, const struct mr_address *to) {
+  return to != NULL || sock->companion_peer || mr_sock_is_kernels(sock);
+}
+
 ssize_t mr_send(struct mr_sock *sock, int fd, const void *bytes, size_t n, int flags,
                 const struct sockaddr *to, socklen_t to_bytes) {
   struct mr_cursor from = mr_cursor_of(bytes, n);
@@ -43,7 +47,7 @@ ssize_t mr_send(struct mr_sock *sock, int fd, const void *bytes, size_t n, int f
   int given = to == NULL ? 0 : destination(sock, to, to_bytes, &address);
   if (given < 0) return mr_return(given);
   const struct mr_address *peer = given ? &address : NULL;
-  int carrier = peer != NULL || sock->companion_peer ? mr_companion_carries(sock, fd, peer) : 0;
+  int carrier = asks_who_carries(sock, peer) ? mr_companion_carries(sock, fd, peer) : 0;
   if (carrier < 0) return mr_return(carrier);
   if (carrier > 0) {
     int how = flags | (mr_load(&sock->shared->nonblock) ? MSG_DONTWAIT : 0);
@@ -74,7 +78,7 @@ static ssize_t send_datagram_message(struct mr_sock *sock, int fd, const struct 
   int given = destination(sock, message->msg_name, message->msg_namelen, &address);
   if (given < 0) return given;
   const struct mr_address *to = given ? &address : NULL;
-  int carrier = to != NULL || sock->companion_peer ? mr_companion_carries(sock, fd, to) : 0;
+  int carrier = asks_who_carries(sock, to) ? mr_companion_carries(sock, fd, to) : 0;
   if (carrier < 0) return carrier;
   if (carrier > 0) {
     int how = flags | (mr_load(&sock->shared->nonblock) ? MSG_DONTWAIT : 0);
@@ -154,15 +158,16 @@ static ssize_t recv_datagram(struct mr_sock *sock, int fd, struct receiving *wan
     int error = pending_error(sock);
     if (error != 0) return -error;
     ssize_t result;
-    if (mr_companion_first(sock)) {
+    bool is_kernels = mr_sock_is_kernels(sock);
+    if (mr_companion_first(sock) || is_kernels) {
       result = from_companion(sock, wanted, flags);
-      if (result != -EAGAIN) return result;
+      if (result != -EAGAIN || (flags & MSG_ERRQUEUE)) return result;
     }
     result = mr_datagram_take(sock, &wanted->to, wanted->n, flags, &wanted->received);
     if (MR_LIKELY(result != -EAGAIN)) return result;
     bool must_not_wait = (flags & MSG_DONTWAIT) || mr_load(&shared->nonblock);
     if (must_not_wait) {
-      if (mr_companion_after_miss(sock)) return from_companion(sock, wanted, flags);
+      if (!is_kernels && mr_companion_after_miss(sock)) return from_companion(sock, wanted, flags);
       mr_sock_missed(sock);
       return -EAGAIN;
     }
@@ -172,6 +177,11 @@ static ssize_t recv_datagram(struct mr_sock *sock, int fd, struct receiving *wan
     int failed = mr_wait_change(&wait, sock, seen, sock->companion);
     if (failed != 0) return failed == -ETIMEDOUT ? -EAGAIN : failed;
   }
+}
+
+/* Of a socket that goes on with the kernel, MSG_ERRQUEUE is the companion's. */
+static bool has_kernels_errors(const struct mr_sock *sock) {
+  return mr_sock_is_kernels(sock) && !mr_sock_is_stream(sock);
 }
 
 /* The sender's address, to the program. */
@@ -189,7 +199,7 @@ ssize_t mr_recv(struct mr_sock *sock, int fd, void *bytes, size_t n, int flags, 
   wanted.from = from;
   wanted.from_bytes = from_bytes;
   ssize_t result;
-  if (MR_UNLIKELY(flags & MSG_ERRQUEUE)) {
+  if (MR_UNLIKELY(flags & MSG_ERRQUEUE) && !has_kernels_errors(sock)) {
     struct msghdr none = {0};
     result = mr_error_recv(sock, fd, &none, &wanted.to, n, &wanted.received);
   } else if (mr_sock_is_stream(sock)) {
@@ -229,7 +239,7 @@ ssize_t mr_recvmsg(struct mr_sock *sock, int fd, struct msghdr *message, int fla
   if (n < 0) return mr_return(n);
   wanted.n = (size_t)n;
   ssize_t result;
-  if (flags & MSG_ERRQUEUE) {
+  if ((flags & MSG_ERRQUEUE) && !has_kernels_errors(sock)) {
     result = mr_error_recv(sock, fd, &header, &wanted.to, wanted.n, &wanted.received);
   } else {
     result = mr_sock_is_stream(sock) ? mr_stream_recv(sock, fd, &wanted.to, wanted.n, flags)

@@ -315,10 +315,11 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   if (link == NULL) memcpy(opened.reason, "there is no engine", 19);
   struct asked asked = {mr_spare_epoch(), link != NULL ? mr_load(&link->session->routes) : 0};
   int result = 0;
+  /* Who chooses its port must find those of closed sockets free. */
+  if (local >= 0 && (asking->own != NULL || pending->state->own.family != 0)) mr_call_await_released(link);
+  mr_making_begin();
   if (local >= 0 && mr_pair_make(fds, SOCK_CLOEXEC) < 0) result = -errno;
   if (local >= 0 && result == 0) {
-    /* Who chooses its port must find those of closed sockets free. */
-    if (asking->own != NULL || pending->state->own.family != 0) mr_call_await_released(link);
     size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
     unsigned count = asking->with_companion || asking->with_hold ? 2 : 1;
     result = mr_control_ask(link, buffer, bytes, &fds[1], count, &opened, sizeof opened, got);
@@ -337,6 +338,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   for (int i = 0; i < 2; i++) {
     if (fds[i] >= 0) real.close(fds[i]);
   }
+  mr_making_end();
   return result > 0 ? 1 : result;
 }
 
@@ -430,11 +432,17 @@ static int try_options(int fd, struct mr_pending *pending) {
   struct mr_asking asking = {.at = MR_AT_TRY};
   struct mr_opened opened = {.result = -ENODEV};
   int got[2] = {-1, -1}, pair[2];
-  if (mr_pair_make(pair, SOCK_CLOEXEC) < 0) return -errno;
+  mr_making_begin();
+  if (mr_pair_make(pair, SOCK_CLOEXEC) < 0) {
+    int why = -errno;
+    mr_making_end();
+    return why;
+  }
   size_t bytes = write_message(buffer, fd, pair[0], pending, 0, &asking);
   int failed = mr_control_ask(link, buffer, bytes, &pair[1], 1, &opened, sizeof opened, got);
   real.close(pair[0]);
   real.close(pair[1]);
+  mr_making_end();
   if (failed != 0) return -ENODEV;
   return opened.result < 0 ? opened.result : 0;
 }

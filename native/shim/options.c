@@ -205,8 +205,9 @@ static int set_with_companion(struct mr_sock *sock, int level, int option, const
   if (sock->companion < 0) return result;
   int saved = errno;
   int of_kernel = real.setsockopt(sock->companion, level, option, value, (socklen_t)bytes);
+  bool decides = is_membership(level, option) || mr_sock_is_kernels(sock);
   errno = saved;
-  return is_membership(level, option) && of_kernel == 0 ? 0 : result;
+  return decides && of_kernel == 0 ? 0 : result;
 }
 
 /* The kernel has seen the privilege that the first two need. */
@@ -401,6 +402,7 @@ int mr_sock_getsockopt(struct mr_sock *sock, int level, int option, void *user, 
   int result = -ENOPROTOOPT; /* the kernel says how it refuses other levels */
   if (is_of_protocol(sock, level)) result = get_own(sock, level, option, room, &value);
   if (result == 1) {
+    if (mr_sock_is_kernels(sock)) return real.getsockopt(sock->companion, level, option, user, user_bytes);
     size_t most = room < sizeof value.bytes ? room : sizeof value.bytes;
     result = get_engines(sock, level, option, most, user, &value);
   }

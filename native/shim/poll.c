@@ -20,6 +20,7 @@ struct set {
   struct pollfd *kernel;    /* those of the kernel, and companions; room for two more */
   unsigned *from;           /* where in fds each of `kernel` comes from */
   unsigned kernel_n;
+  bool is_of_death;         /* `kernel` was made after the engine's */
 };
 
 bool mr_poll_needs(int fd) {
@@ -75,7 +76,7 @@ static void take_kernel(struct set *set, unsigned k) {
   if (revents == 0) return;
   if (entry.kind == MR_FD_SOCKET) {
     atomic_store(&entry.sock->companion_ready, 1);
-    at->revents |= reported(revents & (POLLIN | POLLRDNORM), at->events);
+    at->revents |= reported(revents & (POLLIN | POLLRDNORM | POLLERR), at->events);
   } else {
     at->revents |= revents;
   }
@@ -113,8 +114,32 @@ static void mark(struct set *set, struct mr_link *link, int waiter, bool on) {
   }
 }
 
+/* The kernel's own descriptors go into the second array; a negative one takes the place of none. */
+static void list_kernels(struct set *set) {
+  set->kernel_n = 0;
+  for (nfds_t i = 0; i < set->n; i++) {
+    struct pollfd *at = &set->fds[i];
+    if (at->fd < 0) continue;
+    struct pollfd kernel = {.fd = at->fd, .events = at->events};
+    if (set->entries[i].kind == MR_FD_PRIVATE) kernel.fd = INT_MAX; /* POLLNVAL */
+    if (set->entries[i].kind == MR_FD_SOCKET) {
+      struct mr_sock *sock = set->entries[i].sock;
+      bool is_kernels = mr_sock_is_kernels(sock);
+      if (!is_kernels && (sock->companion < 0 || !(at->events & (POLLIN | POLLRDNORM)))) continue;
+      kernel.fd = sock->companion;
+      if (!is_kernels) kernel.events = POLLIN | POLLRDNORM;
+    }
+    set->from[set->kernel_n] = (unsigned)i;
+    set->kernel[set->kernel_n++] = kernel;
+  }
+}
+
 /* One sleep. 0, or a negated error number. */
 static int sleep_once(struct set *set, struct mr_wait *wait, const sigset_t *mask) {
+  if (wait->knows_death && !set->is_of_death) {
+    list_kernels(set);
+    set->is_of_death = true;
+  }
   int waiter = wait->link == NULL ? -1 : mr_waiter_get(wait->link);
   int eventfd = waiter < 0 ? -1 : mr_thread.waiter_fd;
   int result = 0;
@@ -164,25 +189,15 @@ static int wait_for(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
   return result;
 }
 
-/* The kernel's own descriptors go into the second array; a negative one takes the place of none. */
 static void sort_out(struct set *set) {
   for (nfds_t i = 0; i < set->n; i++) {
     struct pollfd *at = &set->fds[i];
     at->revents = 0;
     set->entries[i] = at->fd < 0 ? (struct mr_fd){.kind = MR_FD_PLAIN} : mr_fd_get(at->fd);
-    enum mr_fd_kind kind = set->entries[i].kind;
-    if (at->fd < 0) continue;
-    struct pollfd kernel = {.fd = at->fd, .events = at->events};
-    if (kind == MR_FD_PRIVATE) kernel.fd = INT_MAX; /* POLLNVAL */
-    if (kind == MR_FD_SOCKET) {
-      struct mr_sock *sock = set->entries[i].sock;
-      mr_sock_link(sock, at->fd); /* in a child of fork: the waiter must be marked in its own session */
-      if (sock->companion < 0 || !(at->events & (POLLIN | POLLRDNORM))) continue;
-      kernel = (struct pollfd){.fd = sock->companion, .events = POLLIN | POLLRDNORM};
-    }
-    set->from[set->kernel_n] = (unsigned)i;
-    set->kernel[set->kernel_n++] = kernel;
+    /* In a child of fork: the waiter must be marked in its own session. */
+    if (set->entries[i].kind == MR_FD_SOCKET) mr_sock_link(set->entries[i].sock, at->fd);
   }
+  list_kernels(set);
 }
 
 /* Sets of up to FEW lie on the stack, larger ones in memory of their own. */

@@ -12,6 +12,7 @@ atomic_bool mr_engine_is_dead;
 static struct mr_link link_memory = {.control_fd = -1, .wake_fd = -1};
 static struct mr_mutex link_mutex;
 static atomic_bool has_failed; /* there is no engine, and it was said */
+static bool has_ended; /* there was one */
 
 /* Entries of the session's table that sockets use: those never used, then those given back. */
 static struct mr_mutex locals_mutex;
@@ -106,6 +107,7 @@ bool mr_engine_died(void) {
   int ready = real.poll(&control, 1, 0);
   errno = saved;
   if (ready <= 0 || !(control.revents & (POLLHUP | POLLERR | POLLNVAL))) return false;
+  has_ended = true;
   if (!atomic_exchange(&mr_engine_is_dead, true)) {
     mr_warn("the engine has ended; its sockets are dead, new ones stay with the kernel");
     mr_spares_shed();
@@ -197,7 +199,8 @@ void mr_core_after_fork(bool in_child) {
     link_forget();
     free_count = never_used = 0;
     atomic_store(&has_failed, false);
-    atomic_store(&mr_engine_is_dead, false);
+    /* What came by fork is that engine's: a new one would not know it. */
+    atomic_store(&mr_engine_is_dead, has_ended);
   }
   mr_pools_after_fork();
   mr_mutex_unlock(&locals_mutex);

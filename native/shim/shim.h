@@ -146,7 +146,8 @@ int mr_sock_attach(struct mr_sock *sock, int fd);
  * and fills the table. `fd` stays what it is. */
 void mr_sock_adopt(int fd);
 /* Readiness as poll(2) would report it now, companion not included: poll `companion` for POLLIN beside
- * it where it is not -1, and when it has something set companion_ready. Never blocks. */
+ * it where it is not -1, and when it has something set companion_ready. After the engine's death what the
+ * companion says is in it. Never blocks. */
 short mr_sock_ready(struct mr_sock *sock);
 /* rx_events and tx_events in one number, for edge triggering. */
 uint64_t mr_sock_events(struct mr_sock *sock);
@@ -189,6 +190,7 @@ struct mr_wait {
   int64_t kernel_ns;          /* when the kernel's descriptors were looked at */
   uint32_t looks;
   bool has_drained;           /* the waiter's eventfd was read */
+  bool knows_death;           /* the engine's: the caller has looked since */
 };
 void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns); /* negative: none */
 /* One step of polling: spins or yields. false when it is time to sleep. Looks for signals. */
@@ -251,6 +253,8 @@ int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, 
 /* ---- spare.c: ends of closed sockets that are used again ----------------------------------------- */
 /* Around whatever gives other processes copies of descriptors (fork, posix_spawn …): nothing that is open then is
  * parked when it closes, and no hidden copies are there. */
+void mr_making_before_fork(void);
+void mr_making_after_fork(bool in_child);
 void mr_spares_giving(void);
 void mr_spares_given(void);
 /* Both. Not with a lock held. */

@@ -290,10 +290,10 @@ int mr_sock_take_error(struct mr_sock *sock) {
     int taken = __atomic_exchange_n(error, 0, __ATOMIC_SEQ_CST);
     if (taken > 0) return taken;
   }
-  if (!atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed)) return 0;
-  if (sock->shared->kind == MR_KIND_UDP) return ENETDOWN;
-  if (mr_sock_is_kernels(sock)) return 0;
-  return atomic_exchange(&sock->error_told, 1) ? 0 : error_of_death(sock);
+  if (!atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed) || mr_sock_is_kernels(sock)) return 0;
+  bool was_told = atomic_exchange(&sock->error_told, 1);
+  /* What has no end goes on failing. */
+  return was_told && sock->shared->kind != MR_KIND_UDP ? 0 : error_of_death(sock);
 }
 
 static bool has_error(struct mr_sock *sock) {
@@ -384,19 +384,29 @@ static short datagram_ready(struct mr_sock *sock, uint32_t status, uint32_t used
   short ready = 0;
   if (has_error(sock) || (status & MR_STATUS_ERRQUEUE)) ready |= POLLERR;
   if (shut & 1) ready |= POLLIN | POLLRDNORM | POLLRDHUP;
-  if ((shut & 3) == 3 || (status & MR_STATUS_GONE)) ready |= POLLHUP;
+  /* Of the engine's death by has_error alone: what says so for ever would keep a program busy. */
+  if ((shut & 3) == 3 || ((status & MR_STATUS_GONE) && (!mr_engine_is_dead || has_error(sock)))) ready |= POLLHUP;
   if (used > 0) ready |= POLLIN | POLLRDNORM;
   if (is_writable(sock)) ready |= POLLOUT | POLLWRNORM | POLLWRBAND;
   return ready;
 }
 
+static short companion_ready(struct mr_sock *sock) {
+  short all = POLLIN | POLLRDNORM | POLLPRI | POLLOUT | POLLWRNORM | POLLWRBAND | POLLRDHUP;
+  struct pollfd kernel = {.fd = sock->companion, .events = all};
+  int saved = errno;
+  int n = real.poll(&kernel, 1, 0);
+  errno = saved;
+  return n > 0 ? kernel.revents : 0;
+}
+
 short mr_sock_ready(struct mr_sock *sock) {
   struct mr_socket *shared = sock->shared;
+  if (mr_sock_is_kernels(sock)) return companion_ready(sock);
   uint32_t status = mr_sock_status(sock);
   uint32_t used = mr_load(&shared->rx_tail) - mr_load(&shared->rx_head);
   if (shared->kind == MR_KIND_TCP) return stream_ready(sock, status, used);
   if (shared->kind == MR_KIND_UDP) return datagram_ready(sock, status, used);
-  if (mr_sock_is_kernels(sock)) return 0; /* what there is the companion says */
   short ready = used > 0 ? POLLIN | POLLRDNORM : 0;
   if (status & MR_STATUS_GONE) ready |= POLLHUP | POLLERR;
   return ready;

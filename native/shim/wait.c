@@ -42,6 +42,7 @@ void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns) {
   wait->spin_until_ns = 0;
   wait->looked_ns = wait->gap_ns = wait->kernel_ns = 0;
   wait->has_drained = false;
+  wait->knows_death = wait->link == NULL;
   wait->looks = 0;
 }
 
@@ -129,8 +130,9 @@ int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsig
                   const sigset_t *mask) {
   unsigned count = n;
   if (waiter_fd >= 0) fds[count++] = (struct pollfd){.fd = waiter_fd, .events = POLLIN};
-  /* A dead engine's hang-up would end each sleep at once. */
-  bool watches = wait->link != NULL && !mr_engine_is_dead;
+  /* A dead engine's hang-up would end each sleep at once; but another thread may have noticed it after the
+   * caller's look. */
+  bool watches = wait->link != NULL && !wait->knows_death;
   if (watches) fds[count++] = (struct pollfd){.fd = wait->link->control_fd};
   int saved = errno;
   sigset_t old;
@@ -140,14 +142,14 @@ int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsig
   int result = 0;
   if (mr_wait_check(wait, mask != NULL) == 0) {
     struct timespec left;
-    result = real.ppoll(fds, count, time_left(wait, waiter_fd >= 0 || mr_engine_is_dead, &left), mask != NULL ? mask : &old);
+    result = real.ppoll(fds, count, time_left(wait, waiter_fd >= 0 || !watches, &left), mask != NULL ? mask : &old);
     if (result < 0) result = -errno;
   }
   set_mask((uint64_t *)(void *)&old, NULL);
   errno = saved;
   if (result < 0 && result != -EINTR) return result;
   if (result > 0) {
-    if (watches && fds[count - 1].revents != 0) mr_engine_died();
+    if (watches && fds[count - 1].revents != 0) wait->knows_death = mr_engine_died();
     if (waiter_fd >= 0 && fds[n].revents != 0) {
       uint64_t rings;
       wait->has_drained = true;
@@ -189,13 +191,27 @@ static int sleep_for(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, 
   return result;
 }
 
+/* The engine is dead, and nobody rings: the kernel wakes. 0: look again. */
+static int sleep_for_kernel(struct mr_wait *wait, int companion) {
+  struct pollfd fds[3] = {{.fd = companion, .events = POLLIN}};
+  sigset_t mask;
+  mr_signal_mask(&mask);
+  wait->knows_death = true;
+  int result = mr_wait_sleep(wait, -1, fds, 1, wait->deadline_ns != INT64_MAX ? &mask : NULL);
+  return result > 0 ? 0 : result;
+}
+
 int mr_wait_change(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, int companion) {
   int saved = errno;
   int result = 0;
   for (;;) {
     if (mr_sock_seen(sock) != seen) break;
     result = mr_wait_check(wait, wait->deadline_ns != INT64_MAX);
-    if (result != 0 || mr_engine_is_dead) break;
+    if (result != 0) break;
+    if (MR_UNLIKELY(mr_engine_is_dead)) {
+      if (companion >= 0 && mr_sock_is_kernels(sock)) result = sleep_for_kernel(wait, companion);
+      break;
+    }
     if (mr_wait_spin(wait)) {
       if (companion < 0 || !mr_wait_kernel_due(wait)) continue;
       if (!companion_is_ready(companion)) continue;

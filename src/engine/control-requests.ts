@@ -19,8 +19,8 @@ import {
   WAITERS,
   WaiterFdAt,
 } from "../ring/engine-layout.js";
-import { closeFd, isEvent } from "../sys/fd.js";
-import { SocketKind, sendWithFds, socketKind } from "../sys/unix-socket.js";
+import { isEvent } from "../sys/fd.js";
+import { SocketKind, sendWithFds, socketKind, throwAway } from "../sys/unix-socket.js";
 import type { DescriptorRoom } from "./descriptor-room.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { Companion, isEntry, type OpenRequest, opened, readOpen } from "./message.js";
@@ -180,9 +180,9 @@ export class ControlRequests {
       return this.answer(controlFd, refusal(Msg.ATTACH, local, errno), []);
     }
     this.hold(session, served, local, this.view.getInt32(AttachAt.fd, true));
-    // At once: while we have it, too, its end is not seen.
+    // At once: while we have it, too, its end is not seen. It may be the last, with whatever waits in it.
     this.fds.shift();
-    closeFd(programsEnd);
+    throwAway(programsEnd);
     const companion = served.companionFd >= 0 ? [served.companionFd] : [];
     const passed = [...companion, ...this.regionFds(session, served)];
     const { block } = served;

@@ -35,6 +35,8 @@ export interface ControlHost extends RequestHost {
   /** A new session. Throws `NetError`. */
   begin(hello: Hello, pid: number, controlFd: number): Session;
   end(session: Session): void;
+  /** The next session that is to be ended, or null. */
+  takeStuck(): Session | null;
   /** A program will be there, with this pidfd, which is taken (-1: it has none). Throws `NetError`. */
   launch(hello: Hello, pidFd: number): void;
 }
@@ -108,6 +110,9 @@ export class Control {
     // After the messages: who closes a listener has said before what it accepted.
     if (hasHangUps) ends.service();
     if (nowUs >= this.nextUs) this.keepTime(nowUs);
+    for (let s = this.host.takeStuck(); s !== null; s = this.host.takeStuck()) {
+      if (this.sessions.get(s.controlFd) === s) this.drop(s.controlFd);
+    }
     return wantsLoop;
   }
 
@@ -132,7 +137,7 @@ export class Control {
         return;
       }
       if (!this.host.room.forProcess(fd)) this.turnAway(fd);
-      else if (peerOf(fd).uid !== this.host.uid) closeFd(fd);
+      else if (peerOf(fd).uid !== this.host.uid) discardUnix(fd);
       else this.welcome(fd, nowUs);
     }
   }
@@ -161,7 +166,7 @@ export class Control {
     this.host.noDescriptors();
     const reason = "the engine has no descriptors left (ulimit -n)";
     this.answer(fd, welcome(Msg.HELLO, -EMFILE, 0, reason), []);
-    closeFd(fd);
+    discardUnix(fd);
   }
 
   private welcome(fd: number, nowUs: number): void {

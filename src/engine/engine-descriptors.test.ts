@@ -70,7 +70,7 @@ test("a session that cannot be made leaves nothing behind", () => {
     rules: "",
     profile: "",
   };
-  const settings = { spinUs: 0, yields: true, flags: 0 };
+  const settings = { spinUs: 0, yields: true, flags: 0, onStuck: () => {} };
   const made: Session[] = [];
   let before = [0, 0];
   assert.throws(

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { Op, SocketAt, Status } from "../ring/engine-layout.js";
+import { Op, SOCKETS, SocketAt, Status } from "../ring/engine-layout.js";
 import { Family } from "../socket/linux-options.js";
 import { closeFd } from "../sys/fd.js";
 import { nowUs } from "./clock.js";
@@ -164,6 +164,11 @@ test("messages without sense cost their own socket", () => {
     assert.equal(a.call(Op.OPEN, near.local).result, -EBADF);
     assert.equal(a.call(Op.CLAIM, near.local, [1, 1]).result, -EBADF);
     assert.equal(a.call(Op.PARK, 9_999, [1]).result, -EBADF);
+    // Entries that are none, in the engine's memory and past it.
+    for (const local of [SOCKETS, 123_456, 0xffff_ffff]) {
+      assert.equal(a.call(Op.CLAIM, local, [1, 1]).result, -EBADF);
+      assert.equal(a.call(Op.OPEN, local).result, -EBADF);
+    }
     assert.equal(listener.call(Op.PARK, [0]).result, 1);
     const end = park(a, near, true);
     assert.equal(a.call(Op.CLAIM, end.local, [1, 1]).result, -EBADF);

@@ -4,6 +4,7 @@ import type { XdpInstance } from "../ebpf/instance.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "../socket/create-host.js";
 import { openDevice, TO_TALK } from "../socket/open-device.js";
+import { unwatchThread, watchThread } from "../sys/fd.js";
 import { ChosenProgram } from "../xdp/chosen-program.js";
 import { nowUs } from "./clock.js";
 import type { EngineConfig, NicConfig } from "./config.js";
@@ -75,10 +76,12 @@ export class EngineService {
 
   /** Serves until {@link stop}, or until nobody has needed it for the idle time. */
   async run(): Promise<void> {
+    watchThread(); // the loop is this thread's
     await new Promise<void>((resolve) => {
       this.whenEnded = resolve;
       this.loop.start();
     });
+    unwatchThread();
     this.close();
   }
 

@@ -285,6 +285,11 @@ export abstract class EngineSocket {
     return this.holders.length > 0;
   }
 
+  /** Whether this session has it, and no other. */
+  isOnlyOf(session: Session): boolean {
+    return this.isHeld && this.holders.every((h) => h.session === session);
+  }
+
   /** A session has ended. */
   removeSession(session: Session): void {
     for (const h of [...this.holders]) {

@@ -80,6 +80,7 @@ export class Engine implements SocketHost {
   private readonly programs: Sessions;
   private readonly housekeeping: Housekeeping;
   private retries: EngineSocket[] = [];
+  private readonly stuck: Session[] = [];
   private routesVersion = 0;
   private isClosed = false;
 
@@ -107,6 +108,7 @@ export class Engine implements SocketHost {
       spinUs: options.spinUs,
       rules: options.rules,
       loopback: options.loopback,
+      onStuck: (session) => this.wasStuck(session),
     });
     this.launched = new Launched((address) => this.network.leaveHome(address));
     this.sessions = this.programs.list;
@@ -290,15 +292,37 @@ export class Engine implements SocketHost {
   }
 
   launch(hello: Hello, pidFd: number): void {
+    let hasEntered = false;
     try {
       this.network.enterHome(hello.address);
+      hasEntered = true;
       if (pidFd >= 0) this.launched.add(pidFd, hello.address);
     } catch (error) {
+      if (hasEntered) this.network.leaveHome(hello.address);
       if (pidFd >= 0) closeFd(pidFd);
       throw error;
     }
     // Without a pidfd it is only an answer: the address goes unless the program comes soon.
     if (pidFd < 0) this.network.leaveHome(hello.address);
+  }
+
+  /** A program has made us wait to ring it: its sockets end, and its session as soon as that can be. */
+  private wasStuck(session: Session): void {
+    const { name, pid } = session.program;
+    const text =
+      `ended the session of ${name} (pid ${pid}): it made the event by which it is woken block, ` +
+      "which no shim does";
+    this.troubles.happened("stuck-program", this.stack.nowUs, text);
+    this.stuck.push(session);
+    this.wantsControl = true;
+  }
+
+  /** Ends those that {@link wasStuck} has noted. */
+  takeStuck(): Session | null {
+    const session = this.stuck.pop() ?? null;
+    if (session === null) return null;
+    for (const served of [...session.sockets]) if (served?.isOnlyOf(session)) served.fail();
+    return session;
   }
 
   noDescriptors(): void {
@@ -373,7 +397,7 @@ export class Engine implements SocketHost {
 
   /** Tells programs and devices to wake the engine; false when there is work after all. */
   prepareSleep(): boolean {
-    if (!this.programs.prepareSleep()) return false;
+    if (this.stuck.length > 0 || !this.programs.prepareSleep()) return false;
     for (const { device } of this.stack.ip.interfaces) {
       if (device.prepareSleep?.() === false) return false;
     }

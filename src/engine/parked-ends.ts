@@ -6,7 +6,7 @@ import { EBADF, ECONNABORTED, ENOBUFS } from "../base/errno.js";
 import { Kind, OpenedFor, SocketAt, Status } from "../ring/engine-layout.js";
 import type { EngineSocket } from "./engine-socket.js";
 import type { KernelSockets } from "./kernel-sockets.js";
-import { readOpen } from "./message.js";
+import { isEntry, readOpen } from "./message.js";
 import { type OpeningParts, openPrepared, ringSizes } from "./opening.js";
 import { ParkedEnd, type PreparedBlock } from "./parked-end.js";
 import type { Session } from "./session.js";
@@ -83,7 +83,7 @@ export class ParkedEnds {
     if (parked === undefined || parked.prepared !== null) {
       // The program has the connection, and nothing to hang up by.
       served?.abort();
-      session.ring(local);
+      if (isEntry(local)) session.ring(local);
       return -EBADF;
     }
     if (served === null || served.isClosed) {

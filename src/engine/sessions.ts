@@ -10,7 +10,7 @@ import type { Hello } from "./message.js";
 import type { Network } from "./network.js";
 import { spinOf } from "./profile.js";
 import type { Regions } from "./region.js";
-import { type Program, Session } from "./session.js";
+import { type Program, Session, type SessionSettings } from "./session.js";
 
 export interface SessionsParts {
   readonly network: Network;
@@ -22,6 +22,8 @@ export interface SessionsParts {
   readonly rules: RulesOf;
   /** Loopback addresses go through Millrace. */
   readonly loopback: boolean;
+  /** See `SessionSettings`. */
+  readonly onStuck: (session: Session) => void;
 }
 
 /** Programs whose wakes are taken at a time. */
@@ -78,12 +80,13 @@ export class Sessions {
     };
   }
 
-  private settingsOf(hello: Hello): { spinUs: number; yields: boolean; flags: number } {
-    const { profile, spinUs, loopback } = this.parts;
+  private settingsOf(hello: Hello): SessionSettings {
+    const { profile, spinUs, loopback, onStuck } = this.parts;
     return {
       spinUs: spinOf(hello.profile, hello.spinUs, profile, spinUs),
       yields: true,
       flags: loopback || hello.loopback ? SessionFlag.LOOPBACK : 0,
+      onStuck,
     };
   }
 

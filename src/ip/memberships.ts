@@ -55,7 +55,7 @@ export class Memberships {
 
   leave(group: IpAddress, ifIndex: number): number {
     const m = this.findAny(group, ifIndex);
-    if (m === null) return -EADDRNOTAVAIL;
+    if (m === null) return this.isNowhere(group, ifIndex) ? -ENODEV : -EADDRNOTAVAIL;
     this.change(m, NO_SOURCES);
     return 0;
   }
@@ -74,7 +74,7 @@ export class Memberships {
 
   leaveSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
     const m = this.findAny(group, ifIndex);
-    if (m === null) return -EINVAL;
+    if (m === null) return this.isNowhere(group, ifIndex) ? -ENODEV : -EINVAL;
     if (!holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
     if (m.filter.mode !== FilterMode.INCLUDE) return -EINVAL;
     this.removeSource(m, source);
@@ -83,7 +83,7 @@ export class Memberships {
 
   blockSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
     const m = this.findAny(group, ifIndex);
-    if (m === null) return -EINVAL;
+    if (m === null) return this.isNowhere(group, ifIndex) ? -ENODEV : -EINVAL;
     if (m.filter.mode !== FilterMode.EXCLUDE) return -EINVAL;
     if (holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
     return this.addSource(m, source);
@@ -91,7 +91,7 @@ export class Memberships {
 
   unblockSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
     const m = this.findAny(group, ifIndex);
-    if (m === null) return -EINVAL;
+    if (m === null) return this.isNowhere(group, ifIndex) ? -ENODEV : -EINVAL;
     if (!holds(m.filter.sources, source)) return -EADDRNOTAVAIL;
     if (m.filter.mode !== FilterMode.EXCLUDE) return -EINVAL;
     this.removeSource(m, source);
@@ -163,6 +163,11 @@ export class Memberships {
       this.list.find((m) => m.group.equals(group) && (ifIndex === 0 || m.ifIndex === ifIndex)) ??
       null
     );
+  }
+
+  /** No interface is given, and none follows from a route: Linux asks this first (`ip_mc_find_dev`), for IPv4. */
+  private isNowhere(group: IpAddress, ifIndex: number): boolean {
+    return group.isV4 && ifIndex === 0 && this.ip.resolve(group, null, 0) === null;
   }
 
   /** The interface given, or the one that the route to the group takes; or a negated error number. */

@@ -71,12 +71,23 @@ function takeDevice({ nic, ...rest }: NodeSettings): void {
   else if (isMainThread) process.env.MILLRACE_PARENT_NIC = nic;
 }
 
-/** Throws what `readRules` throws, which names file, line and column. */
+/** Throws what `readRules` throws, which names file, line and column; `TypeError` when there is no such file. */
 function rulesOf({ rules: file }: NodeSettings): ProgramRules {
   const { MILLRACE_APPLICATION_ID, VMA_APPLICATION_ID } = process.env;
   const id = MILLRACE_APPLICATION_ID ?? VMA_APPLICATION_ID ?? "";
-  const read = file === undefined ? [] : loadParser().readRules(file);
+  const read = file === undefined ? [] : readRules(file);
   return new ProgramRules(read, basename(process.execPath), id);
+}
+
+function readRules(file: string): ReturnType<ReturnType<typeof loadParser>["readRules"]> {
+  try {
+    return loadParser().readRules(file);
+  } catch (cause) {
+    if (!(cause instanceof Error) || !("syscall" in cause)) throw cause;
+    throw new TypeError(`rules: expected a file of rules, got "${file}": ${cause.message}`, {
+      cause,
+    });
+  }
 }
 
 export const currentSettings = (): NodeSettings => settings;

@@ -51,6 +51,34 @@ test("what makes no sense is named, with what was expected", () => {
     () => checkSettings({ nick: "tap:a" }, "register"),
     /unknown setting "nick"; known/,
   );
+  const wrong: [Record<string, unknown>, string][] = [
+    [{ nic: "foo:bar" }, '"foo:bar"'],
+    [{ nic: "tap:" }, '"tap:"'],
+    [{ nic: 5 }, "5"],
+    [{ nic: () => {} }, "function"],
+    [{ nic: 10n }, "10n"],
+    [{ addresses: ["10.0.0.2"] }, '["10.0.0.2"]'],
+    [{ addresses: ["10.0.0.2/33"] }, '["10.0.0.2/33"]'],
+    [{ addresses: ["fd00::2/129"] }, '["fd00::2/129"]'],
+    [{ addresses: ["10.0.0.2/24/8"] }, '["10.0.0.2/24/8"]'],
+    [{ addresses: [""] }, '[""]'],
+    [{ addresses: 7 }, "7"],
+    [{ gateways: ["10.0.0.1/24"] }, '["10.0.0.1/24"]'],
+    [{ gateways: "there" }, '"there"'],
+    [{ loopback: "yes" }, '"yes"'],
+    [{ debug: 2 }, "2"],
+    [{ rules: "" }, '""'],
+    [{ profile: null }, "null"],
+  ];
+  for (const [given, got] of wrong) {
+    const [name] = Object.keys(given);
+    assert.throws(() => checkSettings(given, "register"), {
+      name: "TypeError",
+      message: new RegExp(
+        `^register: ${name}: expected \\w.*, got ${got.replace(/[[\]()]/g, "\\$&")}$`,
+      ),
+    });
+  }
   assert.throws(() => checkSettings([], "register"), /expected an object of settings, got \[\]/);
   writeFileSync(file, "{ nic }");
   assert.throws(() => environmentSettings({ MILLRACE_CONFIG: file }), /MILLRACE_CONFIG: .*json: /);

@@ -3,6 +3,7 @@
  * file with the same words, in this order of precedence.
  */
 import { readFileSync } from "node:fs";
+import { IpAddress } from "../base/ip-address.js";
 
 export type Profile = "latency" | "balanced" | "idle";
 
@@ -34,22 +35,42 @@ export const spinUsOf = (profile: Profile = "balanced"): number => SPIN_US[profi
 type Reader = (value: unknown) => unknown;
 
 const text: Reader = (v) => (typeof v === "string" && v !== "" ? v : undefined);
-const list: Reader = (v) => {
-  const parts = typeof v === "string" ? v.split(",") : v;
+/** What the device's opener would say is said at once, and without loading it. */
+const device: Reader = (v) =>
+  typeof v === "string" && /^(memif|tap|xdp|packet|pcap):.|^tap[^:]/.test(v) ? v : undefined;
+const list = (v: unknown, isGood: (part: string) => boolean): string[] | undefined => {
+  const parts: unknown = typeof v === "string" ? v.split(",") : v;
   if (!Array.isArray(parts) || !parts.every((p) => typeof p === "string")) return undefined;
-  return parts.map((p: string) => p.trim());
+  const trimmed = parts.map((p: string) => p.trim());
+  return trimmed.every(isGood) ? trimmed : undefined;
 };
+const addresses: Reader = (v) =>
+  list(v, (part) => {
+    const [address, bits, ...rest] = part.split("/");
+    const parsed = IpAddress.tryParse(address!);
+    if (parsed === null || bits === undefined || rest.length > 0) return false;
+    return /^\d{1,3}$/.test(bits) && Number(bits) <= (parsed.isV4 ? 32 : 128);
+  });
+const gateways: Reader = (v) => list(v, (part) => IpAddress.tryParse(part) !== null);
 const flag: Reader = (v) => {
-  if (v === true || v === "1" || v === "true") return true;
-  return v === false || v === "0" || v === "false" || v === "" ? false : undefined;
+  if (v === true || v === "1" || v === 1 || v === "true") return true;
+  return v === false || v === "0" || v === 0 || v === "false" || v === "" ? false : undefined;
 };
 const profile: Reader = (v) => (Object.hasOwn(SPIN_US, String(v)) ? v : undefined);
 
 /** Each setting: its variable of the environment, how it is read, and what is expected of it. */
 const KNOWN = {
-  nic: ["MILLRACE_NIC", text, "a device like memif:/run/a.sock"],
-  addresses: ["MILLRACE_ADDRESS", list, "addresses like 10.77.0.2/24,fd00::2/64"],
-  gateways: ["MILLRACE_GATEWAY", list, "addresses like 10.77.0.1"],
+  nic: [
+    "MILLRACE_NIC",
+    device,
+    "a device like memif:/run/a.sock, tap:mr0, xdp:eth1 or packet:eth1",
+  ],
+  addresses: [
+    "MILLRACE_ADDRESS",
+    addresses,
+    "addresses with prefix lengths, like 10.77.0.2/24,fd00::2/64",
+  ],
+  gateways: ["MILLRACE_GATEWAY", gateways, "addresses like 10.77.0.1,fd00::1"],
   loopback: ["MILLRACE_LOOPBACK", flag, "1 or 0"],
   profile: ["MILLRACE_PROFILE", profile, "latency, balanced or idle"],
   rules: ["MILLRACE_RULES", text, "a file of rules"],
@@ -60,13 +81,18 @@ function read(key: keyof NodeSettings, value: unknown, where: string): unknown {
   const [, reader, expected] = KNOWN[key];
   const result = reader(value);
   if (result !== undefined) return result;
-  throw new TypeError(`${where}: expected ${expected}, got ${JSON.stringify(value)}`);
+  throw new TypeError(`${where}: expected ${expected}, got ${shown(value)}`);
+}
+
+function shown(value: unknown): string {
+  if (typeof value === "bigint") return `${value}n`;
+  return JSON.stringify(value) ?? typeof value;
 }
 
 /** Checks what a file or a program gave. Throws `TypeError` that names the word and what is known. */
 export function checkSettings(given: unknown, where: string): NodeSettings {
   if (given === null || typeof given !== "object" || Array.isArray(given)) {
-    throw new TypeError(`${where}: expected an object of settings, got ${JSON.stringify(given)}`);
+    throw new TypeError(`${where}: expected an object of settings, got ${shown(given)}`);
   }
   const settings: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(given)) {

@@ -107,8 +107,9 @@ export class StackSide {
 /** `%w` in a device's name is the worker thread's number, 0 for the main one: each needs its own. */
 function ownName(nic: string): string {
   if (nic.includes("%w")) return nic.replaceAll("%w", String(threadId));
-  if (isMainThread) return nic;
+  // The main thread leaves the name of its device there.
+  if (isMainThread || nic !== process.env.MILLRACE_PARENT_NIC) return nic;
   throw new TypeError(
-    `worker thread ${threadId} cannot share ${nic} with the main thread; write %w for the thread's number in the device's name to give each its own`,
+    `worker thread ${threadId} cannot share ${nic} with the main thread; give it its own MILLRACE_NIC in the Worker's env, or write %w for the thread's number in the device's name`,
   );
 }

@@ -37,6 +37,9 @@ export interface Addon {
   fdSilence(fd: number): number;
   eventCreate(): number;
   eventSignal(fd: number): number;
+  eventRing(fd: number): number;
+  watchStart(): number;
+  watchStop(): number;
   eventDrain(fd: number): number;
   pipeCreate(out: Int32Array): number;
   fdLock(path: string): number;

@@ -27,9 +27,25 @@ export function signalEvent(fd: number): void {
   check(addon().eventSignal(fd), "eventfd_write");
 }
 
-/** Hot path. As {@link signalEvent}, for an event that a peer gave: 0 or a negative error number. */
+/**
+ * Hot path. As {@link signalEvent}, for an event that a peer gave: 0 or a negative error number. A peer can
+ * make it block; with {@link watchThread} that ends with -EINTR, after 1.1 s at most.
+ */
 export function wakeByEvent(fd: number): number {
-  return addon().eventSignal(fd);
+  return addon().eventRing(fd);
+}
+
+/**
+ * From now on no {@link wakeByEvent} and no {@link closeFd} of this thread blocks for ever: another one looks
+ * after it. One thread of a process can be watched. Throws `NetError` EBUSY when another is, EAGAIN when there can be no such thread.
+ */
+export function watchThread(): void {
+  check(addon().watchStart(), "pthread_create");
+}
+
+/** Undoes one {@link watchThread}, in the same thread. */
+export function unwatchThread(): void {
+  check(addon().watchStop(), "pthread_join");
 }
 
 /** Makes an event unreadable; whether it was signalled. */

@@ -1,16 +1,17 @@
 /**
- * The tests that undici publishes, each file on the kernel's sockets and on Millrace's: every test says
+ * The tests that undici and ioredis publish, on the kernel's sockets and on Millrace's: every test says
  * the same, and holds as many assertions.
  */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { enterNamespace } from "../support/namespace.js";
+import { enterNamespace, ip } from "../support/namespace.js";
 import { runCase } from "./support/run-case.js";
+import { startRedis } from "./support/services.js";
 
 /** A namespace without names: the same answer for those who ask github.com. */
-await enterNamespace(import.meta.url, "ip");
+await enterNamespace(import.meta.url, "ip", "redis-server");
 
 const PACKAGES = fileURLToPath(new URL("../../../test/node-packages/", import.meta.url));
 const FOLDER = `${PACKAGES}node_modules/undici-published/test/`;
@@ -31,9 +32,44 @@ assert.ok(files.length > 30, "undici's tests are missing");
 const SLOW = ["client-keep-alive.js", "parser-issues.js", "gc.js", "pool.js", "socket-timeout.js"];
 const inOrder = [...SLOW, ...files.filter((f) => !SLOW.includes(f))];
 
-describe("undici's own tests", { concurrency: 3 }, () => {
+/** Redis is the kernel's, behind a TAP; the servers of the tests' own are in their process, at loopback. */
+const REDIS = "10.79.1.1";
+const OVER_TAP = { MILLRACE_NIC: "tap:mrsuites0", MILLRACE_ADDRESS: "10.79.1.2/24" };
+/**
+ * It depends on which of two connections, written to at once, is read from first; on whether a connection is there
+ * already in the next turn of the event loop.
+ */
+const NO_PROMISE = "MOVED|should clear the timeout when connected";
+
+async function ioredis(accelerated: boolean) {
+  const mocha = `${PACKAGES}node_modules/mocha/bin/_mocha`;
+  const tests = `${PACKAGES}node_modules/ioredis-published/test/`;
+  const nodeArgs = ["--require", `${PACKAGES}tap/redis-host.cjs`];
+  const which = ["--grep", NO_PROMISE, "--invert", `${tests}helpers`, `${tests}functional`];
+  const args = ["--reporter", "tap", "--timeout", "30000", ...which];
+  const env = { REDIS_HOST: REDIS, ...(accelerated ? OVER_TAP : {}) };
+  const result = await runCase(mocha, { accelerated, args, nodeArgs, env });
+  assert.equal(result.status, 0, `${result.stdout}${result.stderr}`);
+  return result;
+}
+
+describe("packages' own tests", { concurrency: 3 }, () => {
+  test("ioredis", async () => {
+    ip("tuntap", "add", "mrsuites0", "mode", "tap");
+    ip("address", "add", `${REDIS}/24`, "dev", "mrsuites0");
+    ip("link", "set", "mrsuites0", "up");
+    const redis = await startRedis(REDIS, 6_379);
+    const onKernel = await ioredis(false);
+    const onMillrace = await ioredis(true);
+    assert.equal(onMillrace.stdout, onKernel.stdout);
+    assert.ok((onKernel.stdout.match(/^ok /gm)?.length ?? 0) > 150, onKernel.stdout);
+    assert.match(onMillrace.stderr, /enabled bypass on tcp connect .*the route goes/);
+    assert.match(onMillrace.stderr, /enabled bypass on tcp listen/);
+    redis.stop();
+  });
+
   for (const name of inOrder) {
-    test(name, async () => {
+    test(`undici: ${name}`, async () => {
       const file = FOLDER + name;
       const onKernel = await runCase(file, { accelerated: false, nodeArgs: NODE_ARGS });
       const onMillrace = await runCase(file, { accelerated: true, nodeArgs: NODE_ARGS });

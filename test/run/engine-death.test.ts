@@ -1,6 +1,7 @@
 /** The engine is killed: programs that wait are told at once, and new sockets are the kernel's. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,8 +35,11 @@ poll: 19
 ppoll: 19
 poll of a listener: 18
 poll of datagrams: 18
+recv from a peer: ENETDOWN
 select: 1
+pselect: 1
 epoll_wait: 19
+epoll_pwait: 19
 epoll_pwait2: 19
 epoll_wait, nested: 1
 recv(a, nothing, 1, 0): ECONNRESET
@@ -44,6 +48,8 @@ send(a, "x", 1, MSG_NOSIGNAL): EPIPE
 recv(u, nothing, 1, MSG_DONTWAIT): ENETDOWN
 sendto(u, "x", 1, 0, at(9), home_bytes): ENETDOWN
 close(a): 0
+poll(&one, 1, 300): 0
+it slept all the time
 accept at the wildcard: a connection
 poll at the wildcard: 1
 accept(calls[i].fd, NULL, NULL) > 0: 1
@@ -53,8 +59,24 @@ select at the wildcard: 1
 accept(calls[i].fd, NULL, NULL) > 0: 1
 epoll_wait at the wildcard: 1
 accept(calls[i].fd, NULL, NULL) > 0: 1
+pselect at the wildcard: 1
+accept(calls[i].fd, NULL, NULL) > 0: 1
+epoll_pwait at the wildcard: 1
+accept(calls[i].fd, NULL, NULL) > 0: 1
 epoll_pwait2 at the wildcard: 1
 accept(calls[i].fd, NULL, NULL) > 0: 1
+epoll_wait for edges at the wildcard: 1
+accept(calls[i].fd, NULL, NULL) > 0: 1
+recv at the wildcard: 1
+recvmmsg at the wildcard: 1
+poll of datagrams at the wildcard: 1
+recv(calls[i].fd, nothing, 10, 0): 1
+pselect of datagrams at the wildcard: 1
+recv(calls[i].fd, nothing, 10, 0): 1
+epoll_pwait of datagrams at the wildcard: 1
+recv(calls[i].fd, nothing, 10, 0): 1
+epoll_wait for edges of datagrams: 1
+recv(calls[i].fd, nothing, 10, 0): 1
 poll(&one, 1, 300): 0
 it slept all the time
 accept(call->fd, NULL, NULL): EAGAIN
@@ -62,6 +84,24 @@ setsockopt(call->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout): 0
 accept(call->fd, NULL, NULL): EAGAIN
 int_option(calls[ALONE].fd, SOL_SOCKET, SO_ERROR): 0
 listen(calls[ALONE].fd, 2): 0
+poll(&one, 1, 300): 0
+it slept all the time
+setsockopt(call->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout): 0
+recv(call->fd, &byte, 1, 0): EAGAIN
+recv(call->fd, &byte, 1, MSG_DONTWAIT): EAGAIN
+poll(&one, 1, 0) == 1 && one.revents == POLLOUT: 1
+sendto(other, "a", 1, 0, kernels(call->port, false), home_bytes): 1
+poll(&one, 1, PATIENCE_MS) == 1 && one.revents == (POLLIN | POLLOUT): 1
+recvfrom(call->fd, &byte, 1, 0, (struct sockaddr *)&from, &bytes): 1
+sendto(call->fd, "b", 1, 0, (struct sockaddr *)&from, bytes): 1
+recv(other, &byte, 1, 0): 1
+send(call->fd, "c", 1, 0): EDESTADDRREQ
+connect(call->fd, (struct sockaddr *)&from, bytes): 0
+send(call->fd, "c", 1, 0): 1
+recv(other, &byte, 1, 0): 1
+int_option(call->fd, SOL_SOCKET, SO_ERROR): 0
+status: 0
+status: 0
 bind(fresh, kernels(0, false), home_bytes): 0
 listen(fresh, 1): 0
 connect(to, kernels(port, false), home_bytes): 0
@@ -142,4 +182,59 @@ test("a server at the wildcard goes on with the kernel, and rests", async (t) =>
   await sleep(1_000);
   assert.ok(ticksOf(server.pid!) - before < 30, "it is busy");
   assert.ok(await isThere());
+});
+
+const ECHO = `
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 0))
+print(s.getsockname()[1], flush=True)
+while True:
+    try:
+        data, peer = s.recvfrom(100)
+        s.sendto(data, peer)
+    except OSError as error:
+        print(error, flush=True)
+`;
+
+/** What the kernel's server at the port answers; asks again, as datagrams may be lost with the engine. */
+async function echo(port: number, text: string): Promise<string> {
+  const client = createSocket("udp4");
+  let answer = "";
+  client.on("message", (data) => {
+    answer = data.toString();
+  });
+  await until(() => {
+    client.send(text, port, "127.0.0.1");
+    return answer !== "";
+  }, "an answer");
+  client.close();
+  return answer;
+}
+
+test("a server of datagrams at the wildcard goes on with the kernel, and rests", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { engine, socket } = await startEngine(t, folder);
+  const server = spawn("python3", ["-c", ECHO], { env: UNDER(socket, "balanced") });
+  t.after(() => server.kill("SIGKILL"));
+  let said = "";
+  let warned = "";
+  server.stdout.on("data", (data: Buffer) => {
+    said += data.toString();
+  });
+  server.stderr.on("data", (data: Buffer) => {
+    warned += data.toString();
+  });
+  await until(() => said.includes("\n"), "the server");
+  const port = Number(said);
+  assert.equal(await echo(port, "before"), "before");
+  engine.kill("SIGKILL");
+  await until(() => warned.includes("the engine has ended"), "the news");
+  assert.equal(await echo(port, "after"), "after");
+  const before = ticksOf(server.pid!);
+  await sleep(1_000);
+  assert.ok(ticksOf(server.pid!) - before < 30, "it is busy");
+  assert.equal(await echo(port, "again"), "again");
+  assert.equal(said, `${port}\n`);
 });

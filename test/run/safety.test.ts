@@ -25,11 +25,11 @@ import { buildProgram } from "../support/c-program.js";
 import { enterNamespace, NEEDS_ROOT } from "../support/namespace.js";
 import { requireTools } from "../support/tools.js";
 import { until } from "../support/until.js";
+import { HERE, Steady } from "./steady.js";
 
 await enterNamespace(import.meta.url, "cc");
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-const HERE = "10.77.0.1";
 /** Patience with loaded machines. */
 const LONG_MS = 60_000;
 const NOBODY = 65_534;
@@ -62,33 +62,6 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** Echoes that go on until {@link Steady.end}. */
-class Steady {
-  readonly child: ChildProcess;
-  out = "";
-
-  constructor(program: string) {
-    this.child = spawn(program, [HERE], { env, stdio: ["pipe", "pipe", "inherit"] });
-    this.child.stdout!.on("data", (data: Buffer) => {
-      this.out += data.toString();
-    });
-  }
-
-  async port(): Promise<string> {
-    await until(() => /^port \d+\n/.test(this.out), `a port in ${this.out}`, LONG_MS);
-    return this.out.split(/[ \n]/)[1]!;
-  }
-
-  /** How many echoes were right; fails if one was not. */
-  async end(): Promise<number> {
-    const closed = once(this.child, "close");
-    this.child.stdin!.end();
-    await closed;
-    assert.match(this.out, /^port \d+\n\d+ echoes were right\n$/);
-    return Number(this.out.split(/[ \n]/)[2]);
-  }
-}
-
 const descriptors = (): number => readdirSync(`/proc/${engine.pid}/fd`).length;
 const mappings = (): number =>
   readFileSync(`/proc/${engine.pid}/maps`, "utf8").split("memfd:millrace").length;
@@ -105,13 +78,13 @@ async function isIdle(): Promise<void> {
 test("a program that scribbles over all it shares with the engine harms only itself", async (t) => {
   const scribble = buildProgram("scribble", folder);
   const program = buildProgram("steady", folder);
-  const first = new Steady(program);
+  const first = new Steady(program, env);
   t.after(() => first.child.kill("SIGKILL"));
   await first.port();
   await first.end();
   await isIdle();
   const [descriptorsBefore, mappingsBefore] = [descriptors(), mappings()];
-  const steady = new Steady(program);
+  const steady = new Steady(program, env);
   t.after(() => steady.child.kill("SIGKILL"));
   const port = await steady.port();
   for (let seed = 1; seed <= PROGRAMS; seed++) {
@@ -161,7 +134,7 @@ for path in sys.argv[1:]:
 
 test("another user's program neither joins nor reads", { skip: NEEDS_ROOT }, async (t) => {
   requireTools("setpriv", "python3");
-  const steady = new Steady(buildProgram("steady", folder));
+  const steady = new Steady(buildProgram("steady", folder), env);
   t.after(() => steady.child.kill("SIGKILL"));
   await steady.port();
   // As the engine makes it, the folder is not theirs to enter.

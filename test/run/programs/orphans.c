@@ -21,6 +21,7 @@ struct call {
   long (*run)(struct call *call);
   int fd, other; /* its socket, and what else it needs */
   uint16_t port;
+  bool is_datagram; /* at the wildcard */
   long result;
   int error;
 };
@@ -85,11 +86,45 @@ static void with_wildcard(struct call *call) {
   call->port = port_of(call->fd);
 }
 
-static void with_watched_wildcard(struct call *call) {
-  with_wildcard(call);
-  struct epoll_event event = {.events = EPOLLIN};
+static void watch(struct call *call, unsigned events) {
+  struct epoll_event event = {.events = events};
   call->other = epoll_create1(0);
   epoll_ctl(call->other, EPOLL_CTL_ADD, call->fd, &event);
+}
+
+static void with_watched_wildcard(struct call *call) {
+  with_wildcard(call);
+  watch(call, EPOLLIN);
+}
+
+static void with_edge_wildcard(struct call *call) {
+  with_wildcard(call);
+  watch(call, EPOLLIN | EPOLLET);
+}
+
+static void with_open_datagram(struct call *call) {
+  call->is_datagram = true;
+  call->fd = socket(home.ss_family, SOCK_DGRAM, 0);
+  must(bind(call->fd, kernels(0, true), home_bytes) == 0, "datagrams at the wildcard");
+  call->port = port_of(call->fd);
+}
+
+static void with_watched_datagram(struct call *call) {
+  with_open_datagram(call);
+  watch(call, EPOLLIN);
+}
+
+static void with_edge_datagram(struct call *call) {
+  with_open_datagram(call);
+  watch(call, EPOLLIN | EPOLLET);
+}
+
+/* Of Millrace's: the companion is silent. */
+static void with_peer(struct call *call) {
+  with_open_datagram(call);
+  uint16_t port;
+  datagram(&port);
+  must(connect(call->fd, at(port), home_bytes) == 0, "connect of datagrams");
 }
 
 static long do_recv(struct call *c) { return recv(c->fd, nothing, 10, 0); }
@@ -156,6 +191,21 @@ static long do_epoll_wait(struct call *c) {
   struct epoll_event event = {0};
   return epoll_wait(c->other, &event, 1, PATIENCE_MS) == 1 ? (long)event.events : -1;
 }
+static long do_pselect(struct call *c) {
+  struct timespec patience = {.tv_sec = PATIENCE_MS / 1000};
+  fd_set set;
+  sigset_t mask;
+  sigemptyset(&mask);
+  FD_ZERO(&set);
+  FD_SET(c->fd, &set);
+  return pselect(c->fd + 1, &set, NULL, NULL, &patience, &mask);
+}
+static long do_epoll_pwait(struct call *c) {
+  struct epoll_event event = {0};
+  sigset_t mask;
+  sigemptyset(&mask);
+  return epoll_pwait(c->other, &event, 1, -1, &mask) == 1 ? (long)event.events : -1;
+}
 static long do_epoll_pwait2(struct call *c) {
   struct epoll_event event = {0};
   return epoll_pwait2(c->other, &event, 1, NULL, NULL) == 1 ? (long)event.events : -1;
@@ -179,8 +229,11 @@ static struct call calls[] = {
     {.name = "ppoll", .prepare = with_stream, .run = do_ppoll},
     {.name = "poll of a listener", .prepare = with_listener, .run = do_poll},
     {.name = "poll of datagrams", .prepare = with_datagram, .run = do_poll},
+    {.name = "recv from a peer", .prepare = with_peer, .run = do_recv},
     {.name = "select", .prepare = with_stream, .run = do_select},
+    {.name = "pselect", .prepare = with_stream, .run = do_pselect},
     {.name = "epoll_wait", .prepare = with_epoll, .run = do_epoll_wait},
+    {.name = "epoll_pwait", .prepare = with_epoll, .run = do_epoll_pwait},
     {.name = "epoll_pwait2", .prepare = with_epoll, .run = do_epoll_pwait2},
     {.name = "epoll_wait, nested", .prepare = with_nested, .run = do_epoll_wait},
     /* These hear the kernel as well, and go on with it. */
@@ -189,9 +242,18 @@ static struct call calls[] = {
     {.name = "ppoll at the wildcard", .prepare = with_wildcard, .run = do_ppoll},
     {.name = "select at the wildcard", .prepare = with_wildcard, .run = do_select},
     {.name = "epoll_wait at the wildcard", .prepare = with_watched_wildcard, .run = do_epoll_wait},
+    {.name = "pselect at the wildcard", .prepare = with_wildcard, .run = do_pselect},
+    {.name = "epoll_pwait at the wildcard", .prepare = with_watched_wildcard, .run = do_epoll_pwait},
     {.name = "epoll_pwait2 at the wildcard", .prepare = with_watched_wildcard, .run = do_epoll_pwait2},
+    {.name = "epoll_wait for edges at the wildcard", .prepare = with_edge_wildcard, .run = do_epoll_wait},
+    {.name = "recv at the wildcard", .prepare = with_open_datagram, .run = do_recv},
+    {.name = "recvmmsg at the wildcard", .prepare = with_open_datagram, .run = do_recvmmsg},
+    {.name = "poll of datagrams at the wildcard", .prepare = with_open_datagram, .run = do_poll},
+    {.name = "pselect of datagrams at the wildcard", .prepare = with_open_datagram, .run = do_pselect},
+    {.name = "epoll_pwait of datagrams at the wildcard", .prepare = with_watched_datagram, .run = do_epoll_pwait},
+    {.name = "epoll_wait for edges of datagrams", .prepare = with_edge_datagram, .run = do_epoll_wait},
 };
-enum { CALLS = sizeof calls / sizeof *calls, ALONE = 21 };
+enum { CALLS = sizeof calls / sizeof *calls, ALONE = 24, OPEN = ALONE + 9 };
 
 static void *run(void *context) {
   struct call *call = context;
@@ -208,20 +270,72 @@ static void say_end(const struct call *call) {
 
 /* ---- Afterwards ------------------------------------------------------------------------------------------ */
 
-/* Who waits for the kernel's connections sleeps. */
-static void say_quiet(const struct call *call) {
+static void say_sleep(int fd) {
   struct rusage before, after;
-  struct pollfd one = {.fd = call->fd, .events = POLLIN};
+  struct pollfd one = {.fd = fd, .events = POLLIN};
   getrusage(RUSAGE_THREAD, &before);
   SAY(poll(&one, 1, 300));
   getrusage(RUSAGE_THREAD, &after);
   printf("it slept %s\n", after.ru_nvcsw - before.ru_nvcsw < 30 ? "all the time" : "again and again");
+}
+
+/* Who waits for the kernel's connections sleeps. */
+static void say_quiet(const struct call *call) {
+  say_sleep(call->fd);
   fcntl(call->fd, F_SETFL, O_NONBLOCK);
   SAY(accept(call->fd, NULL, NULL));
   fcntl(call->fd, F_SETFL, 0);
   struct timeval timeout = {.tv_usec = 20000};
   SAY(setsockopt(call->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout));
   SAY(accept(call->fd, NULL, NULL));
+}
+
+/* Datagrams to and fro. */
+static void say_datagrams(const struct call *call) {
+  char byte;
+  int other = socket(AF_INET, SOCK_DGRAM, 0);
+  struct sockaddr_in from;
+  socklen_t bytes = sizeof from;
+  struct timeval timeout = {.tv_usec = 20000};
+  struct pollfd one = {.fd = call->fd, .events = POLLIN | POLLOUT};
+  SAY(setsockopt(call->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout));
+  SAY(recv(call->fd, &byte, 1, 0));
+  SAY(recv(call->fd, &byte, 1, MSG_DONTWAIT));
+  SAY(poll(&one, 1, 0) == 1 && one.revents == POLLOUT);
+  SAY(sendto(other, "a", 1, 0, kernels(call->port, false), home_bytes));
+  SAY(poll(&one, 1, PATIENCE_MS) == 1 && one.revents == (POLLIN | POLLOUT));
+  SAY(recvfrom(call->fd, &byte, 1, 0, (struct sockaddr *)&from, &bytes));
+  SAY(sendto(call->fd, "b", 1, 0, (struct sockaddr *)&from, bytes));
+  SAY(recv(other, &byte, 1, 0));
+  SAY(send(call->fd, "c", 1, 0));
+  SAY(connect(call->fd, (struct sockaddr *)&from, bytes));
+  SAY(send(call->fd, "c", 1, 0));
+  SAY(recv(other, &byte, 1, 0));
+  SAY(int_option(call->fd, SOL_SOCKET, SO_ERROR));
+}
+
+/* A child hears the listener by an instance, of its own (-1) or inherited; exits with 0 if all is well. */
+static int child_hears(int fd, int epfd) {
+  struct epoll_event event = {.events = EPOLLIN};
+  struct rusage before, after;
+  if (epfd < 0) epoll_ctl(epfd = epoll_create1(0), EPOLL_CTL_ADD, fd, &event);
+  if (epoll_wait(epfd, &event, 1, PATIENCE_MS) != 1) return 1;
+  if (accept(fd, NULL, NULL) < 0) return 2;
+  getrusage(RUSAGE_THREAD, &before);
+  if (epoll_wait(epfd, &event, 1, 100) != 0) return 3;
+  getrusage(RUSAGE_THREAD, &after);
+  return after.ru_nvcsw - before.ru_nvcsw < 30 ? 0 : 4;
+}
+
+static void say_child(const struct call *call, int epfd) {
+  int status = -1, to = socket(AF_INET, SOCK_STREAM, 0);
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) _exit(child_hears(call->fd, epfd));
+  usleep(50000); /* most times it waits by then */
+  must(connect(to, kernels(call->port, false), home_bytes) == 0, "connect to the child");
+  waitpid(child, &status, 0);
+  SAY(status);
 }
 
 static void say_kernel_works(void) {
@@ -254,16 +368,24 @@ int main(int argc, char **argv) {
   SAY(recv(u, nothing, 1, MSG_DONTWAIT));
   SAY(sendto(u, "x", 1, 0, at(9), home_bytes));
   SAY(close(a));
+  say_sleep(u);
   for (int i = ALONE; i < CALLS; i++) {
-    int to = socket(AF_INET, SOCK_STREAM, 0);
-    must(connect(to, kernels(calls[i].port, false), home_bytes) == 0, "connect to the kernel's listener");
+    bool is_datagram = calls[i].is_datagram;
+    int to = socket(AF_INET, is_datagram ? SOCK_DGRAM : SOCK_STREAM, 0);
+    must(connect(to, kernels(calls[i].port, false), home_bytes) == 0, "connect to the kernel's socket");
+    if (is_datagram) must(send(to, "x", 1, 0) == 1, "send to the kernel's socket");
     pthread_join(threads[i], NULL);
     say_end(&calls[i]);
-    if (calls[i].run != do_accept) SAY(accept(calls[i].fd, NULL, NULL) > 0);
+    if (is_datagram && calls[i].run != do_recv && calls[i].run != do_recvmmsg) SAY(recv(calls[i].fd, nothing, 10, 0));
+    if (!is_datagram && calls[i].run != do_accept) SAY(accept(calls[i].fd, NULL, NULL) > 0);
   }
   say_quiet(&calls[ALONE]);
   SAY(int_option(calls[ALONE].fd, SOL_SOCKET, SO_ERROR));
   SAY(listen(calls[ALONE].fd, 2));
+  say_sleep(calls[OPEN].fd);
+  say_datagrams(&calls[OPEN]);
+  say_child(&calls[ALONE + 1], -1);
+  say_child(&calls[ALONE + 4], calls[ALONE + 4].other);
   say_kernel_works();
   return 0;
 }
