@@ -22,6 +22,8 @@ await enterNamespace(import.meta.url, "cc");
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 /** Patience with loaded machines. */
 const LONG_MS = 60_000;
+/** Matches nothing. */
+const NEVER = /(?!)/;
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-hostile-"));
 const socket = join(folder, "engine.sock");
@@ -55,7 +57,7 @@ after(async () => {
 });
 
 /** What a program printed that went one of its ways, to its end or until `isEnough`. */
-async function goes(way: string, isEnough = /^$/): Promise<string> {
+async function goes(way: string, isEnough = NEVER): Promise<string> {
   const child = spawn(hostile, [way, socket], { stdio: ["pipe", "pipe", "inherit"] });
   let said = "";
   child.stdout.on("data", (data: Buffer) => {
