@@ -68,8 +68,12 @@ export function checkProgram(m: Machine, command: string): CheckResult[] {
   }
   const { path, error } = inspection;
   if (error !== 0) {
-    const fix = error === ENOENT ? "install it, or name it with its folder" : `chmod +x ${path}`;
-    const why = error === ENOENT ? "not found" : "cannot be run";
+    const [why, fix] =
+      error === ENOENT
+        ? ["not found", "install it, or name it with its folder"]
+        : m.openError(path) === "EISDIR"
+          ? ["is a folder", "name the program in it"]
+          : ["cannot be run", `chmod +x ${path}`];
     return [{ name: "program", status: "fail", detail: `${command}: ${why}`, fix }];
   }
   return [...checkFile(m, inspection), ...checkScript(inspection)];

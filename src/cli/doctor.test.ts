@@ -206,6 +206,8 @@ test("programs that cannot be accelerated fail, with the reason and what helps",
 test("a program that is not there, one that may not be run, and no launcher to ask", async () => {
   assert.match((await ofProgram(inspected(0, 2)))[1], /fail {2}program: nginx: not found/);
   assert.match((await ofProgram(inspected(0, 13)))[1], /cannot be run\n {6}fix: chmod \+x/);
+  const folder = { ...inspected(0, 13), openError: () => "EISDIR" };
+  assert.match((await ofProgram(folder))[1], /is a folder\n {6}fix: name the program in it/);
   assert.match((await ofProgram({}))[1], /the launcher is not built/);
 });
 

@@ -36,8 +36,8 @@ export const addEngine: AddCommand = (program, world, finish) => {
     .command("engine")
     .summary("serve programs that run under Millrace")
     .description(
-      "Owns interfaces and connections, and serves the programs of this user in this network\n" +
-        "namespace over shared memory. `millrace run` starts one when none runs. Flags go before\n" +
+      "Owns interfaces and connections, and serves the programs of this user in this network " +
+        "namespace over shared memory. `millrace run` starts one when none runs. Flags go before " +
         "what the file of --config says. docs/engine.md is the manual.\n" +
         "Exit status: 0 ended by a signal or because nobody needs it, 1 it cannot run, 2 wrong usage.",
     )

@@ -28,9 +28,9 @@ export const addRun: AddCommand = (program, world, finish) => {
     .usage("[options] [--] COMMAND [ARGUMENT...]")
     .argument("[command...]")
     .description(
-      "Runs a program as it is: its TCP and UDP sockets are carried by Millrace where a route leads\n" +
+      "Runs a program as it is: its TCP and UDP sockets are carried by Millrace where a route leads " +
         "there, everything else by the kernel. An engine is started when none runs.\n" +
-        "Exit status: the program's own; 126 it cannot be run, 127 there is none; 1 Millrace failed\n" +
+        "Exit status: the program's own; 126 it cannot be run, 127 there is none; 1 Millrace failed " +
         "before the program started, 2 wrong usage.",
     )
     .option(
