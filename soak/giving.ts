@@ -32,8 +32,9 @@ export async function giveAway(seconds: number, ways: readonly string[]): Promis
   const words = [join(ROOT, "bin/millrace.js"), "engine", "--keep", "--socket", socket];
   const engine = spawn(process.execPath, words, { stdio: "ignore" });
   try {
-    await waitFor("the engine", START_MS, async () => existsSync(socket));
     const counts = (): Promise<Counts> => countsOf(engine.pid!, pathsBeside(socket).stat);
+    const answers = (): Promise<boolean> => counts().then(Boolean, () => false);
+    await waitFor("the engine", START_MS, async () => existsSync(socket) && (await answers()));
     const before = await counts();
     const failures = await run(program, socket, seconds, ways, async () => {
       const isEmpty = async (): Promise<boolean> => (await counts())["engine.sockets"] === 0;
