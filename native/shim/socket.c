@@ -360,6 +360,8 @@ static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) 
   bool is_connecting = (status & MR_STATUS_CONNECTING) != 0;
   bool peer_ended = (status & MR_STATUS_EOF) != 0 ||
                     (tcp >= 8 && tcp != 10) || tcp == 6; /* CLOSE_WAIT, LAST_ACK, CLOSING, TIME_WAIT */
+  /* Over, and not all of it is in the ring yet. */
+  if (tcp == 7 && (status & MR_STATUS_CONNECTED)) peer_ended = true;
   if (mr_sock_is_over(sock, status)) peer_ended = true, status |= MR_STATUS_NO_SEND;
   bool no_read = peer_ended || (shut & 1), no_write = (status & MR_STATUS_NO_SEND) || (shut & 2);
   bool is_closed = !(status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) ||

@@ -13,6 +13,7 @@ import {
 } from "./test-sockets-fixture.js";
 
 const ECONNRESET = 104;
+const TIME_WAIT = 6;
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
 
 /** A connection and nothing else. */
@@ -81,6 +82,33 @@ test("a peer that takes nothing any more is given up after a while; one that doe
       got += second.a.receive(10_000).length;
       return (second.a.status & Status.EOF) !== 0 && got === sent;
     }, "everything and its end");
+  });
+});
+
+test("a connection is not over for a program before the last of it is in its ring", () => {
+  withEngine((rig) => {
+    const { a, b } = pair(rig);
+    fill(rig, b);
+    assert.equal(a.call(Op.SHUTDOWN, [1]).result, 0);
+    const sent = b.word(SocketAt.txTail);
+    b.close();
+    let got = 0;
+    let isThere = false;
+    rig.until(() => {
+      got += a.receive(a.rxBytes).length;
+      // The ring is empty now, and the engine has not looked yet.
+      if (got < sent) assert.equal(a.status & (Status.CONNECTED | Status.EOF), Status.CONNECTED);
+      // All has come to this stack: now TIME-WAIT ends, too, before it is read.
+      if (!isThere && a.word(SocketAt.tcpState) === TIME_WAIT) {
+        isThere = true;
+        rig.aheadUs += 61_000_000;
+        for (let i = 0; i < 50; i++) rig.run();
+        assert.ok(sent - got > 2 * a.rxBytes);
+      }
+      return (a.status & Status.EOF) !== 0;
+    }, "its end");
+    assert.equal(got, sent);
+    assert.ok(isThere);
   });
 });
 

@@ -359,6 +359,10 @@ export class TcpServed extends EngineSocket {
     let status = 0;
     if (state === State.SYN_SENT || state === State.SYN_RECEIVED) status = Status.CONNECTING;
     else if (isSynchronized(state)) status = Status.CONNECTED;
+    // The connection is over, and the program has yet to read what came before its end.
+    else if (this.kind === Kind.TCP && socket.readableBytes > 0) {
+      status = Status.CONNECTED | Status.NO_SEND;
+    }
     if (this.sawEof) status |= Status.EOF;
     if (socket.row >= 0 && this.kind !== Kind.LISTENER) {
       const { flags } = socket.view();
