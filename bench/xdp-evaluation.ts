@@ -28,6 +28,7 @@ const { values, positionals } = parseArgs({
     packets: { type: "string", default: "100000" },
     tables: { type: "string", default: TABLE_NAMES.join() },
     sizes: { type: "string", default: "1,2,4,8,16,32,64,128" },
+    "tcam-sizes": { type: "string", default: "1024,4096,16384,65536,262144" },
     hostile: { type: "string", default: "3" },
     entries: { type: "string", default: "16" },
     rate: { type: "string", default: "2000000" },
@@ -67,6 +68,7 @@ for (const { name, object } of objects) {
       evaluateProgram(object, { object: stem, program: program.name }, packets, {
         tables: values.tables.split(",") as TableName[],
         sizes: values.sizes.split(",").map(Number),
+        tcamSizes: values["tcam-sizes"].split(",").map(Number),
         policies: POLICY_NAMES,
         entries: Number(values.entries),
         hostileEdits: Number(values.hostile),

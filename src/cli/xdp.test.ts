@@ -307,14 +307,35 @@ test("eval prints the tables that are asked for, as text or Markdown", async () 
   const { out } = await xdp(...EVAL, "--tables", "cache", "--sizes", "2", "--policies", "lru");
   assert.match(out, /^T3 Hits in percent by entries, ordinary packets, an entry a trace\n/);
   assert.match(out, /\nipv6_filter +lru +99\.80\n/);
+  assert.match(
+    out,
+    /^T3 TCAM bits in use at most, by entries, ordinary packets, an entry a trace, any policy\n/m,
+  );
   const markdown = await xdp(...EVAL, "--tables", "vliw", "--markdown");
   assert.match(markdown.out, /^### T5 .*\n\n\| program \| words \|/);
+});
+
+test("eval limits caches by bits of TCAM: one that is too small for a condition never has it", async () => {
+  const caches = ["--tables", "cache,nic", "--hostile", "0", "--policies", "lru"];
+  const ipv6Filter = ["eval", object("ipv6_filter"), "--in", TCP, "--packets", "500"];
+  const { out } = await xdp(...ipv6Filter, ...caches, "--sizes", "16", "--tcam-sizes", "447,448");
+  assert.match(out, /an entry a trace, any policy\nprogram +16\nipv6_filter +448\n/);
+  assert.match(
+    out,
+    /^T3 Hits in percent by TCAM bits, .*\nprogram +policy +447 +448\nipv6_filter +lru +0\.00 +99\.80\n/m,
+  );
+  const json = JSON.parse((await xdp(...ipv6Filter, ...caches, "--tcam", "447", "--json")).out);
+  assert.equal(json.programs[0].nic.onHost, 500);
+  const row = json.programs[0].cache.find((one: { tcamBits?: number }) => one.tcamBits === 1024);
+  assert.deepEqual([row.entries, row.mostEntries, row.mostTcamBits], [undefined, 1, 448]);
 });
 
 test("eval says what is wrong with its options", async () => {
   for (const [option, value, complaint] of [
     ["--tables", "nonsense", "--tables: expected some of paths,cache,vliw,nic,state,attack"],
     ["--sizes", "0", "--sizes: expected a number of at least 1, got 0"],
+    ["--tcam-sizes", "1k", "--tcam-sizes: expected a number of at least 1, got 1k"],
+    ["--tcam", "0", "--tcam: expected a number of at least 1, got 0"],
     ["--policies", "mru", "--policies: expected some of fifo,lru,"],
   ] as const) {
     const { status, talk } = await xdp(...EVAL, option, value);

@@ -190,8 +190,10 @@ function addEval(xdp: Command, world: World, finish: Finish): void {
     .option("--packets <n>", "packets of the mix", "50000")
     .option("--tables <names>", "some of paths,cache,vliw,nic,state,attack; all by default")
     .option("--sizes <list>", "entries of caches", "1,2,4,8,16,32,64,128")
+    .option("--tcam-sizes <list>", "bits of TCAM of caches", "1024,4096,16384,65536,262144")
     .option("--policies <list>", "some of fifo,lru,clock,lfu,second-miss,tinylfu,belady")
     .option("--entries <n>", "of the cache for NIC, state and attack", "16")
+    .option("--tcam <bits>", "of the same cache; without it only its entries are limited")
     .option("--hostile <n>", "bytes changed in each hostile packet's headers; 0: none", "3")
     .option("--rate <n>", "packets a second that arrive", "2000000")
     .option("--updates <list>", "writes a second of the control plane", "0,1000,100000")
@@ -204,6 +206,10 @@ function addEval(xdp: Command, world: World, finish: Finish): void {
   examples(command, [
     ["millrace xdp eval filter.o --in captures/", "every table"],
     ["millrace xdp eval *.o --in a.pcap --tables cache --sizes 4,16", "hits of small caches"],
+    [
+      "millrace xdp eval filter.o --in a.pcap --tables cache --tcam-sizes 4096",
+      "a cache of so many bits",
+    ],
     ["millrace xdp eval lb.o --in a.pcap --map vips=vips.json --json", "with entries, for scripts"],
   ]);
 }

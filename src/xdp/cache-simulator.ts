@@ -78,10 +78,7 @@ export class CacheSimulator {
       this.refused++;
       return isTooLarge ? Fate.TOO_LARGE : Fate.REFUSED;
     }
-    while (!this.fits(bits)) {
-      this.take(policy.victim());
-      this.evicted++;
-    }
+    this.makeRoom(bits);
     this.put(trace, bits);
     this.installed++;
     return Fate.INSTALLED;
@@ -92,12 +89,39 @@ export class CacheSimulator {
     return this.hit(trace) ? Fate.HIT : this.install(trace, bits);
   }
 
+  /**
+   * A trace that is in takes so many bits more, as a path comes to it; others leave for them, or the trace itself
+   * does and comes in anew. False: they are more than the whole cache has, and nothing has changed.
+   */
+  grow(trace: number, bits: number): boolean {
+    const all = this.bitsOf[trace]! + bits;
+    if (all > this.tcamBits) return false;
+    while (this.has(trace) && this.usedBits + bits > this.tcamBits) this.evict();
+    if (this.has(trace)) {
+      this.bitsOf[trace] = all;
+      this.usedBits += bits;
+      return true;
+    }
+    this.makeRoom(all);
+    this.put(trace, all);
+    return true;
+  }
+
   /** Takes a trace out, because it is not valid any more; false when it is not in. */
   invalidate(trace: number): boolean {
     if (!this.has(trace)) return false;
     this.take(trace);
     this.invalidated++;
     return true;
+  }
+
+  private makeRoom(bits: number): void {
+    while (!this.fits(bits)) this.evict();
+  }
+
+  private evict(): void {
+    this.take(this.policy.victim());
+    this.evicted++;
   }
 
   private fits(bits: number): boolean {

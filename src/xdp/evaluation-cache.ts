@@ -1,32 +1,63 @@
 /** How often packets find their trace on the NIC, by size of the cache and policy: table T3. */
 import { makePolicy, type PolicyName } from "./cache-policies.js";
-import type { CacheUnit } from "./cache-policy.js";
-import { CacheSimulator, Fate } from "./cache-simulator.js";
+import type { CacheCapacity, CacheUnit } from "./cache-policy.js";
+import { CacheSimulator } from "./cache-simulator.js";
 import { HOST_ONLY, meanOverPackets, mergedOf, type ProgramProfile } from "./evaluation.js";
+import { PathCache } from "./path-cache.js";
+
+export interface CacheUse {
+  /** Share of packets that ran on the NIC, 0 to 1, of those that a trace can run. */
+  readonly hitRate: number;
+  /** The most that was in at once. */
+  readonly mostEntries: number;
+  /** The most bits of ternary memory that conditions took at once (tcam.ts). */
+  readonly mostTcamBits: number;
+}
 
 /**
- * Share of packets that ran on the NIC, 0 to 1, of those that a trace can run. The first packet of a path
- * always misses, also when the trace is there and only the path's condition has to come.
+ * A profile's packets and a cache. The first packet of a path always misses, also when the trace is there and only
+ * the path's condition has to come, which takes no entry but its own bits.
  */
+export function cacheUse(
+  profile: ProgramProfile,
+  unit: CacheUnit,
+  policy: PolicyName,
+  capacity: CacheCapacity,
+): CacheUse {
+  const merged = mergedOf(profile);
+  const isCacheable = (n: number): boolean => merged[n] !== HOST_ONLY;
+  const units = (unit === "path" ? profile.paths : merged).filter((_, n) => isCacheable(n));
+  const paths = profile.paths.filter((_, n) => isCacheable(n));
+  const entries = capacity.entries ?? typicalEntries(profile, unit, capacity.tcamBits ?? 0);
+  const cache = new PathCache(new CacheSimulator(capacity, makePolicy(policy, entries, units)));
+  let hits = 0;
+  for (const [n, path] of paths.entries()) {
+    if (cache.use(units[n]!, path, profile.traces[path]!.tcam.bits)) hits++;
+  }
+  const { mostEntries, mostTcamBits } = cache;
+  return { hitRate: units.length === 0 ? 0 : hits / units.length, mostEntries, mostTcamBits };
+}
+
+/** {@link cacheUse}'s share of hits in a cache of so many entries. */
 export function hitRate(
   profile: ProgramProfile,
   unit: CacheUnit,
   policy: PolicyName,
   entries: number,
 ): number {
-  const merged = mergedOf(profile);
-  const isCacheable = (n: number): boolean => merged[n] !== HOST_ONLY;
-  const units = (unit === "path" ? profile.paths : merged).filter((_, n) => isCacheable(n));
-  const paths = profile.paths.filter((_, n) => isCacheable(n));
-  const cache = new CacheSimulator({ entries }, makePolicy(policy, entries, units));
-  const known = new Set<number>();
-  let hits = 0;
-  for (const [n, one] of units.entries()) {
-    const fate = cache.use(one);
-    if (fate === Fate.HIT && known.has(paths[n]!)) hits++;
-    known.add(paths[n]!);
+  return cacheUse(profile, unit, policy, { entries }).hitRate;
+}
+
+/** How many entries a cache of so many bits has about: policies size their memory of what was there by it. */
+function typicalEntries(profile: ProgramProfile, unit: CacheUnit, tcamBits: number): number {
+  const units = new Set<number>();
+  let bits = 0;
+  for (const [path, { merged, tcam, packets }] of profile.traces.entries()) {
+    if (merged === HOST_ONLY || packets === 0) continue;
+    units.add(unit === "path" ? path : merged);
+    bits += tcam.bits;
   }
-  return units.length === 0 ? 0 : hits / units.length;
+  return Math.max(1, Math.round((tcamBits * units.size) / Math.max(1, bits)));
 }
 
 export interface PathTable {

@@ -3,9 +3,9 @@ import { Random } from "../base/random.js";
 import type { XdpInstance, XdpOptions } from "../ebpf/instance.js";
 import type { BpfObject } from "../ebpf/object.js";
 import type { PolicyName } from "./cache-policies.js";
-import type { CacheUnit } from "./cache-policy.js";
+import type { CacheCapacity, CacheUnit } from "./cache-policy.js";
 import { type ProgramProfile, profileProgram } from "./evaluation.js";
-import { hitRate, type PathTable, pathTable } from "./evaluation-cache.js";
+import { cacheUse, type PathTable, pathTable } from "./evaluation-cache.js";
 import {
   type AttackPhases,
   type AttackRow,
@@ -26,9 +26,13 @@ export interface EvaluationOptions extends XdpOptions {
   readonly setUp?: (instance: XdpInstance) => void;
   readonly tables: readonly TableName[];
   readonly sizes: readonly number[];
+  /** Sizes of caches in bits of TCAM; none by default. */
+  readonly tcamSizes?: readonly number[];
   readonly policies: readonly PolicyName[];
   /** Size of the cache where only one is looked at. */
   readonly entries: number;
+  /** The same one's size in bits of TCAM; not limited by default. */
+  readonly tcamBits?: number;
   /** Header bytes changed in each hostile packet; 0: no hostile traffic. */
   readonly hostileEdits: number;
   readonly packetsPerS: number;
@@ -43,8 +47,13 @@ export interface HitRow {
   readonly traffic: "ordinary" | "hostile";
   readonly unit: CacheUnit;
   readonly policy: PolicyName;
-  readonly entries: number;
+  /** Capacity of the cache, one of both. */
+  readonly entries?: number;
+  readonly tcamBits?: number;
   readonly hitRate: number;
+  /** What it held at most, at once. */
+  readonly mostEntries: number;
+  readonly mostTcamBits: number;
 }
 
 export interface MachineRow {
@@ -150,29 +159,43 @@ class Evaluation {
 
   private hits(traffic: "ordinary" | "hostile", profile: ProgramProfile | null): HitRow[] {
     if (profile === null) return [];
-    const { sizes, policies } = this.options;
+    const { sizes, policies, tcamSizes = [] } = this.options;
+    const capacities: CacheCapacity[] = [
+      ...sizes.map((entries) => ({ entries })),
+      ...tcamSizes.map((tcamBits) => ({ tcamBits })),
+    ];
     return (["path", "merged"] as const).flatMap((unit) =>
       policies.flatMap((policy) =>
-        sizes.map((entries) => ({
+        capacities.map((capacity) => ({
           traffic,
           unit,
           policy,
-          entries,
-          hitRate: hitRate(profile, unit, policy, entries),
+          ...capacity,
+          ...cacheUse(profile, unit, policy, capacity),
         })),
       ),
     );
   }
 
+  /** Where only one size is looked at. */
+  private get oneCache(): {
+    entries: number;
+    tcamBits?: number;
+    packetsPerS: number;
+    seed: number;
+  } {
+    const { entries, tcamBits, packetsPerS, seed } = this.options;
+    return { entries, packetsPerS, seed, ...(tcamBits === undefined ? {} : { tcamBits }) };
+  }
+
   private nic(profile: ProgramProfile): NicReport {
-    const { entries, packetsPerS, seed } = this.options;
-    return runNic(profile, { policy: "lru", entries, packetsPerS, seed });
+    return runNic(profile, { policy: "lru", ...this.oneCache });
   }
 
   private state(profile: ProgramProfile): StateRow[] {
-    const { updatesPerS, packetsPerS, entries, seed } = this.options;
+    const { updatesPerS } = this.options;
     return updatesPerS.flatMap((rate, n) =>
-      stateTable(profile, { packetsPerS, entries, seed, updatesPerS: rate })
+      stateTable(profile, { ...this.oneCache, updatesPerS: rate })
         // Maps that nobody but the program writes are the same at every rate.
         .filter(({ model }) => n === 0 || model === "epochs" || model === "replicated")
         .map((row) => ({ updatesPerS: rate, ...row })),
@@ -193,11 +216,10 @@ class Evaluation {
       during: during.length,
       after: packets.length - 2 * third,
     };
-    const { entries, packetsPerS, seed } = options;
     return (["path", "merged"] as const).flatMap((unit) =>
       options.policies
         .filter((policy) => policy !== "belady")
-        .map((policy) => runAttack(profile, phases, { unit, policy, entries, packetsPerS, seed })),
+        .map((policy) => runAttack(profile, phases, { unit, policy, ...this.oneCache })),
     );
   }
 }

@@ -1,8 +1,9 @@
 /** What keeping maps on two sides costs, by model and rate of updates: table T6. */
 import { Random } from "../base/random.js";
 import { arrivalTimes } from "./arrivals.js";
-import { makePolicy } from "./cache-policies.js";
-import { CacheSimulator, Fate } from "./cache-simulator.js";
+import { LruPolicy } from "./cache-lru.js";
+import type { CacheCapacity } from "./cache-policy.js";
+import { CacheSimulator } from "./cache-simulator.js";
 import { AccessKind, HOST, NIC, type Side } from "./consistency.js";
 import { type ModelName, modelsFor } from "./consistency-models.js";
 import {
@@ -14,6 +15,7 @@ import {
 } from "./consistency-run.js";
 import { HOST_ONLY, mergedOf, type ProgramProfile } from "./evaluation.js";
 import { isReadOnly } from "./map-use.js";
+import { PathCache } from "./path-cache.js";
 
 export interface StateOptions extends ConsistencyOptions {
   readonly packetsPerS?: number;
@@ -21,6 +23,7 @@ export interface StateOptions extends ConsistencyOptions {
   readonly updatesPerS?: number;
   /** Of the trace cache that decides which side a packet runs on. */
   readonly entries?: number;
+  readonly tcamBits?: number;
 }
 
 export interface MapStateRow {
@@ -61,7 +64,7 @@ function stateRow(
   const { packetsPerS = DEFAULT_PACKETS_PER_S, updatesPerS = 0, seed = 1 } = options;
   const random = new Random(seed);
   const times = arrivalTimes(accesses.length, packetsPerS, random);
-  const sides = sidesOf(profile, accesses.length, options.entries ?? DEFAULT_ENTRIES);
+  const sides = sidesOf(profile, accesses.length, { entries: DEFAULT_ENTRIES, ...options });
   const packets: PacketWork[] = accesses.map((all, n) => ({
     atNs: times[n]!,
     side: sides[n]!,
@@ -108,15 +111,13 @@ function updates(
 }
 
 /** The side of each packet: the NIC when an LRU cache of merged traces has its trace. */
-function sidesOf(profile: ProgramProfile, count: number, entries: number): Side[] {
+function sidesOf(profile: ProgramProfile, count: number, capacity: CacheCapacity): Side[] {
   const merged = mergedOf(profile);
-  const cache = new CacheSimulator({ entries }, makePolicy("lru", entries));
-  const known = new Set<number>();
+  const cache = new PathCache(new CacheSimulator(capacity, new LruPolicy()));
   return Array.from({ length: count }, (_, n) => {
     const trace = merged[n]!;
     if (trace === HOST_ONLY) return HOST;
-    const isHit = cache.use(trace) === Fate.HIT && known.has(profile.paths[n]!);
-    known.add(profile.paths[n]!);
-    return isHit ? NIC : HOST;
+    const path = profile.paths[n]!;
+    return cache.use(trace, path, profile.traces[path]!.tcam.bits) ? NIC : HOST;
   });
 }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Random } from "../base/random.js";
 import { type BpfObject, parseObject } from "../ebpf/object.js";
 import { mergedOf, profileProgram } from "./evaluation.js";
-import { hitRate, pathTable } from "./evaluation-cache.js";
+import { cacheUse, hitRate, pathTable } from "./evaluation-cache.js";
 import { runAttack, runNic } from "./evaluation-nic.js";
 import { evaluateProgram } from "./evaluation-report.js";
 import { stateTable } from "./evaluation-state.js";
@@ -42,6 +42,27 @@ test("paths with the same effects are one trace, so fewer entries hit as often",
   const bound = hitRate(profile, "merged", "belady", 2);
   for (const policy of ["fifo", "lru", "clock", "lfu", "tinylfu", "second-miss"] as const) {
     assert.ok(hitRate(profile, "merged", policy, 2) <= bound, policy);
+  }
+});
+
+test("a cache limited in bits never holds more, and one that has room for all hits as one of as many entries", () => {
+  const profile = profileProgram(objectOf("tunnel"), "tunnel", traffic(2000, 1, 3));
+  const policies = ["fifo", "lru", "clock", "lfu", "tinylfu", "second-miss", "belady"] as const;
+  for (const unit of ["path", "merged"] as const) {
+    const all = cacheUse(profile, unit, "lru", { entries: 1000 });
+    for (const policy of policies) {
+      assert.deepEqual(
+        cacheUse(profile, unit, policy, { tcamBits: all.mostTcamBits }),
+        all,
+        policy,
+      );
+      for (const part of [0.05, 0.2, 0.5, 0.8]) {
+        const tcamBits = Math.floor(part * all.mostTcamBits);
+        const use = cacheUse(profile, unit, policy, { tcamBits });
+        assert.ok(use.mostTcamBits <= tcamBits, `${policy}: ${use.mostTcamBits} of ${tcamBits}`);
+        assert.ok(use.hitRate <= all.hitRate, policy);
+      }
+    }
   }
 });
 
@@ -87,6 +108,7 @@ test("an evaluation is the same for the same seed", () => {
       {
         tables: ["paths", "cache", "vliw", "nic", "state", "attack"],
         sizes: [2, 8],
+        tcamSizes: [1000, 10_000],
         policies: ["lru", "tinylfu"],
         entries: 4,
         hostileEdits: 3,

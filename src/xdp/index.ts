@@ -36,7 +36,7 @@ export {
   runConsistency,
 } from "./consistency-run.js";
 export { type ProfileOptions, type ProgramProfile, profileProgram } from "./evaluation.js";
-export { hitRate, type PathTable, pathTable } from "./evaluation-cache.js";
+export { type CacheUse, cacheUse, hitRate, type PathTable, pathTable } from "./evaluation-cache.js";
 export { type NicRunOptions, runAttack, runNic } from "./evaluation-nic.js";
 export {
   type EvaluationOptions,

@@ -93,32 +93,72 @@ function pathsTable(all: readonly ProgramEvaluation[], traffic: "ordinary" | "ho
   };
 }
 
-/** One table for each kind of traffic and unit: a line a program and policy, a column a size. */
+const UNITS = [
+  ["ordinary", "merged"],
+  ["ordinary", "path"],
+  ["hostile", "merged"],
+  ["hostile", "path"],
+] as const;
+
+/** Tables for each kind of traffic and unit: a line a program and policy, a column a size. */
 function hitTables(all: readonly ProgramEvaluation[]): Table[] {
-  return (["ordinary", "hostile"] as const).flatMap((traffic) =>
-    (["merged", "path"] as const).map((unit) => {
-      const isOf = (row: HitRow): boolean => row.traffic === traffic && row.unit === unit;
-      const sizes = [
-        ...new Set(all.flatMap((one) => one.cache.filter(isOf).map((r) => r.entries))),
-      ];
-      const what = unit === "merged" ? "an entry a trace" : "an entry a path";
-      return {
-        title: `T3 Hits in percent by entries, ${traffic} packets, ${what}`,
-        columns: ["program", "policy", ...sizes.map(String)],
-        rows: all.flatMap((one) => {
-          const rows = one.cache.filter(isOf);
-          return [...new Set(rows.map(({ policy }) => policy))].map((policy) => [
-            nameOf(one),
-            policy,
-            ...sizes.map((size) => {
-              const row = rows.find((r) => r.policy === policy && r.entries === size);
-              return row === undefined ? "" : percent(row.hitRate);
-            }),
-          ]);
+  return UNITS.flatMap(([traffic, unit]) => {
+    const what = `${traffic} packets, ${unit === "merged" ? "an entry a trace" : "an entry a path"}`;
+    const rowsOf = (one: ProgramEvaluation): readonly HitRow[] =>
+      one.cache.filter((row) => row.unit === unit && row.traffic === traffic);
+    return [
+      hitTable(all, rowsOf, "entries", `T3 Hits in percent by entries, ${what}`),
+      bitsTable(all, rowsOf, `T3 TCAM bits in use at most, by entries, ${what}, any policy`),
+      hitTable(all, rowsOf, "tcamBits", `T3 Hits in percent by TCAM bits, ${what}`),
+    ];
+  });
+}
+
+type RowsOf = (one: ProgramEvaluation) => readonly HitRow[];
+type Capacity = "entries" | "tcamBits";
+
+function sizesOf(all: readonly ProgramEvaluation[], rowsOf: RowsOf, of: Capacity): number[] {
+  return [...new Set(all.flatMap((one) => rowsOf(one).flatMap((row) => row[of] ?? [])))];
+}
+
+function hitTable(
+  all: readonly ProgramEvaluation[],
+  rowsOf: RowsOf,
+  of: Capacity,
+  title: string,
+): Table {
+  const sizes = sizesOf(all, rowsOf, of);
+  return {
+    title,
+    columns: ["program", "policy", ...sizes.map(String)],
+    rows: all.flatMap((one) => {
+      const rows = rowsOf(one).filter((row) => row[of] !== undefined);
+      return [...new Set(rows.map(({ policy }) => policy))].map((policy) => [
+        nameOf(one),
+        policy,
+        ...sizes.map((size) => {
+          const row = rows.find((r) => r.policy === policy && r[of] === size);
+          return row === undefined ? "" : percent(row.hitRate);
         }),
-      };
+      ]);
     }),
-  );
+  };
+}
+
+/** How large a TCAM for so many entries has to be: of all policies the one that needs most. */
+function bitsTable(all: readonly ProgramEvaluation[], rowsOf: RowsOf, title: string): Table {
+  const sizes = sizesOf(all, rowsOf, "entries");
+  return {
+    title,
+    columns: ["program", ...sizes.map(String)],
+    rows: all.flatMap((one) => {
+      const rows = rowsOf(one);
+      if (rows.length === 0) return [];
+      const most = (size: number): number =>
+        Math.max(...rows.filter((r) => r.entries === size).map((r) => r.mostTcamBits));
+      return [[nameOf(one), ...sizes.map((size) => String(most(size)))]];
+    }),
+  };
 }
 
 function vliwTable(all: readonly ProgramEvaluation[]): Table {

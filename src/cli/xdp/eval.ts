@@ -29,8 +29,10 @@ export interface EvalOptions extends ObjectOptions {
   readonly packets: string;
   readonly tables?: string;
   readonly sizes: string;
+  readonly tcamSizes: string;
   readonly policies?: string;
   readonly entries: string;
+  readonly tcam?: string;
   readonly hostile: string;
   readonly rate: string;
   readonly updates: string;
@@ -116,7 +118,9 @@ function parseSettings(options: EvalOptions): Omit<EvaluationOptions, "setUp" | 
     tables: parseNames("--tables", options.tables, TABLE_NAMES) as TableName[],
     policies: parseNames("--policies", options.policies, POLICY_NAMES) as PolicyName[],
     sizes: options.sizes.split(",").map((text) => parseCount("--sizes", text, 1)),
+    tcamSizes: options.tcamSizes.split(",").map((text) => parseCount("--tcam-sizes", text, 1)),
     entries: parseCount("--entries", options.entries, 1),
+    ...(options.tcam === undefined ? {} : { tcamBits: parseCount("--tcam", options.tcam, 1) }),
     hostileEdits: parseCount("--hostile", options.hostile, 0),
     packetsPerS: parseCount("--rate", options.rate, 1),
     updatesPerS: options.updates.split(",").map((text) => parseCount("--updates", text, 0)),
