@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Random } from "../base/random.js";
 import { Batch } from "../ring/batch.js";
 import { HEADROOM_BYTES } from "../ring/pool.js";
-import { INLINE_BYTES, Kind } from "./memif-express.js";
+import { INLINE_BYTES, Kind } from "./memif-express-ring.js";
 import { type ExpressRig, expressClientRig, expressServerRig } from "./memif-queue-fixture.js";
 
 interface Entry {

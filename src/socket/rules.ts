@@ -1,5 +1,5 @@
 /**
- * Acceleration rules (design.md §6): which sockets Millrace carries and which stay with the kernel.
+ * Acceleration rules: which sockets Millrace carries and which stay with the kernel.
  * `rules-parser.ts` reads them from a file, docs/rules.md is the user's page.
  *
  * A rule has a program, an application id, a role and one or two endpoints; the first rule of the file
