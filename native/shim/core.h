@@ -330,7 +330,7 @@ bool mr_address_is_wildcard(const struct mr_address *address);
 bool mr_address_is_multicast(const struct mr_address *address);
 void mr_address_text(char *text, size_t room, const struct mr_address *address);
 
-/* ---- stream.c, datagram.c, oob.c ------------------------------------------------------------------------ */
+/* ---- stream.c, datagram.c ------------------------------------------------------------------------------- */
 
 /* What comes with received data. */
 struct mr_received {
