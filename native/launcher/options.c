@@ -154,6 +154,7 @@ struct options read_options(char **args) {
     if (value != NULL) value++;
     else if (*at != NULL) value = *at++;
     else refuse("needs a value: ", word);
+    if (value[0] == '\0') refuse("needs a value that is not empty: ", option->name);
     const char **kept = (const char **)((char *)&o + option->at);
     if (option->effect == TO_ENGINE) o.has_engine_options = true;
     if (option->effect == TO_ENGINE && *kept != NULL) o.is_repeated = true;

@@ -3,6 +3,7 @@ import { createConnection } from "node:net";
 import { dirname } from "node:path";
 import { EACCES, EIO, ETIMEDOUT } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
+import { enginePaths } from "../engine/socket-path.js";
 import type { StatLine, StatRequest } from "../engine/stat-message.js";
 
 /** No answer within this: the engine stands still. */
@@ -35,8 +36,9 @@ export async function askEngine(
 
 /** How this user comes to his own engine. */
 function mend(): string {
-  const { MILLRACE_ENGINE, XDG_RUNTIME_DIR } = process.env;
-  if ((MILLRACE_ENGINE ?? "") !== "") return "unset MILLRACE_ENGINE";
+  const { MILLRACE_ENGINE: named = "", XDG_RUNTIME_DIR } = process.env;
+  // The launcher always names one.
+  if (named !== "" && named !== enginePaths().control) return "unset MILLRACE_ENGINE";
   return XDG_RUNTIME_DIR === undefined
     ? "remove it"
     : "unset XDG_RUNTIME_DIR (su and sudo keep it)";

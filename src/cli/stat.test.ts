@@ -193,6 +193,15 @@ test("without an engine: says so, and what starts one; status 1", async () => {
   ]);
 });
 
+test("an engine that cannot be asked is an error in words", async () => {
+  const world = fakeWorld({ env: { MILLRACE_ENGINE: "/dev/null/e.sock" } });
+  assert.equal(await run(["stat"], world), 1);
+  assert.match(
+    world.errText(),
+    /^millrace stat: connect ENOTDIR: .*the engine at \/dev\/null\/e\.sock\.stat\n$/,
+  );
+});
+
 test("--json is one object with everything, --counters the figures", async () => {
   const [, json] = await shown({ json: true });
   const parsed = JSON.parse(json);

@@ -202,6 +202,8 @@ test("wrong usage: status 2, and what was expected", async () => {
     [["--nosuch", "true"], /unknown option --nosuch/],
     [["--debug=1", "true"], /takes no value: --debug=1/],
     [["--address"], /needs a value: --address/],
+    [["--rules=", "true"], /needs a value that is not empty: --rules/],
+    [["--nic", "", "true"], /needs a value that is not empty: --nic/],
     [["--profile", "fast", "true"], /expected latency, balanced or idle, got fast/],
     [["--spin", "-1", "true"], /expected microseconds or forever, got -1/],
     [
