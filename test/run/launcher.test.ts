@@ -352,7 +352,7 @@ test("the file and the interfaces are looked at before the engine that runs", as
     [
       ["--config", "bad.json"],
       1,
-      /bad\.json:2:20: nics\[0\]\.nic: expected an interface .*; got 5\n$/,
+      /bad\.json:2:21: nics\[0\]\.nic: expected an interface .*; got 5\n$/,
     ],
     [["--config", "none.json"], 1, /^millrace: none\.json: no such file or directory\n$/],
     [["--config", "nosuch.json"], 1, noInterface],
