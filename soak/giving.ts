@@ -23,6 +23,8 @@ const LOOK_MS = 50;
 const ROW_BYTES = 2_048;
 /** Tables grow to the most that there was, memory by what was not used before. */
 const SLACK = { heapBytes: 64 << 20, externalBytes: 64 << 20, rssBytes: 256 << 20 } as const;
+/** As test/run/programs/giving.c names them. */
+const WAYS = "fork fork_exec fork_stay vfork spawn system popen pass".split(" ");
 /** Kept for the next session, or not: both are right. */
 const KEPT: readonly string[] = ["engine.regions", "engine.sharedBytes", "kernel.sharedMemory"];
 
@@ -128,10 +130,15 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const command = new Command("giving")
     .description("give descriptors away while other threads connect, accept and close")
     .option("--seconds <n>", "how long, each way", Number, 20)
-    .argument("[way...]", "fork, fork_exec, fork_stay, vfork, spawn, system, popen, pass")
+    .argument("[way...]", WAYS.join(", "))
     .exitOverride((e) => process.exit(e.exitCode === 0 ? 0 : 2));
   command.parse();
-  const failures = await giveAway(command.opts<{ seconds: number }>().seconds, command.args);
+  const { seconds } = command.opts<{ seconds: number }>();
+  if (!(seconds > 0)) command.error(`giving: --seconds: expected a number above 0, got ${seconds}`);
+  const unknown = command.args.find((way) => !WAYS.includes(way));
+  if (unknown !== undefined)
+    command.error(`giving: no way ${unknown}; there are: ${WAYS.join(", ")}`);
+  const failures = await giveAway(seconds, command.args);
   for (const failure of failures) console.error(`giving: ${failure}`);
   process.exitCode = failures.length === 0 ? 0 : 1;
 }

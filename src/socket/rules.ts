@@ -13,6 +13,9 @@ import { IpAddress } from "../base/ip-address.js";
 /** What a socket is about to be, in the words of the file. */
 export type Role = "tcp_server" | "tcp_client" | "udp_sender" | "udp_receiver" | "udp_connect";
 
+/** Of a program's file: an engine reads it. As native/shim/rules-file.c has it. */
+export const MAX_RULES_BYTES: number = 64 << 10;
+
 export const ROLES: readonly Role[] = [
   "tcp_server",
   "tcp_client",
