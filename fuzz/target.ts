@@ -22,6 +22,19 @@ export function mustEqual(claim: string, left: string, right: string): void {
   if (left !== right) throw new Error(`${claim}\n  one way:   ${left}\n  the other: ${right}`);
 }
 
+/** Fails the run when a mistake in a text is said to be outside of it: more than `past` columns after a line. */
+export function mustBeInside(
+  text: string,
+  places: readonly { readonly line: number; readonly column: number }[],
+  past = 1,
+): void {
+  const lines = text.split("\n");
+  for (const { line, column } of places) {
+    const end = lines[line - 1]?.length ?? Number.NEGATIVE_INFINITY;
+    if (column < 1 || column > end + past) throw new Error(`no such place ${line}:${column}`);
+  }
+}
+
 const MARGIN_BYTES = 64;
 
 /**

@@ -9,7 +9,7 @@ import { EbpfError } from "../../src/ebpf/ebpf-error.js";
 import { describeMnemonic } from "../../src/ebpf/mnemonics.js";
 import type { BpfObject } from "../../src/ebpf/object.js";
 import { verifyProgram } from "../../src/ebpf/verify-program.js";
-import { mustEqual, type Target } from "../target.js";
+import { mustBeInside, mustEqual, type Target } from "../target.js";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
@@ -31,11 +31,7 @@ function read(text: string): BpfObject | string {
     return assembleText(text, "f");
   } catch (error) {
     if (!(error instanceof PlacedError)) throw error;
-    const lines = text.split("\n");
-    for (const { line, column } of error.problems) {
-      if (column < 1 || column > (lines[line - 1]?.length ?? -1) + 1)
-        throw new Error(`no such place ${line}:${column}`);
-    }
+    mustBeInside(text, error.problems);
     return error.problems[0]!.text.replace(/[;:(].*/s, "").replaceAll(/\S*\d\S*/g, "");
   }
 }

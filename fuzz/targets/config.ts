@@ -1,7 +1,7 @@
 /** Configuration files: read as JSON.parse reads them where both do, and no mistake without a place. */
 import { PlacedError } from "../../src/base/placed-error.js";
 import { parseConfig } from "../../src/engine/config.js";
-import type { Target } from "../target.js";
+import { mustBeInside, type Target } from "../target.js";
 
 export const target: Target = {
   name: "config",
@@ -14,11 +14,7 @@ export const target: Target = {
       return Object.keys(config).join() + config.nics.length;
     } catch (error) {
       if (!(error instanceof PlacedError)) throw error;
-      const lines = text.split("\n");
-      for (const { line, column } of error.problems) {
-        if (column < 1 || column > (lines[line - 1]?.length ?? -1) + 1)
-          throw new Error(`no such place ${line}:${column}`);
-      }
+      mustBeInside(text, error.problems);
       return error.problems[0]!.text.replace(/;.*/s, "").replaceAll(/[0-9]+/g, "");
     }
   },

@@ -2,7 +2,7 @@
 import { IpAddress } from "../../src/base/ip-address.js";
 import { ProgramRules, ROLES } from "../../src/socket/rules.js";
 import { parseRules, RulesError } from "../../src/socket/rules-parser.js";
-import type { Target } from "../target.js";
+import { mustBeInside, type Target } from "../target.js";
 
 const PLACES = ["10.0.0.1", "::", "fd00::1"].map((text) => ({
   address: IpAddress.parse(text),
@@ -31,11 +31,7 @@ export const target: Target = {
       return `${Math.min(rules.length, 5)} ${answers.map(Number).join("")}`;
     } catch (error) {
       if (!(error instanceof RulesError)) throw error;
-      const lines = text.split("\n");
-      for (const { line, column } of error.problems) {
-        const room = (lines[line - 1]?.length ?? -2) + 2;
-        if (column < 1 || column > room) throw new Error(`no such place ${line}:${column}`);
-      }
+      mustBeInside(text, error.problems, 2);
       return error.problems[0]!.text.replace(/[;(].*/s, "");
     }
   },

@@ -141,7 +141,37 @@ test("trace --json has conditions and effects with their source lines", async ()
 test("trace says which paths stay with the host, and why", async () => {
   const { status, out } = await xdp("trace", object("ddos_guard"), "--in", TCP, "--in", TCP);
   assert.equal(status, 0);
-  assert.match(out, /^ {2}host {2}bpf_ringbuf_reserve is not traced +# ddos_guard\.c:\d+: /m);
+  assert.match(
+    out,
+    /^ {2}host {2}bpf_ringbuf_reserve gives memory in \w+ to write to, .* # ddos_guard\.c:\d+: /m,
+  );
+});
+
+test("check and eval say which calls keep packets on the host, and why", async () => {
+  const guard = object("ddos_guard");
+  const { out } = await xdp("check", guard);
+  const why = "bpf_ringbuf_reserve gives memory in reports to write to";
+  assert.match(
+    out,
+    new RegExp(`^ {6}no trace through instruction \\d+, .*ddos_guard\\.c:\\d+: ${why}`, "m"),
+  );
+  const [judgement] = JSON.parse((await xdp("check", guard, "--json")).out);
+  assert.deepEqual(
+    judgement.hostOnly.map((one: { reason: string }) => one.reason.startsWith(why)),
+    [true],
+  );
+  assert.deepEqual(
+    JSON.parse((await xdp("check", object("tunnel"), "--json")).out)[0].hostOnly,
+    [],
+  );
+  const table = await xdp("eval", guard, "--in", TCP, "--tables", "paths", "--packets", "200");
+  assert.match(
+    table.out,
+    new RegExp(
+      `^T3 Why packets are the host's\nprogram.*\nddos_guard +ordinary +\\d+ {2}${why}.*\\(ddos_guard\\.c:`,
+      "m",
+    ),
+  );
 });
 
 test("nothing waits for the stop of a capture that was read", async () => {
@@ -330,17 +360,33 @@ test("eval limits caches by bits of TCAM: one that is too small for a condition 
   assert.deepEqual([row.entries, row.mostEntries, row.mostTcamBits], [undefined, 1, 448]);
 });
 
+test("what is no pair of a map and a file or a number is a usage error", async () => {
+  for (const [option, value, complaint] of [
+    ["--map", "tunnels", "Expected NAME=FILE, a map's name and a JSON file."],
+    ["--map", "tunnels=", "Expected NAME=FILE, a map's name and a JSON file."],
+    ["--max-entries", "tunnels=0", "Expected MAP=NUMBER, the number being at least 1."],
+    ["--max-entries", "tunnels", "Expected MAP=NUMBER, the number being at least 1."],
+  ] as const) {
+    for (const command of ["run", "trace", "eval", "debug", "serve"]) {
+      const { status, talk } = await xdp(command, object("tunnel"), "--in", TCP, option, value);
+      assert.equal(status, 2, `${command} ${option} ${value}: ${talk}`);
+      assert.ok(talk.includes(complaint), talk);
+    }
+  }
+});
+
 test("eval says what is wrong with its options", async () => {
   for (const [option, value, complaint] of [
-    ["--tables", "nonsense", "--tables: expected some of paths,cache,vliw,nic,state,attack"],
-    ["--sizes", "0", "--sizes: expected a number of at least 1, got 0"],
-    ["--tcam-sizes", "1k", "--tcam-sizes: expected a number of at least 1, got 1k"],
-    ["--tcam", "0", "--tcam: expected a number of at least 1, got 0"],
-    ["--policies", "mru", "--policies: expected some of fifo,lru,"],
+    ["--tables", "nonsense", "Expected some of paths,cache,vliw,nic,state,attack, got nonsense."],
+    ["--sizes", "4,0", "Expected a number of at least 1, got 0."],
+    ["--tcam-sizes", "1k", "Expected a number of at least 1, got 1k."],
+    ["--tcam", "0", "Expected a number of at least 1, got 0."],
+    ["--policies", "mru", "Expected some of fifo,lru,"],
   ] as const) {
     const { status, talk } = await xdp(...EVAL, option, value);
-    assert.equal(status, 1);
-    assert.ok(talk.startsWith(`millrace xdp eval: ${complaint}`), talk);
+    assert.equal(status, 2);
+    assert.ok(talk.includes(`error: option '${option} `), talk);
+    assert.ok(talk.includes(complaint), talk);
   }
 });
 

@@ -1,12 +1,16 @@
 /** `millrace xdp`: run, check, read and load XDP programs. */
 import { type Command, Option } from "commander";
+import { POLICY_NAMES } from "../xdp/cache-policies.js";
+import { TABLE_NAMES } from "../xdp/evaluation-report.js";
 import { type AddCommand, examples } from "./command.js";
 import type { World } from "./world.js";
 import { checkPrograms } from "./xdp/check.js";
 import { addDebug } from "./xdp/debug.js";
 import { type DisasmOptions, disassembleObject } from "./xdp/disasm.js";
 import { type EvalOptions, evaluatePrograms } from "./xdp/eval.js";
+import { allAtLeast, atLeast, someOf } from "./xdp/eval-options.js";
 import { type LoadOptions, loadProgram } from "./xdp/load.js";
+import { mapFiles, mapSizes } from "./xdp/map-options.js";
 import { type ObjectOptions, reporting } from "./xdp/object-file.js";
 import { type RunOptions, runProgram } from "./xdp/run.js";
 import { ENGINE_NAMES } from "./xdp/runner.js";
@@ -75,9 +79,9 @@ function withMaps(command: Command): Command {
     .option(
       "--map <name=file>",
       "put the entries of a JSON file into a map (may be repeated)",
-      list,
+      mapFiles,
     )
-    .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
+    .option("--max-entries <map=n>", "size of a map (may be repeated)", mapSizes)
     .option("--dump", "print the maps afterwards");
 }
 
@@ -130,9 +134,9 @@ function addTrace(xdp: Command, world: World, finish: Finish): void {
     .option(
       "--map <name=file>",
       "put the entries of a JSON file into a map (may be repeated)",
-      list,
+      mapFiles,
     )
-    .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
+    .option("--max-entries <map=n>", "size of a map (may be repeated)", mapSizes)
     .option("--json", "print one JSON object")
     .action(async (file: string, options: TraceOptions) => {
       finish(await reporting("trace", world, () => traceProgram(file, options, world)));
@@ -172,6 +176,12 @@ function addDisasm(xdp: Command, world: World, finish: Finish): void {
     });
 }
 
+/** An option that takes several numbers, of at least `least`. */
+function numbers(flags: string, description: string, least: number, usual: string): Option {
+  const parse = allAtLeast(least);
+  return new Option(flags, description).argParser(parse).default(parse(usual), usual);
+}
+
 function addEval(xdp: Command, world: World, finish: Finish): void {
   const command = xdp
     .command("eval")
@@ -185,19 +195,40 @@ function addEval(xdp: Command, world: World, finish: Finish): void {
     .requiredOption("--in <path>", "capture file or folder of them (may be repeated)", list)
     .option("-p, --program <name>", "only this program")
     .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux")
-    .option("--map <name=file>", "put a JSON file's entries into a map (may be repeated)", list)
-    .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
-    .option("--packets <n>", "packets of the mix", "50000")
-    .option("--tables <names>", "some of paths,cache,vliw,nic,state,attack; all by default")
-    .option("--sizes <list>", "entries of caches", "1,2,4,8,16,32,64,128")
-    .option("--tcam-sizes <list>", "bits of TCAM of caches", "1024,4096,16384,65536,262144")
-    .option("--policies <list>", "some of fifo,lru,clock,lfu,second-miss,tinylfu,belady")
-    .option("--entries <n>", "of the cache for NIC, state and attack", "16")
-    .option("--tcam <bits>", "of the same cache; without it only its entries are limited")
-    .option("--hostile <n>", "bytes changed in each hostile packet's headers; 0: none", "3")
-    .option("--rate <n>", "packets a second that arrive", "2000000")
-    .option("--updates <list>", "writes a second of the control plane", "0,1000,100000")
-    .option("--seed <n>", "of mix, mutations and arrivals", "1")
+    .option("--map <name=file>", "put a JSON file's entries into a map (may be repeated)", mapFiles)
+    .option("--max-entries <map=n>", "size of a map (may be repeated)", mapSizes)
+    .option("--packets <n>", "packets of the mix", atLeast(1), 50_000)
+    .option(
+      "--tables <names>",
+      "some of paths,cache,vliw,nic,state,attack; all by default",
+      someOf(TABLE_NAMES),
+    )
+    .addOption(numbers("--sizes <list>", "entries of caches", 1, "1,2,4,8,16,32,64,128"))
+    .addOption(
+      numbers("--tcam-sizes <list>", "bits of TCAM of caches", 1, "1024,4096,16384,65536,262144"),
+    )
+    .option(
+      "--policies <list>",
+      "some of fifo,lru,clock,lfu,second-miss,tinylfu,belady",
+      someOf(POLICY_NAMES),
+    )
+    .option("--entries <n>", "of the cache for NIC, state and attack", atLeast(1), 16)
+    .option(
+      "--tcam <bits>",
+      "of the same cache; without it only its entries are limited",
+      atLeast(1),
+    )
+    .option(
+      "--hostile <n>",
+      "bytes changed in each hostile packet's headers; 0: none",
+      atLeast(0),
+      3,
+    )
+    .option("--rate <n>", "packets a second that arrive", atLeast(1), 2_000_000)
+    .addOption(
+      numbers("--updates <list>", "writes a second of the control plane", 0, "0,1000,100000"),
+    )
+    .option("--seed <n>", "of mix, mutations and arrivals", atLeast(0), 1)
     .option("--markdown", "tables as Markdown")
     .option("--json", "print one JSON object")
     .action(async (files: string[], options: EvalOptions) => {

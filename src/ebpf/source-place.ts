@@ -17,7 +17,10 @@ export function sourceLine(program: Pick<LinkedProgram, "lines">, word: number):
 /** ` (filter.c:12: if (eth + 1 > end))`, or nothing. */
 export function sourcePlace(program: Pick<LinkedProgram, "lines">, word: number): string {
   const line = sourceLine(program, word);
-  if (line === null) return "";
-  const text = line.text === "" ? "" : `: ${line.text}`;
-  return ` (${line.file.split("/").at(-1)}:${line.line}${text})`;
+  return line === null ? "" : ` (${placeText(line)})`;
+}
+
+/** `filter.c:12: if (eth + 1 > end)`, or without text when the object has none. */
+export function placeText({ file, line, text }: SourceLine): string {
+  return `${file.split("/").at(-1)}:${line}${text === "" ? "" : `: ${text}`}`;
 }

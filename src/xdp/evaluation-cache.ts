@@ -1,4 +1,5 @@
 /** How often packets find their trace on the NIC, by size of the cache and policy: table T3. */
+import { placeText } from "../ebpf/source-place.js";
 import { makePolicy, type PolicyName } from "./cache-policies.js";
 import type { CacheCapacity, CacheUnit } from "./cache-policy.js";
 import { CacheSimulator } from "./cache-simulator.js";
@@ -60,15 +61,23 @@ function typicalEntries(profile: ProgramProfile, unit: CacheUnit, tcamBits: numb
   return Math.max(1, Math.round((tcamBits * units.size) / Math.max(1, bits)));
 }
 
+/** Why packets are the host's. */
+export interface HostReason {
+  readonly reason: string;
+  /** `filter.c:12: text`; null when the object does not say, or no instruction is to blame. */
+  readonly source: string | null;
+  readonly packets: number;
+}
+
 export interface PathTable {
   readonly packets: number;
   readonly paths: number;
   readonly merged: number;
   /** How many paths cover 90, 99 and 99.9 % of the packets. */
   readonly cover: readonly [p90: number, p99: number, p999: number];
-  /** Share of packets that only the host may run, and why. */
+  /** Share of packets that only the host may run, and why, most packets first. */
   readonly hostOnly: number;
-  readonly hostReasons: readonly string[];
+  readonly hostReasons: readonly HostReason[];
   /** Mean over packets. */
   readonly executed: number;
   readonly atoms: number;
@@ -91,18 +100,34 @@ export function pathTable(profile: ProgramProfile): PathTable {
   };
   const cacheable = used.filter(({ merged }) => merged !== HOST_ONLY);
   const onNic = cacheable.reduce((sum, { packets }) => sum + packets, 0);
-  const reasons = traces.flatMap(({ trace }) => trace.hostOnly?.reason ?? []);
   return {
     packets: paths.length,
     paths: used.length,
     merged: new Set(cacheable.map(({ merged }) => merged)).size,
     cover: [cover(0.9), cover(0.99), cover(0.999)],
     hostOnly: 1 - onNic / Math.max(1, paths.length),
-    hostReasons: [...new Set(reasons)],
+    hostReasons: hostReasons(profile),
     executed: meanOverPackets(profile, ({ trace }) => trace.executed),
     atoms: meanOverPackets(profile, ({ trace }) => trace.condition.atoms.length),
     tcamBits: meanOverPackets(profile, ({ tcam }) => tcam.bits),
     tcamBitsOfAll: cacheable.reduce((sum, { tcam }) => sum + tcam.bits, 0),
     ternary: meanOverPackets(profile, ({ tcam }) => Number(tcam.isTernary)),
   };
+}
+
+function hostReasons({ traces, paths, fullReason, sourceOf }: ProgramProfile): HostReason[] {
+  const found = new Map<string, HostReason>();
+  const note = (reason: string, source: string | null, packets: number): void => {
+    const key = `${reason} ${source}`;
+    const before = found.get(key)?.packets ?? 0;
+    if (packets > 0) found.set(key, { reason, source, packets: before + packets });
+  };
+  for (const { trace, packets } of traces) {
+    if (trace.hostOnly === null) continue;
+    const line = sourceOf(trace.hostOnly.word);
+    note(trace.hostOnly.reason, line === null ? null : placeText(line), packets);
+  }
+  const untraced = paths.reduce((sum, path) => sum + Number(path < 0), 0);
+  note(fullReason ?? "its path could not be told from others", null, untraced);
+  return [...found.values()].sort((a, b) => b.packets - a.packets);
 }

@@ -2,6 +2,7 @@
  * A program on a sequence of packets, measured: its paths, its traces, and which entries of maps its packets
  * use. The tables of docs/xdp-evaluation.md are made of it (evaluation-*.ts).
  */
+import type { SourceLine } from "../ebpf/btf-ext.js";
 import { type EngineName, XdpInstance, type XdpOptions } from "../ebpf/instance.js";
 import type { BpfObject } from "../ebpf/object.js";
 import { AccessLog } from "./access-log.js";
@@ -34,6 +35,10 @@ export interface ProgramProfile {
   /** Of merged traces. */
   readonly mergedCount: number;
   readonly expressions: Expressions;
+  /** Why packets of path -1 have none. */
+  readonly fullReason: string | null;
+  /** The source line of a word of a trace; null when the object does not say. */
+  readonly sourceOf: (word: number) => SourceLine | null;
   readonly maps: readonly MapUse[];
   /** Of the first packets. */
   readonly accesses: readonly (readonly MapAccess[])[];
@@ -81,6 +86,8 @@ export function profileProgram(
     lengths: Int32Array.from(paths, (_, n) => packets[n]!.length),
     ...mergeTraces(recorder.traces, recorder.expressions, paths),
     expressions: recorder.expressions,
+    fullReason: recorder.fullReason,
+    sourceOf: (word) => recorder.sourceOf(word),
     maps,
     accesses,
   };

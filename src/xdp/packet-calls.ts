@@ -77,7 +77,10 @@ export class PacketCalls {
 
   private adjustHead(delta: number): number {
     const { build, memory, recorder } = this;
-    if (memory.metadata !== memory.start) return NONE;
+    if (memory.metadata !== memory.start) {
+      recorder.giveUp("bpf_xdp_adjust_head moves a packet that has metadata before it");
+      return NONE;
+    }
     const to = build.add(memory.start, build.extend(32, recorder.known(delta)));
     // Where the frame begins is HEADROOM bytes before the packet as it came.
     const room = build.add(to, build.headroom);
@@ -109,7 +112,9 @@ export class PacketCalls {
     const { build, memory, recorder } = this;
     const count = Number(recorder.pin(by));
     if (count > MAX_BYTES) {
-      recorder.giveUp(`bpf_xdp_adjust_tail makes the packet ${count} bytes longer`);
+      recorder.giveUp(
+        `bpf_xdp_adjust_tail makes the packet ${count} bytes longer, of at most ${MAX_BYTES}`,
+      );
       return false;
     }
     const from = build.add(build.packet, memory.end);
@@ -128,7 +133,10 @@ export class PacketCalls {
     }
     const bytes = BigInt.asIntN(64, recorder.pin(build.sub(memory.start, to)));
     if (bytes < 0n) return this.error(EINVAL);
-    if (bytes % 4n !== 0n || bytes > MAX_META_BYTES) return NONE;
+    if (bytes % 4n !== 0n || bytes > MAX_META_BYTES) {
+      recorder.giveUp(`bpf_xdp_adjust_meta is asked for ${bytes} bytes, which the kernel refuses`);
+      return NONE;
+    }
     memory.metadata = to;
     return this.moved();
   }

@@ -1,4 +1,5 @@
 /** Which path each packet of a sequence takes, through a traced program that keeps everything. */
+import type { SourceLine } from "../ebpf/btf-ext.js";
 import type { XdpInstance } from "../ebpf/instance.js";
 import type { Expressions } from "./expr.js";
 import type { Trace } from "./trace.js";
@@ -17,6 +18,16 @@ export class PathRecorder {
   /** Every trace so far, by number; also those that only the host may run. */
   get traces(): readonly Trace[] {
     return this.program.traces;
+  }
+
+  /** Why later paths have no trace; null: they would. */
+  get fullReason(): string | null {
+    return this.program.fullReason;
+  }
+
+  /** The source line of a word of a trace; null when the object does not say. */
+  sourceOf(word: number): SourceLine | null {
+    return this.program.tracer.sourceOf(word);
   }
 
   get expressions(): Expressions {

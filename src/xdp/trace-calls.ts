@@ -18,6 +18,7 @@ import { PacketCalls } from "./packet-calls.js";
 import type { Prediction, Recorder } from "./recorder.js";
 import type { CallBytes } from "./trace.js";
 import type { Change, TraceMemory } from "./trace-memory.js";
+import { whyUntraced } from "./untraced-calls.js";
 
 const HelperNumber = {
   LOOKUP: 1,
@@ -30,7 +31,6 @@ const HelperNumber = {
   SPIN_UNLOCK: 94,
   BOOT_TIME: 125,
   COARSE_TIME: 160,
-  FOR_EACH: 164,
   TAI_TIME: 208,
 } as const;
 
@@ -95,9 +95,6 @@ export class TraceCalls {
       case HelperNumber.SPIN_LOCK:
       case HelperNumber.SPIN_UNLOCK:
         return build.zero;
-      case HelperNumber.FOR_EACH:
-        this.recorder.giveUp("it walks through a map");
-        break;
       default: {
         const found = this.packet.call(number, args);
         if (found !== NONE) return found;
@@ -322,8 +319,9 @@ export class TraceCalls {
       what === "ignored" && (args[n] === NONE || args[n] === undefined) ? NONE : args[n]!,
     );
     if (!recorder.isRecording) return build.number(this.run(helper, given));
-    if (helper.isKernelFunction === true) {
-      recorder.giveUp(`bpf_${helper.name} is not traced`);
+    const why = whyUntraced(helper, wanted[0] === "map" ? this.mapOf(given[0]!).name : null);
+    if (why !== null) {
+      recorder.giveUp(why);
       return build.number(this.run(helper, given));
     }
     const reads: CallBytes[] = [];
@@ -335,7 +333,9 @@ export class TraceCalls {
       if (what === "map") map = this.mapOf(node);
       const size = this.argumentBytes(what, given[n + 1], map);
       if (size < 0) continue;
-      if (size > MAX_BYTES) recorder.giveUp(`bpf_${helper.name} is given ${size} bytes`);
+      if (size > MAX_BYTES) {
+        recorder.giveUp(`bpf_${helper.name} is given ${size} bytes, of at most ${MAX_BYTES}`);
+      }
       const at = recorder.values.numberOf(node);
       if (size === 0 || at === 0) recorder.pin(node);
       else if (!memory.stack.covers(at)) isOnStack = false;
@@ -352,10 +352,6 @@ export class TraceCalls {
       }
     }
     if (!recorder.isRecording) return build.number(this.run(helper, given));
-    if (helper.effect === "control" || helper.result === "record or null") {
-      recorder.giveUp(`bpf_${helper.name} is not traced`);
-      return build.number(this.run(helper, given));
-    }
     return this.record(helper, { given, reads, fills, map, isOnStack, change }, prediction);
   }
 
@@ -400,7 +396,7 @@ export class TraceCalls {
     for (const fill of fills) this.fill(ordinal, fill.at, fill.lengthBytes, isBefore);
     if (helper.effect === "writes maps" && map !== null) memory.changed(map, call.change);
     if (helper.effect === "writes packet" || helper.effect === "moves packet") {
-      recorder.giveUp(`bpf_${helper.name} changes the packet in a way that is not traced`);
+      recorder.giveUp(`bpf_${helper.name} changes the packet in a way that traces cannot say`);
     }
     return helper.result === "nothing" ? build.zero : result;
   }
@@ -440,7 +436,7 @@ export class TraceCalls {
         this.readStack(at + n, bytes >> 1, reads, isFilled);
         this.readStack(at + n + (bytes >> 1), bytes >> 1, reads, isFilled);
       } else if (!isFilled) {
-        recorder.giveUp("it gives a helper stack that it never wrote");
+        recorder.giveUp("it gives a helper bytes of the stack that it never wrote");
         return;
       }
       n += bytes;

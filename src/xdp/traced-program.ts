@@ -21,10 +21,11 @@ import type { LinearMap } from "../ebpf/linear-map.js";
 import type { BpfObject } from "../ebpf/object.js";
 import type { Runtime } from "../ebpf/runtime.js";
 import type { CachePolicy } from "./cache-policy.js";
+import { MAX_NODES } from "./expr.js";
 import { type InputUse, inputUse } from "./input-use.js";
 import { findMapUse, isReadOnly } from "./map-use.js";
 import { DEFAULT_PATIENCE } from "./pending-traces.js";
-import { NO_TRACE, type Trace } from "./trace.js";
+import { MAX_TRACES, NO_TRACE, type Trace } from "./trace.js";
 import { TraceCache, type TraceCacheOptions } from "./trace-cache.js";
 import { type BatchFunction, type TraceFunction, TraceStore } from "./trace-store.js";
 import { Tracer } from "./tracer.js";
@@ -119,6 +120,15 @@ export class TracedProgram {
   /** Every trace that was made, in order. */
   get traces(): readonly Trace[] {
     return this.store.traces;
+  }
+
+  /** Why paths that are new have no trace any more and are the host's; null: they get one. */
+  get fullReason(): string | null {
+    if (this.store.isFull)
+      return `there are ${MAX_TRACES} paths already, as many as can have a trace`;
+    return this.tracer.e.isFull
+      ? `the expressions of all traces fill their table of ${MAX_NODES}`
+      : null;
   }
 
   /** Traces that could not be told from others, so that their packets stay with the host; 0. */
@@ -227,7 +237,7 @@ export class TracedProgram {
       }
       return this.instance.runHost();
     }
-    if (store.isFull || this.tracer.e.isFull) {
+    if (this.fullReason !== null) {
       // From here on nobody sees what the program writes.
       if (this.tracer.memory.specialised.size > 0) this.despecialiseAll();
       this.hostRuns++;

@@ -17,6 +17,7 @@ import type { Atom } from "./condition.js";
 import { Ex, type Expressions, isBinary, isComparison, isUnary, NONE } from "./expr.js";
 import type { AtomicOp, CallOp, Trace } from "./trace.js";
 import {
+  HXDP_MACHINE,
   schedule,
   type VliwKind,
   type VliwMachine,
@@ -24,6 +25,7 @@ import {
   type VliwSchedule,
 } from "./vliw.js";
 import { ByteSources, coverPieces, type GatheredLoad } from "./vliw-bytes.js";
+import { Chains } from "./vliw-chains.js";
 import { nameOf } from "./vliw-names.js";
 import { type FusedEffect, type FusedStore, fuseStores } from "./vliw-stores.js";
 
@@ -81,6 +83,9 @@ const isTernary = (atom: Atom): boolean =>
 class TraceBuilder {
   readonly operations: VliwOperation[] = [];
   readonly guards: number[] = [];
+  /** By operation: when its result can be there, with the latencies of {@link HXDP_MACHINE}. */
+  private readonly depths: number[] = [];
+  private readonly chains: Chains;
   private readonly expressions: Expressions;
   private readonly skipsTernary: boolean;
   /** By node: the operation that makes it, NONE when it costs nothing. */
@@ -105,17 +110,19 @@ class TraceBuilder {
   constructor(expressions: Expressions, skipsTernary: boolean) {
     this.expressions = expressions;
     this.sources = new ByteSources(expressions);
+    this.chains = new Chains(expressions);
     this.skipsTernary = skipsTernary;
   }
 
   build(trace: Trace): void {
     for (const op of trace.ops) if (op.kind === "call") this.calls.set(op.ordinal, op);
+    const effects = fuseStores(trace.effects, this.expressions, this.sources);
+    const verdict = this.withoutMask(trace.verdict, 0xffff_ffffn);
+    this.noteUses(trace, effects, verdict);
     for (const atom of trace.condition.atoms) {
       if (!(this.skipsTernary && isTernary(atom))) this.addAtom(atom);
     }
     // Everything that is read, before everything that writes.
-    const effects = fuseStores(trace.effects, this.expressions, this.sources);
-    const verdict = this.withoutMask(trace.verdict, 0xffff_ffffn);
     for (const op of effects) {
       for (const node of this.valuesOf(op)) this.prepare(node);
       if (op.kind === "fused" && op.stored.kind === "copy") this.gather(op.stored.load);
@@ -127,13 +134,26 @@ class TraceBuilder {
     this.push("exit", "exit", [this.make(verdict)], last);
   }
 
+  private noteUses(trace: Trace, effects: readonly FusedEffect[], verdict: number): void {
+    const { chains } = this;
+    for (const { subject } of trace.condition.atoms) chains.noteUse(subject);
+    for (const op of [...effects, ...this.calls.values()]) {
+      for (const node of this.valuesOf(op)) chains.noteUse(node);
+      if ("base" in op && op.base !== NONE) chains.noteUse(op.base);
+    }
+    chains.noteUse(verdict);
+  }
+
   private push(
     kind: VliwKind,
     text: string,
     needs: readonly number[],
     order: Pick<VliwOperation, "after" | "notBefore"> = {},
   ): number {
-    this.operations.push({ kind, text, needs: needs.filter((n) => n !== NONE), ...order });
+    const real = needs.filter((n) => n !== NONE);
+    this.operations.push({ kind, text, needs: real, ...order });
+    const before = real.reduce((most, n) => Math.max(most, this.depths[n]!), 0);
+    this.depths.push(before + HXDP_MACHINE.latency[kind]);
     return this.operations.length - 1;
   }
 
@@ -216,9 +236,27 @@ class TraceBuilder {
     if (!isLoad && !isBinary(op) && !isUnary(op)) return NONE;
     const load = this.sources.gather(node);
     if (load !== null) return this.gather(load);
+    const chain = this.chains.operandsOf(node, this.isMade);
+    if (chain !== null) return this.makeChain(node, chain);
     const operands = e.operands(node).map((one) => this.make(one));
     const kind = op === Ex.MUL ? "multiply" : op >= Ex.DIV && op <= Ex.SMOD ? "divide" : "alu";
     return this.push(kind, nameOf(this.expressions, node), operands);
+  }
+
+  /** Stands by itself already, or is one load. */
+  private readonly isMade = (node: number): boolean =>
+    this.made.has(node) || this.sources.gather(node) !== null;
+
+  /** Puts together what is there first, two at a time. */
+  private makeChain(node: number, chain: readonly number[]): number {
+    const queue = chain.map((one) => this.make(one));
+    const depthOf = (n: number): number => (n === NONE ? 0 : this.depths[n]!);
+    for (;;) {
+      queue.sort((a, b) => depthOf(a) - depthOf(b));
+      const made = this.push("alu", nameOf(this.expressions, node), queue.splice(0, 2));
+      if (queue.length === 0) return made;
+      queue.push(made);
+    }
   }
 
   /** One load of neighbouring bytes. */

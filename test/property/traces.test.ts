@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Random } from "../../src/base/random.js";
 import { XdpInstance } from "../../src/ebpf/instance.js";
+import { BeladyPolicy } from "../../src/xdp/cache-belady.js";
 import { FifoPolicy } from "../../src/xdp/cache-fifo.js";
 import { LruPolicy } from "../../src/xdp/cache-lru.js";
 import type { CachePolicy } from "../../src/xdp/cache-policy.js";
@@ -125,6 +126,16 @@ const contents = (instance: XdpInstance): string[] =>
     map.entries().map(({ key, value }) => Buffer.concat([key, value]).toString("hex")),
   );
 
+/** The path of each packet, as every traced program numbers it that meets these packets. */
+function pathsOf(named: NamedObject, program: string, order: readonly Uint8Array[]): number[] {
+  const traced = TracedProgram.open(named.object, { program, seed });
+  fill(named, traced.instance);
+  return order.map((packet) => {
+    traced.run(packet);
+    return traced.lastTrace;
+  });
+}
+
 test("caches of any size, policy and order give the results of the whole program", () => {
   const random = new Random(seed);
   for (const named of objects) {
@@ -155,6 +166,13 @@ test("caches of any size, policy and order give the results of the whole program
           compilesAfter: 0,
         }),
         TracedProgram.open(named.object, { program, seed, compilesAfter: 2 }),
+        TracedProgram.open(named.object, {
+          program,
+          seed,
+          capacity: { entries: 2 },
+          unit: "path",
+          policy: new BeladyPolicy(pathsOf(named, program, order)),
+        }),
       ];
       for (const { instance } of caches) fill(named, instance);
       for (const packet of order) {

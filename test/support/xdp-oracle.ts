@@ -5,46 +5,42 @@ import { isPerCpu, MapType } from "../../src/ebpf/map-type.js";
 import type { BpfObject } from "../../src/ebpf/object.js";
 import { KernelObject } from "../../src/nic/kernel-object.js";
 import { possibleCpus } from "../../src/sys/bpf-map.js";
-import { FifoPolicy } from "../../src/xdp/cache-fifo.js";
-import { LruPolicy } from "../../src/xdp/cache-lru.js";
 import { TracedProgram, type TracingOptions } from "../../src/xdp/traced-program.js";
+import { type CacheKind, cacheOptions } from "./xdp-caches.js";
 import type { MapEntry } from "./xdp-setups.js";
 
-/** The engines, and traces with caches of several sizes and policies. */
-export const ENGINES = [
-  "interp",
-  "wasm",
-  "traces",
-  "8 traces, LRU",
-  "2 traces, FIFO",
-  "2,000 bits of traces, LRU",
-] as const;
-export type Contestant = (typeof ENGINES)[number];
-
-const CACHES: Readonly<Partial<Record<Contestant, TracingOptions>>> = {
-  traces: { compilesAfter: 0 },
-  "8 traces, LRU": { compilesAfter: 3, capacity: { entries: 8 } },
-  "2 traces, FIFO": { capacity: { entries: 2 }, unit: "path" },
-  "2,000 bits of traces, LRU": { capacity: { tcamBits: 2_000 } },
-};
+/** The engines, and traces with a cache that has no limit. */
+export const ENGINES = ["interp", "wasm", "traces"] as const;
+export type EngineKind = (typeof ENGINES)[number];
 
 /** An instance, and what runs packets on it. */
 export interface Opened {
-  readonly name: Contestant;
+  readonly name: string;
   readonly instance: XdpInstance;
   readonly runner: Pick<XdpInstance, "run">;
   /** null: not by traces. */
   readonly traced: TracedProgram | null;
 }
 
-/** The interpreter checks every access. */
-export function openContestant(name: Contestant, object: BpfObject, options: XdpOptions): Opened {
-  const engine = name === "interp" ? "interp" : "wasm";
-  const instance = XdpInstance.open(object, { ...options, engine, isStrict: name === "interp" });
-  const cache = CACHES[name];
-  if (cache === undefined) return { name, instance, runner: instance, traced: null };
-  const policy = name === "2 traces, FIFO" ? new FifoPolicy() : new LruPolicy();
-  const traced = new TracedProgram(instance, { ...cache, policy });
+/** The interpreter checks every access; traces are compiled at once. */
+export function openContestant(name: EngineKind, object: BpfObject, options: XdpOptions): Opened {
+  if (name === "traces") return openTraced(name, object, options, { compilesAfter: 0 });
+  const instance = XdpInstance.open(object, {
+    ...options,
+    engine: name,
+    isStrict: name === "interp",
+  });
+  return { name, instance, runner: instance, traced: null };
+}
+
+function openTraced(
+  name: string,
+  object: BpfObject,
+  options: XdpOptions,
+  tracing: TracingOptions,
+): Opened {
+  const instance = XdpInstance.open(object, { ...options, engine: "wasm" });
+  const traced = new TracedProgram(instance, tracing);
   return { name, instance, runner: traced, traced };
 }
 
@@ -73,12 +69,16 @@ export class Oracle {
   private readonly name: string;
   private readonly out = new Uint8Array(8192);
 
-  constructor(name: string, object: BpfObject, program: string) {
+  /** `caches`: of the contestants with traces that are more than {@link ENGINES}. */
+  constructor(name: string, object: BpfObject, program: string, caches: readonly CacheKind[]) {
     this.name = `${name} ${program}`;
     this.object = object;
     this.kernel = KernelObject.load(object, { program });
     const options = { program, cpus: possibleCpus(), seed: 1 };
-    this.engines = ENGINES.map((name) => openContestant(name, object, options));
+    this.engines = [
+      ...ENGINES.map((engine) => openContestant(engine, object, options)),
+      ...caches.map((kind, n) => openTraced(kind.name, object, options, cacheOptions(kind, n))),
+    ];
   }
 
   fill(entries: readonly MapEntry[]): void {

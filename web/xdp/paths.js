@@ -67,10 +67,14 @@ function label(node, whole, isRoot) {
 
 function ends(path) {
   const about = [`path ${path.id}`, `${count(path.instructions)} instructions`];
-  if (path.hostOnly !== null) about.push("host only");
+  const host = path.hostOnly;
+  if (host !== null) about.push("host only");
   return el(
     "span",
-    { class: "ends" },
+    {
+      class: "ends",
+      ...(host === null ? {} : { title: `only the host can run it: ${host.text}` }),
+    },
     verdict(path.verdict),
     el("span", { class: "tag" }, about.join(" · ")),
   );

@@ -1,10 +1,19 @@
 /** `millrace xdp check`: the verifier's judgement of every program of an object. */
 import { EbpfError } from "../../ebpf/ebpf-error.js";
 import type { BpfObject, ObjectProgram } from "../../ebpf/object.js";
+import { sourceLine } from "../../ebpf/source-place.js";
 import { VerifyError } from "../../ebpf/verify.js";
 import { verifyProgram } from "../../ebpf/verify-program.js";
+import { untracedCalls } from "../../xdp/untraced-calls.js";
 import { DONE, FAILED, type World } from "../world.js";
 import { chooseProgram, type ObjectOptions, readObject, reporting } from "./object-file.js";
+
+interface HostOnlyCall {
+  readonly instruction: number;
+  readonly reason: string;
+  readonly file?: string;
+  readonly line?: number;
+}
 
 interface Judgement {
   /** The file. */
@@ -16,6 +25,8 @@ interface Judgement {
   /** Instructions that the verifier walked. */
   readonly steps?: number;
   readonly stackBytes?: readonly number[];
+  /** Calls that keep every path through them out of traces. */
+  readonly hostOnly?: readonly HostOnlyCall[];
   readonly reason?: string;
   readonly instruction?: number;
   readonly file?: string;
@@ -62,7 +73,8 @@ function judge(file: string, object: BpfObject, program: ObjectProgram): Judgeme
   const { name, section, code } = program;
   const about = { object: file, program: name, section, instructions: code.length / 8 };
   try {
-    return { ...about, accepted: true, ...verifyProgram(object, program) };
+    const found = verifyProgram(object, program);
+    return { ...about, accepted: true, ...found, hostOnly: hostOnlyCalls(program) };
   } catch (error) {
     if (!(error instanceof EbpfError)) throw error;
     if (!(error instanceof VerifyError))
@@ -77,9 +89,23 @@ function describe(j: Judgement, isOneOfSeveral: boolean): string {
   const name = `${isOneOfSeveral ? `${j.object}: ` : ""}${j.program} (${j.section})`;
   if (j.accepted) {
     const deepest = Math.max(0, ...j.stackBytes!);
-    return `ok    ${name}: ${j.instructions} instructions, ${j.steps} steps, ${deepest} bytes of stack\n`;
+    const ok = `ok    ${name}: ${j.instructions} instructions, ${j.steps} steps, ${deepest} bytes of stack\n`;
+    return ok + (j.hostOnly ?? []).map(describeCall).join("");
   }
   const where = j.instruction === undefined ? "" : ` instruction ${j.instruction}`;
   const source = j.file === undefined ? "" : `, ${j.file}:${j.line}`;
   return `fail  ${name}:${where}${source}\n      ${j.reason}\n`;
+}
+
+function hostOnlyCalls(program: ObjectProgram): HostOnlyCall[] {
+  return untracedCalls(program).map(({ word, reason }) => {
+    const source = sourceLine(program, word);
+    const place = source === null ? {} : { file: source.file, line: source.line };
+    return { instruction: word, reason, ...place };
+  });
+}
+
+function describeCall({ instruction, reason, file, line }: HostOnlyCall): string {
+  const source = file === undefined ? "" : `, ${file}:${line}`;
+  return `      no trace through instruction ${instruction}${source}: ${reason}\n`;
 }

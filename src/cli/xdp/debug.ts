@@ -8,6 +8,7 @@ import { DONE, FAILED, type World } from "../world.js";
 import { Packets } from "./debug/packets.js";
 import { type Outcome, Session } from "./debug/session.js";
 import { fillMap, parseMapOption } from "./map-file.js";
+import { mapFiles, mapSizes } from "./map-options.js";
 import { chooseProgram, type ObjectOptions, readObject, reporting } from "./object-file.js";
 import { onlyOnce } from "./only-once.js";
 import { capturedOf } from "./page/captured.js";
@@ -42,8 +43,8 @@ export function addDebug(xdp: Command, world: World, finish: (status: number) =>
     .option("--commands <file>", "run a file's lines, and end")
     .option("-p, --program <name>", "which program, when the object has several")
     .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux")
-    .option("--map <name=file>", "put a JSON file's entries into a map (may be repeated)", list)
-    .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
+    .option("--map <name=file>", "put a JSON file's entries into a map (may be repeated)", mapFiles)
+    .option("--max-entries <map=n>", "size of a map (may be repeated)", mapSizes)
     .option("--json", "print one JSON object for each command")
     .action(async (file: string, options: DebugOptions) => {
       finish(await reporting("debug", world, () => debugProgram(file, options, world)));

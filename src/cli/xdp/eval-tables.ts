@@ -6,6 +6,8 @@ export interface Table {
   readonly columns: readonly string[];
   /** Cells; the first is text, the others are aligned right. */
   readonly rows: readonly (readonly string[])[];
+  /** The last column is text, too. */
+  readonly endsInText?: boolean;
 }
 
 const percent = (share: number, digits = 2): string => (100 * share).toFixed(digits);
@@ -17,6 +19,7 @@ export function evaluationTables(all: readonly ProgramEvaluation[]): Table[] {
   const tables = [
     pathsTable(all, "ordinary"),
     pathsTable(all, "hostile"),
+    reasonsTable(all),
     ...hitTables(all),
     vliwTable(all),
     machinesTable(all),
@@ -40,13 +43,16 @@ export function asMarkdown(tables: readonly Table[]): string {
     .join("\n");
 }
 
-function textOf({ title, columns, rows }: Table): string {
+function textOf({ title, columns, rows, endsInText }: Table): string {
   const widths = columns.map((column, n) =>
     Math.max(column.length, ...rows.map((row) => row[n]!.length)),
   );
   const line = (cells: readonly string[]): string =>
     cells
-      .map((cell, n) => (n === 0 ? cell.padEnd(widths[n]!) : cell.padStart(widths[n]!)))
+      .map((cell, n) => {
+        const isText = n === 0 || (endsInText === true && n === columns.length - 1);
+        return isText ? cell.padEnd(widths[n]!) : cell.padStart(widths[n]!);
+      })
       .join("  ")
       .trimEnd();
   return `${title}\n${[columns, ...rows].map(line).join("\n")}\n`;
@@ -90,6 +96,24 @@ function pathsTable(all: readonly ProgramEvaluation[], traffic: "ordinary" | "ho
         ],
       ];
     }),
+  };
+}
+
+function reasonsTable(all: readonly ProgramEvaluation[]): Table {
+  return {
+    title: "T3 Why packets are the host's",
+    columns: ["program", "traffic", "packets", "why"],
+    endsInText: true,
+    rows: all.flatMap((one) =>
+      (["ordinary", "hostile"] as const).flatMap((traffic) =>
+        (one.paths?.[traffic]?.hostReasons ?? []).map(({ packets, reason, source }) => [
+          nameOf(one),
+          traffic,
+          String(packets),
+          source === null ? reason : `${reason} (${source})`,
+        ]),
+      ),
+    ),
   };
 }
 

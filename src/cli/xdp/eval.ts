@@ -26,17 +26,17 @@ export interface EvalOptions extends ObjectOptions {
   readonly in: readonly string[];
   readonly map?: readonly string[];
   readonly maxEntries?: readonly string[];
-  readonly packets: string;
-  readonly tables?: string;
-  readonly sizes: string;
-  readonly tcamSizes: string;
-  readonly policies?: string;
-  readonly entries: string;
-  readonly tcam?: string;
-  readonly hostile: string;
-  readonly rate: string;
-  readonly updates: string;
-  readonly seed: string;
+  readonly packets: number;
+  readonly tables?: readonly TableName[];
+  readonly sizes: readonly number[];
+  readonly tcamSizes: readonly number[];
+  readonly policies?: readonly PolicyName[];
+  readonly entries: number;
+  readonly tcam?: number;
+  readonly hostile: number;
+  readonly rate: number;
+  readonly updates: readonly number[];
+  readonly seed: number;
   readonly markdown?: boolean;
 }
 
@@ -49,13 +49,12 @@ export async function evaluatePrograms(
   options: EvalOptions,
   world: World,
 ): Promise<number> {
-  const settings = parseSettings(options);
+  const settings = settingsOf(options);
   const captures = await readCaptures(options.in, world.input);
   if (captures.every((packets) => packets.length === 0)) {
     throw new EbpfError("EINVAL", `${options.in.join(", ")}: there are no Ethernet packets`);
   }
-  const count = parseCount("--packets", options.packets, 1);
-  const packets = mixTraffic(captures, count, new Random(settings.seed));
+  const packets = mixTraffic(captures, options.packets, new Random(settings.seed));
   const progress = new Progress(world);
   const evaluations: ProgramEvaluation[] = [];
   let status = DONE;
@@ -92,7 +91,7 @@ function format(all: readonly ProgramEvaluation[], options: EvalOptions, packets
       const { windows: _, ...report } = nic ?? { windows: [] };
       return { ...rest, nic: nic === null ? null : report };
     });
-    return `${JSON.stringify({ packets, seed: Number(options.seed), programs }, null, 2)}\n`;
+    return `${JSON.stringify({ packets, seed: options.seed, programs }, null, 2)}\n`;
   }
   const tables = evaluationTables(all);
   return options.markdown === true ? asMarkdown(tables) : asText(tables);
@@ -113,41 +112,22 @@ function fillMaps(object: BpfObject, instance: XdpInstance, texts: readonly stri
   }
 }
 
-function parseSettings(options: EvalOptions): Omit<EvaluationOptions, "setUp" | "progress"> {
+function settingsOf(options: EvalOptions): Omit<EvaluationOptions, "setUp" | "progress"> {
+  const { tables, policies, sizes, tcamSizes, entries, tcam, hostile, rate, updates, seed } =
+    options;
   return {
-    tables: parseNames("--tables", options.tables, TABLE_NAMES) as TableName[],
-    policies: parseNames("--policies", options.policies, POLICY_NAMES) as PolicyName[],
-    sizes: options.sizes.split(",").map((text) => parseCount("--sizes", text, 1)),
-    tcamSizes: options.tcamSizes.split(",").map((text) => parseCount("--tcam-sizes", text, 1)),
-    entries: parseCount("--entries", options.entries, 1),
-    ...(options.tcam === undefined ? {} : { tcamBits: parseCount("--tcam", options.tcam, 1) }),
-    hostileEdits: parseCount("--hostile", options.hostile, 0),
-    packetsPerS: parseCount("--rate", options.rate, 1),
-    updatesPerS: options.updates.split(",").map((text) => parseCount("--updates", text, 0)),
-    seed: parseCount("--seed", options.seed, 0),
+    tables: tables ?? TABLE_NAMES,
+    policies: policies ?? POLICY_NAMES,
+    sizes,
+    tcamSizes,
+    entries,
+    ...(tcam === undefined ? {} : { tcamBits: tcam }),
+    hostileEdits: hostile,
+    packetsPerS: rate,
+    updatesPerS: updates,
+    seed,
     maxEntries: parseSizes(null, options.maxEntries),
   };
-}
-
-function parseNames(
-  option: string,
-  text: string | undefined,
-  known: readonly string[],
-): readonly string[] {
-  if (text === undefined) return known;
-  const names = text.split(",");
-  for (const name of names) {
-    if (!known.includes(name)) {
-      throw new EbpfError("EINVAL", `${option}: expected some of ${known.join(",")}, got ${name}`);
-    }
-  }
-  return names;
-}
-
-function parseCount(option: string, text: string, least: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && Number.isSafeInteger(value)) return value;
-  throw new EbpfError("EINVAL", `${option}: expected a number of at least ${least}, got ${text}`);
 }
 
 const CAPTURE = /\.(pcap|pcapng|cap|trace)$/;

@@ -1,4 +1,5 @@
 /** A trace in words, with the source lines that they come from: for the command line and the page. */
+import { placeText } from "../../ebpf/source-place.js";
 import { tcamSize } from "../../xdp/tcam.js";
 import type { Trace } from "../../xdp/trace.js";
 import type { TracedProgram } from "../../xdp/traced-program.js";
@@ -28,9 +29,7 @@ export interface ReadableTrace {
 /** `filter.c:12: if (eth + 1 > end)`; null when the object does not say. */
 export function placeOf(traced: TracedProgram, word: number | undefined): string | null {
   const line = word === undefined ? null : traced.tracer.sourceOf(word);
-  if (line === null) return null;
-  const text = line.text === "" ? "" : `: ${line.text}`;
-  return `${line.file.split("/").at(-1)}:${line.line}${text}`;
+  return line === null ? null : placeText(line);
 }
 
 /** A trace that so many packets took. */

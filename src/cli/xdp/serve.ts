@@ -8,6 +8,7 @@ import { EbpfError } from "../../ebpf/ebpf-error.js";
 import { examples } from "../command.js";
 import { DONE, type World } from "../world.js";
 import { parseMapOption } from "./map-file.js";
+import { mapFiles, mapSizes } from "./map-options.js";
 import { readBytes, readObject, reporting } from "./object-file.js";
 import { onlyOnce } from "./only-once.js";
 import { capturedOf } from "./page/captured.js";
@@ -33,10 +34,6 @@ export interface ListenAt {
 const DEFAULT_HOST = "127.0.0.1";
 
 export function addServe(xdp: Command, world: World, finish: (status: number) => void): void {
-  const list = (value: string, before: readonly string[] = []): readonly string[] => [
-    ...before,
-    value,
-  ];
   const command = xdp
     .command("serve")
     .summary("a web page on which to look at a program, its paths, packets and trace cache")
@@ -48,8 +45,8 @@ export function addServe(xdp: Command, world: World, finish: (status: number) =>
     .option("--in <file>", "pcap or pcapng file", onlyOnce("--in"))
     .option("-p, --program <name>", "which program, when the object has several")
     .option("--btf <file>", "types for CO-RE relocations, such as /sys/kernel/btf/vmlinux")
-    .option("--map <name=file>", "put a JSON file's entries into a map (may be repeated)", list)
-    .option("--max-entries <map=n>", "size of a map (may be repeated)", list)
+    .option("--map <name=file>", "put a JSON file's entries into a map (may be repeated)", mapFiles)
+    .option("--max-entries <map=n>", "size of a map (may be repeated)", mapSizes)
     .option("--listen <address>", "[HOST:]PORT; by default a free port of 127.0.0.1", parseListen)
     .option("--json", "print the address as one JSON object")
     .action(async (file: string | undefined, options: ServeOptions) => {

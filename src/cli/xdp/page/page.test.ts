@@ -88,8 +88,8 @@ test("the page and its files are there, with headers that allow nothing from els
 });
 
 test("a report has paths with conditions, a tree of them, and packets", async () => {
-  const { report, revision } = await load(OBJECT, CAPTURE);
-  assert.ok(report !== null);
+  const { report, revision, problem } = await load(OBJECT, CAPTURE);
+  assert.ok(report !== null, JSON.stringify(problem));
   assert.deepEqual(report.verdicts, { XDP_PASS: 12 });
   assert.equal(
     report.paths.reduce((sum, { packets }) => sum + packets, 0),
