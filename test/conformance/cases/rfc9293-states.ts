@@ -264,7 +264,8 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
     `,
   },
   {
-    title: "§3.10.7.4 CLOSE-WAIT: the FIN of a host that closes at once carries the ACK of the peer's",
+    title:
+      "§3.10.7.4 CLOSE-WAIT: the FIN of a host that closes at once carries the ACK of the peer's",
     script: `${ACCEPTED}
       +0    < F. 1:1(0) ack 1 win 65535
       close
