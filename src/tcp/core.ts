@@ -47,6 +47,13 @@ export class TcpCore {
   readonly capacityRows: number;
   readonly hash: SipHash;
   readonly hashWords = new Int32Array(12);
+  /** The last offset of timestamps (timestamps.ts) and whose it is: connections often are to one host. */
+  readonly tsOffset = {
+    isKnown: false,
+    local: new IpAddress(),
+    remote: new IpAddress(),
+    offset: 0,
+  };
   readonly counters: Counters<TcpCounter> = new Counters("tcp", TCP_COUNTERS);
   /** Index of each counter in `counts`, by name. */
   readonly k: Readonly<Record<TcpCounter, number>>;
