@@ -54,7 +54,9 @@ class Peer {
     const ports = isFirst ? packet.subarray(20, 24).join() : "";
     const text = Buffer.from(packet.subarray(isFirst ? 28 : 20, length)).toString("latin1", 0, 20);
     const where = isUnicast ? "" : bytes.subarray(0, 6).join(":");
-    this.seen.push(`${to} ${where} ${tos} ${ttl} ${fragment.toString(16)} ${length} ${ports} ${text}`);
+    this.seen.push(
+      `${to} ${where} ${tos} ${ttl} ${fragment.toString(16)} ${length} ${ports} ${text}`,
+    );
     if (text === "question") this.answer(bytes, 17, udp(7_000, 6_000, Buffer.from("answer")));
     if (text.startsWith("nobody")) this.answer(bytes, 1, unreachable(packet.subarray(0, 28)));
   }
@@ -90,7 +92,11 @@ test("a peer sees the same frames, and the program hears the same, on the kernel
   ip("link", "set", TAP, "up");
   ip("route", "add", "default", "via", PEER);
   const args = [OWN, PEER, BROADCAST, GROUP];
-  const device = { MILLRACE_NIC: `memif:${path}`, MILLRACE_ADDRESS: `${OWN}/24`, MILLRACE_GATEWAY: PEER };
+  const device = {
+    MILLRACE_NIC: `memif:${path}`,
+    MILLRACE_ADDRESS: `${OWN}/24`,
+    MILLRACE_GATEWAY: PEER,
+  };
   const onKernel = await runCase(PROGRAM, { accelerated: false, args });
   assert.equal(onKernel.status, 0, onKernel.stdout + onKernel.stderr);
   ip("address", "del", `${OWN}/24`, "dev", TAP);

@@ -45,7 +45,11 @@ await attempt("two silent", [four(SILENT), four(SILENT.replace("200", "201")), f
 await attempt("not a route", [four("192.0.2.1"), four(HERE)], soon);
 await attempt("one by one", [four(HERE), four(SILENT)], { ...soon, autoSelectFamily: false });
 
-trace("defaults", net.getDefaultAutoSelectFamily(), net.getDefaultAutoSelectFamilyAttemptTimeout() > 0);
+trace(
+  "defaults",
+  net.getDefaultAutoSelectFamily(),
+  net.getDefaultAutoSelectFamilyAttemptTimeout() > 0,
+);
 net.setDefaultAutoSelectFamilyAttemptTimeout(60);
 trace("defaults", net.getDefaultAutoSelectFamilyAttemptTimeout());
 await attempt("default time", [four(SILENT), four(HERE)]);
