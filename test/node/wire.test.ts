@@ -4,7 +4,6 @@ import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { finish, sum } from "../../src/base/checksum.js";
 import type { Device } from "../../src/nic/device.js";
-import { openMemif } from "../../src/nic/memif.js";
 import { openTap } from "../../src/nic/tap.js";
 import type { Pool } from "../../src/ring/pool.js";
 import { createPool } from "../../src/socket/create-host.js";
@@ -15,7 +14,7 @@ import { runCase } from "./support/run-case.js";
 await enterNamespace(import.meta.url, "ip");
 
 const PROGRAM = fileURLToPath(new URL("programs/on-the-wire.js", import.meta.url));
-const TAP = "mrwire0";
+const TAPS = ["mrwire0", "mrwire1"] as const;
 const [OWN, PEER, BROADCAST, GROUP] = ["10.79.5.2", "10.79.5.1", "10.79.5.255", "239.79.5.1"];
 const numbers = (address: string): number[] => address.split(".").map(Number);
 
@@ -80,27 +79,27 @@ function unreachable(quoted: Uint8Array): Uint8Array {
 }
 
 test("a peer sees the same frames, and the program hears the same, on the kernel and on Millrace", async () => {
-  const pool = createPool({ smallSlots: 1_024, bigSlots: 64, shared: true });
-  const kernel = new Peer(pool, openTap(pool, { name: TAP }));
-  const path = `@millrace-wire-${process.pid}`;
-  const millrace = new Peer(pool, openMemif(pool, { path, role: "server" }));
+  const [own, other] = TAPS;
+  const pool = createPool({ smallSlots: 1_024, bigSlots: 64 });
+  const kernel = new Peer(pool, openTap(pool, { name: own }));
+  const millrace = new Peer(pool, openTap(pool, { name: other }));
   after(() => {
     kernel.close();
     millrace.close();
   });
-  ip("address", "add", `${OWN}/24`, "brd", "+", "dev", TAP);
-  ip("link", "set", TAP, "up");
+  ip("address", "add", `${OWN}/24`, "brd", "+", "dev", own);
+  for (const name of TAPS) ip("link", "set", name, "up");
   ip("route", "add", "default", "via", PEER);
   const args = [OWN, PEER, BROADCAST, GROUP];
-  const device = {
-    MILLRACE_NIC: `memif:${path}`,
+  const onKernel = await runCase(PROGRAM, { accelerated: false, args });
+  assert.equal(onKernel.status, 0, onKernel.stdout + onKernel.stderr);
+  ip("address", "del", `${OWN}/24`, "dev", own);
+  const env = {
+    MILLRACE_NIC: `packet:${other}`,
     MILLRACE_ADDRESS: `${OWN}/24`,
     MILLRACE_GATEWAY: PEER,
   };
-  const onKernel = await runCase(PROGRAM, { accelerated: false, args });
-  assert.equal(onKernel.status, 0, onKernel.stdout + onKernel.stderr);
-  ip("address", "del", `${OWN}/24`, "dev", TAP);
-  const onMillrace = await runCase(PROGRAM, { accelerated: true, args, env: device });
+  const onMillrace = await runCase(PROGRAM, { accelerated: true, args, env });
   assert.deepEqual(onMillrace.stdout.split("\n"), onKernel.stdout.split("\n"), onMillrace.stderr);
   assert.equal(onMillrace.status, 0, onMillrace.stderr);
   assert.deepEqual(millrace.seen, kernel.seen);

@@ -7,6 +7,8 @@ import { errorText, HERE, trace } from "../support/trace.js";
 
 /** Nobody's: on a device it is asked for and nobody answers; loopback's neighbour refuses. */
 const SILENT = HERE.replace(/\d+$/, "200");
+/** The net's number left out: the kernel's is another one. */
+const hostOf = (ip: string): string => ip.replace(HERE.replace(/\d+$/, ""), "net.");
 const server = net.createServer((socket) => {
   socket.on("error", () => {}).end("x");
 });
@@ -17,15 +19,18 @@ const four = (address: string): Found[number] => ({ address, family: 4 });
 const answer =
   (found: Found): net.LookupFunction =>
   (_host, options, done) => {
-    if (options.all) done(null, [...found]);
-    else done(null, found[0]!.address, found[0]!.family);
+    // Later, so that whoever connects hears of the first attempt.
+    setImmediate(() => {
+      if (options.all) done(null, [...found]);
+      else done(null, found[0]!.address, found[0]!.family);
+    });
   };
 
 function follow(name: string, client: net.Socket): void {
-  client.on("connectionAttempt", (ip, _port, family) => trace(name, "attempt", ip, family));
-  client.on("connectionAttemptTimeout", (ip, _port, family) => trace(name, "late", ip, family));
+  client.on("connectionAttempt", (ip, _port, family) => trace(name, "attempt", hostOf(ip), family));
+  client.on("connectionAttemptTimeout", (ip, _port, family) => trace(name, "late", hostOf(ip), family));
   client.on("connectionAttemptFailed", (ip, _p, family, e?: Error) =>
-    trace(name, "failed", ip, family, e === undefined ? "" : errorText(e)),
+    trace(name, "failed", hostOf(ip), family, e === undefined ? "" : errorText(e)),
   );
   client.on("connect", () => trace(name, "connect", client.remoteAddress));
   client.on("error", (e) => trace(name, "error", errorText(e)));
