@@ -23,6 +23,11 @@ if (options.list) {
   for (const s of SCENARIOS) console.log(`${s.name.padEnd(width)}${s.summary}`);
   process.exit(0);
 }
+const { rounds } = options;
+if (rounds !== undefined && !(Number.isInteger(rounds) && rounds > 0)) {
+  console.error(`bench: --rounds: expected a whole number above 0, got ${rounds}`);
+  process.exit(2);
+}
 const wanted: Scenario[] = [];
 for (const name of program.args) {
   const found = SCENARIOS.find((s) => s.name === name);
@@ -35,7 +40,7 @@ for (const name of program.args) {
 
 for (const scenario of wanted.length === 0 ? SCENARIOS : wanted) {
   try {
-    const report = await runScenario(scenario, options.rounds ?? scenario.rounds, progress);
+    const report = await runScenario(scenario, rounds ?? scenario.rounds, progress);
     if (options.json) console.log(JSON.stringify(report));
     else print(scenario, report);
   } catch (error) {

@@ -7,7 +7,8 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { pathToFileURL } from "node:url";
+import { Command } from "commander";
 import { Random } from "../src/base/random.js";
 import { FUZZ_FOLDER, loadCorpus, loadTargets, readInput } from "./corpus.js";
 import { mutate } from "./mutate.js";
@@ -103,43 +104,66 @@ function fuzz(target: Target, seconds: number, seed: number): number {
 }
 
 function fail(message: string): never {
-  console.error(message);
+  console.error(`fuzz: ${message}`);
   process.exit(2);
 }
 
+interface Options {
+  readonly seconds: string;
+  readonly seed: string;
+  readonly replay?: string;
+  readonly list?: boolean;
+}
+
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      seconds: { type: "string", default: "60" },
-      seed: { type: "string", default: String(Date.now() | 0) },
-      replay: { type: "string" },
-      list: { type: "boolean", default: false },
-    },
-  });
   const all = await loadTargets();
-  if (values.list) {
-    for (const t of all) console.log(`${t.name.padEnd(14)}${t.summary}`);
+  const targets = all.map((t) => `${t.name.padEnd(14)}${t.summary}\n`).join("");
+  const program = new Command("fuzz")
+    .description(
+      "mutates the committed inputs of each target and runs them through it; exit status: 0 done, " +
+        "1 something crashed, 2 usage",
+    )
+    .argument("[target...]", "names from --list; none runs all")
+    .option("--seconds <n>", "how long, all targets together", "60")
+    .option("--seed <n>", "repeats a run", String(Date.now() | 0))
+    .option(
+      "--replay <file>",
+      "run one input: hexadecimal in FILE.hex, as crashes are written, else bytes",
+    )
+    .option("--list", "name the targets")
+    .addHelpText("after", `\nTargets:\n${targets.replaceAll(/^/gm, "  ").trimEnd()}`)
+    .exitOverride((e) => process.exit(e.exitCode === 0 ? 0 : 2))
+    .parse();
+  const options = program.opts<Options>();
+  if (options.list === true) {
+    process.stdout.write(targets);
     return 0;
   }
   const known = all.map((t) => t.name).join(", ");
-  for (const name of positionals) {
+  for (const name of program.args) {
     if (!all.some((t) => t.name === name)) fail(`no target ${name}; there are: ${known}`);
   }
-  const chosen = positionals.length === 0 ? all : all.filter((t) => positionals.includes(t.name));
-  if (values.replay !== undefined) {
-    const input = readInput(new URL(values.replay, `file://${process.cwd()}/`));
-    for (const target of chosen) console.log(`${target.name}: ${target.run(input)}`);
-    return 0;
-  }
-  const seconds = Number(values.seconds);
-  const seed = Number(values.seed);
-  if (!(seconds > 0)) fail(`--seconds: expected a number above 0, got ${values.seconds}`);
-  if (!Number.isSafeInteger(seed)) fail(`--seed: expected an integer, got ${values.seed}`);
+  const chosen = program.args.length === 0 ? all : all.filter((t) => program.args.includes(t.name));
+  const seconds = Number(options.seconds);
+  const seed = Number(options.seed);
+  if (!(seconds > 0)) fail(`--seconds: expected a number above 0, got ${options.seconds}`);
+  if (!Number.isSafeInteger(seed)) fail(`--seed: expected an integer, got ${options.seed}`);
+  if (options.replay !== undefined) return replay(options.replay, chosen);
   console.error(`seed ${seed}, ${seconds} s for ${chosen.map((t) => t.name).join(", ")}`);
   let crashes = 0;
   for (const target of chosen) crashes += fuzz(target, seconds / chosen.length, seed);
   return crashes === 0 ? 0 : 1;
+}
+
+function replay(file: string, chosen: readonly Target[]): number {
+  let input: Uint8Array;
+  try {
+    input = readInput(pathToFileURL(file));
+  } catch (error) {
+    fail(`--replay: ${error instanceof Error ? error.message : error}`);
+  }
+  for (const target of chosen) console.log(`${target.name}: ${target.run(input)}`);
+  return 0;
 }
 
 process.exitCode = await main();

@@ -10,6 +10,19 @@ import { existsSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
+const USAGE = `Usage: node scripts/test.js [--node PATH] [--not PART]... [PART...]
+
+Runs the tests that were built, or those whose path has a PART in it: src/tcp, test/run/stat
+  --node PATH  run them with another Node.js
+  --not PART   leave these out; several allowed
+  -h, --help   print this help
+Exit status: 0 all passed, 1 some did not, 2 wrong usage or no such test`;
+
+function refuse(text) {
+  console.error(`test: ${text}\n(see node scripts/test.js --help)`);
+  process.exit(2);
+}
+
 const root = fileURLToPath(new URL("..", import.meta.url));
 const args = process.argv.slice(2);
 let node = process.execPath;
@@ -17,8 +30,15 @@ const wanted = [];
 const unwanted = [];
 while (args.length > 0) {
   const arg = args.shift();
-  if (arg === "--node") node = args.shift();
-  else if (arg === "--not") unwanted.push(args.shift());
+  if (arg === "--help" || arg === "-h") {
+    console.log(USAGE);
+    process.exit(0);
+  } else if (arg === "--node" || arg === "--not") {
+    const value = args.shift();
+    if (value === undefined) refuse(`needs a value: ${arg}`);
+    if (arg === "--node") node = value;
+    else unwanted.push(value);
+  } else if (arg.startsWith("-")) refuse(`unknown option ${arg}`);
   else wanted.push(arg);
 }
 

@@ -17,7 +17,8 @@ export type { ProgramCounter, ProgramDeviceOptions } from "./nic/program-device.
 export type { SimDirection, SimLinkOptions } from "./nic/sim-link.js";
 export type { TapOptions } from "./nic/tap.js";
 export { Tracer, type TraceSink } from "./nic/tracer.js";
-export type { XdpDevice, XdpModes, XdpOptions } from "./nic/xdp.js";
+export type { XdpOptions } from "./nic/xdp.js";
+export type { XdpDevice, XdpModes } from "./nic/xdp-device.js";
 export type { Pool } from "./ring/pool.js";
 export {
   createHost,

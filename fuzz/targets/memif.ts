@@ -56,12 +56,7 @@ function ringShape(rig: QueueRig, program: Uint8Array): string {
   const batch = new Batch();
   let frames = 0;
   for (let at = 0; at + 4 <= program.length; at += 4) {
-    const [op, a, b, c] = program.subarray(at, at + 4) as unknown as [
-      number,
-      number,
-      number,
-      number,
-    ];
+    const [op = 0, a = 0, b = 0, c = 0] = program.subarray(at, at + 4);
     switch (op & 7) {
       case 0: // any word of the rings
         rx.words[places[(a | (b << 8)) % places.length]!] = (c << 24) >> 24;

@@ -98,6 +98,7 @@ enum launched launch(int fd, char reason[128]) {
   if (n != (ssize_t)sizeof answer) return ENGINE_GONE;
   if (answer.result == 0) return ENGINE_HOLDS;
   snprintf(reason, 128, "%.*s", (int)sizeof answer.reason, answer.reason);
+  if (answer.result == -EINVAL) return ENGINE_OBJECTS;
   return answer.result == -EADDRNOTAVAIL || answer.result == -EPROTO ? ENGINE_REFUSES : ENGINE_HOLDS_NOT;
 }
 

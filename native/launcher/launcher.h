@@ -54,6 +54,18 @@ struct options read_options(char **args);
 /* Whether a word is an option of `run`, so that `millrace --debug nc` is `millrace run --debug nc`. */
 bool is_run_option(const char *word);
 
+/* A few decimal digits. */
+bool is_number(const char *text);
+/* `millrace run: NAME: expected …, got …`, and the end. */
+_Noreturn void refuse_value(const char *name, const char *expected, const char *got);
+
+/* ---- address.c ----------------------------------------------------------------------------------- */
+
+enum bits { NO_BITS, MAY_HAVE_BITS, MUST_HAVE_BITS };
+
+/* Ends the process as refuse_value does unless `text` is an address that a host can have. */
+void check_address(const char *name, const char *text, enum bits bits, const char *expected);
+
 /* ---- program.c: what will be run ------------------------------------------------------------------ */
 
 enum obstacle {
@@ -67,9 +79,9 @@ enum obstacle {
 
 struct program {
   char path[PATH_MAX];        /* the file that is run */
-  char interpreter[PATH_MAX]; /* of a script: what reads it, otherwise as path */
+  char interpreter[PATH_MAX]; /* of a script: what reads it, otherwise as path; empty: `path` cannot be run */
   char loader[PATH_MAX];      /* PT_INTERP, or empty */
-  int error;                  /* errno-valued: why it cannot be run, or 0 */
+  int error;                  /* errno-valued: why it, or its interpreter, cannot be run, or 0 */
   enum obstacle obstacle;
 };
 
@@ -89,6 +101,7 @@ enum launched {
   ENGINE_HOLDS,     /* it stays as long as this process */
   ENGINE_HOLDS_NOT, /* it has no room for that; the program may run */
   ENGINE_REFUSES,   /* the program would not have what was asked for */
+  ENGINE_OBJECTS,   /* nor any other: what was asked for is nothing that can be had */
   ENGINE_GONE,      /* it was about to end, or is of another version */
 };
 

@@ -57,10 +57,13 @@ static bool warn_of(const struct program *program, bool no_warn) {
 
 /* The rules file, given or from the environment, as an absolute path; NULL: none. */
 static const char *rules_path(const struct options *options, char out[PATH_MAX]) {
-  const char *given = options->rules;
-  if (given == NULL) given = getenv("MILLRACE_RULES");
+  const char *given = options->rules, *name = "--rules";
+  if (given == NULL) given = getenv(name = "MILLRACE_RULES");
   if (given == NULL || given[0] == '\0') return NULL;
-  if (realpath(given, out) == NULL) fail(FAILED, given, errno);
+  if (realpath(given, out) == NULL) {
+    fprintf(stderr, "millrace: %s: %s: %s\n", name, given, strerror(errno));
+    exit(FAILED);
+  }
   if (strlen(out) > 255) fail(FAILED, out, ENAMETOOLONG);
   return out;
 }
@@ -90,10 +93,12 @@ static int print_inspection(const struct program *program) {
 }
 
 /* As the library has it. */
-static bool debugs(const struct options *options) {
-  const char *set = getenv("MILLRACE_DEBUG");
-  return options->debug || (set != NULL && set[0] != '\0' && strcmp(set, "0") != 0);
+static bool is_set(const char *name) {
+  const char *set = getenv(name);
+  return set != NULL && set[0] != '\0' && strcmp(set, "0") != 0;
 }
+
+static bool debugs(const struct options *options) { return options->debug || is_set("MILLRACE_DEBUG"); }
 
 static _Noreturn void refuse_program(const char *command, int error, bool is_short) {
   if (error == ENOENT && is_short && strchr(command, '/') == NULL) {
@@ -103,6 +108,13 @@ static _Noreturn void refuse_program(const char *command, int error, bool is_sho
     fprintf(stderr, "millrace: cannot run '%s': %s\n", command, strerror(error));
   }
   exit(error == ENOENT ? NOT_FOUND : CANNOT_RUN);
+}
+
+/* A script is there, what reads it is not. */
+static _Noreturn void refuse_script(const struct program *program) {
+  fprintf(stderr, "millrace: cannot run '%s': its interpreter %s: %s\n", program->path, program->interpreter,
+          strerror(program->error));
+  exit(program->error == ENOENT ? NOT_FOUND : CANNOT_RUN);
 }
 
 /* 0, or an exit status: mistakes have been told. */
@@ -130,7 +142,7 @@ static int run_in_process(const struct place *place, const struct options *optio
   const char *rules = rules_path(options, buffer);
   int status = check_rules(place, rules);
   if (status != 0) return status;
-  if (!options->no_warn && getenv("MILLRACE_NO_WARN") == NULL) warn_of_other_program(program);
+  if (!options->no_warn && !is_set("MILLRACE_NO_WARN")) warn_of_other_program(program);
   prepare_in_process(place, options, rules);
   execvp(options->command[0], options->command);
   refuse_program(options->command[0], errno, is_short);
@@ -156,9 +168,9 @@ static int join_engine(const struct place *place, const struct options *options,
       if (!no_warn) fprintf(stderr, "millrace: the engine does not wait for the program: %s\n", reason);
       return 0;
     }
-    if (launched == ENGINE_REFUSES) {
+    if (launched == ENGINE_REFUSES || launched == ENGINE_OBJECTS) {
       fprintf(stderr, "millrace: the engine at %s refuses: %s\n", engine, reason);
-      return FAILED;
+      return launched == ENGINE_OBJECTS ? USAGE : FAILED;
     }
   }
   fprintf(stderr,
@@ -183,6 +195,7 @@ static int run(const struct place *place, char **args, bool is_short) {
   struct program program;
   inspect_program(command, &program);
   if (options.is_inspect) return print_inspection(&program);
+  if (program.error != 0 && program.interpreter[0] != '\0') refuse_script(&program);
   if (program.error != 0) refuse_program(command, program.error, is_short);
   if (options.in_process) return run_in_process(place, &options, &program, is_short);
   if (access(place->library, R_OK) < 0) {
@@ -199,7 +212,7 @@ static int run(const struct place *place, char **args, bool is_short) {
   const char *rules = rules_path(&options, rules_buffer);
   int status = check_rules(place, rules);
   if (status != 0) return status;
-  bool no_warn = options.no_warn || getenv("MILLRACE_NO_WARN") != NULL;
+  bool no_warn = options.no_warn || is_set("MILLRACE_NO_WARN");
   set_environment(&options, engine, rules);
   status = join_engine(place, &options, engine, args, no_warn);
   if (status != 0) return status;

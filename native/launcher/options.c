@@ -1,6 +1,4 @@
 /* The arguments of `millrace run`. src/cli/run.ts has the same ones, with their help; a test compares. */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +62,7 @@ static _Noreturn void refuse(const char *text, const char *word) {
   exit(USAGE);
 }
 
-static bool is_number(const char *text) {
+bool is_number(const char *text) {
   return text[0] != '\0' && strlen(text) <= 9 && text[strspn(text, "0123456789")] == '\0';
 }
 
@@ -86,28 +84,26 @@ static const char *value_of(const char *option, const char *name, const char **n
   return option != NULL ? option : set != NULL && set[0] != '\0' ? set : NULL;
 }
 
-/* ADDRESS or ADDRESS/BITS. */
-static bool is_address(const char *text) {
-  char address[64] = "";
-  unsigned char bytes[sizeof(struct in6_addr)];
-  size_t n = strcspn(text, "/");
-  if (n >= sizeof address) return false;
-  memcpy(address, text, n);
-  bool is_v4 = inet_pton(AF_INET, address, bytes) == 1;
-  if (!is_v4 && inet_pton(AF_INET6, address, bytes) != 1) return false;
-  if (text[n] == '\0') return true;
-  const char *bits = text + n + 1;
-  return is_number(bits) && strlen(bits) <= 3 && atoi(bits) <= (is_v4 ? 32 : 128);
-}
-
-/* With BITS, if `needs_bits`. */
-static bool is_place(const char *text, bool needs_bits) {
-  return is_address(text) && (strchr(text, '/') != NULL) == needs_bits;
-}
-
-static _Noreturn void refuse_value(const char *name, const char *expected, const char *got) {
+_Noreturn void refuse_value(const char *name, const char *expected, const char *got) {
   fprintf(stderr, "millrace run: %s: expected %s, got %s\n(see millrace run --help)\n", name, expected, got);
   exit(USAGE);
+}
+
+/* Separated by commas, as docs/node.md has them. */
+static void check_addresses(const char *name, const char *text) {
+  char *all = strdup(text), *rest = NULL;
+  if (all == NULL) abort();
+  for (char *one = strtok_r(all, ",", &rest); one != NULL; one = strtok_r(NULL, ",", &rest)) {
+    check_address(name, one, MUST_HAVE_BITS, "a host's address with its prefix length like 10.77.0.2/24");
+  }
+  free(all);
+}
+
+/* Other words would mean yes here and no there. */
+static void check_flag(const char *name) {
+  const char *set = getenv(name);
+  if (set == NULL || set[0] == '\0' || strcmp(set, "0") == 0 || strcmp(set, "1") == 0) return;
+  refuse_value(name, "1 or 0", set);
 }
 
 static void check_values(const struct options *o) {
@@ -121,14 +117,17 @@ static void check_values(const struct options *o) {
     refuse_value(name, "microseconds or forever", spin);
   name = "--address";
   const char *address = value_of(o->address, "MILLRACE_ADDRESS", &name);
-  if (address != NULL && !is_address(address)) refuse_value(name, "an address like 10.77.0.2", address);
-  if (o->network != NULL && !is_place(o->network, true))
-    refuse_value("--network", "an address with its prefix length like 10.77.0.1/16", o->network);
-  if (o->gateway != NULL && !is_place(o->gateway, false))
-    refuse_value("--gateway", "an address like 10.0.0.1", o->gateway);
+  if (address != NULL && o->in_process) check_addresses(name, address);
+  else if (address != NULL) check_address(name, address, MAY_HAVE_BITS, "a host's address like 10.77.0.2");
+  if (o->network != NULL)
+    check_address("--network", o->network, MUST_HAVE_BITS, "the machine's address with its prefix length like 10.77.0.1/16");
+  if (o->gateway != NULL) check_address("--gateway", o->gateway, NO_BITS, "a router's address like 10.0.0.1");
   bool has_nic = o->nic != NULL || getenv("MILLRACE_NIC") != NULL;
   if (!has_nic && o->gateway != NULL) refuse("--gateway is an interface's; expected --nic ", "with it");
   if (!has_nic && o->xdp != NULL) refuse("--xdp is an interface's; expected --nic ", "with it");
+  static const char *const FLAGS[] = {"MILLRACE_LOOPBACK", "MILLRACE_DEFAULT_DISABLE", "MILLRACE_DEBUG",
+                                      "MILLRACE_NO_WARN"};
+  for (size_t i = 0; i < sizeof FLAGS / sizeof FLAGS[0]; i++) check_flag(FLAGS[i]);
   name = "--application-id";
   const char *id = value_of(o->application_id, "MILLRACE_APPLICATION_ID", &name);
   if (id != NULL && strlen(id) > 63) refuse_value(name, "at most 63 characters", id);
@@ -155,6 +154,7 @@ struct options read_options(char **args) {
     if (value != NULL) value++;
     else if (*at != NULL) value = *at++;
     else refuse("needs a value: ", word);
+    if (value[0] == '\0') refuse("needs a value that is not empty: ", option->name);
     const char **kept = (const char **)((char *)&o + option->at);
     if (option->effect == TO_ENGINE) o.has_engine_options = true;
     if (option->effect == TO_ENGINE && *kept != NULL) o.is_repeated = true;

@@ -66,22 +66,29 @@ static const char *take_word(const char *text, char *out, size_t room) {
   return text + n;
 }
 
-/* The interpreter of a script; `#!/usr/bin/env python3` is python3. False when the file is none. */
-static bool read_script(const char *path, char interpreter[PATH_MAX]) {
+#define NO_SCRIPT (-1)
+
+/* The interpreter of a script; `#!/usr/bin/env python3` is python3. 0, NO_SCRIPT, or an error number: there is
+ * no such interpreter as is then in `interpreter`. */
+static int read_script(const char *path, char interpreter[PATH_MAX]) {
   char line[PATH_MAX] = {0};
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
+  if (fd < 0) return NO_SCRIPT;
   ssize_t n = read(fd, line, sizeof line - 1);
   close(fd);
-  if (n < 3 || line[0] != '#' || line[1] != '!') return false;
+  if (n < 3 || line[0] != '#' || line[1] != '!') return NO_SCRIPT;
   char word[PATH_MAX];
   const char *rest = take_word(line + 2, word, sizeof word);
   const char *name = strrchr(word, '/');
   if (name != NULL && strcmp(name, "/env") == 0) {
     do rest = take_word(rest, word, sizeof word);
     while (word[0] == '-' || (word[0] != '\0' && strchr(word, '=') != NULL));
+    return word[0] != '\0' && look_up(word, interpreter) == 0 ? 0 : NO_SCRIPT; /* env says why not */
   }
-  return word[0] != '\0' && look_up(word, interpreter) == 0;
+  if (word[0] == '\0') return NO_SCRIPT;
+  int error = why_not_run(word); /* not searched for */
+  strcpy(interpreter, word);
+  return error;
 }
 
 /* Whether the notes of a segment include one of Go's linker. */
@@ -100,10 +107,14 @@ static bool has_go_note(int fd, const Elf64_Phdr *header) {
   return false;
 }
 
+static bool is_elf(int fd) {
+  char magic[SELFMAG];
+  return pread(fd, magic, sizeof magic, 0) == (ssize_t)sizeof magic && memcmp(magic, ELFMAG, SELFMAG) == 0;
+}
+
 static enum obstacle inspect_headers(int fd, struct program *program) {
   Elf64_Ehdr file;
   if (pread(fd, &file, sizeof file, 0) != sizeof file) return NO_OBSTACLE;
-  if (memcmp(file.e_ident, ELFMAG, SELFMAG) != 0) return NO_OBSTACLE; /* a script without `#!` */
   if (file.e_ident[EI_CLASS] != ELFCLASS64 || file.e_machine != OUR_MACHINE) return IS_OTHER_MACHINE;
   bool is_go = false;
   for (int i = 0; i < file.e_phnum && i < MOST_HEADERS; i++) {
@@ -136,10 +147,18 @@ void inspect_program(const char *command, struct program *program) {
   strcpy(program->interpreter, program->path);
   for (int i = 0; i < MOST_SCRIPTS; i++) {
     char next[PATH_MAX];
-    if (!read_script(program->interpreter, next)) break;
+    program->error = read_script(program->interpreter, next);
+    if (program->error == NO_SCRIPT) break;
     strcpy(program->interpreter, next);
+    if (program->error != 0) return;
   }
+  program->error = 0;
   int fd = open(program->interpreter, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0 && !is_elf(fd)) { /* execvp has a shell run what the kernel does not know */
+    strcpy(program->interpreter, "/bin/sh");
+    close(fd);
+    fd = open(program->interpreter, O_RDONLY | O_CLOEXEC);
+  }
   if (fd < 0) return; /* may be run, not read: nothing is known */
   program->obstacle = inspect_headers(fd, program);
   if (program->obstacle == NO_OBSTACLE && is_privileged(fd)) program->obstacle = IS_PRIVILEGED;

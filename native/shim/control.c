@@ -127,7 +127,15 @@ int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]) {
   copy_environment(hello.rules, sizeof hello.rules, "MILLRACE_RULES");
   copy_environment(hello.profile, sizeof hello.profile, "MILLRACE_PROFILE");
   hello.spin_us = wanted_spin_us();
-  int failed = send_all(control_fd, &hello, sizeof hello, NULL, 0);
+  const char *rules = mr_environment_get("MILLRACE_RULES");
+  bool has_rules = rules != NULL && rules[0] != '\0';
+  int rules_fd = has_rules ? mr_rules_pass(rules, welcome->reason, sizeof welcome->reason) : -1;
+  if (has_rules && rules_fd < 0) {
+    welcome->result = rules_fd; /* as if the engine had said so */
+    return 0;
+  }
+  int failed = send_all(control_fd, &hello, sizeof hello, &rules_fd, has_rules ? 1 : 0);
+  if (has_rules) real.close(rules_fd);
   return failed != 0 ? failed : receive(control_fd, welcome, sizeof *welcome, got, NULL);
 }
 

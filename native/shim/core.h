@@ -227,6 +227,8 @@ uint64_t mr_inode_of(int fd); /* 0: none */
 /* The program's end of a socket and the engine's. As socketpair. */
 int mr_pair_make(int pair[2], int flags);
 int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]);
+/* A sealed memfd with the file's contents, or a negated error number and why. By one thread at a time. */
+int mr_rules_pass(const char *path, char *reason, size_t room);
 /* The region, mapped, and held until mr_region_give; `fd` is one of it, or -1: then it is asked for. 0;
  * -ENOENT, -EPROTO: the engine has none such; another error: what is lacking here. */
 int mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd, uint8_t **at);
@@ -330,7 +332,7 @@ bool mr_address_is_wildcard(const struct mr_address *address);
 bool mr_address_is_multicast(const struct mr_address *address);
 void mr_address_text(char *text, size_t room, const struct mr_address *address);
 
-/* ---- stream.c, datagram.c, oob.c ------------------------------------------------------------------------ */
+/* ---- stream.c, datagram.c ------------------------------------------------------------------------------- */
 
 /* What comes with received data. */
 struct mr_received {

@@ -278,7 +278,7 @@ struct mr_error {
  *      ACCEPTED and WAITER is answered by one message ---------------------------------------------- */
 
 enum mr_msg {
-  MR_MSG_HELLO = 1,    /* mr_hello -> mr_welcome; descriptors: session, wake eventfd */
+  MR_MSG_HELLO = 1,    /* mr_hello; descriptor: [rules] -> mr_welcome; descriptors: session, wake eventfd */
   MR_MSG_OPEN = 2,     /* mr_open; descriptors: engine's end, [companion] -> mr_opened, [region] */
   MR_MSG_ACCEPTED = 3, /* mr_accepted_as; descriptor: engine's end. No answer */
   MR_MSG_ATTACH = 4,   /* mr_attach; descriptor: the program's end -> mr_opened, [companion], [region] */
@@ -297,7 +297,7 @@ struct mr_hello {
   char program[64];        /* program_invocation_short_name, zero-terminated */
   char application_id[64]; /* MILLRACE_APPLICATION_ID (or VMA_APPLICATION_ID) */
   char address[64];        /* --address of `millrace run`, or empty */
-  char rules[256];         /* rules file of `millrace run`, absolute, or empty */
+  char rules[256];         /* rules file, for messages, or empty; its contents come along: a sealed memfd */
   char profile[16];        /* latency, balanced, idle, or empty */
   uint32_t spin_us;        /* MILLRACE_SPIN_US, UINT32_MAX for ever; UINT32_MAX - 1: not given */
   uint32_t reserved[3];

@@ -101,7 +101,14 @@ export function copyInside(
   else copyWithin(bytes, to, from, n);
 }
 
-function copyWords(to: DataView, toAt: number, from: DataView, fromAt: number, n: number): void {
+/** Hot path. Copies `n` bytes, of which there should be few, from one view to another. */
+export function copyWords(
+  to: DataView,
+  toAt: number,
+  from: DataView,
+  fromAt: number,
+  n: number,
+): void {
   const words = n & ~15;
   let i = 0;
   for (; i < words; i += 16) {

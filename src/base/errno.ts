@@ -17,11 +17,13 @@ export const EFAULT = 14;
 export const EBUSY = 16;
 export const EEXIST = 17;
 export const ENODEV = 19;
+export const ENOTDIR = 20;
 export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const ENOTTY = 25;
 export const ENOSPC = 28;
+export const EROFS = 30;
 export const EPIPE = 32;
 export const EDOM = 33;
 export const ERANGE = 34;
@@ -73,6 +75,8 @@ const NAMES: ReadonlyMap<number, readonly [name: string, text: string]> = new Ma
   [EMFILE, ["EMFILE", "too many open files"]],
   [ENOTTY, ["ENOTTY", "not supported by this device"]],
   [ENOSPC, ["ENOSPC", "no space left"]],
+  [ENOTDIR, ["ENOTDIR", "not a directory"]],
+  [EROFS, ["EROFS", "read-only file system"]],
   [EPIPE, ["EPIPE", "the sending side is shut down"]],
   [EDOM, ["EDOM", "value out of range"]],
   [ERANGE, ["ERANGE", "out of range"]],

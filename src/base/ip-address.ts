@@ -1,7 +1,7 @@
 /**
  * An IPv4 or IPv6 address as four int32 words, most significant first. IPv4 addresses are held in
  * their IPv4-mapped form, ::ffff:a.b.c.d (RFC 4291 §2.5.5.2), so that every table has one key
- * shape and a dual-stack socket needs no second path (design.md D10).
+ * shape and a dual-stack socket needs no second path.
  *
  * Objects are mutable so that the data path can reuse one as scratch (`set`); whoever keeps an
  * address keeps a `copy()`. Parsing and formatting are for the edges.

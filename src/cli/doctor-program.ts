@@ -24,7 +24,7 @@ const OBSTACLES: readonly (readonly [detail: string, fix: string])[] = [
   ],
   [
     "has a set-user-id or set-group-id bit or file capabilities, so the loader ignores preloads",
-    "run a copy without them: cp PROGRAM /tmp && millrace run /tmp/PROGRAM",
+    "run a copy without them: cp PROGRAM /tmp && millrace run /tmp/NAME",
   ],
   [
     "is for another kind of processor than Millrace's library",
@@ -66,7 +66,12 @@ export function checkProgram(m: Machine, command: string): CheckResult[] {
       },
     ];
   }
-  const { path, error } = inspection;
+  const { path, error, interpreter } = inspection;
+  if (error !== 0 && interpreter !== "") {
+    const why = error === ENOENT ? "is not there" : "cannot be run";
+    const detail = `${path}: its interpreter ${interpreter} ${why}`;
+    return [{ name: "program", status: "fail", detail, fix: `mend the first line of ${path}` }];
+  }
   if (error !== 0) {
     const [why, fix] =
       error === ENOENT
@@ -74,7 +79,8 @@ export function checkProgram(m: Machine, command: string): CheckResult[] {
         : m.openError(path) === "EISDIR"
           ? ["is a folder", "name the program in it"]
           : ["cannot be run", `chmod +x ${path}`];
-    return [{ name: "program", status: "fail", detail: `${command}: ${why}`, fix }];
+    const detail = `${command === "" ? "''" : command}: ${why}`;
+    return [{ name: "program", status: "fail", detail, fix }];
   }
   return [...checkFile(m, inspection), ...checkScript(inspection)];
 }
@@ -87,13 +93,17 @@ function checkFile(m: Machine, { interpreter, obstacle, loader }: Inspection): C
         name: "program",
         status: "fail",
         detail: `${interpreter} ${detail}; it runs, unaccelerated`,
-        fix: fix.replaceAll("PROGRAM", interpreter.split("/").at(-1)!),
+        fix: fix
+          .replaceAll("PROGRAM", interpreter)
+          .replaceAll("NAME", interpreter.split("/").at(-1)!),
       },
     ];
   }
-  const checks = [
-    ok("program", `${interpreter} is dynamically linked (${loader || "unknown loader"})`),
-  ];
+  if (loader === "") {
+    const detail = `${interpreter} may be run but not read, so nothing is known of it`;
+    return [{ name: "program", status: "warn", detail, fix: "millrace run --debug says" }];
+  }
+  const checks = [ok("program", `${interpreter} is dynamically linked (${loader})`)];
   for (const [library, what, help] of LIBRARIES) {
     if (m.contains(interpreter, library))
       checks.push({ name: library, status: "warn", detail: `${interpreter} ${what}`, fix: help });
@@ -155,23 +165,16 @@ export function checkOpenFiles(m: Machine): CheckResult {
 /** What an engine with such an interface needs, of the checks that were made anyway. */
 export function checkNic(m: Machine, nic: string, checks: readonly CheckResult[]): CheckResult {
   const name = `--nic ${nic}`;
+  const wrong = m.deviceError(nic);
+  if (wrong !== null)
+    return { name, status: "fail", detail: wrong, fix: "ip -brief link shows interfaces" };
   const colon = nic.indexOf(":");
   const kind = colon >= 0 ? nic.slice(0, colon) : /^tap/.test(nic) ? "tap" : "xdp";
-  const place = nic.slice(colon + 1).split(",")[0]!;
   const needs: Readonly<Record<string, string>> = { tap: "/dev/net/tun", xdp: "XDP" };
   const needed = checks.find((check) => check.name === needs[kind]);
   if (needed !== undefined && needed.status !== "ok") {
     const fix = needed.fix === undefined ? {} : { fix: needed.fix };
     return { name, status: "fail", detail: `needs ${needed.name}: ${needed.detail}`, ...fix };
-  }
-  const isInterface = kind === "xdp" || kind === "packet";
-  if (isInterface && !m.exists(`/sys/class/net/${place}`)) {
-    return {
-      name,
-      status: "fail",
-      detail: `there is no interface ${place} in this network namespace`,
-      fix: "ip -brief link shows them",
-    };
   }
   return ok(name, "what it needs is there");
 }

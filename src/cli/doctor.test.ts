@@ -27,6 +27,7 @@ const GOOD: Machine = {
   loadError: () => null,
   validates: () => true,
   probeSharing: () => null,
+  deviceError: () => null,
   probeXdp: () => ({ error: null, message: "", takesFrags: true }),
 };
 
@@ -170,7 +171,7 @@ test("an unknown option is wrong usage", async () => {
 /** What the launcher says of a program. */
 const inspected = (obstacle: number, error = 0, path = "/usr/bin/nginx") => ({
   output: () =>
-    `path ${path}\nerror ${error}\ninterpreter /usr/bin/nginx\nloader /lib64/ld-linux-x86-64.so.2\nobstacle ${obstacle}\n`,
+    `path ${path}\nerror ${error}\ninterpreter ${error === 0 ? "/usr/bin/nginx" : ""}\nloader /lib64/ld-linux-x86-64.so.2\nobstacle ${obstacle}\n`,
 });
 
 async function ofProgram(machine: Partial<Machine>, nic?: string): Promise<[number, string]> {
@@ -192,7 +193,7 @@ test("programs that cannot be accelerated fail, with the reason and what helps",
   const rows: [number, RegExp][] = [
     [1, /fail {2}program: \/usr\/bin\/nginx is statically linked.*\n {6}fix: link it dynamically/],
     [2, /is a Go program/],
-    [3, /has a set-user-id .*\n {6}fix: .*cp nginx \/tmp && millrace run \/tmp\/nginx/],
+    [3, /has a set-user-id .*\n {6}fix: .*cp \/usr\/bin\/nginx \/tmp && millrace run \/tmp\/nginx/],
     [4, /another kind of processor/],
     [5, /another C library than glibc/],
   ];
@@ -219,7 +220,8 @@ test("io_uring is a warning", async () => {
 });
 
 test("--nic: what the interface needs, or that there is none of that name", async () => {
-  const [none, missing] = await ofProgram(inspected(0), "eth9");
+  const deviceError = () => "there is no interface eth9";
+  const [none, missing] = await ofProgram({ ...inspected(0), deviceError }, "eth9");
   assert.equal(none, 1);
   assert.match(missing, /fail {2}--nic eth9: there is no interface eth9/);
   const probe = () => ({ error: "EPERM", message: "no", takesFrags: false });

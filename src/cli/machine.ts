@@ -3,7 +3,9 @@ import { spawnSync } from "node:child_process";
 import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { availableParallelism, release, type as systemName } from "node:os";
 import { fileURLToPath } from "node:url";
+import { specificationOf } from "../engine/config.js";
 import { probeXdp, type XdpProbe } from "../nic/xdp-probe.js";
+import { checkDevice } from "../socket/open-device.js";
 import { closeFd } from "../sys/fd.js";
 import { createMemfd } from "../sys/memory.js";
 import { receiveWithFds, sendWithFds, unixPair } from "../sys/unix-socket.js";
@@ -36,6 +38,8 @@ export interface Machine {
   validates(module: Uint8Array): boolean;
   /** Whether XDP programs can be loaded. */
   probeXdp(): XdpProbe;
+  /** What is wrong with a device as --nic names it, before it is opened, or null. */
+  deviceError(nic: string): string | null;
   /** Makes sealed memory and passes it over a socket: the error's code and call, or null. */
   probeSharing(): string | null;
 }
@@ -65,6 +69,7 @@ export function thisMachine(): Machine {
     loadError,
     probeXdp,
     probeSharing,
+    deviceError,
     validates: (module) => WebAssembly.validate(module.slice()),
   };
 }
@@ -109,6 +114,15 @@ function hasProgram(name: string): boolean {
 function loadError(path: string): string | null {
   try {
     process.dlopen({ exports: {} }, path);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function deviceError(nic: string): string | null {
+  try {
+    checkDevice(specificationOf({ nic, xdp: null }));
     return null;
   } catch (error) {
     return (error as Error).message;

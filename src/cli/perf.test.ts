@@ -104,7 +104,7 @@ test("Ctrl-C prints what was found so far", async () => {
 });
 
 test("nobody answers: status 1, and what to do", async () => {
-  const silent = ["-i", "10.0.0.77", "-t", "0.05", "--reply-timeout", "0.02"];
+  const silent = ["-i", "10.0.0.77", ...UNTIL(2), "--reply-timeout", "0.02"];
   const { status, err } = await perf(
     "ping-pong",
     "--nic",

@@ -2,9 +2,12 @@
  * `millrace run`: help, and what the launcher (native/launcher/, which is the one that runs programs)
  * leaves to Node.js: starting the engine and checking rules. docs/run.md is the manual.
  */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
+import { EbpfError } from "../ebpf/ebpf-error.js";
+import { MAX_RULES_BYTES } from "../socket/rules.js";
 import { readRules } from "../socket/rules-parser.js";
 import { becomeProgram } from "../sys/exec.js";
 import { type AddCommand, examples } from "./command.js";
@@ -82,19 +85,38 @@ export const addRun: AddCommand = (program, world, finish) => {
 /** What needs no launcher. */
 async function runHere(options: RunOptions, world: World): Promise<number> {
   try {
-    if (options.checkRules !== undefined) readRules(options.checkRules);
+    if (options.checkRules !== undefined) checkRules(options.checkRules);
     else if (options.startOnly === true) {
       const { MILLRACE_DEBUG: set = "" } = world.env;
       const tells = options.debug === true || (set !== "" && set !== "0");
+      if (options.nic !== undefined || options.config !== undefined) {
+        (await import("./engine-check.js")).checkEngineFlags(options);
+      }
       return await ensureEngine(options, world, tells);
     } else return USAGE;
     return DONE;
   } catch (error) {
-    if (!(error instanceof PlacedError) && !isSystemError(error)) throw error;
-    const text = error instanceof PlacedError ? error.message : `millrace: ${systemText(error)}`;
-    await world.err.write(`${text}\n`);
+    if (error instanceof TypeError && !isSystemError(error)) {
+      await world.err.write(`millrace run: ${error.message}\n(see millrace run --help)\n`);
+      return USAGE;
+    }
+    const isPlaced = error instanceof PlacedError;
+    const isTheirs = error instanceof NetError || error instanceof EbpfError;
+    if (!isPlaced && !isTheirs && !isSystemError(error)) throw error;
+    const text = isPlaced || isTheirs ? error.message : systemText(error);
+    await world.err.write(isPlaced ? `${text}\n` : `millrace: ${text}\n`);
     return FAILED;
   }
+}
+
+/** Throws `PlacedError`, or the system's error. */
+function checkRules(path: string): void {
+  const status = statSync(path);
+  const expected = status.isFile() ? `at most ${MAX_RULES_BYTES} bytes of rules` : "a plain file";
+  if (!status.isFile() || status.size > MAX_RULES_BYTES) {
+    throw new PlacedError(path, [{ line: 1, column: 1, text: `expected ${expected}` }]);
+  }
+  readRules(path);
 }
 
 /** Hands a whole command line to the launcher, in this process's place. Returns why it could not. */

@@ -1,5 +1,9 @@
 /** Asks a running engine what it has: the other side of engine/stat-message.ts. */
 import { createConnection } from "node:net";
+import { dirname } from "node:path";
+import { EACCES, EIO, ETIMEDOUT } from "../base/errno.js";
+import { NetError } from "../base/errors.js";
+import { enginePaths } from "../engine/socket-path.js";
 import type { StatLine, StatRequest } from "../engine/stat-message.js";
 
 /** No answer within this: the engine stands still. */
@@ -7,7 +11,9 @@ const ANSWER_MS = 5000;
 /** The last two: it ends just now. */
 const NOBODY: readonly string[] = ["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"];
 
-/** Its lines, or null when there is no engine. Throws the system's errors, and what makes no sense. */
+const FORBIDDEN: readonly string[] = ["EACCES", "EPERM"];
+
+/** Its lines, or null when there is no engine. Throws `NetError` when it cannot be asked. */
 export async function askEngine(
   path: string,
   request: StatRequest,
@@ -18,9 +24,24 @@ export async function askEngine(
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line) as StatLine);
   } catch (error) {
-    if (NOBODY.includes((error as NodeJS.ErrnoException).code ?? "")) return null;
-    throw error;
+    if (error instanceof NetError) throw error;
+    const { code = "", message, errno } = error as NodeJS.ErrnoException;
+    if (NOBODY.includes(code)) return null;
+    const [why, hint] = FORBIDDEN.includes(code)
+      ? [EACCES, `${dirname(path)} is another user's, who has an engine of his own; ${mend()}`]
+      : [errno ?? EIO, code === "" ? message : `the engine at ${path}`];
+    throw new NetError(why, { syscall: "connect", hint, cause: error });
   }
+}
+
+/** How this user comes to his own engine. */
+function mend(): string {
+  const { MILLRACE_ENGINE: named = "", XDG_RUNTIME_DIR } = process.env;
+  // The launcher always names one.
+  if (named !== "" && named !== enginePaths().control) return "unset MILLRACE_ENGINE";
+  return XDG_RUNTIME_DIR === undefined
+    ? "remove it"
+    : "unset XDG_RUNTIME_DIR (su and sudo keep it)";
 }
 
 function exchange(path: string, request: string): Promise<string> {
@@ -28,7 +49,7 @@ function exchange(path: string, request: string): Promise<string> {
     const chunks: Buffer[] = [];
     const socket = createConnection(path, () => socket.write(request));
     socket.setTimeout(ANSWER_MS, () =>
-      socket.destroy(new Error(`the engine at ${path} does not answer`)),
+      socket.destroy(new NetError(ETIMEDOUT, { hint: `the engine at ${path} does not answer` })),
     );
     socket.on("data", (chunk: Buffer) => chunks.push(chunk));
     socket.on("error", reject);

@@ -2,6 +2,7 @@
  * What `millrace stat` shows: the engine's lines, and the kernel's sockets of the programs under it. The
  * engine knows why it did not take a socket; the kernel knows which there are, and how they are.
  */
+import type { IpAddress } from "../base/ip-address.js";
 import type {
   StatEngine,
   StatInterface,
@@ -105,9 +106,9 @@ function merged(
     state: socket!.state,
     recvQ: 0,
     sendQ: 0,
-    localAddress: "*",
+    localAddress: "",
     localPort: 0,
-    remoteAddress: "*",
+    remoteAddress: "",
     remotePort: 0,
     uid: socket!.uid,
     holders,
@@ -129,9 +130,15 @@ function withKernel(s: StatSocket, kernel: KernelSocket | undefined): StatSocket
     state: kernel.state,
     recvQ: kernel.recvQ,
     sendQ: kernel.sendQ,
-    localAddress: kernel.local.isUnspecified ? "*" : kernel.local.toString(),
+    localAddress: addressText(kernel.local, kernel),
     localPort: kernel.localPort,
-    remoteAddress: kernel.remote.isUnspecified ? "*" : kernel.remote.toString(),
+    remoteAddress: addressText(kernel.remote, kernel),
     remotePort: kernel.remotePort,
   };
+}
+
+/** The tables do not say whether an IPv6 socket is for IPv4, too: `*`, as of most. */
+function addressText(address: IpAddress, { family }: KernelSocket): string {
+  if (!address.isUnspecified) return address.toString();
+  return family === "IPv4" ? "0.0.0.0" : "*";
 }

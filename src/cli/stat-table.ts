@@ -5,6 +5,8 @@ export interface TableOptions {
   readonly extend: boolean;
   readonly why: boolean;
   readonly internals: boolean;
+  /** Title and headings. */
+  readonly header: boolean;
   /** `servers and established`, `w/o servers`, `only servers`. */
   readonly which: string;
   readonly userName: (uid: number) => string;
@@ -33,15 +35,13 @@ export const isListening = (s: StatSocket): boolean =>
 
 const stateText = (s: StatSocket): string => STATE_NAMES[s.state] ?? s.state;
 
-/** `*:*`, `*:53`, `10.0.0.1:53`, `[fd00::1]:53`. */
-export function endpointText(address: string, port: number): string {
-  const host = address === "" || address === "0.0.0.0" || address === "::" ? "*" : address;
-  return `${host.includes(":") ? `[${host}]` : host}:${port === 0 ? "*" : port}`;
+/** `*:*`, `0.0.0.0:53`, `10.0.0.1:53`, `[fd00::1]:53`: as `ss` has it. */
+function endpointText(address: string, port: number): string {
+  return `${address.includes(":") ? `[${address}]` : address}:${port === 0 ? "*" : port}`;
 }
 
 const local = (s: StatSocket): string => endpointText(s.localAddress, s.localPort);
-const remote = (s: StatSocket): string =>
-  endpointText(s.remotePort === 0 ? "" : s.remoteAddress, s.remotePort);
+const remote = (s: StatSocket): string => endpointText(s.remoteAddress, s.remotePort);
 const pathText = (s: StatSocket): string => (s.accelerated ? "millrace" : "kernel");
 const holdersText = (s: StatSocket): string =>
   s.holders.map(({ pid, fd }) => `${pid}:${fd}`).join(",") || "-";
@@ -74,12 +74,13 @@ export function formatTable(sockets: readonly StatSocket[], o: TableOptions): st
   );
   const line = (cells: readonly string[]): string =>
     ` ${cells.map((cell, i) => cell.padEnd(widths[i]!)).join(" | ")}`.trimEnd();
-  const lines = [`Sockets of programs under Millrace (${o.which}):`, line(headings)];
+  const lines: string[] = [];
+  if (o.header) lines.push(`Sockets of programs under Millrace (${o.which}):`, line(headings));
   for (const [i, row] of rows.entries()) {
     lines.push(line(row));
     if (o.internals) lines.push(...internals(sorted[i]!, "     "));
   }
-  return `${lines.join("\n")}\n`;
+  return lines.map((text) => `${text}\n`).join("");
 }
 
 /** One socket, all of it. */

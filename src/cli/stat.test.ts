@@ -31,9 +31,9 @@ const LISTENER: StatSocket = {
   state: "LISTEN",
   recvQ: 2,
   sendQ: 128,
-  localAddress: "*",
+  localAddress: "0.0.0.0",
   localPort: 80,
-  remoteAddress: "*",
+  remoteAddress: "0.0.0.0",
   remotePort: 0,
   holders: [
     { session: 1, pid: 4242, fd: 4, program: "nginx" },
@@ -46,9 +46,9 @@ const KERNEL: StatSocket = {
   protocol: "udp",
   state: "KERNEL",
   sendQ: 0,
-  localAddress: "*",
+  localAddress: "0.0.0.0",
   localPort: 0,
-  remoteAddress: "*",
+  remoteAddress: "0.0.0.0",
   remotePort: 0,
   accelerated: false,
   reason: "built-in rule: use os udp_connect *:53",
@@ -110,7 +110,7 @@ test("the table: listeners first, then connections, then UDP, kernel sockets wit
     text,
     `Sockets of programs under Millrace (servers and established):
  Proto | Recv-Q   | Send-Q   | Local Address            | Foreign Address          | State        | Path
- TCP   | 2        | N/A      | *:80                     | *:*                      | LISTEN       | millrace
+ TCP   | 2        | N/A      | 0.0.0.0:80               | 0.0.0.0:*                | LISTEN       | millrace
  TCP   | 0        | 1024     | 192.168.1.11:11111       | 192.168.1.10:40112       | ESTABLISHED  | millrace
  UDP   | 512      | 16       | 10.0.0.2:54321           | 192.168.1.1:53           | ESTABLISHED  | kernel
 `,
@@ -140,6 +140,29 @@ test("-t, -u, -l, -c choose, and the title says so", async () => {
   assert.match((await shown({ listening: true }))[1], /\(only servers\)/);
 });
 
+test("-a, -n, -p, -4, -6 and -H are those of ss", async () => {
+  const six: StatLine = { ...LISTENER, family: "IPv6", localAddress: "::", localPort: 81 };
+  const dual: StatLine = { ...LISTENER, family: "IPv6", localAddress: "*", localPort: 82 };
+  const lines = [ENGINE, SOCKET, LISTENER, six, dual];
+  const text = async (...args: Parameters<typeof stat>[0][]): Promise<string> =>
+    (await shown({ header: false, ...args[0] }, lines))[1];
+  const ports = async (options: Parameters<typeof stat>[0]): Promise<string[]> =>
+    (await text(options)).split("\n").flatMap((line) => line.split("|")[3]?.trim() ?? []);
+  const [four, only6, both, peer] = ["0.0.0.0:80", "[::]:81", "*:82", "192.168.1.11:11111"];
+  assert.deepEqual(await ports({}), [four, only6, both, peer]);
+  assert.deepEqual(await ports({ all: true, listening: true }), [four, only6, both, peer]);
+  assert.deepEqual(await ports({ ipv4: true }), [four, peer]);
+  assert.deepEqual(await ports({ ipv6: true }), [only6, both]);
+  assert.deepEqual(await ports({ ipv4: true, ipv6: true }), [four, only6, both, peer]);
+  assert.match(
+    await text({ processes: true, listening: true }),
+    /^ TCP .*\| 4242:4,4243:4 \| nginx/,
+  );
+  assert.equal(await text({ udp: true }), "");
+  const world = fakeWorld({ env: { MILLRACE_ENGINE: "/nonexistent/e.sock" } });
+  assert.equal(await run(["stat", "-ltunpaH46"], world), 1, world.errText());
+});
+
 test("-s shows one socket, -i its insides; without -t, -u, -l, -c", async () => {
   const tcp = { bytesAcked: 20, sndCwnd: 10, sndMss: 1448, rcvMss: 536, rttUs: 120 };
   const lines = [ENGINE, { ...SOCKET, tcp }];
@@ -159,14 +182,24 @@ test("-s shows one socket, -i its insides; without -t, -u, -l, -c", async () => 
     "Socket 1:1 not found (no socket of a program under Millrace)\n",
   ]);
   assert.equal((await shown({ socket: "4242:5", tcp: true }))[0], 2);
+  assert.equal((await shown({ socket: "4242:5", ipv4: true }))[0], 2);
 });
 
 test("without an engine: says so, and what starts one; status 1", async () => {
   assert.deepEqual(await shown({}, null), [
     1,
     "",
-    "millrace: no engine runs in this network namespace (/run/e.stat); `millrace run` starts one\n",
+    "millrace: no engine of this user's runs in this network namespace (/run/e.stat); `millrace run` starts one\n",
   ]);
+});
+
+test("an engine that cannot be asked is an error in words", async () => {
+  const world = fakeWorld({ env: { MILLRACE_ENGINE: "/dev/null/e.sock" } });
+  assert.equal(await run(["stat"], world), 1);
+  assert.match(
+    world.errText(),
+    /^millrace stat: connect ENOTDIR: .*the engine at \/dev\/null\/e\.sock\.stat\n$/,
+  );
 });
 
 test("--json is one object with everything, --counters the figures", async () => {

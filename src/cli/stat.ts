@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InvalidArgumentError } from "commander";
+import { NetError } from "../base/errors.js";
 import type { StatLine, StatSocket } from "../engine/stat-message.js";
 import { type AddCommand, examples } from "./command.js";
 import { currentEngine } from "./engine-start.js";
@@ -12,14 +13,20 @@ import { formatSocket, formatTable, isListening, type TableOptions } from "./sta
 import { DONE, FAILED, USAGE, type World } from "./world.js";
 
 interface StatOptions {
+  readonly all?: boolean;
   readonly connected?: boolean;
   readonly listening?: boolean;
+  readonly ipv4?: boolean;
+  readonly ipv6?: boolean;
   readonly tcp?: boolean;
   readonly udp?: boolean;
   readonly extend?: boolean;
+  readonly processes?: boolean;
   readonly internal?: boolean;
   readonly socket?: string;
   readonly why?: boolean;
+  /** False: `--no-header`. */
+  readonly header?: boolean;
   readonly counters?: boolean;
   readonly json?: boolean;
   readonly watch?: number | true;
@@ -43,13 +50,20 @@ export const addStat: AddCommand = (program, world, finish) => {
       "Recv-Q: bytes that the program has not read; of listeners, connections that wait.\n" +
         "Send-Q: bytes that the peer has not acknowledged.\n" +
         "Path: who carries the socket, millrace or the kernel; --why says why.\n" +
+        "Options are those of ss(8) where it has them, but for -c, -e, -i and -s: docs/run.md compares.\n" +
         "Exit status: 0 shown, 1 no engine runs or there is no such socket, 2 wrong usage.",
     )
+    .option("-a, --all", "with and without a peer, which is what happens anyway")
     .option("-c, --connected", "only sockets with a peer")
     .option("-l, --listening", "only sockets without a peer: servers")
     .option("-t, --tcp", "only TCP")
     .option("-u, --udp", "only UDP")
+    .option("-4, --ipv4", "only IPv4")
+    .option("-6, --ipv6", "only IPv6, for both families included")
     .option("-e, --extend", "show user, PID:FD and program")
+    .option("-p, --processes", "the same as -e")
+    .option("-n, --numeric", "accepted and ignored: names are never looked up")
+    .option("-H, --no-header", "only the sockets, a line each")
     .option("-i, --internal", "show the insides of connections")
     .option("-s, --socket <PID:FD>", "show one socket", pidFd)
     .option("--why", "show why each socket is accelerated or not")
@@ -64,12 +78,18 @@ export const addStat: AddCommand = (program, world, finish) => {
         readFile: readOrNull,
         place: paths.stat,
       };
-      finish(await stat(options, source, world));
+      try {
+        finish(await stat(options, source, world));
+      } catch (error) {
+        if (!(error instanceof NetError)) throw error;
+        await world.err.write(`millrace stat: ${error.message}\n`);
+        finish(FAILED);
+      }
     });
   examples(command, [
     ["millrace stat", "all sockets"],
     ["millrace stat -e --why", "whose they are, and why they are accelerated or not"],
-    ["millrace stat -t -l", "TCP servers"],
+    ["millrace stat -ltnp", "TCP servers, in the words of ss"],
     ["millrace stat -i -s 4242:5", "all about one socket"],
     ["millrace stat --watch 2", "every two seconds"],
     ["millrace stat --counters --json", "for programs"],
@@ -82,16 +102,18 @@ export async function stat(
   source: StatSource,
   world: World,
 ): Promise<number> {
-  const { connected, listening, tcp, udp } = options;
-  if (options.socket !== undefined && (connected || listening || tcp || udp)) {
-    await world.err.write("millrace stat: --socket shows one socket: without -c, -l, -t, -u\n");
+  const { all, connected, listening, tcp, udp, ipv4, ipv6 } = options;
+  const chooses = all || connected || listening || tcp || udp || ipv4 || ipv6;
+  if (options.socket !== undefined && chooses) {
+    const text = "--socket shows one socket: without -a, -c, -l, -t, -u, -4, -6";
+    await world.err.write(`millrace stat: ${text}\n`);
     return USAGE;
   }
   for (;;) {
     const lines = await source.ask(options.internal === true);
     if (lines === null) {
       await world.err.write(
-        `millrace: no engine runs in this network namespace (${source.place}); \`millrace run\` starts one\n`,
+        `millrace: no engine of this user's runs in this network namespace (${source.place}); \`millrace run\` starts one\n`,
       );
       return FAILED;
     }
@@ -123,9 +145,10 @@ function show(all: Snapshot, options: StatOptions, source: StatSource): [number,
   if (options.json === true) return [DONE, `${JSON.stringify(chosen)}\n`];
   if (options.counters === true) return [DONE, formatCounters(chosen)];
   const table: TableOptions = {
-    extend: options.extend === true,
+    extend: options.extend === true || options.processes === true,
     why: options.why === true,
     internals: options.internal === true,
+    header: options.header !== false,
     which: which(options),
     userName: userNames(source.readFile("/etc/passwd") ?? ""),
   };
@@ -133,16 +156,18 @@ function show(all: Snapshot, options: StatOptions, source: StatSource): [number,
   return [DONE, formatSocket(chosen.sockets[0]!, options.socket, table)];
 }
 
-function which({ connected, listening }: StatOptions): string {
-  if (connected === listening) return "servers and established";
+function which({ all, connected, listening }: StatOptions): string {
+  if (all === true || connected === listening) return "servers and established";
   return connected === true ? "w/o servers" : "only servers";
 }
 
 function isWanted(s: StatSocket, o: StatOptions): boolean {
   if (o.socket !== undefined) return s.holders.some(({ pid, fd }) => `${pid}:${fd}` === o.socket);
   const isProtocol = o.tcp === o.udp || (o.tcp === true) === (s.protocol === "tcp");
-  const isSide = o.listening === o.connected || (o.listening === true) === isListening(s);
-  return isProtocol && isSide;
+  const isSide =
+    o.all === true || o.listening === o.connected || (o.listening === true) === isListening(s);
+  const isFamily = o.ipv4 === o.ipv6 || (o.ipv4 === true) === (s.family === "IPv4");
+  return isProtocol && isSide && isFamily;
 }
 
 function formatCounters({ engine, interfaces, sessions }: Snapshot): string {

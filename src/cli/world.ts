@@ -69,6 +69,7 @@ export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 export function systemText(error: NodeJS.ErrnoException): string {
   const { path, message } = error;
   // As Node.js words it: `ENOENT: no such file or directory, open 'none.json'`.
-  const words = /^E[A-Z0-9]+: (.*?)(?:, \w+(?: '.*')?)?$/s.exec(message)?.[1];
+  let words = /^E[A-Z0-9]+: (.*?)(?:, \w+(?: '.*')?)?$/s.exec(message)?.[1];
+  if (error.code === "EISDIR") words = "is a directory";
   return path === undefined || words === undefined ? message : `${path}: ${words}`;
 }

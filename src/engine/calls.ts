@@ -1,4 +1,5 @@
 /** Calls of programs (`mr_call`): what is rare on a socket, by number. */
+import { copyWords } from "../base/copy.js";
 import { EAGAIN, EBADF, EINVAL, EMSGSIZE, EOPNOTSUPP } from "../base/errno.js";
 import { NEVER } from "../base/time.js";
 import { ErrorEntry } from "../ip/error-queue.js";
@@ -29,6 +30,8 @@ const LATER = 0x7fff_ffff;
 /** `MR_ROUTE_BY_PORT` of layout.h. */
 const ROUTE_BY_PORT = 2;
 const US_PER_S = 1_000_000;
+/** Data of calls that are copied by words. Measured: 220 bytes 58 ns, by a view of them 112. */
+const FEW_BYTES = 256;
 
 /** A close that lingers. */
 interface Lingering {
@@ -239,7 +242,8 @@ export class Calls {
   private copyData(at: number): number {
     const n = Math.min(this.view.getUint32(at + CallAt.dataBytes, true), CALL_DATA_BYTES);
     const from = at + CallAt.data;
-    this.scratch.set(this.parts.memory.bytes.subarray(from, from + n));
+    if (n <= FEW_BYTES) copyWords(this.scratchView, 0, this.view, from, n);
+    else this.scratch.set(this.parts.memory.bytes.subarray(from, from + n));
     return n;
   }
 

@@ -27,6 +27,12 @@ const PREFIX: Schema = {
   $comment: "an address with its prefix length, like 10.0.0.2/24 or fd00::2/64",
 };
 
+/** A {@link PREFIX} that an interface can have. */
+const HOST: Schema = {
+  ...PREFIX,
+  $comment: "a host's address with its prefix length, like 10.0.0.2/24 or fd00::2/64",
+};
+
 const ADDRESS: Schema = {
   type: "string",
   pattern: "^([0-9]{1,3}(\\.[0-9]{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$",
@@ -55,7 +61,7 @@ const NIC: Schema = {
     },
     addresses: {
       type: "array",
-      items: PREFIX,
+      items: HOST,
       description: "Own addresses of an owned interface; a shared one has the kernel's.",
     },
     gateway: { ...ADDRESS, description: "Default route of an owned interface." },
@@ -90,7 +96,7 @@ export const CONFIG_SCHEMA: Schema = {
       description: "Interfaces; none: a network among this user's programs on this machine.",
     },
     network: {
-      ...PREFIX,
+      ...HOST,
       default: "10.77.0.1/16",
       description: "Default address of programs, and network of their own ones (--address).",
     },

@@ -86,9 +86,9 @@ test("mistakes: file, line, column and what was expected, all of them at once", 
   "rules": ["a"]
 }`;
   assert.deepEqual(problems(text), [
-    '/etc/e.json:2:28: nics[0].addresses[0]: expected an address with its prefix length, like 10.0.0.2/24 or fd00::2/64; got "10.0.0.2"',
-    '/etc/e.json:2:40: nics[0].addresses[1]: expected an address with its prefix length, like 10.0.0.2/24 or fd00::2/64; got "10.0.0.300/24"',
-    "/etc/e.json:2:57: nics[0].addresses[2]: expected an address with its prefix length, like 10.0.0.2/24 or fd00::2/64; got 7",
+    `/etc/e.json:2:28: nics[0].addresses[0]: expected a host's address with its prefix length, like 10.0.0.2/24 or fd00::2/64; got "10.0.0.2"`,
+    `/etc/e.json:2:40: nics[0].addresses[1]: expected a host's address with its prefix length, like 10.0.0.2/24 or fd00::2/64; got "10.0.0.300/24"`,
+    "/etc/e.json:2:57: nics[0].addresses[2]: expected a host's address with its prefix length, like 10.0.0.2/24 or fd00::2/64; got 7",
     '/etc/e.json:2:12: nics[0]: expected "nic" among the members; it is missing',
     '/etc/e.json:3:3: expected one of nics, network, profile, spinUs, rules, ringBytes, loopback, keep, idleSeconds; got "profil"',
     '/etc/e.json:4:14: profile: expected "latency", "balanced", "idle"; got "fast"',
@@ -99,6 +99,18 @@ test("mistakes: file, line, column and what was expected, all of them at once", 
     "/etc/e.json:9:12: rules: expected a file's name; got a list",
   ]);
   assert.deepEqual(problems("[]"), ["/etc/e.json:1:1: expected an object; got a list"]);
+});
+
+test("addresses that no host can have say which they are", () => {
+  const [own, network, ...more] = problems(
+    '{"nics": [{"nic": "tap0", "addresses": ["127.0.0.1/8"]}], "network": "10.0.0.0/8"}',
+  );
+  assert.match(
+    own!,
+    /:1:41: nics\[0\]\.addresses\[0\]: .*got "127\.0\.0\.1\/8", a loopback address$/,
+  );
+  assert.match(network!, /:1:70: .*got "10\.0\.0\.0\/8", the network address of 10\.0\.0\.0\/8$/);
+  assert.deepEqual(more, []);
 });
 
 test("__proto__ and constructor are names like others", () => {

@@ -7,6 +7,7 @@ import { type JsonNode, type JsonPlace, parseCommentedJson } from "../base/comme
 import { IpAddress } from "../base/ip-address.js";
 import { PlacedError, type Problem } from "../base/placed-error.js";
 import { readText } from "../base/read-text.js";
+import { whyNoHostText } from "../ip/host-address.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { CONFIG_SCHEMA, type Schema } from "./config-schema.js";
 
@@ -102,6 +103,16 @@ export const nicOf = (raw: RawNic): NicConfig => ({
   xdp: raw.xdp ?? null,
 });
 
+/**
+ * What `openDevice` is to open: `eth1` is AF_XDP, shared with the kernel; `tap0` and `KIND:NAME` are as
+ * everywhere.
+ */
+export function specificationOf({ nic, xdp }: Pick<NicConfig, "nic" | "xdp">): string {
+  const isName = !nic.includes(":") && !nic.startsWith("tap");
+  const plain = isName ? `xdp:${nic},shared` : nic;
+  return xdp === null ? plain : `${plain},xdp=${xdp}`;
+}
+
 /** The plain value of a node; what does not fit the schema is added to `problems`. */
 function read(node: JsonNode, schema: Schema, name: string, problems: Problem[]): unknown {
   const refuse = (place: JsonPlace, expected: string, got: string): undefined => {
@@ -125,6 +136,10 @@ function read(node: JsonNode, schema: Schema, name: string, problems: Problem[])
     default:
       if (!fits(node.value, schema) || !isSound(node.value, schema, name))
         return refuse(node.place, wanted(schema, name), JSON.stringify(node.value));
+      if (whyUnfit(node.value, schema) !== "") {
+        const got = `${JSON.stringify(node.value)}, ${whyUnfit(node.value, schema)}`;
+        return refuse(node.place, wanted(schema, name), got);
+      }
       return node.value;
   }
 }
@@ -192,8 +207,14 @@ function isSound(value: string | number | boolean, schema: Schema, name: string)
   if (typeof value === "number" && name.startsWith("ringBytes"))
     return Number.isInteger(Math.log2(value));
   const comment = schema.$comment ?? "";
-  if (typeof value !== "string" || !comment.startsWith("an address")) return true;
+  if (typeof value !== "string" || !/^(an|a host's) address/.test(comment)) return true;
   const [text = "", bits] = value.split("/");
   const address = IpAddress.tryParse(text);
   return address !== null && Number(bits ?? 0) <= (text.includes(":") ? 128 : 32);
+}
+
+/** Why an interface cannot have an address that is one, or "". */
+function whyUnfit(value: string | number | boolean, schema: Schema): string {
+  const isHost = schema.$comment?.startsWith("a host's address") === true;
+  return isHost ? whyNoHostText(String(value)) : "";
 }

@@ -22,6 +22,7 @@ import type { DescriptorRoom } from "./descriptor-room.js";
 import type { EngineSocket } from "./engine-socket.js";
 import type { Launched } from "./launched.js";
 import { type Hello, readHello, welcome } from "./message.js";
+import { readRulesText } from "./rules-texts.js";
 import type { Session } from "./session.js";
 import type { SocketEnds } from "./socket-ends.js";
 import { Strangers } from "./strangers.js";
@@ -32,8 +33,8 @@ export interface ControlHost extends RequestHost {
   readonly ends: SocketEnds;
   readonly launched: Launched;
   readonly room: DescriptorRoom;
-  /** A new session. Throws `NetError`. */
-  begin(hello: Hello, pid: number, controlFd: number): Session;
+  /** A new session; `rulesText`: of the program's own file. Throws `NetError`. */
+  begin(hello: Hello, pid: number, controlFd: number, rulesText: string | null): Session;
   end(session: Session): void;
   /** The next session that is to be ended, or null. */
   takeStuck(): Session | null;
@@ -237,7 +238,9 @@ export class Control {
   private hello(fd: number, hello: Hello): boolean {
     let session: Session;
     try {
-      session = this.host.begin(hello, peerOf(fd).pid, fd);
+      const { fds, areLost } = this.received;
+      const rulesText = readRulesText(hello.rules, fds[0], areLost);
+      session = this.host.begin(hello, peerOf(fd).pid, fd, rulesText);
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
       this.answer(fd, welcome(Msg.HELLO, error.errno, 0, error.message), []);

@@ -2,9 +2,10 @@
 import type { Home } from "../ip/home.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
+import { readRules } from "../socket/rules-parser.js";
 import type { MessageAddress, OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
-import { RulesFiles } from "./rules-files.js";
+import { RulesTexts } from "./rules-texts.js";
 import type { Program } from "./session.js";
 
 export interface Decision {
@@ -12,15 +13,15 @@ export interface Decision {
   readonly reason: string;
 }
 
-/** Gives the rules of a program. Throws what reading the session's own file throws. */
-export type RulesOf = (program: Program) => ProgramRules;
+/** Gives the rules of a program, from its own file's text if there is one. Throws `RulesError`. */
+export type RulesOf = (program: Program, text: string | null) => ProgramRules;
 
-/** Rules from the engine's file (null: none), or from the one that a session names. */
+/** Rules from the engine's file (null: none), or from the one that a program has handed over. */
 export function rulesOf(file: string | null): RulesOf {
-  const files = new RulesFiles();
-  const own = file === null ? [] : files.read(file);
-  return ({ rules, name, applicationId }) =>
-    new ProgramRules(rules === "" ? own : files.read(rules), name, applicationId);
+  const texts = new RulesTexts();
+  const own = file === null ? [] : readRules(file);
+  return ({ rules, name, applicationId }, text) =>
+    new ProgramRules(text === null ? own : texts.parse(rules, text), name, applicationId);
 }
 
 const stays = (reason: string): Decision => ({ accelerate: false, reason });

@@ -133,6 +133,24 @@ test("what was said before an end hung up is done before that is seen", () => {
   });
 });
 
+test("however many parked ends hang up at once, all of them go, and so does a socket behind them", () => {
+  withEngine((rig) => {
+    const [a, b] = [rig.client(), rig.client()];
+    const listener = listen(b);
+    const pairs = Array.from({ length: 32 }, () => first(rig, a, b, listener));
+    const { near, far } = first(rig, a, b, listener);
+    const parked = pairs.flatMap((p) => [park(a, p.near, true), park(b, p.far, false)]);
+    const { ends } = rig.engine;
+    const before = ends.size;
+    // In the order in which they are told: half of them, the socket, the other half but one.
+    for (const { endFd } of parked.slice(0, 32)) closeFd(endFd);
+    closeFd(far.endFd);
+    for (const { endFd } of parked.slice(33)) closeFd(endFd);
+    rig.until(() => (near.status & Status.EOF) !== 0, "the socket's end");
+    rig.until(() => ends.size === before - 64, "the ends' end");
+  });
+});
+
 test("who connects in the block of an end that is gone hears of it", () => {
   withEngine((rig) => {
     const [a, b] = [rig.client(), rig.client()];

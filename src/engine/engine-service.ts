@@ -7,7 +7,7 @@ import { openDevice, TO_TALK } from "../socket/open-device.js";
 import { unwatchThread, watchThread } from "../sys/fd.js";
 import { ChosenProgram } from "../xdp/chosen-program.js";
 import { nowUs } from "./clock.js";
-import type { EngineConfig, NicConfig } from "./config.js";
+import { type EngineConfig, type NicConfig, specificationOf } from "./config.js";
 import { rulesOf } from "./decision.js";
 import { Engine } from "./engine.js";
 import { EngineLoop } from "./engine-loop.js";
@@ -96,12 +96,8 @@ export class EngineService {
   }
 }
 
-/** `eth1` is AF_XDP, shared with the kernel; `tap0` and `KIND:NAME` are as everywhere. */
 function openNic(nic: NicConfig, pool: Pool): NetworkNic {
-  const isName = !nic.nic.includes(":") && !nic.nic.startsWith("tap");
-  const plain = isName ? `xdp:${nic.nic},shared` : nic.nic;
-  const specification = nic.xdp === null ? plain : `${plain},xdp=${nic.xdp}`;
-  const { device } = openDevice(specification, { ...TO_TALK, pool, tracing });
+  const { device } = openDevice(specificationOf(nic), { ...TO_TALK, pool, tracing });
   const { addresses, gateway, routes, mtuBytes } = nic;
   return { device, addresses, gateway, routes, mtuBytes };
 }

@@ -274,10 +274,19 @@ export abstract class EngineSocket {
   protected dropped(_session: Session): void {}
 
   removeHolder(session: Session, local: number): void {
-    const i = this.holders.findIndex((h) => h.session === session && h.local === local);
-    if (i >= 0) this.holders.splice(i, 1);
+    const { holders } = this;
+    let isDropped = true;
+    let found = -1;
+    for (let i = 0; i < holders.length; i++) {
+      const h = holders[i]!;
+      if (h.session !== session) continue;
+      if (found < 0 && h.local === local) found = i;
+      else isDropped = false;
+    }
+    if (found === holders.length - 1 && found >= 0) holders.pop();
+    else if (found >= 0) holders.splice(found, 1);
     if (session.socketAt(local) === this) session.setSocket(local, null);
-    if (!this.holders.some((h) => h.session === session)) this.dropped(session);
+    if (isDropped) this.dropped(session);
   }
 
   /** Whether a session has it. */
@@ -365,7 +374,11 @@ export abstract class EngineSocket {
   private release(): void {
     this.setStatus(this.status | Status.GONE | Status.EOF | Status.NO_SEND);
     this.tell();
-    for (const h of [...this.holders]) this.removeHolder(h.session, h.local);
+    const { holders } = this;
+    while (holders.length > 0) {
+      const { session, local } = holders[holders.length - 1]!;
+      this.removeHolder(session, local);
+    }
     this.offers?.forget(this);
     this.host.forget(this);
     if (this.companionFd >= 0) throwAway(this.companionFd);

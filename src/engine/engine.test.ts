@@ -165,3 +165,19 @@ test("two programs with addresses of their own have the same port", () => {
     assert.equal(other80.b.name(SocketAt.remote).address, "10.77.0.1");
   });
 });
+
+test("addresses that no host can have are refused, with why, and leave nothing behind", () => {
+  withEngine((rig) => {
+    const rows: [string, RegExp][] = [
+      ["127.0.0.1", /HELLO: -22 .*it is a loopback address/],
+      ["224.0.0.1", /HELLO: -22 .*it is a multicast address/],
+      ["10.77.0.0", /HELLO: -22 .*it is the network address of 10\.77\.0\.0\/16/],
+      ["10.77.255.255", /HELLO: -22 .*it is a broadcast address/],
+      ["fd77::", /HELLO: -22 .*it is the routers' anycast address of fd77::\/64/],
+      ["10.78.0.1", /HELLO: -99 .*expected an address of 10\.77\.0\.0\/16, fd77::\/64/],
+    ];
+    for (const [address, expected] of rows) assert.throws(() => rig.client({ address }), expected);
+    rig.client({ address: "10.77.0.2" });
+    assert.throws(() => rig.client({ address: "10.78.0.1" }), /of 10\.77\.0\.0\/16, fd77::\/64/);
+  });
+});

@@ -287,8 +287,8 @@ export class Engine implements SocketHost {
 
   // For the control socket
 
-  begin(hello: Hello, pid: number, controlFd: number): Session {
-    return this.programs.begin(hello, pid, controlFd);
+  begin(hello: Hello, pid: number, controlFd: number, rulesText: string | null): Session {
+    return this.programs.begin(hello, pid, controlFd, rulesText);
   }
 
   launch(hello: Hello, pidFd: number): void {

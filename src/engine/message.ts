@@ -114,12 +114,16 @@ export function readOpen(view: DataView, n: number): OpenRequest | null {
     companion: view.getUint32(OpenAt.hasCompanion, true),
     own: readMessageAddress(view, OpenAt.own),
     peer: readMessageAddress(view, OpenAt.peer),
-    inode: Number(view.getBigUint64(OpenAt.inode, true)),
-    endInode: Number(view.getBigUint64(OpenAt.endInode, true)),
+    inode: readInode(view, OpenAt.inode),
+    endInode: readInode(view, OpenAt.endInode),
     reason: readText(view, OpenAt.reason, REASON_CHARS),
     options,
   };
 }
+
+/** 64 bits, as a number: `getBigUint64` makes two objects. */
+const readInode = (view: DataView, at: number): number =>
+  view.getUint32(at + 4, true) * 0x1_0000_0000 + view.getUint32(at, true);
 
 /** Whether an entry's number is one. */
 export const isEntry = (local: number): boolean => local >= 0 && local < SOCKETS;
@@ -155,6 +159,7 @@ const QUESTION = 0x3f;
 
 /** Text that ends at its first zero byte, without control characters. */
 function readText(view: DataView, at: number, chars: number): string {
+  if (view.getUint8(at) === 0) return ""; // as nearly always where it is a reason
   const bytes: number[] = [];
   for (let i = 0; i < chars; i++) {
     const c = view.getUint8(at + i);

@@ -9,6 +9,7 @@ import { EADDRNOTAVAIL, EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { IpAddress } from "../base/ip-address.js";
 import { type Home, homeTowards } from "../ip/home.js";
+import { whyNoHost } from "../ip/host-address.js";
 import type { Interface } from "../ip/interface.js";
 import { PathKind } from "../ip/path.js";
 import { fullBits, maskTo, samePrefix } from "../ip/prefix.js";
@@ -118,7 +119,9 @@ export class Network {
 
   private withAddresses(iface: Interface, addresses: readonly string[]): Interface {
     for (const text of addresses) {
-      prefixOf(text);
+      const { address, bits } = prefixOf(text);
+      const why = whyNoHost(address, bits);
+      if (why !== "") throw invalid(`expected a host's address, got ${text}, ${why}`);
       try {
         this.stack.ip.addAddress(iface, text);
       } catch (cause) {
@@ -210,7 +213,9 @@ export class Network {
     if (address === null) throw refused(text, "expected an IPv4 or IPv6 address");
     // The machine's own: `--nic tap0 --address …` names it to every program.
     if (this.isMachines(address)) return { home: this.sharedHome, users: 1, added: [] };
-    if (this.stack.ip.isBroadcast(address)) throw refused(text, "it is everybody's (broadcast)");
+    const isBroadcast = this.stack.ip.isBroadcast(address);
+    const why = isBroadcast ? "a broadcast address" : whyNoHost(address, -1);
+    if (why !== "") throw unfit(text, why);
     const added: OwnPlace[] = [];
     this.add(address, text, added);
     const twin = this.twinOf(address);
@@ -235,13 +240,17 @@ export class Network {
   private add(address: IpAddress, text: string, added: OwnPlace[]): void {
     const { ip } = this.stack;
     if (ip.mayBind(address)) return;
-    const networks: string[] = [];
+    const networks = new Set<string>();
     for (const iface of ip.interfaces) {
       if (iface.isLoopback || iface.kernelIndex !== 0) continue;
       for (const a of iface.addresses) {
-        networks.push(`${a.address}/${a.prefixBits}`);
+        const network = new IpAddress();
+        maskTo(a.address, fullBitsOf(a), network);
+        networks.add(`${network}/${a.prefixBits}`);
         if (a.address.isV4 !== address.isV4) continue;
         if (!samePrefix(a.address, address, fullBitsOf(a))) continue;
+        const why = whyNoHost(address, a.prefixBits);
+        if (why !== "") throw unfit(text, why); // of the first one: twins are made to be none of these
         try {
           ip.addAddress(iface, `${address}/${a.prefixBits}`);
         } catch (cause) {
@@ -255,7 +264,7 @@ export class Network {
     const shared = ip.interfaces.find((iface) => iface.kernelIndex !== 0);
     const ofKernel =
       shared === undefined ? "" : `, or one of the kernel's: ip address add … dev ${shared.name}`;
-    throw refused(text, `expected an address of ${networks.join(", ")}${ofKernel}`);
+    throw refused(text, `expected an address of ${[...networks].join(", ")}${ofKernel}`);
   }
 
   /** The IPv6 address that goes with an IPv4 one on the host-local network: the same host number. */
@@ -263,7 +272,8 @@ export class Network {
     const { internal } = this;
     if (internal === null || this.stack.ip.interfaceOf(address) !== internal) return null;
     const net = internal.addresses.find((a) => !a.address.isV4 && a.prefixBits <= 96);
-    if (net === undefined || !address.isV4) return null;
+    const hasNumber = (address.w3 & 0xffff) !== 0;
+    if (net === undefined || !address.isV4 || !hasNumber) return null;
     const twin = new IpAddress();
     maskTo(net.address, net.prefixBits, twin);
     twin.w3 = address.w3 & 0xffff;
@@ -330,3 +340,6 @@ function prefixOf(text: string): { address: IpAddress; bits: number } {
 const invalid = (hint: string): NetError => new NetError(EINVAL, { syscall: "engine", hint });
 const refused = (address: string, hint: string): NetError =>
   new NetError(EADDRNOTAVAIL, { syscall: "address", address, hint });
+/** Whatever the networks are. */
+const unfit = (address: string, why: string): NetError =>
+  new NetError(EINVAL, { address, hint: `expected a host's address; it is ${why}` });

@@ -193,10 +193,12 @@ export class RegionPool {
 
   /** A block with rings of these sizes. Throws `NetError` ENOMEM. */
   take(socketId: number, kind: number, family: number, sizes: RingSizes): Block {
-    const fits = (r: Region): boolean =>
-      r.sizes.rxBytes === sizes.rxBytes && r.sizes.txBytes === sizes.txBytes;
-    const region = this.list.find((r) => fits(r) && !r.isFull) ?? this.grow(sizes, fits);
-    return region.take(socketId, kind, family);
+    const { list } = this;
+    for (let i = 0; i < list.length; i++) {
+      const r = list[i]!;
+      if (!r.isFull && sameSizes(r.sizes, sizes)) return r.take(socketId, kind, family);
+    }
+    return this.grow(sizes).take(socketId, kind, family);
   }
 
   /** The same in a region that is there and that the session has mapped; null: there is none. */
@@ -216,8 +218,9 @@ export class RegionPool {
     return null;
   }
 
-  private grow(sizes: RingSizes, fits: (r: Region) => boolean): Region {
-    const most = this.list.reduce((n, r) => (fits(r) ? Math.max(n, r.blocks) : n), 0);
+  private grow(sizes: RingSizes): Region {
+    const fits = this.list.filter((r) => sameSizes(r.sizes, sizes));
+    const most = fits.reduce((n, r) => Math.max(n, r.blocks), 0);
     const wanted = most === 0 ? FIRST_BLOCKS : Math.min(most * GROWTH, MOST_BLOCKS);
     const { freeBytes } = this.regions.memory;
     const share = Math.floor((freeBytes * SHARE_OF_FREE) / (sizes.rxBytes + sizes.txBytes));

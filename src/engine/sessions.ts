@@ -43,12 +43,12 @@ export class Sessions {
   }
 
   /** A process says HELLO. Throws `NetError`. */
-  begin(hello: Hello, pid: number, controlFd: number): Session {
+  begin(hello: Hello, pid: number, controlFd: number, rulesText: string | null): Session {
     const { network } = this.parts;
     const home = network.enterHome(hello.address);
     try {
       const program = this.programOf(hello, pid);
-      const rules = rulesFor(this.parts.rules, program);
+      const rules = rulesFor(this.parts.rules, program, rulesText);
       const settings = this.settingsOf(hello);
       const { regions } = this.parts;
       const id = this.nextId++;
@@ -137,9 +137,9 @@ export class Sessions {
 }
 
 /** Throws `NetError` with what is wrong with the file of rules. */
-function rulesFor(rules: RulesOf, program: Program): ProgramRules {
+function rulesFor(rules: RulesOf, program: Program, text: string | null): ProgramRules {
   try {
-    return rules(program);
+    return rules(program, text);
   } catch (error) {
     throw new NetError(EINVAL, { syscall: "rules", hint: (error as Error).message, cause: error });
   }

@@ -33,6 +33,8 @@ export class SocketEnds {
   private readonly events = new Int32Array(2 * EVENTS);
   private readonly nothing = new Uint8Array(64);
   private readonly fds: number[] = [];
+  /** Of the ends that {@link service} has been told of. */
+  private readonly owners: (EndOwner | undefined)[] = [];
 
   /** Readable when {@link service} has something to do. */
   get fd(): number {
@@ -62,34 +64,25 @@ export class SocketEnds {
     discardUnix(fd);
   }
 
-  /** Looks for sockets that nobody holds any more. */
+  /**
+   * Looks for sockets that nobody holds any more. All of what one look tells is done: the set tells its
+   * members in turn, and those of a second look may always be others.
+   */
   service(): void {
-    let n = this.set.take(this.events, EVENTS);
-    const caughtUp = this.catchUp(n);
-    // Once more: ends may have been closed, and their numbers may be others' by now.
-    if (caughtUp !== null) n = this.set.take(this.events, EVENTS);
+    const n = this.set.take(this.events, EVENTS);
+    const owners = this.owners;
+    owners.length = 0;
+    for (let i = 0; i < n; i++) owners.push(this.byEnd.get(this.events[2 * i]!));
+    // All of them first: catching up closes ends, gives them to others, and uses their numbers again.
+    for (let i = 0; i < n; i++) if (owners[i]?.catchUp?.() === false) owners[i] = undefined;
     for (let i = 0; i < n; i++) {
+      const owner = owners[i];
       const fd = this.events[2 * i]!;
+      if (owner === undefined || this.byEnd.get(fd) !== owner) continue; // the next time
       const isOver = (this.events[2 * i + 1]! & HANG_UP) !== 0;
-      const served = this.byEnd.get(fd);
-      if (served === undefined) continue;
-      if (served.catchUp !== undefined && caughtUp?.has(served) !== true) continue; // the next time
       const isDrained = this.drain(fd);
-      if (isDrained || isOver) this.hangUp(fd, served, isDrained);
+      if (isDrained || isOver) this.hangUp(fd, owner, isDrained);
     }
-  }
-
-  /** Which of the first `n` owners that have something to catch up with have done so; null: none has. */
-  private catchUp(n: number): Set<EndOwner> | null {
-    let owners: EndOwner[] | null = null;
-    for (let i = 0; i < n; i++) {
-      const served = this.byEnd.get(this.events[2 * i]!);
-      if (served?.catchUp === undefined) continue;
-      owners ??= [];
-      owners.push(served);
-    }
-    if (owners === null) return null;
-    return new Set(owners.filter((served) => served.catchUp!()));
   }
 
   /** Whether anybody still holds the other end of a socket is looked at now. */

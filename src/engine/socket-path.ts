@@ -4,7 +4,7 @@
  */
 import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { EACCES } from "../base/errno.js";
+import { EACCES, EIO } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 
 export interface EnginePaths {
@@ -42,11 +42,17 @@ const pathsOf = (stem: string): EnginePaths => pathsBeside(`${stem}.sock`);
 
 /**
  * Makes the engines' own folder, or sees to it that one that is there is this user's alone; a folder that was
- * named, with `--socket`, is left as it is. Throws `NetError` EACCES: another user could have put it there.
+ * named, with `--socket`, is left as it is. Throws `NetError`: EACCES when another user could have put it there.
  */
 export function makePrivateFolder(folder: string, env: NodeJS.ProcessEnv = process.env): void {
   if (folder !== engineFolder(env)) return;
-  mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+  try {
+    mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+  } catch (cause) {
+    const { errno = EIO } = cause as NodeJS.ErrnoException;
+    const hint = `${folder}; set XDG_RUNTIME_DIR to a folder of this user's, or unset it`;
+    throw new NetError(errno, { syscall: "mkdir", hint, cause });
+  }
   const found = lstatSync(folder);
   if (!found.isDirectory() || found.uid !== process.getuid!()) {
     throw new NetError(EACCES, {

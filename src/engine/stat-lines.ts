@@ -146,9 +146,9 @@ function socketLine(served: EngineSocket, internals: boolean): StatSocket {
     state: isTcp ? tcpState(served.tcpState) : remotePort === 0 ? "UNCONN" : "ESTAB",
     recvQ: receiveQueue(served),
     sendQ: sendQueue(served),
-    localAddress: local.isUnspecified ? "*" : local.toString(),
+    localAddress: local.isUnspecified ? wildcardOf(served) : local.toString(),
     localPort: named.localPort,
-    remoteAddress: remotePort === 0 ? "*" : remote.toString(),
+    remoteAddress: remotePort === 0 ? wildcardOf(served) : remote.toString(),
     remotePort,
     uid: served.uid,
     holders: served.holders.map(({ session, fd }) => ({
@@ -165,6 +165,13 @@ function socketLine(served: EngineSocket, internals: boolean): StatSocket {
     txBytes: served.txBytesTotal,
     ...(info === null ? {} : { tcp: { ...info } }),
   };
+}
+
+/** As `ss` writes it: `*` is both families. */
+function wildcardOf({ family, socket }: EngineSocket): string {
+  if (family === Family.INET) return "0.0.0.0";
+  const isOnly6 = socket instanceof UdpSocket && socket.endpoint.v6only;
+  return isOnly6 || (socket instanceof TcpSocket && socket.isV6only) ? "::" : "*";
 }
 
 function receiveQueue(served: EngineSocket): number {
@@ -198,6 +205,7 @@ const tcpState = (state: number): string =>
 
 function kernelLine({ session, request, reason }: KernelSocket): StatSocket {
   const { own, peer, family, fd, kind } = request;
+  const wildcard = family === Family.INET ? "0.0.0.0" : "*"; // of IPv6 it is not known which
   return {
     kind: "socket",
     protocol: kind === Kind.TCP ? "tcp" : "udp",
@@ -205,9 +213,9 @@ function kernelLine({ session, request, reason }: KernelSocket): StatSocket {
     state: "KERNEL",
     recvQ: 0,
     sendQ: 0,
-    localAddress: own === null || own.address.isUnspecified ? "*" : own.address.toString(),
+    localAddress: own === null || own.address.isUnspecified ? wildcard : own.address.toString(),
     localPort: own?.port ?? 0,
-    remoteAddress: peer?.address.toString() ?? "*",
+    remoteAddress: peer?.address.toString() ?? wildcard,
     remotePort: peer?.port ?? 0,
     uid: session.program.uid,
     holders: [{ session: session.id, pid: session.program.pid, fd, program: session.program.name }],

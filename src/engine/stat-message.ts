@@ -67,7 +67,10 @@ export interface StatSocket {
   readonly recvQ: number;
   /** Bytes that the peer has not acknowledged; for listeners the backlog. */
   readonly sendQ: number;
-  /** `10.77.0.1`, `*` for a wildcard; port 0: none. */
+  /**
+   * `10.77.0.1`; wildcards are `0.0.0.0`, `::` of IPv6 alone, `*` of both families and of the kernel's IPv6
+   * sockets, of which that is not known. Port 0: none.
+   */
   readonly localAddress: string;
   readonly localPort: number;
   readonly remoteAddress: string;

@@ -1,5 +1,6 @@
 /** A TCP socket of a program: connection, listener, or neither yet. */
 import { EAGAIN, ENOTCONN, EPIPE } from "../base/errno.js";
+import { IpAddress } from "../base/ip-address.js";
 import { ACCEPTED_BYTES, AcceptedAt, Kind, SocketAt, Status } from "../ring/engine-layout.js";
 import { MsgFlags } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
@@ -13,6 +14,12 @@ import { writeAddress } from "./shared-address.js";
 import type { SocketHost } from "./socket-host.js";
 import { TcpOffers } from "./tcp-offers.js";
 import { TcpUrgent } from "./tcp-urgent.js";
+
+/** What brings bytes, or their end; below SO_RCVLOWAT there may be bytes without any of it. */
+const MOVES = Readiness.IN | Readiness.PRI | Readiness.RDHUP | Readiness.HUP | Readiness.ERR;
+/** For the names that are being published. */
+const own = new IpAddress();
+const peer = new IpAddress();
 
 export class TcpServed extends EngineSocket {
   readonly socket: TcpSocket;
@@ -103,7 +110,8 @@ export class TcpServed extends EngineSocket {
     if (this.isInBlocked) bits |= this.socket.readiness();
     this.isInBlocked = false;
     if ((bits & Readiness.PRI) !== 0) this.urgent.take();
-    const moved = this.move(bits);
+    const mayMove = (bits & MOVES) !== 0 || this.wasMore || this.socket.readableBytes > 0;
+    const moved = mayMove ? this.move(bits) : 0;
     if (moved < 0) return;
     if ((bits & Readiness.ERR) !== 0) {
       const errno = this.socket.takeError();
@@ -390,8 +398,8 @@ export class TcpServed extends EngineSocket {
   override refresh(): void {
     if (this.isClosed) return;
     const { socket } = this;
-    const { localAddress, localPort, remoteAddress, remotePort } = socket;
-    this.putNames(localAddress, localPort, remoteAddress, remotePort, 0);
+    const ports = socket.readEnds(own, peer);
+    this.putNames(own, ports >>> 16, peer, ports & 0xffff, 0);
     if (this.refreshStatus()) this.tell();
   }
 

@@ -52,8 +52,10 @@ export interface ClientOptions {
   readonly program?: string;
   readonly address?: string;
   readonly profile?: string;
-  /** A file of rules. */
+  /** A file of rules, for messages. */
   readonly rules?: string;
+  /** Passed with HELLO; closed by the caller. */
+  readonly rulesFd?: number;
   /** Lets the engine work; called while the client waits for an answer. */
   readonly run: () => void;
 }
@@ -99,7 +101,7 @@ export class TestClient {
     hello.set(Buffer.from(options.address ?? ""), HelloAt.address);
     hello.set(Buffer.from(options.profile ?? ""), HelloAt.profile);
     hello.set(Buffer.from(options.rules ?? ""), HelloAt.rules);
-    this.ask(hello, []);
+    this.ask(hello, options.rulesFd === undefined ? [] : [options.rulesFd]);
     const result = this.messageView.getInt32(WelcomeAt.result, true);
     if (result !== 0) {
       closeFd(this.controlFd);

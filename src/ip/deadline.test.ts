@@ -24,7 +24,7 @@ const ACTIONS: Record<string, (wire: Wire) => void> = {
   "a fragment waits": (wire) => wire.v4(packet4(new Uint8Array(64), { fragment: 0x2000 })),
   "a group is joined": (wire) => {
     const e = wire.host.bound("0.0.0.0", 9);
-    assert.equal(e.joinGroup(ip("239.1.2.3"), wire.iface.index), 0);
+    assert.equal(e.memberships.join(ip("239.1.2.3"), wire.iface.index), 0);
   },
   "a path's MTU is learnt": (wire) => {
     wire.knowPeer();

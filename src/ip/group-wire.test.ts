@@ -65,18 +65,18 @@ const ALL_SYSTEMS_MAC = Uint8Array.of(1, 0, 0x5e, 0, 0, 1);
 test("IGMPv3: a join, a source filter, an answer and a leave, byte by byte", () => {
   const w = quiet();
   const e = w.host.bound("0.0.0.0", 5000);
-  e.joinGroup(ip("239.1.2.3"), w.iface.index);
+  e.memberships.join(ip("239.1.2.3"), w.iface.index);
   assert.deepEqual(igmpOf(w), [["224.0.0.22", `2200 00000001${"04000000ef010203"}`]]);
   w.pass(2 * US_PER_S);
   assert.equal(igmpOf(w).length, 1);
-  e.blockSource(ip("239.1.2.3"), ip("10.0.0.9"), w.iface.index);
+  e.memberships.blockSource(ip("239.1.2.3"), ip("10.0.0.9"), w.iface.index);
   assert.deepEqual(igmpOf(w), [["224.0.0.22", "2200 0000000106000001ef0102030a000009"]]);
   w.pass(2 * US_PER_S);
   igmpOf(w);
   w.frame(0x0800, query4(10, "0.0.0.0"), ALL_SYSTEMS_MAC);
   w.pass(US_PER_S);
   assert.deepEqual(igmpOf(w), [["224.0.0.22", "2200 0000000102000001ef0102030a000009"]]);
-  e.leaveGroup(ip("239.1.2.3"), w.iface.index);
+  e.memberships.leave(ip("239.1.2.3"), w.iface.index);
   assert.deepEqual(igmpOf(w), [["224.0.0.22", "2200 0000000103000000ef010203"]]);
   e.close();
   w.assertNothingHeld();
@@ -88,9 +88,9 @@ test("IGMPv2 while its querier is heard: report to the group, leave to all route
   m.set(be16(finish(sum(m, 0, 8, 0))), 2);
   w.frame(0x0800, packet4(m, { protocol: 2, ttl: 1, dst: "224.0.0.1" }), ALL_SYSTEMS_MAC);
   const e = w.host.bound("0.0.0.0", 5000);
-  e.joinGroup(ip("239.1.2.3"), w.iface.index);
+  e.memberships.join(ip("239.1.2.3"), w.iface.index);
   assert.deepEqual(igmpOf(w), [["239.1.2.3", "1600 ef010203"]]);
-  e.leaveGroup(ip("239.1.2.3"), w.iface.index);
+  e.memberships.leave(ip("239.1.2.3"), w.iface.index);
   assert.deepEqual(igmpOf(w), [["224.0.0.2", "1700 ef010203"]]);
   e.close();
   w.assertNothingHeld();
@@ -125,7 +125,7 @@ test("MLDv1 while its querier is heard: report to the group, done to all routers
   w.pass(US_PER_S);
   mldOf(w);
   const e = w.host.bound("::", 5000, 6);
-  e.joinGroup(ip("ff05::77"), w.iface.index);
+  e.memberships.join(ip("ff05::77"), w.iface.index);
   const group = hex(addressBytes("ff05::77"));
   assert.deepEqual(mldOf(w), [[group, `8300 00000000${group}`]]);
   e.close();
@@ -136,7 +136,7 @@ test("MLDv1 while its querier is heard: report to the group, done to all routers
 test("queries for ever more sources of a group cost bounded time and memory", () => {
   const w = quiet();
   const e = w.host.bound("0.0.0.0", 5000);
-  e.joinGroup(ip("239.1.2.3"), w.iface.index);
+  e.memberships.join(ip("239.1.2.3"), w.iface.index);
   w.pass(5 * US_PER_S);
   w.sent();
   for (let i = 0; i < 200; i++) {

@@ -4,11 +4,12 @@
  */
 import { ANY4, IpAddress } from "../base/ip-address.js";
 import { NEVER } from "../base/time.js";
+import * as ipv6 from "../wire/ipv6.js";
 import * as nd from "../wire/nd.js";
 import { AddressOrigin, type Interface, type InterfaceAddress } from "./interface.js";
 import type { Ip } from "./ip.js";
 import { STACK } from "./multicast.js";
-import { fullBits, maskTo } from "./prefix.js";
+import { fullBits, maskTo, parsePrefix } from "./prefix.js";
 import { RouteOrigin } from "./routes.js";
 import { ALL_SOURCES, NO_SOURCES } from "./source-filter.js";
 
@@ -23,13 +24,32 @@ export interface NewAddress {
   readonly address: IpAddress;
   readonly bits: number;
   readonly life: AddressLife;
-  /** Whether it must be checked for duplicates first. */
-  readonly isTentative: boolean;
+}
+
+/** Of an address that the user gave. */
+export const FOR_EVER: AddressLife = {
+  origin: AddressOrigin.USER,
+  preferredUntilUs: NEVER,
+  validUntilUs: NEVER,
+};
+
+/**
+ * Adds an address written as `10.0.0.1/24` or `fd00::1/64`. Throws `RangeError` for IPv6 where the MTU
+ * is too small for it.
+ */
+export function addUserAddress(ip: Ip, iface: Interface, text: string): void {
+  const { address, bits } = parsePrefix(text);
+  if (!address.isV4 && iface.mtuBytes < ipv6.MIN_MTU_BYTES) {
+    const needed = `IPv6 needs an MTU of ${ipv6.MIN_MTU_BYTES}`;
+    throw new RangeError(`${text}: ${needed}, and ${iface.name} has ${iface.mtuBytes}`);
+  }
+  addAddress(ip, iface, { address, bits, life: FOR_EVER });
 }
 
 /** Adds an address and its connected route, and tells the neighbours. One that is there stays. */
 export function addAddress(ip: Ip, iface: Interface, fresh: NewAddress): void {
-  const { address, bits, life, isTentative } = fresh;
+  const { address, bits, life } = fresh;
+  const isTentative = !address.isV4 && iface.detectsDuplicates;
   if (iface.addresses.some((a) => a.address.equals(address))) return;
   const entry: InterfaceAddress = {
     address: address.copy(),

@@ -93,6 +93,10 @@ export class Interface {
   retransTimerUs: number = RETRANS_TIMER_US;
   /** Hop limit for IPv6, which a router advertisement may set. */
   hopLimit = 64;
+  /** Whether router advertisements and redirects are obeyed here. */
+  acceptsRouters = true;
+  /** Whether IPv6 addresses are checked for duplicates before use. */
+  detectsDuplicates = false;
   readonly addresses: InterfaceAddress[] = [];
   /** Groups that sockets and the stack itself have joined here, with their source filters. */
   readonly filters: MulticastFilters;

@@ -225,7 +225,7 @@ test("a priority tag (VLAN 0) is taken off, any other VLAN is not ours", () => {
   w.frame(0x8100, tagged(7));
   assert.equal(w.drops("ETH_VLAN_UNKNOWN"), 1);
   w.frame(0x8100, bytesOf(be16(0), be16(0x8100), tagged(0)));
-  w.frame(0x8100, be16(0) as unknown as Uint8Array);
+  w.frame(0x8100, bytesOf(be16(0)));
   assert.equal(e.receive(buffer, 0, 100), -11);
   e.close();
   w.assertNothingHeld();

@@ -168,7 +168,7 @@ test("an interface taken away with everything in use: nothing stays behind", () 
   const e = p.a.bound("10.0.0.1", 4000);
   e.recvErr = true;
   const other = p.b.bound("10.0.0.2", 9);
-  e.joinGroup(ip("239.1.2.3"), p.ifaceA.index);
+  e.memberships.join(ip("239.1.2.3"), p.ifaceA.index);
   e.send(bytes, 0, 10, ip("10.0.0.2"), 9);
   p.settle();
   const path = p.a.ip.resolve(ip("10.0.0.2"), null, 0)!;
@@ -187,7 +187,7 @@ test("an interface taken away with everything in use: nothing stays behind", () 
   const slot = p.a.ip.nd.takePacket();
   p.a.pool.end[slot] = p.a.pool.at[slot]! + 8;
   assert.equal(p.a.ip.send(slot, path, 17, new SendOptions()), -ENETDOWN); // the path was kept
-  e.leaveGroup(ip("239.1.2.3"), p.ifaceA.index);
+  e.memberships.leave(ip("239.1.2.3"), p.ifaceA.index);
   p.pass(200 * US_PER_S);
   e.close();
   other.close();
@@ -326,7 +326,7 @@ test("pools that are empty now and then: nothing throws, nothing leaks, traffic 
       a.broadcast = true;
       starve(p.a.pool, refuses);
       starve(p.b.pool, refuses);
-      a.joinGroup(ip("239.1.1.1"), p.ifaceA.index);
+      a.memberships.join(ip("239.1.1.1"), p.ifaceA.index);
       const ping = p.a.ip.echo.open(4)!;
       for (let i = 0; i < 60; i++) {
         const to = ip(all[Math.abs(state >> 4) % all.length]!);

@@ -6,19 +6,15 @@
  * protocol number. Nothing here reads a clock, throws on a packet, or calls a user.
  */
 import { Counters } from "../base/counters.js";
-import { ENETUNREACH, ENODEV } from "../base/errno.js";
-import { IpAddress as Address, type IpAddress } from "../base/ip-address.js";
+import { ENETUNREACH } from "../base/errno.js";
+import type { IpAddress } from "../base/ip-address.js";
 import { Random } from "../base/random.js";
-import { NEVER } from "../base/time.js";
-import { Capability, type Device } from "../nic/device.js";
-import { Offload } from "../nic/offload.js";
+import type { Device } from "../nic/device.js";
 import { ArenaChecksum } from "../ring/arena-checksum.js";
 import { Batch } from "../ring/batch.js";
 import type { Pool } from "../ring/pool.js";
 import { DROP_MEANINGS, Drop, type DropName } from "../wire/drop.js";
 import * as protocols from "../wire/ip-protocol.js";
-import * as ipv4 from "../wire/ipv4.js";
-import * as ipv6 from "../wire/ipv6.js";
 import { Addresses } from "./addresses.js";
 import { Arp } from "./arp.js";
 import { Deadline } from "./deadline.js";
@@ -27,35 +23,36 @@ import { FrameInput } from "./frame-input.js";
 import { Icmpv4 } from "./icmpv4.js";
 import { Icmpv6 } from "./icmpv6.js";
 import { Igmp } from "./igmp.js";
-import { AddressOrigin, Interface, type InterfaceParts } from "./interface.js";
-import { type AddressLife, addAddress, removeAddress } from "./interface-address.js";
+import { Interface, type InterfaceParts } from "./interface.js";
+import { addUserAddress, removeAddress } from "./interface-address.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
 import { Ipv6Input } from "./ipv6-input.js";
 import type { KernelSide } from "./kernel-side.js";
 import { LOOPBACK_MTU_BYTES, LoopbackDevice } from "./loopback.js";
 import { Mld } from "./mld.js";
-import { MulticastFilters, STACK } from "./multicast.js";
-import { ALL_NODES, Nd } from "./nd.js";
+import { MulticastFilters } from "./multicast.js";
+import { Nd } from "./nd.js";
 import type { Neighbour } from "./neighbour.js";
 import { NeighbourTable } from "./neighbours.js";
 import { Output } from "./output.js";
+import { addOwnedInterface, type InterfaceOptions } from "./owned-interface.js";
 import { PacketInfo } from "./packet-info.js";
 import type { Path } from "./path.js";
 import { PathCache } from "./path-cache.js";
 import { PathErrors } from "./path-errors.js";
 import { PathMtu } from "./path-mtu.js";
 import { PlacedOutput } from "./placed-output.js";
-import { fullBits, maskTo, parsePrefix } from "./prefix.js";
 import { NO_SINK, type ReadinessSink } from "./readiness-sink.js";
 import { Reassembly } from "./reassembly.js";
 import { Resolver } from "./resolver.js";
-import { Routers, withEui64 } from "./routers.js";
-import { RouteOrigin, RouteTable } from "./routes.js";
+import { Routers } from "./routers.js";
+import { RouteTable } from "./routes.js";
 import type { SendOptions } from "./send-options.js";
-import { ALL_SOURCES, type SourceFilter } from "./source-filter.js";
+import type { SourceFilter } from "./source-filter.js";
 import type { Transport } from "./transport.js";
 import { UdpPrediction } from "./udp-prediction.js";
+import { addUserRoute, type RouteOptions, removeUserRoutes } from "./user-routes.js";
 
 export interface IpParts {
   readonly pool: Pool;
@@ -66,43 +63,6 @@ export interface IpParts {
   readonly nowUs?: number;
   readonly readiness?: ReadinessSink;
 }
-
-export interface InterfaceOptions {
-  /** `10.0.0.1/24`, `fd00::1/64`. */
-  readonly addresses?: readonly string[];
-  readonly mtuBytes?: number;
-  readonly name?: string;
-  /** Whether to form a link-local IPv6 address; default true. */
-  readonly linkLocal?: boolean;
-  /** Whether IPv6 addresses are checked for duplicates before use (a second); default false. */
-  readonly detectDuplicates?: boolean;
-  /** Whether to ask routers to advertise at start; default false. */
-  readonly solicitRouters?: boolean;
-  /** Whether received TCP segments are joined in software; default false. */
-  readonly coalesce?: boolean;
-  /** Whether router advertisements and redirects are obeyed; default true. */
-  readonly acceptRouters?: boolean;
-}
-
-export interface RouteOptions {
-  /** `0.0.0.0/0`, `fd00::/8`. */
-  readonly destination: string;
-  readonly gateway?: string;
-  readonly iface?: Interface | string;
-  readonly metric?: number;
-  readonly src?: string;
-}
-
-const FOR_EVER: AddressLife = {
-  origin: AddressOrigin.USER,
-  preferredUntilUs: NEVER,
-  validUntilUs: NEVER,
-};
-
-const TX_ALL: number =
-  Capability.TX_CHECKSUM | Capability.TX_TSO4 | Capability.TX_TSO6 | Capability.TX_USO;
-const ALL_SYSTEMS: IpAddress = Address.parse("224.0.0.1");
-const LINK_LOCAL_PREFIX: IpAddress = Address.parse("fe80::");
 
 export class Ip {
   readonly pool: Pool;
@@ -152,8 +112,6 @@ export class Ip {
   readiness: ReadinessSink;
   readonly frames: FrameInput;
   private readonly batch = new Batch();
-  private readonly refusesRouters = new Set<Interface>();
-  private readonly detectsDuplicates = new Set<Interface>();
 
   constructor(parts: IpParts) {
     const secret = parts.secret ?? new Uint8Array(8);
@@ -205,46 +163,11 @@ export class Ip {
   // Configuration
 
   /** Adds an interface around a device of this stack's pool. */
-  addInterface(bare: Device, options: InterfaceOptions = {}): Interface {
-    const device = this.completed(bare, options.coalesce === true);
-    const mtu = Math.min(options.mtuBytes ?? device.mtuBytes, device.mtuBytes);
-    if (!Number.isInteger(mtu) || mtu < ipv4.MIN_MTU_BYTES) {
-      throw new RangeError(`mtuBytes: expected ${ipv4.MIN_MTU_BYTES} or more, got ${mtu}`);
-    }
-    const sumsInSoftware = (bare.capabilities & Capability.TX_CHECKSUM) === 0;
-    const name = options.name ?? device.name;
-    const iface = this.add({ device, name, mtuBytes: mtu, isLoopback: false, sumsInSoftware });
-    if (options.acceptRouters === false) this.refusesRouters.add(iface);
-    if (options.detectDuplicates === true) this.detectsDuplicates.add(iface);
-    this.igmp.addInterface(iface);
-    this.mld.addInterface(iface);
-    iface.filters.listener = {
-      filterChanged: (group, before, after) => {
-        if (group.isV4) this.igmp.filterChanged(iface, group, before, after);
-        else this.mld.filterChanged(iface, group, before, after);
-      },
-    };
-    iface.filters.set(STACK, ALL_SYSTEMS, ALL_SOURCES);
-    if (mtu >= ipv6.MIN_MTU_BYTES) iface.filters.set(STACK, ALL_NODES, ALL_SOURCES);
-    if (options.linkLocal !== false && mtu >= ipv6.MIN_MTU_BYTES) {
-      const address = withEui64(LINK_LOCAL_PREFIX, device.mac);
-      const life = { ...FOR_EVER, origin: AddressOrigin.LINK_LOCAL };
-      this.addInterfaceAddress(iface, address, 64, life);
-    }
-    for (const text of options.addresses ?? []) this.addAddress(iface, text);
-    if (options.solicitRouters === true) this.routers.solicit(iface);
-    return iface;
+  addInterface(device: Device, options: InterfaceOptions = {}): Interface {
+    return addOwnedInterface(this, device, options);
   }
 
-  /** The device, or software around it for what it cannot do. */
-  completed(device: Device, coalesce: boolean): Device {
-    const can = device.capabilities;
-    const mayJoin = coalesce && (can & Capability.RX_COALESCE) === 0;
-    if ((can & TX_ALL) === TX_ALL && !mayJoin) return device;
-    return new Offload(device, this.pool, { coalesce: mayJoin });
-  }
-
-  /** A bare interface: for {@link addInterface} and `kernel-side.ts`. */
+  /** A bare interface: for `owned-interface.ts` and `kernel-side.ts`. */
   add(parts: Omit<InterfaceParts, "index" | "filters">): Interface {
     const index = this.byIndex.length;
     const filters = new MulticastFilters();
@@ -285,17 +208,7 @@ export class Ip {
 
   /** Adds `10.0.0.1/24` or `fd00::1/64`, its connected route, and tells the neighbours. */
   addAddress(iface: Interface, text: string): void {
-    const { address, bits } = parsePrefix(text);
-    if (!address.isV4 && iface.mtuBytes < ipv6.MIN_MTU_BYTES) {
-      const needed = `IPv6 needs an MTU of ${ipv6.MIN_MTU_BYTES}`;
-      throw new RangeError(`${text}: ${needed}, and ${iface.name} has ${iface.mtuBytes}`);
-    }
-    this.addInterfaceAddress(iface, address, bits, FOR_EVER);
-  }
-
-  addInterfaceAddress(iface: Interface, address: IpAddress, bits: number, life: AddressLife): void {
-    const isTentative = !address.isV4 && this.detectsDuplicates.has(iface);
-    addAddress(this, iface, { address, bits, life, isTentative });
+    addUserAddress(this, iface, text);
   }
 
   removeAddress(iface: Interface, address: IpAddress): void {
@@ -309,54 +222,14 @@ export class Ip {
     this.paths.invalidate();
   }
 
-  /**
-   * Adds a route. 0; -ENODEV when there is no such interface; -ENETUNREACH when no interface is given
-   * and the gateway is on no connected subnet. Throws `TypeError` for text that is no address.
-   */
+  /** As {@link addUserRoute}. */
   addRoute(options: RouteOptions): number {
-    const prefix = parsePrefix(options.destination);
-    const gateway = options.gateway === undefined ? null : Address.parse(options.gateway);
-    const iface = this.routeInterface(options, gateway);
-    if (typeof iface === "number") return iface;
-    const destination = new Address();
-    maskTo(prefix.address, fullBits(prefix), destination);
-    this.routes.add({
-      destination,
-      bits: fullBits(prefix),
-      iface,
-      gateway,
-      metric: options.metric ?? 0,
-      src: options.src === undefined ? null : Address.parse(options.src),
-      origin: RouteOrigin.USER,
-      expiresAtUs: NEVER,
-    });
-    this.paths.invalidate();
-    return 0;
+    return addUserRoute(this, options);
   }
 
-  private routeInterface(options: RouteOptions, gateway: IpAddress | null): Interface | number {
-    if (typeof options.iface === "object") return options.iface;
-    if (options.iface !== undefined) return this.interfaceByName(options.iface) ?? -ENODEV;
-    const onLink = gateway === null ? null : this.routes.find(gateway, 0, () => true);
-    return onLink === null || onLink.gateway !== null ? -ENETUNREACH : onLink.iface;
-  }
-
-  /** Removes the user's routes to a destination (through one gateway, if given); returns how many. */
+  /** As {@link removeUserRoutes}. */
   removeRoute(destination: string, gateway?: string): number {
-    const prefix = parsePrefix(destination);
-    const bits = fullBits(prefix);
-    const masked = new Address();
-    maskTo(prefix.address, bits, masked);
-    const via = gateway === undefined ? null : Address.parse(gateway);
-    const removed = this.routes.remove(
-      (r) =>
-        r.origin === RouteOrigin.USER &&
-        r.bits === bits &&
-        r.destination.equals(masked) &&
-        (via === null || (r.gateway?.equals(via) ?? false)),
-    );
-    if (removed > 0) this.paths.invalidate();
-    return removed;
+    return removeUserRoutes(this, destination, gateway);
   }
 
   invalidatePaths(): void {
@@ -394,10 +267,6 @@ export class Ip {
 
   isTentative(iface: Interface, a: IpAddress): boolean {
     return iface.addresses.some((e) => e.isTentative && e.address.equals(a));
-  }
-
-  acceptsRouters(iface: Interface): boolean {
-    return !this.refusesRouters.has(iface);
   }
 
   /** Whether a route goes through this neighbour. */

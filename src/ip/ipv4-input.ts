@@ -20,7 +20,6 @@ import type { Transport } from "./transport.js";
 
 const NOT_FOR_US = -1;
 const LINK_GROUP: number = FrameFlags.LINK_BROADCAST | FrameFlags.LINK_MULTICAST;
-const NOT_PLAIN: number = LINK_GROUP | FrameFlags.LOOPED;
 
 export class Ipv4Input {
   private readonly ip: Ip;
@@ -43,8 +42,8 @@ export class Ipv4Input {
 
   /**
    * Hot path. A packet whose header is at `at`; takes the slot. What nearly all packets are (no
-   * options, whole, intact, from an ordinary address to one of ours) is seen from five words; the
-   * rest goes through {@link receiveOther}, which decides everything anew.
+   * options, whole, intact, from an ordinary address or this host to one of ours) is seen from five words;
+   * the rest goes through {@link receiveOther}, which decides everything anew.
    */
   receive(iface: Interface, slot: number, at: number): void {
     const { pool, view, info } = this;
@@ -60,20 +59,22 @@ export class Ipv4Input {
     const dst = view.getInt32(at + ipv4.DST);
     const totalBytes = w0 & 0xffff;
     const first = src >>> 24;
+    const flags = pool.flags[slot]!;
     const isPlain =
       w0 >>> 24 === 0x45 &&
       (w1 & 0x3fff) === 0 &&
       totalBytes <= roomBytes &&
       totalBytes >= ipv4.HEADER_BYTES &&
-      (pool.flags[slot]! & NOT_PLAIN) === 0 &&
-      first !== 0 &&
-      first !== 127 &&
-      first < 224 &&
-      dst >>> 24 !== 127 &&
-      fold(halves(w0) + halves(w1) + halves(w2) + halves(src) + halves(dst)) === 0xffff &&
+      (flags & LINK_GROUP) === 0 &&
       this.addresses.isLocal4(dst) &&
-      !this.addresses.isLocal4(src) &&
-      !this.addresses.isBroadcast4(src);
+      ((flags & FrameFlags.LOOPED) !== 0 ||
+        (first !== 0 &&
+          first !== 127 &&
+          first < 224 &&
+          dst >>> 24 !== 127 &&
+          fold(halves(w0) + halves(w1) + halves(w2) + halves(src) + halves(dst)) === 0xffff &&
+          !this.addresses.isLocal4(src) &&
+          !this.addresses.isBroadcast4(src)));
     if (!isPlain) {
       this.receiveOther(iface, slot, at);
       return;

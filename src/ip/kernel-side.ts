@@ -31,6 +31,7 @@ import {
   type RouteInfo,
 } from "../nic/kernel-network.js";
 import type { KernelHolds } from "../nic/kernel-ports.js";
+import { withOffloads } from "../nic/offload.js";
 import * as ethernet from "../wire/ethernet.js";
 import { Claims, type SharedLink } from "./claims.js";
 import { AddressOrigin, type Interface, type InterfaceAddress } from "./interface.js";
@@ -95,7 +96,7 @@ export class KernelSide implements KernelNetworkSink {
       throw new NetError(EINVAL, { syscall: "createHost", hint });
     }
     const link = this.linkNamed(options.kernelName ?? bare.name);
-    const device = this.ip.completed(bare, options.coalesce === true);
+    const device = withOffloads(bare, this.ip.pool, options.coalesce === true);
     const iface = this.ip.add({
       device,
       name: options.name ?? bare.name,

@@ -125,11 +125,11 @@ test("joins and leaves are reported twice (IGMPv3, MLDv2 robustness)", () => {
     const e = p.b.bound(any, 9);
     const reports = (): number => p.b.ip.counters.get("groupReportsOut");
     const before = reports();
-    assert.equal(e.joinGroup(ip(group), p.ifaceB.index), 0);
+    assert.equal(e.memberships.join(ip(group), p.ifaceB.index), 0);
     assert.equal(reports(), before + 1);
     p.pass(3 * US_PER_S);
     assert.equal(reports(), before + 2);
-    e.leaveGroup(ip(group), 0);
+    e.memberships.leave(ip(group), 0);
     p.pass(3 * US_PER_S);
     assert.equal(reports(), before + 4);
     e.close();

@@ -13,6 +13,7 @@ import * as ethernet from "../wire/ethernet.js";
 import * as ipv6 from "../wire/ipv6.js";
 import * as wire from "../wire/nd.js";
 import { AddressOrigin, type Interface } from "./interface.js";
+import { addAddress } from "./interface-address.js";
 import type { Ip } from "./ip.js";
 import { ALL_ROUTERS } from "./nd.js";
 import type { Neighbour } from "./neighbour.js";
@@ -76,7 +77,7 @@ export class Routers {
 
   /** RFC 4861 §6.3.4. */
   takeAdvertisement(iface: Interface, info: PacketInfo): Drop {
-    if (!this.ip.acceptsRouters(iface)) return Drop.ICMP6_IGNORED;
+    if (!iface.acceptsRouters) return Drop.ICMP6_IGNORED;
     const b = this.ip.bytes;
     const at = info.l4At;
     this.solicitations = this.solicitations.filter((s) => s.iface !== iface);
@@ -225,11 +226,9 @@ export class Routers {
     if (known === undefined) {
       const autos = iface.addresses.filter((a) => a.origin === AddressOrigin.AUTOCONFIGURED);
       if (validUs === 0 || autos.length >= MAX_AUTO_ADDRESSES) return;
-      this.ip.addInterfaceAddress(iface, address, 64, {
-        origin: AddressOrigin.AUTOCONFIGURED,
-        preferredUntilUs,
-        validUntilUs: until(nowUs, validUs),
-      });
+      const validUntilUs = until(nowUs, validUs);
+      const life = { origin: AddressOrigin.AUTOCONFIGURED, preferredUntilUs, validUntilUs };
+      addAddress(this.ip, iface, { address, bits: 64, life });
     } else if (known.origin === AddressOrigin.AUTOCONFIGURED) {
       const leftUs = known.validUntilUs - nowUs;
       if (validUs > TWO_HOURS_US || validUs > leftUs) known.validUntilUs = until(nowUs, validUs);
@@ -242,7 +241,7 @@ export class Routers {
 
   /** RFC 4861 §8.1 and §8.3: only from the router that the destination goes through now. */
   takeRedirect(iface: Interface, info: PacketInfo): Drop {
-    if (!this.ip.acceptsRouters(iface)) return Drop.ICMP6_IGNORED;
+    if (!iface.acceptsRouters) return Drop.ICMP6_IGNORED;
     const b = this.ip.bytes;
     const at = info.l4At;
     const target = new IpAddress();

@@ -9,7 +9,8 @@ import { Arena } from "../ring/arena.js";
 import { Pool, PoolMemory } from "../ring/pool.js";
 import type { DropName } from "../wire/drop.js";
 import type { Interface } from "./interface.js";
-import { type InterfaceOptions, Ip } from "./ip.js";
+import { Ip } from "./ip.js";
+import type { InterfaceOptions } from "./owned-interface.js";
 import { Udp } from "./udp.js";
 import type { UdpEndpoint } from "./udp-endpoint.js";
 

@@ -1,9 +1,7 @@
 /**
  * One UDP socket below the socket layer: what Linux's UDP sockets do, polled. Calls return 0 or a
  * count, or a negated error number; an ICMP error that is pending is returned once by the next call.
- *
- * Received datagrams stay in their slots with all headers, so everything about one (sender, TTL,
- * interface) is read when it is taken. What the queue holds is bounded by `receiveBufferBytes`.
+ * Here are its names and its sending half; the receiving half is `udp-receiver.ts`.
  */
 import { fold } from "../base/checksum.js";
 import * as errno from "../base/errno.js";
@@ -13,36 +11,26 @@ import {
   FrameFlags,
   HEADROOM_BYTES,
   NO_SLOT,
-  type Pool,
   SMALL_SLOT_BYTES,
 } from "../ring/pool.js";
 import { WORD_COPY_BYTES, WordCopy } from "../ring/word-copy.js";
-import { Drop } from "../wire/drop.js";
 import * as protocols from "../wire/ip-protocol.js";
 import * as ipv4 from "../wire/ipv4.js";
 import * as ipv6 from "../wire/ipv6.js";
 import * as wire from "../wire/udp.js";
-import { type ErrorEntry, ErrorQueue } from "./error-queue.js";
 import { type Home, homeTowards } from "./home.js";
 import type { Interface, SenderWaiting } from "./interface.js";
-import type { Ip } from "./ip.js";
 import { Memberships } from "./memberships.js";
 import { type Path, PathKind } from "./path.js";
 import { DontFragment, SendOptions } from "./send-options.js";
-import { SlotQueue } from "./slot-queue.js";
 import type { PathError } from "./transport.js";
 import type { Udp } from "./udp.js";
 import type { PlainSend } from "./udp-plain-send.js";
+import { UdpReceiver } from "./udp-receiver.js";
 
-/** What a queued datagram counts besides its payload: it holds a slot. */
-export const DATAGRAM_OVERHEAD_BYTES = 512;
-/** Linux's net.core.rmem_default. */
-export const DEFAULT_RECEIVE_BUFFER_BYTES = 212_992;
 /** Datagrams that one send with `gsoBytes` may become (Linux's UDP_MAX_SEGMENTS). */
 export const MAX_SEGMENTS = 128;
 
-/** Flags of {@link UdpEndpoint.receive}; the numbers are Linux's. */
-export const ReceiveFlags = { PEEK: 2, TRUNC: 0x20 } as const;
 /** Bits of {@link UdpEndpoint.readiness}; the numbers are poll(2)'s. */
 export const UdpReadiness = { IN: 1, OUT: 4, ERR: 8, HUP: 16, RDHUP: 0x2000 } as const;
 
@@ -50,7 +38,7 @@ export const UdpReadiness = { IN: 1, OUT: 4, ERR: 8, HUP: 16, RDHUP: 0x2000 } as
 const MOST_DIRECT_BYTES = 65_507;
 const PAYLOAD_OFFSET = HEADROOM_BYTES + wire.HEADER_BYTES;
 
-export class UdpEndpoint implements SenderWaiting {
+export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
   readonly family: 4 | 6;
   /** Greater than 0, unique among the open endpoints of a stack. */
   readonly id: number;
@@ -65,8 +53,6 @@ export class UdpEndpoint implements SenderWaiting {
   home: Home | null = null;
   /** For whoever takes datagrams of this host directly; the stack does not touch it. */
   user: unknown = null;
-  /** Number that the socket layer knows this endpoint by, for `ReadinessSink`. */
-  cookie = 0;
 
   // Options
   reuseAddress = false;
@@ -82,63 +68,37 @@ export class UdpEndpoint implements SenderWaiting {
   multicastLoop = true;
   /** Interface that multicasts leave by; 0: by the route. */
   multicastIf = 0;
-  /** Datagrams with a smaller TTL are dropped (RFC 5082); 0: none. */
-  minTtl = 0;
   recvErr = false;
   /** `DontFragment`, the values of IP_MTU_DISCOVER. */
   pmtuDiscover: number = DontFragment.WANT;
-  receiveBufferBytes: number = DEFAULT_RECEIVE_BUFFER_BYTES;
   /** UDP_SEGMENT: payload of each datagram that a longer send is split into; 0: not split. */
   gsoBytes = 0;
   /** SO_NO_CHECK: IPv4 datagrams go out without checksum. */
   checksumOff = false;
 
-  // About the datagram that was received last
-  readonly from: IpAddress = new IpAddress();
-  fromPort = 0;
-  readonly to: IpAddress = new IpAddress();
-  toIfIndex = 0;
-  receivedTtl = 0;
-  receivedTos = 0;
-  rxTimeUs = 0;
-  truncated = false;
-
-  /** Datagrams that did not fit into the queue. */
-  dropped = 0;
   readonly memberships: Memberships;
-  readonly queue: SlotQueue;
-  private queuedBytes = 0;
-  private readonly errors = new ErrorQueue();
-  private pendingErrno = 0;
   private isClosed = false;
-  private isReadShut = false;
   private isWriteShut = false;
   private hasBoundAddress = false;
   private hasBoundPort = false;
   private readonly udp: Udp;
-  private readonly ip: Ip;
-  private readonly pool: Pool;
   private readonly sendOptions = new SendOptions();
   private lastPath: Path | null = null;
   /** The interface that was too far behind for the last send; null: none. */
   private blockedBy: Interface | null = null;
   private readonly plainSend: PlainSend;
   private readonly copyIn: WordCopy;
-  private readonly copyOut: WordCopy;
 
   /** For `Udp.open`. */
   constructor(udp: Udp, family: 4 | 6, id: number) {
+    super(udp);
     this.udp = udp;
-    this.ip = udp.ip;
-    this.pool = udp.ip.pool;
     this.plainSend = udp.plainSend;
     this.copyIn = new WordCopy(this.pool);
-    this.copyOut = new WordCopy(this.pool);
     this.family = family;
     this.id = id;
     this.localAddress = (family === 4 ? ANY4 : ANY6).copy();
     this.memberships = new Memberships(udp.ip, id);
-    this.queue = new SlotQueue(udp.ip.pool);
   }
 
   // Names
@@ -242,11 +202,6 @@ export class UdpEndpoint implements SenderWaiting {
   /** Whether sending was shut down. */
   get isSendingOver(): boolean {
     return this.isWriteShut;
-  }
-
-  /** Entries of the error queue. */
-  get errorEntries(): number {
-    return this.errors.n;
   }
 
   private interfaceTowards(address: IpAddress, ifIndex: number): number {
@@ -460,102 +415,6 @@ export class UdpEndpoint implements SenderWaiting {
     return -errno.EMSGSIZE;
   }
 
-  // Receiving
-
-  /**
-   * Hot path. Copies a datagram and returns how many bytes were copied (with TRUNC: how long it is);
-   * -EAGAIN when there is none, or a pending error. `from`, `to` and so on then describe it.
-   */
-  receive(bytes: Uint8Array, at: number, n: number, flags = 0): number {
-    if (this.pendingErrno !== 0) return -this.takeError();
-    const slot = this.queue.first;
-    if (slot === NO_SLOT) return this.isReadShut ? 0 : -errno.EAGAIN;
-    const { pool } = this;
-    const payloadAt = pool.at[slot]!;
-    const length = pool.end[slot]! - payloadAt;
-    const copied = length < n ? length : n;
-    this.copyOut.fromArena(bytes, at, payloadAt, copied);
-    this.describe(slot);
-    this.truncated = copied < length;
-    if ((flags & ReceiveFlags.PEEK) === 0) pool.give(this.takeQueued());
-    return (flags & ReceiveFlags.TRUNC) !== 0 ? length : copied;
-  }
-
-  /** Hot path. The oldest datagram's slot, now the caller's: `at..end` is the payload; or a negated error. */
-  receiveSlot(): number {
-    if (this.pendingErrno !== 0) return -this.takeError();
-    const slot = this.queue.first;
-    if (slot === NO_SLOT) return -errno.EAGAIN;
-    this.describe(slot);
-    this.truncated = false;
-    return this.takeQueued();
-  }
-
-  /** Hot path. */
-  private takeQueued(): number {
-    const slot = this.queue.take();
-    this.queuedBytes = (this.queuedBytes - this.charge(slot)) | 0;
-    return slot;
-  }
-
-  /** Hot path. What a datagram counts against the receive buffer. */
-  private charge(slot: number): number {
-    return (this.pool.end[slot]! - this.pool.at[slot]! + DATAGRAM_OVERHEAD_BYTES) | 0;
-  }
-
-  /** Hot path. Reads sender, destination and so on from the headers that are still in the slot. */
-  private describe(slot: number): void {
-    const { pool } = this;
-    const { view } = this.ip;
-    const l3At = pool.l3At[slot]!;
-    const w0 = view.getInt32(l3At);
-    if (w0 >>> 28 === 4) {
-      this.from.set(0, 0, 0xffff, view.getInt32(l3At + ipv4.SRC));
-      this.to.set(0, 0, 0xffff, view.getInt32(l3At + ipv4.DST));
-      this.receivedTtl = view.getUint8(l3At + 8);
-      this.receivedTos = (w0 >>> 16) & 0xff;
-    } else {
-      this.readAddress(l3At + ipv6.SRC, this.from);
-      this.readAddress(l3At + ipv6.DST, this.to);
-      this.receivedTtl = view.getUint8(l3At + 7);
-      this.receivedTos = (w0 >>> 20) & 0xff;
-    }
-    this.fromPort = view.getUint16(pool.l4At[slot]!);
-    this.toIfIndex = pool.ifIndex[slot]!;
-    this.rxTimeUs = pool.rxTimeUs[slot]!;
-  }
-
-  /** Hot path. */
-  private readAddress(at: number, into: IpAddress): void {
-    const { view } = this.ip;
-    const w0 = view.getInt32(at);
-    into.set(w0, view.getInt32(at + 4), view.getInt32(at + 8), view.getInt32(at + 12));
-  }
-
-  /** Hot path. From `Udp`: a datagram whose `at..end` is the payload; takes the slot. */
-  put(slot: number, ttl: number): void {
-    const charge = this.charge(slot);
-    // As Linux: what is already queued decides, so one datagram of any size always fits.
-    if (this.queuedBytes > 0 && this.queuedBytes + charge > this.receiveBufferBytes) {
-      this.dropped++;
-      this.ip.drop(slot, Drop.SOCKET_QUEUE_FULL);
-      return;
-    }
-    if (ttl < this.minTtl || this.isReadShut) {
-      this.ip.drop(slot, this.isReadShut ? Drop.SOCKET_CLOSED : Drop.IP_TTL_TOO_LOW);
-      return;
-    }
-    this.queuedBytes = (this.queuedBytes + charge) | 0;
-    this.queue.put(slot);
-    this.udp.changed(this.cookie);
-  }
-
-  /** Bytes of the next datagram (FIONREAD), 0 when there is none. */
-  get nextBytes(): number {
-    const slot = this.queue.first;
-    return slot === NO_SLOT ? 0 : this.pool.end[slot]! - this.pool.at[slot]!;
-  }
-
   // State
 
   /** Hot path. Bits of {@link UdpReadiness}. */
@@ -567,18 +426,6 @@ export class UdpEndpoint implements SenderWaiting {
     if (this.isReadShut) bits |= UdpReadiness.RDHUP;
     if (this.isReadShut && this.isWriteShut) bits |= UdpReadiness.HUP;
     return bits;
-  }
-
-  /** SO_ERROR: the pending error number (positive), which is cleared; 0: none. */
-  takeError(): number {
-    const e = this.pendingErrno;
-    this.pendingErrno = 0;
-    return e;
-  }
-
-  /** Moves the oldest entry of the error queue into `into`; false when it is empty. */
-  takeErrorEntry(into: ErrorEntry): boolean {
-    return this.errors.take(into);
   }
 
   /** From `Udp`: an ICMP error about a datagram of ours; Linux's udp_err. */
@@ -603,45 +450,15 @@ export class UdpEndpoint implements SenderWaiting {
     return 0;
   }
 
-  // Groups: see `Memberships`
-
-  joinGroup(group: IpAddress, ifIndex: number): number {
-    return this.memberships.join(group, ifIndex);
-  }
-
-  leaveGroup(group: IpAddress, ifIndex: number): number {
-    return this.memberships.leave(group, ifIndex);
-  }
-
-  joinSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
-    return this.memberships.joinSource(group, source, ifIndex);
-  }
-
-  leaveSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
-    return this.memberships.leaveSource(group, source, ifIndex);
-  }
-
-  blockSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
-    return this.memberships.blockSource(group, source, ifIndex);
-  }
-
-  unblockSource(group: IpAddress, source: IpAddress, ifIndex: number): number {
-    return this.memberships.unblockSource(group, source, ifIndex);
-  }
-
   /** Ends the endpoint: what is queued is dropped, groups are left, the port is free. */
   close(): void {
     if (this.isClosed) return;
     this.memberships.leaveAll();
     this.isClosed = true;
     this.udp.close(this);
-    for (let slot = this.queue.take(); slot !== NO_SLOT; slot = this.queue.take()) {
-      this.ip.drop(slot, Drop.SOCKET_CLOSED);
-    }
-    this.queuedBytes = 0;
+    this.dropQueued();
     this.blockedBy?.stopAwaiting(this);
     this.blockedBy = null;
     this.copyIn.forget();
-    this.copyOut.forget();
   }
 }

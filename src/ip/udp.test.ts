@@ -5,7 +5,8 @@ import { EACCES, EAGAIN, ECONNREFUSED, EMSGSIZE } from "../base/errno.js";
 import { ErrorEntry, ErrorOrigin } from "./error-queue.js";
 import { DontFragment } from "./send-options.js";
 import { ip, Pair } from "./stack-fixture.js";
-import { ReceiveFlags, type UdpEndpoint, UdpReadiness } from "./udp-endpoint.js";
+import { type UdpEndpoint, UdpReadiness } from "./udp-endpoint.js";
+import { ReceiveFlags } from "./udp-receiver.js";
 
 const buffer = new Uint8Array(66_000);
 const text = (s: string): Uint8Array => new TextEncoder().encode(s);
@@ -145,11 +146,11 @@ test("multicast reaches every member, with a copy each, and members on this host
       const e = p.b.udp.open(group.includes(":") ? 6 : 4);
       e.reuseAddress = true;
       assert.equal(e.bind(ip(any), 9), 0);
-      assert.equal(e.joinGroup(ip(group), p.ifaceB.index), 0);
+      assert.equal(e.memberships.join(ip(group), p.ifaceB.index), 0);
       return e;
     });
     const own = p.a.bound(any, 9);
-    own.joinGroup(ip(group), p.ifaceA.index);
+    own.memberships.join(ip(group), p.ifaceA.index);
     const client = p.a.udp.open(group.includes(":") ? 6 : 4);
     client.multicastIf = p.ifaceA.index;
     sendText(client, "all", group, 9);
@@ -173,17 +174,17 @@ test("a source filter lets only its sources pass, per socket and per interface",
   const p = new Pair();
   const e = p.b.bound("0.0.0.0", 9);
   const group = ip("232.1.1.1");
-  assert.equal(e.joinSource(group, ip("10.0.0.9"), p.ifaceB.index), 0);
+  assert.equal(e.memberships.joinSource(group, ip("10.0.0.9"), p.ifaceB.index), 0);
   const client = p.a.bound("10.0.0.1", 4000);
   client.multicastIf = p.ifaceA.index;
   sendText(client, "no", "232.1.1.1", 9);
   p.settle();
   assert.equal(p.b.drops("IP_SOURCE_FILTERED"), 1);
-  assert.equal(e.joinSource(group, ip("10.0.0.1"), p.ifaceB.index), 0);
+  assert.equal(e.memberships.joinSource(group, ip("10.0.0.1"), p.ifaceB.index), 0);
   sendText(client, "yes", "232.1.1.1", 9);
   p.settle();
   assert.equal(received(e), "yes");
-  assert.equal(e.leaveGroup(group, 0), 0);
+  assert.equal(e.memberships.leave(group, 0), 0);
   p.settle();
   const before = p.b.drops("IP_NOT_JOINED"); // reports to routers' groups count here too
   sendText(client, "gone", "232.1.1.1", 9);

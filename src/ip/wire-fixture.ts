@@ -9,7 +9,7 @@ import type { SimDevice } from "../nic/sim-link.js";
 import { simLink } from "../nic/sim-link.js";
 import { Batch } from "../ring/batch.js";
 import type { Interface } from "./interface.js";
-import type { InterfaceOptions } from "./ip.js";
+import type { InterfaceOptions } from "./owned-interface.js";
 import { TestHost } from "./stack-fixture.js";
 
 export const HOST_MAC: Uint8Array = Uint8Array.of(2, 0, 0, 0, 0, 0x0a);

@@ -1,5 +1,5 @@
 /**
- * A NIC as the stack sees it: rings plus capabilities (design.md D4).
+ * A NIC as the stack sees it: rings plus capabilities (docs/architecture.md, principle 5).
  *
  * Frames are Ethernet frames in pool slots: `pool.at[slot]` is the destination MAC address,
  * `pool.end[slot]` the end, `pool.flags[slot]` what the device vouches for or must still do

@@ -1,5 +1,5 @@
 /**
- * Which received frames come to a device that shares its interface with the kernel (design.md D5).
+ * Which received frames come to a device that shares its interface with the kernel.
  * Everything that nobody has claimed goes to the kernel.
  *
  * Ports are in host order. A claim is counted: as many removals as additions end it.

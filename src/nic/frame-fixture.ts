@@ -52,7 +52,7 @@ const SRC4 = IpAddress.parse("192.0.2.1");
 const DST4 = IpAddress.parse("192.0.2.2");
 const SRC6 = IpAddress.parse("2001:db8::1");
 const DST6 = IpAddress.parse("2001:db8::2");
-const SRC_MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
+export const SRC_MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 const DST_MAC = Uint8Array.of(2, 0, 0, 0, 0, 2);
 
 /** `n` bytes that differ from place to place. */

@@ -4,9 +4,11 @@
 import * as bytes from "../base/bytes.js";
 import { finish } from "../base/checksum.js";
 import type { ArenaChecksum } from "../ring/arena-checksum.js";
+import type { Batch } from "../ring/batch.js";
 import { FrameFlags, HEADROOM_BYTES, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
 import * as ethernet from "../wire/ethernet.js";
 import * as udp from "../wire/udp.js";
+import type { DeviceTally } from "./device-tally.js";
 
 /** Longest frame that a small slot holds behind its headroom. */
 export const SMALL_FRAME_BYTES = SMALL_SLOT_BYTES - HEADROOM_BYTES;
@@ -40,6 +42,13 @@ export function copyFrame(from: Pool, slot: number, to: Pool): number {
   to.ifIndex[copy] = from.ifIndex[slot]!;
   to.rxTimeUs[copy] = from.rxTimeUs[slot]!;
   return copy;
+}
+
+/** Gives back the frames of a batch, counted as errors, because there is no link; how many. */
+export function loseAll(pool: Pool, tally: DeviceTally, batch: Batch): number {
+  for (let i = 0; i < batch.n; i++) pool.give(batch.slots[i]!);
+  tally.txError(batch.n);
+  return batch.n;
 }
 
 /** Flags of a frame that say how it came over the link. */

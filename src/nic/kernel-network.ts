@@ -1,5 +1,5 @@
 /**
- * What the kernel knows of the network, for interfaces that are shared with it (design.md D5): its
+ * What the kernel knows of the network, for interfaces that are shared with it: its
  * links, addresses and neighbours are mirrored and followed; routes are asked for, one destination
  * at a time, so that policy rules, multipath, next-hop objects and metrics mean what they mean to
  * the kernel (docs/decisions/0002-the-kernel-routes-shared-interfaces.md).

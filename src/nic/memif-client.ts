@@ -12,8 +12,8 @@ import { closeFd, createEvent } from "../sys/fd.js";
 import { createMemfd, mapShared, unmapShared } from "../sys/memory.js";
 import { connectUnix } from "../sys/unix-socket.js";
 import { ClientQueue } from "./memif-client-queue.js";
-import { ExpressRing, expressBytes, MAX_LOG2_EXPRESS } from "./memif-express.js";
 import { ExpressClientQueue } from "./memif-express-client.js";
+import { ExpressRing, expressBytes, MAX_LOG2_EXPRESS } from "./memif-express-ring.js";
 import { type LinkContext, type LinkSettings, MemifLink } from "./memif-link.js";
 import {
   Feature,

@@ -9,7 +9,8 @@
  * | as above             | `close`            | the pool                                   |
  */
 import { NO_SLOT, type Pool } from "../ring/pool.js";
-import { ExpressQueue, type ExpressRing, Kind } from "./memif-express.js";
+import { ExpressQueue } from "./memif-express.js";
+import { type ExpressRing, Kind } from "./memif-express-ring.js";
 import {
   BIG_ROOM_BYTES,
   FRAMES_WORD,

@@ -5,7 +5,8 @@
 import { NO_SLOT } from "../ring/pool.js";
 import { copyFar } from "./far-copy.js";
 import { copyInArena } from "./memif-copy.js";
-import { ExpressQueue, type ExpressRing, Kind, WAIT } from "./memif-express.js";
+import { ExpressQueue, WAIT } from "./memif-express.js";
+import { type ExpressRing, Kind } from "./memif-express-ring.js";
 import {
   BIG_ROOM_BYTES,
   FRAMES_REGION,

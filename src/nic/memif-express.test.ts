@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Random } from "../base/random.js";
 import { Batch } from "../ring/batch.js";
 import { HEADROOM_BYTES } from "../ring/pool.js";
-import { INLINE_BYTES, Kind } from "./memif-express.js";
+import { INLINE_BYTES, Kind } from "./memif-express-ring.js";
 import { type ExpressRig, expressClientRig, expressServerRig } from "./memif-queue-fixture.js";
 
 interface Entry {
@@ -79,6 +79,21 @@ const CLIENT: Case[] = [
     { badRegion: 1 },
   ],
 ];
+
+test("a batch ends with the frame that makes it 256 KiB, and the next look takes the rest", () => {
+  const r = expressServerRig();
+  for (let n = 0; n < 6; n++) put(r, n, { kind: Kind.REGION, length: 60_000 });
+  const batch = new Batch();
+  const taken = [1, 2, 3].map((nowUs) => {
+    r.queue.receive(nowUs, batch);
+    const { n } = batch;
+    for (let i = 0; i < n; i++) r.pool.give(batch.slots[i]!);
+    batch.n = 0;
+    return n;
+  });
+  assert.deepEqual(taken, [5, 1, 0]);
+  close(r);
+});
 
 for (const [role, make, own] of [
   ["server", expressServerRig, SERVER],

@@ -1,26 +1,5 @@
 /**
- * The rings of Millrace's extension, for frames between two Millrace ends: small frames lie in the ring
- * itself, and the receiver polls the very cache line that a frame begins in.
- *
- *  0                4       6        64           128
- * +----------------+-------+- - - - +------------+- - -+-------------------------
- * | cookie         | flags |        | consumed   |     | entries of 256 bytes ...
- * +----------------+-------+- - - - +------------+- - -+-------------------------
- *
- *  0          4               8          12       16   18
- * +----------+---------------+----------+--------+----+------------------------
- * | sequence | length, kind  | metadata | offset |    | the frame, if it is inline
- * +----------+---------------+----------+--------+----+------------------------
- *
- * Cookie and flags are those of a plain ring. The entry of the `n`th frame is there when its sequence is
- * `n + 1`; it is written last. Of several frames that are sent together the first one's sequence is
- * written last of all, so one ordered store shows them all. `consumed` counts the frames that the
- * receiver is done with; it tells when it finds nothing, or after many frames, so that no frame waits
- * for the store, which is a full barrier.
- *
- * Longer frames lie in slots of the client's pool: on the way to the server anywhere in region 1
- * (`offset`); on the way to the client in the next buffer that the client has posted in its plain ring
- * (`SMALL`) or in its ring of big slots (`BIG`).
+ * A queue pair of express rings (`memif-express-ring.ts`): what both ends do alike.
  *
  * Measured: half a round trip of raw frames of 106 bytes between two processes: p1 230 ns, p10 245, p50
  * 260 to 280; 285, 310 and 330 with `Atomics.load` at each look, `consumed` told for each batch and a copy
@@ -28,14 +7,14 @@
  * ring costs three misses of the cache one after another (index, descriptor, frame), this one costs one.
  */
 import type { Counters } from "../base/counters.js";
-import type { Arena } from "../ring/arena.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
-import { loadAcquire, storeRelease } from "../ring/ordered.js";
+import { loadAcquire } from "../ring/ordered.js";
 import { NO_SLOT, type Pool } from "../ring/pool.js";
 import type { DeviceTally } from "./device-tally.js";
 import { setLinkFlags } from "./frame-slots.js";
 import type { Lane } from "./lane.js";
 import { copyInArena } from "./memif-copy.js";
+import { type ExpressRing, FRAME_AT, INLINE_BYTES, Kind } from "./memif-express-ring.js";
 import * as offload from "./memif-offload.js";
 import {
   MIN_FRAME_BYTES,
@@ -44,24 +23,10 @@ import {
   type QueuePair,
   RX_FRAME_OFFSET,
 } from "./memif-queue.js";
-import { MemifRing } from "./memif-ring.js";
 import { Count, type MemifCounter } from "./memif-tally.js";
-
-/** Where a frame lies: the upper byte of the second word. */
-export const Kind = { INLINE: 0, REGION: 1, SMALL: 2, BIG: 3 } as const;
-
-const ENTRY_BYTES = 256;
-const FRAME_AT = 18;
-/** The longest frame that lies in the ring. */
-export const INLINE_BYTES: number = ENTRY_BYTES - FRAME_AT;
-const LOG2_ENTRY_WORDS = 6;
-const HEADER_BYTES = 128;
-const CONSUMED_AT = 64;
-export const MAX_LOG2_EXPRESS = 9;
 
 const { INLINE } = Kind;
 const LEAST: number = MIN_FRAME_BYTES;
-const MOST = ENTRY_BYTES - FRAME_AT;
 const FRAME_WORD = FRAME_AT >>> 2;
 /** Group bit of the destination, in the word whose upper half the frame begins with. */
 const GROUP_BIT = 0x1_0000;
@@ -77,38 +42,10 @@ const BATCH_BYTES = 262_144;
 /** Received frames that the sender is told of at once, in a large ring; fewer wait for an idle look. */
 const MOST_UNSHOWN = 32;
 
-/** Bytes that an express ring takes. */
-export const expressBytes = (size: number): number => HEADER_BYTES + size * ENTRY_BYTES;
-
-export class ExpressRing extends MemifRing {
-  readonly entries: number;
-  private readonly consumedAt: number;
-
-  constructor(arena: Arena, at: number, size: number) {
-    super(arena, at, size);
-    this.entries = (at + HEADER_BYTES) >>> 2;
-    this.consumedAt = (at + CONSUMED_AT) >>> 2;
-  }
-
-  /** Hot path. Index in `words` of the `n`th frame's entry. */
-  entryOf(n: number): number {
-    return (this.entries + ((n & this.mask) << LOG2_ENTRY_WORDS)) | 0;
-  }
-
-  /** Hot path. The receiver's count; read it once and check it. */
-  loadConsumed(): number {
-    return Atomics.load(this.words, this.consumedAt);
-  }
-
-  storeConsumed(n: number): void {
-    storeRelease(this.words, this.consumedAt, n);
-  }
-}
-
 /** `takeSlot` and the like when there is no slot for the frame: it stays in the ring. */
 export const WAIT = -2;
 
-/** What both ends do alike; they differ in frames that do not lie in the ring. */
+/** The ends differ in frames that do not lie in the ring. */
 export abstract class ExpressQueue implements QueuePair, Lane {
   abstract readonly eventFd: number;
   readonly lane: Lane = this;
@@ -254,7 +191,7 @@ export abstract class ExpressQueue implements QueuePair, Lane {
 
   /** Hot path. Copies a frame out of its entry, by whole words: the slot has room around it. */
   private takeInline(entry: number, lengthBytes: number, metadata: number): number {
-    if (lengthBytes < LEAST || lengthBytes > MOST) return this.refuse(-1, Count.BAD_LENGTH);
+    if (lengthBytes < LEAST || lengthBytes > INLINE_BYTES) return this.refuse(-1, Count.BAD_LENGTH);
     const { words, pool } = this;
     const slot = pool.take();
     if (slot < 0) return this.wait();

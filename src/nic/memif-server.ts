@@ -4,7 +4,7 @@
  */
 import { NetError } from "../base/errors.js";
 import { closeFd, isEvent } from "../sys/fd.js";
-import { ExpressRing, expressBytes } from "./memif-express.js";
+import { ExpressRing, expressBytes } from "./memif-express-ring.js";
 import { ExpressServerQueue } from "./memif-express-server.js";
 import { MemifLink } from "./memif-link.js";
 import {

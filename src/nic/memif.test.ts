@@ -10,6 +10,7 @@ import { BATCH_FRAMES, Batch } from "../ring/batch.js";
 import { FrameFlags, HEADROOM_BYTES, Pool, PoolMemory } from "../ring/pool.js";
 import { closeFd } from "../sys/fd.js";
 import { listenUnix } from "../sys/unix-socket.js";
+import { Capability } from "./device.js";
 import { type MemifDevice, type MemifOptions, openMemif } from "./memif.js";
 
 const SIZE = { smallSlots: 1024, bigSlots: 128 };
@@ -203,6 +204,19 @@ test("only a link of one express ring has a lane, and only while it is up", () =
   server.close();
   drive(() => !client.isUp, client);
   assert.equal(client.lane, null);
+});
+
+test("frames are the sender's to share, or to write past the caches, only where the peer reads them in place", () => {
+  const { TX_BORROWS, TX_FAR } = Capability;
+  const sharing = (device: MemifDevice): number => device.capabilities & (TX_BORROWS | TX_FAR);
+  const plain = connect({ offload: false });
+  assert.deepEqual([sharing(plain.client), sharing(plain.server)], [0, 0]);
+  const { client, server } = connect();
+  assert.deepEqual([sharing(client), sharing(server)], [TX_BORROWS | TX_FAR, TX_BORROWS]);
+  const always = client.capabilities & ~(TX_BORROWS | TX_FAR);
+  server.close();
+  drive(() => !client.isUp, client);
+  assert.equal(client.capabilities, always);
 });
 
 test("after both ends close, every slot is free and the link is down", () => {

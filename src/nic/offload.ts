@@ -31,6 +31,17 @@ export interface OffloadOptions {
   readonly coalesce?: boolean;
 }
 
+const TX_ALL: number =
+  Capability.TX_CHECKSUM | Capability.TX_TSO4 | Capability.TX_TSO6 | Capability.TX_USO;
+
+/** The device, or software around it for what it cannot do; `coalesce`: joining included. */
+export function withOffloads(device: Device, pool: Pool, coalesce: boolean): Device {
+  const can = device.capabilities;
+  const mayJoin = coalesce && (can & Capability.RX_COALESCE) === 0;
+  if ((can & TX_ALL) === TX_ALL && !mayJoin) return device;
+  return new Offload(device, pool, { coalesce: mayJoin });
+}
+
 export class Offload extends Middleware {
   readonly kind = "offload";
   readonly offloads: Counters<OffloadCounter>;

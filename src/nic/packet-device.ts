@@ -5,12 +5,12 @@ import { EAGAIN, ENETDOWN, ENOBUFS } from "../base/errno.js";
 import { NEVER } from "../base/time.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
 import { FrameFlags, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
-import { silenceFd } from "../sys/fd.js";
-import { interfaceState, kernelAddresses, LinkState } from "../sys/interface.js";
+import { kernelAddresses } from "../sys/interface.js";
 import * as sys from "../sys/packet-socket.js";
 import { Capability, type Device, type DeviceCounter } from "./device.js";
 import { DeviceTally } from "./device-tally.js";
-import { setLinkFlags } from "./frame-slots.js";
+import { loseAll, setLinkFlags } from "./frame-slots.js";
+import { KernelLink } from "./kernel-link.js";
 import { copyAligned, type WordsAndBytes } from "./packet-copy.js";
 import * as virtio from "./virtio-header.js";
 
@@ -75,7 +75,6 @@ export class PacketDevice implements Device {
   private readonly socket: sys.PacketSocket;
   private readonly rings: sys.PacketRings;
   private readonly arena: WordsAndBytes;
-  private readonly index: number;
   /** Bytes of the virtio-net header: 10, or 0 without offload. */
   private readonly headerBytes: number;
   private readonly rx: sys.PacketRingSize;
@@ -87,9 +86,8 @@ export class PacketDevice implements Device {
   private txNext = 0;
   private isUnsent = false;
   private retryAtUs = 0;
-  private isLinkUp = true;
+  private readonly link: KernelLink;
   private isClosed = false;
-  private isGone = false;
   private checkAtUs = 0;
   private readonly statistics = new Int32Array(2);
 
@@ -105,7 +103,6 @@ export class PacketDevice implements Device {
     this.tx = parts.tx;
     this.rxPerBlock = sys.framesPerBlock(parts.rx);
     this.txPerBlock = sys.framesPerBlock(parts.tx);
-    this.index = parts.index;
     this.mac = parts.mac;
     this.mtuBytes = parts.mtuBytes;
     this.headerBytes = parts.hasOffload ? sys.VNET_HEADER_BYTES : 0;
@@ -115,27 +112,19 @@ export class PacketDevice implements Device {
     this.kernelCounters = new Counters(`packet ${name} kernel`, PACKET_COUNTERS);
     this.wakeFd = parts.socket.fd;
     this.warnings = warningsOf(name);
-    this.isLinkUp = interfaceState(this.wakeFd, this.index) === LinkState.UP;
+    this.link = new KernelLink(this.wakeFd, parts.index, this.wakeFd);
   }
 
   /** Asked about again while it is down, and at most every 100 ms while frames are asked for. */
   get isUp(): boolean {
-    if (this.isClosed || this.isGone) return false;
-    if (!this.isLinkUp) this.askLink();
-    return this.isLinkUp;
-  }
-
-  private askLink(): void {
-    const state = interfaceState(this.wakeFd, this.index);
-    this.isLinkUp = state === LinkState.UP;
-    if (state !== LinkState.GONE) return;
-    this.isGone = true;
-    silenceFd(this.wakeFd);
+    if (this.isClosed || this.link.isGone) return false;
+    if (!this.link.isUp) this.link.ask();
+    return this.link.isUp;
   }
 
   /** Hot path. */
   receive(nowUs: number, batch: Batch): void {
-    if (this.isClosed || this.isGone) return;
+    if (this.isClosed || this.link.isGone) return;
     const { words } = this.rings;
     while (batch.n < BATCH_FRAMES) {
       const place = this.rxPlace(this.rxNext);
@@ -229,12 +218,13 @@ export class PacketDevice implements Device {
         this.tally.rxError(lost);
       }
     }
-    this.askLink();
+    this.link.ask();
   }
 
   /** Hot path. */
   transmit(_nowUs: number, batch: Batch): number {
-    if (this.isClosed || this.isGone || !this.isLinkUp) return this.loseAll(batch);
+    if (this.isClosed || this.link.isGone || !this.link.isUp)
+      return loseAll(this.pool, this.tally, batch);
     const { words } = this.rings;
     let n = 0;
     for (; n < batch.n; n++) {
@@ -278,19 +268,13 @@ export class PacketDevice implements Device {
     return true;
   }
 
-  private loseAll(batch: Batch): number {
-    for (let i = 0; i < batch.n; i++) this.pool.give(batch.slots[i]!);
-    this.tally.txError(batch.n);
-    return batch.n;
-  }
-
   /** Hot path. Has the kernel send what is in the ring. */
   flush(nowUs: number): void {
-    if (!this.isUnsent || this.isClosed || this.isGone || nowUs < this.retryAtUs) return;
+    if (!this.isUnsent || this.isClosed || this.link.isGone || nowUs < this.retryAtUs) return;
     const result = this.kick();
     // What is not sent stays in the ring.
     this.isUnsent = result === -EAGAIN || result === -ENOBUFS || result === -ENETDOWN;
-    this.retryAtUs = this.isUnsent ? nowUs + (this.isLinkUp ? RETRY_US : CHECK_US) : 0;
+    this.retryAtUs = this.isUnsent ? nowUs + (this.link.isUp ? RETRY_US : CHECK_US) : 0;
     if (result < 0 && !this.isUnsent) this.tally.txError();
   }
 
@@ -299,8 +283,8 @@ export class PacketDevice implements Device {
     this.kernelCounters.add(TX_KICKS, 1);
     const result = this.socket.send();
     if (result !== -ENETDOWN) return result;
-    this.askLink();
-    return this.isLinkUp ? this.socket.send() : result;
+    this.link.ask();
+    return this.link.isUp ? this.socket.send() : result;
   }
 
   nextDeadlineUs(): number {

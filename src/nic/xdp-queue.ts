@@ -11,14 +11,13 @@
  * | sending        | `reclaim`             | free                                              |
  * | posted, sending| `close`, after the socket | free                                          |
  *
- * A received frame that is longer than a chunk comes as several descriptors, and is put together in a
- * big slot, because a frame here is always contiguous. Big slots are not in the UMEM: frames in them
- * are sent as copies, in as many chunks as it takes.
+ * Big slots are not in the UMEM: frames in them are sent as copies, in as many chunks as it takes.
+ * Received frames of several chunks are joined (`xdp-frame-joiner.ts`).
  */
 import type { Counters } from "../base/counters.js";
 import { EAGAIN, EBUSY, ENETDOWN, ENXIO } from "../base/errno.js";
 import { BATCH_FRAMES, type Batch } from "../ring/batch.js";
-import { BIG_SLOT_BYTES, FrameFlags, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
+import { FrameFlags, NO_SLOT, type Pool, SMALL_SLOT_BYTES } from "../ring/pool.js";
 import { pollFds } from "../sys/fd.js";
 import {
   CHUNK_BYTES,
@@ -28,29 +27,22 @@ import {
   TX_METADATA_BYTES,
   type XskSocket,
 } from "../sys/xsk.js";
-import * as ethernet from "../wire/ethernet.js";
-import * as ipv4 from "../wire/ipv4.js";
-import * as ipv6 from "../wire/ipv6.js";
 import type { DeviceTally } from "./device-tally.js";
 import { setLinkFlags } from "./frame-slots.js";
 import { markUnfinished } from "./unfinished-checksum.js";
 import { KernelStatistics, XdpCount, type XdpCounter } from "./xdp-counters.js";
+import { FrameJoiner } from "./xdp-frame-joiner.js";
 import type { RxMetadata } from "./xdp-rx-metadata.js";
 import { ConsumerRing, ProducerRing } from "./xsk-ring.js";
 
 const ETHERNET_BYTES = 14;
 /** In the first byte of an Ethernet frame. */
 const GROUP_BIT = 1;
-/** Ethernet header and two VLAN tags. */
-const LINK_BYTES = 22;
-const TCP = 6;
 const SLOT_SHIFT = 11;
 const SLOT_MASK = SMALL_SLOT_BYTES - 1;
 /** 32-bit words of an rx or tx descriptor: address (two), length, options. */
 const LENGTH_WORD = 2;
 const OPTIONS_WORD = 3;
-/** Where a frame of several descriptors starts in its big slot, as far as in a small one. */
-const JOINED_AT = 256;
 /** Slots that are posted at a time, so that a lone frame costs no publication. */
 const REFILL_SLOTS = 16;
 /** How long to wait before asking the kernel again to send what it has not. */
@@ -86,14 +78,6 @@ export interface XdpQueueOptions {
   readonly busyPolls: boolean;
 }
 
-/** Whether the frame at `at`, longer than a chunk, carries TCP behind its IP header. */
-function isTcp(pool: Pool, at: number): boolean {
-  const b = pool.bytes;
-  const l3 = at + ethernet.HEADER_BYTES;
-  if (ethernet.type(b, at) === ethernet.TYPE_IPV4) return ipv4.protocol(b, l3) === TCP;
-  return ethernet.type(b, at) === ethernet.TYPE_IPV6 && b[l3 + ipv6.NEXT_HEADER] === TCP;
-}
-
 export class XdpQueue {
   readonly queue: number;
   readonly fd: number;
@@ -126,13 +110,7 @@ export class XdpQueue {
   private sentBytes = 0;
   /** Written to the tx ring and not yet shown to the kernel, or not yet taken by it. */
   private isUnsent = false;
-  /** The big slot of the frame that is being put together, or NO_SLOT. */
-  private joining = NO_SLOT;
-  private joinedEnd = 0;
-  /** The rest of a frame is to be thrown away. */
-  private isSkipping = false;
-  /** The longest frame of the link; longer ones are segments that were not split. */
-  private readonly longestBytes: number;
+  private readonly joiner: FrameJoiner;
   private readonly metadataBytes: number;
   private readonly isMultiBuffer: boolean;
   private readonly expectsUnfinished: boolean;
@@ -162,7 +140,7 @@ export class XdpQueue {
     this.state = new Uint8Array(pool.smallSlots);
     this.smallBase = pool.memory.smallBase;
     this.postedWanted = options.postedSlots;
-    this.longestBytes = options.mtuBytes + LINK_BYTES;
+    this.joiner = new FrameJoiner(pool, tally, options.mtuBytes);
     this.metadataBytes = options.hasMetadata ? TX_METADATA_BYTES : 0;
     this.rxMetadata = options.rxMetadata;
     this.isMultiBuffer = options.isMultiBuffer;
@@ -226,14 +204,21 @@ export class XdpQueue {
     this.posted = (this.posted - 1) | 0;
     const at = this.smallBase + address;
     const continues = (options & DescOption.CONTINUES) !== 0;
-    if (continues || this.joining !== NO_SLOT || this.isSkipping) {
-      this.join(at, lengthBytes);
+    if (continues || this.joiner.isBusy) {
+      this.joiner.append(at, lengthBytes);
       this.pool.give(slot);
-      if (!continues) this.finishJoin(nowUs, batch);
+      if (!continues) this.deliverJoined(nowUs, batch);
       return;
     }
     const begin = this.rxMetadata === null ? at : this.rxMetadata.read(this.pool, slot, at);
     this.deliver(nowUs, batch, slot, begin, at + lengthBytes);
+  }
+
+  private deliverJoined(nowUs: number, batch: Batch): void {
+    const slot = this.joiner.finish();
+    if (slot === NO_SLOT) return;
+    this.counters.add(XdpCount.RX_JOINED, 1);
+    this.deliver(nowUs, batch, slot, this.pool.at[slot]!, this.pool.end[slot]!);
   }
 
   /** Hot path. A whole frame. Takes the slot. */
@@ -253,50 +238,6 @@ export class XdpQueue {
     if (this.expectsUnfinished) markUnfinished(pool, slot);
     batch.put(slot);
     this.receivedBytes = (this.receivedBytes + end - at) | 0;
-  }
-
-  /** Appends a piece of a long frame to the big slot. */
-  private join(at: number, lengthBytes: number): void {
-    const { pool } = this;
-    if (this.isSkipping) return;
-    if (this.joining === NO_SLOT) {
-      this.joining = pool.takeBig();
-      if (this.joining === NO_SLOT) {
-        this.tally.rxNoSlot();
-        this.isSkipping = true;
-        return;
-      }
-      this.joinedEnd = pool.base(this.joining) + JOINED_AT;
-    }
-    if (this.joinedEnd + lengthBytes > pool.base(this.joining) + BIG_SLOT_BYTES) {
-      this.tally.rxError();
-      this.dropJoining();
-      this.isSkipping = true;
-      return;
-    }
-    pool.bytes.copyWithin(this.joinedEnd, at, at + lengthBytes);
-    this.joinedEnd += lengthBytes;
-  }
-
-  private finishJoin(nowUs: number, batch: Batch): void {
-    const slot = this.joining;
-    this.isSkipping = false;
-    if (slot === NO_SLOT) return;
-    this.joining = NO_SLOT;
-    this.counters.add(XdpCount.RX_JOINED, 1);
-    const at = this.pool.base(slot) + JOINED_AT;
-    if (this.joinedEnd - at > this.longestBytes && !isTcp(this.pool, at)) {
-      // Several datagrams that their sender left to a device to split: nobody knows where.
-      this.tally.rxError();
-      this.pool.give(slot);
-      return;
-    }
-    this.deliver(nowUs, batch, slot, at, this.joinedEnd);
-  }
-
-  private dropJoining(): void {
-    if (this.joining !== NO_SLOT) this.pool.give(this.joining);
-    this.joining = NO_SLOT;
   }
 
   /** Hot path. Posts slots up to the wanted number, and calls the kernel if it waits for them. */
@@ -493,7 +434,7 @@ export class XdpQueue {
       this.state[slot] = FREE;
       this.pool.give(slot);
     }
-    this.dropJoining();
+    this.joiner.close();
     this.posted = 0;
     this.sending = 0;
   }

@@ -1,6 +1,6 @@
 /**
- * AF_XDP: frames between an interface of Linux and the pool, without the kernel's stack. The rings are
- * read and written here; the kernel is called only to wake it (docs/xdp.md).
+ * Opening AF_XDP devices: frames between an interface of Linux and the pool, without the kernel's stack
+ * (docs/xdp.md). How frames pass is in xdp-device.ts and xdp-queue.ts.
  *
  * An owned interface gives every frame to this device. A shared one keeps its kernel, which gets
  * every frame that no claimed flow is for: then the device has a `filter`. When the device is closed,
@@ -9,25 +9,15 @@
 import { Counters } from "../base/counters.js";
 import { EINVAL, EOPNOTSUPP } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
-import { NEVER } from "../base/time.js";
-import type { Batch } from "../ring/batch.js";
 import type { Pool } from "../ring/pool.js";
-import { closeFd, silenceFd } from "../sys/fd.js";
-import {
-  interfaceDriver,
-  interfaceQueues,
-  interfaceState,
-  LinkState,
-  uniteFds,
-} from "../sys/interface.js";
-import { openMembership } from "../sys/packet-socket.js";
-import { interfaceIsUp, interfaceMac, interfaceMtuBytes, setInterfaceUp } from "../sys/tap.js";
+import { interfaceDriver, interfaceQueues } from "../sys/interface.js";
+import { interfaceIsUp, interfaceMtuBytes, setInterfaceUp } from "../sys/tap.js";
 import { interfaceIndex } from "../sys/xdp-link.js";
-import { Capability, type Device, type DeviceCounter } from "./device.js";
+import { Capability } from "./device.js";
 import { DeviceTally } from "./device-tally.js";
-import type { FlowFilter } from "./flow-filter.js";
 import { bindQueues } from "./xdp-bind.js";
 import { XDP_COUNTERS, type XdpCounter } from "./xdp-counters.js";
+import { type DeviceParts, XdpDevice, type XdpModes } from "./xdp-device.js";
 import {
   attachRedirectAll,
   attachSteering,
@@ -37,8 +27,6 @@ import {
 import { XdpQueue } from "./xdp-queue.js";
 import { type MetadataFunctions, metadataFunctions, RxMetadata } from "./xdp-rx-metadata.js";
 
-/** How often the link and the kernel's counts are asked about, while frames are asked for. */
-const CHECK_US = 100_000;
 const DEFAULT_ENTRIES = 2_048;
 /** At most this part of the pool's small slots is posted by one device. */
 const POSTED_SHARE = 4;
@@ -80,20 +68,6 @@ export interface XdpOptions {
   readonly bringUp?: boolean;
 }
 
-/** How a device came to work, for people: `millrace doctor`, logs. */
-export interface XdpModes {
-  readonly program: "native" | "generic";
-  /** Why generic, or null. */
-  readonly programReason: string | null;
-  readonly isZeroCopy: boolean;
-  /** Why frames are copied, or null. */
-  readonly copyReason: string | null;
-  readonly isMultiBuffer: boolean;
-  /** Why received frames come without metadata although they were wanted, or null. */
-  readonly metadataReason: string | null;
-  readonly driver: string;
-}
-
 /** Opens a device on an interface. Throws `NetError`, which says what is missing. */
 export function openXdp(pool: Pool, options: XdpOptions): XdpDevice {
   const opened = openQueues(pool, options);
@@ -116,7 +90,7 @@ export function openXdpQueues(pool: Pool, options: XdpOptions): XdpDevice[] {
   return opened.queues.map((queue) => deviceOf(pool, options, opened, [queue], program));
 }
 
-type Closes = Pick<XdpProgram, "close">;
+type Closes = DeviceParts["program"];
 
 interface Opened {
   readonly queues: XdpQueue[];
@@ -277,155 +251,5 @@ function withFrags<S extends { hasFrags: boolean }>(
   } catch (error) {
     if (!(error instanceof NetError) || error.code !== "EINVAL") throw error;
     return attachOne({ ...settings, hasFrags: false });
-  }
-}
-
-interface DeviceParts {
-  readonly queues: readonly XdpQueue[];
-  readonly program: Closes;
-  readonly filter: FlowFilter | undefined;
-  readonly modes: XdpModes;
-  readonly tally: DeviceTally;
-  readonly counters: Counters<XdpCounter>;
-  readonly capabilities: number;
-  readonly mtuBytes: number;
-}
-
-export class XdpDevice implements Device {
-  readonly kind = "xdp";
-  readonly name: string;
-  readonly mac: Uint8Array;
-  readonly mtuBytes: number;
-  readonly capabilities: number;
-  readonly counters: Counters<DeviceCounter>;
-  /** What the kernel counts for the sockets, and calls to it. */
-  readonly kernelCounters: Counters<XdpCounter>;
-  readonly wakeFd: number;
-  readonly modes: XdpModes;
-  readonly filter?: FlowFilter;
-  /**
-   * By queue of the device, in order: what the NIC said of frames, by their slots, valid from `receive`
-   * until the slot is given back. Null without `rxMetadata`.
-   */
-  readonly rxMetadata: readonly RxMetadata[] | null;
-
-  private readonly pool: Pool;
-  private readonly tally: DeviceTally;
-  private readonly queues: readonly XdpQueue[];
-  private readonly program: Closes;
-  private readonly index: number;
-  /** Asks about the link, and has the NIC receive all multicast while it is open. */
-  private readonly linkFd: number;
-  private isLinkUp = true;
-  private isClosed = false;
-  /** The interface was deleted. */
-  private isGone = false;
-  private checkAtUs = 0;
-  /** The queue that is asked first, in turn. */
-  private firstQueue = 0;
-
-  /** Takes the queues and the program; use {@link openXdp}. */
-  constructor(pool: Pool, name: string, parts: DeviceParts) {
-    this.pool = pool;
-    this.name = name;
-    this.queues = parts.queues;
-    this.program = parts.program;
-    this.modes = parts.modes;
-    const metadata = parts.queues.flatMap((queue) => queue.rxMetadata ?? []);
-    this.rxMetadata = metadata.length === 0 ? null : metadata;
-    this.tally = parts.tally;
-    this.counters = parts.tally.counters;
-    this.kernelCounters = parts.counters;
-    this.capabilities = parts.capabilities;
-    this.mtuBytes = parts.mtuBytes;
-    if (parts.filter !== undefined) this.filter = parts.filter;
-    this.mac = interfaceMac(name);
-    this.index = interfaceIndex(name);
-    this.linkFd = openMembership(this.index);
-    const fds = this.queues.map((queue) => queue.fd);
-    this.wakeFd = fds.length === 1 ? fds[0]! : uniteFds(fds);
-    this.isLinkUp = interfaceState(this.linkFd, this.index) === LinkState.UP;
-  }
-
-  /** Asked about again while it is down, and at most every 100 ms while frames are asked for. */
-  get isUp(): boolean {
-    if (this.isClosed || this.isGone) return false;
-    if (!this.isLinkUp || this.sawLinkDown) this.askLink();
-    return this.isLinkUp;
-  }
-
-  /** Hot path. */
-  private get sawLinkDown(): boolean {
-    const { queues } = this;
-    for (let i = 0; i < queues.length; i++) if (queues[i]!.sawLinkDown) return true;
-    return false;
-  }
-
-  private askLink(): void {
-    const state = interfaceState(this.linkFd, this.index);
-    this.isLinkUp = state === LinkState.UP;
-    for (const queue of this.queues) queue.sawLinkDown = false;
-    if (state !== LinkState.GONE || this.isGone) return;
-    this.isGone = true;
-    // The sockets poll as failed for ever and would keep hosts awake.
-    silenceFd(this.wakeFd);
-  }
-
-  /** Hot path. */
-  receive(nowUs: number, batch: Batch): void {
-    if (this.isClosed || this.isGone) return;
-    const { queues } = this;
-    if (queues.length === 1) queues[0]!.receive(nowUs, batch);
-    else this.receiveInTurn(nowUs, batch);
-    if (nowUs >= this.checkAtUs) this.check(nowUs);
-  }
-
-  /** Another queue is first each time. */
-  private receiveInTurn(nowUs: number, batch: Batch): void {
-    const { queues } = this;
-    for (let i = 0; i < queues.length; i++) {
-      queues[(this.firstQueue + i) % queues.length]!.receive(nowUs, batch);
-    }
-    this.firstQueue = (this.firstQueue + 1) % queues.length;
-  }
-
-  /** Brings link state and the kernel's counts up to date. */
-  check(nowUs: number): void {
-    this.checkAtUs = nowUs + CHECK_US;
-    for (const queue of this.queues) queue.readStatistics();
-    this.askLink();
-  }
-
-  /** Hot path. Everything is sent through the first queue, so that frames keep their order. */
-  transmit(_nowUs: number, batch: Batch): number {
-    if (this.isClosed || this.isGone || !this.isLinkUp) return this.loseAll(batch);
-    return this.queues[0]!.transmit(batch);
-  }
-
-  private loseAll(batch: Batch): number {
-    for (let i = 0; i < batch.n; i++) this.pool.give(batch.slots[i]!);
-    this.tally.txError(batch.n);
-    return batch.n;
-  }
-
-  /** Hot path. */
-  flush(nowUs: number): void {
-    if (this.isClosed || this.isGone) return;
-    this.queues[0]!.flush(nowUs);
-  }
-
-  nextDeadlineUs(): number {
-    if (this.isClosed || this.isGone) return NEVER;
-    const { retryAtUs } = this.queues[0]!;
-    return retryAtUs === 0 ? NEVER : retryAtUs;
-  }
-
-  close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    this.program.close();
-    if (this.queues.length > 1) closeFd(this.wakeFd);
-    for (const queue of this.queues) queue.close();
-    closeFd(this.linkFd);
   }
 }

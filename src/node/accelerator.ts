@@ -10,7 +10,7 @@ import { IpAddress } from "../base/ip-address.js";
 import { nowMs } from "../base/timers.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
 import { printLine } from "./natives.js";
-import { accelerates, type NodeSettings } from "./settings.js";
+import { accelerates, type NodeSettings, nameOf } from "./settings.js";
 import type { StackSide } from "./stack-side.js";
 import { both, kernel, millrace, printVerdicts, type Verdict } from "./verdict.js";
 
@@ -84,9 +84,8 @@ function readRules(file: string): ReturnType<ReturnType<typeof loadParser>["read
     return loadParser().readRules(file);
   } catch (cause) {
     if (!(cause instanceof Error) || !("syscall" in cause)) throw cause;
-    throw new TypeError(`rules: expected a file of rules, got "${file}": ${cause.message}`, {
-      cause,
-    });
+    const text = `expected a file of rules, got "${file}": ${cause.message}`;
+    throw new TypeError(`${nameOf("rules")}: ${text}`, { cause });
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { IpAddress } from "../base/ip-address.js";
+import { whyNoHost, whyNoHostText } from "../ip/host-address.js";
 
 export type Profile = "latency" | "balanced" | "idle";
 
@@ -49,9 +50,11 @@ const addresses: Reader = (v) =>
     const [address, bits, ...rest] = part.split("/");
     const parsed = IpAddress.tryParse(address!);
     if (parsed === null || bits === undefined || rest.length > 0) return false;
-    return /^\d{1,3}$/.test(bits) && Number(bits) <= (parsed.isV4 ? 32 : 128);
+    if (!/^\d{1,3}$/.test(bits) || Number(bits) > (parsed.isV4 ? 32 : 128)) return false;
+    return whyNoHost(parsed, Number(bits)) === "";
   });
-const gateways: Reader = (v) => list(v, (part) => IpAddress.tryParse(part) !== null);
+const gateways: Reader = (v) =>
+  list(v, (part) => IpAddress.tryParse(part) !== null && whyNoHostText(part) === "");
 const flag: Reader = (v) => {
   if (v === true || v === "1" || v === 1 || v === "true") return true;
   return v === false || v === "0" || v === 0 || v === "false" || v === "" ? false : undefined;
@@ -68,14 +71,17 @@ const KNOWN = {
   addresses: [
     "MILLRACE_ADDRESS",
     addresses,
-    "addresses with prefix lengths, like 10.77.0.2/24,fd00::2/64",
+    "hosts' addresses with prefix lengths, like 10.77.0.2/24,fd00::2/64",
   ],
-  gateways: ["MILLRACE_GATEWAY", gateways, "addresses like 10.77.0.1,fd00::1"],
+  gateways: ["MILLRACE_GATEWAY", gateways, "routers' addresses like 10.77.0.1,fd00::1"],
   loopback: ["MILLRACE_LOOPBACK", flag, "1 or 0"],
   profile: ["MILLRACE_PROFILE", profile, "latency, balanced or idle"],
   rules: ["MILLRACE_RULES", text, "a file of rules"],
   debug: ["MILLRACE_DEBUG", flag, "1 or 0"],
 } as const satisfies Record<keyof NodeSettings, readonly [string, Reader, string]>;
+
+/** For messages about a setting that only fails when it is used: `gateways (MILLRACE_GATEWAY)`. */
+export const nameOf = (key: keyof NodeSettings): string => `${key} (${KNOWN[key][0]})`;
 
 function read(key: keyof NodeSettings, value: unknown, where: string): unknown {
   const [, reader, expected] = KNOWN[key];

@@ -13,7 +13,7 @@ import type { Host } from "../socket/host.js";
 import { Runner } from "../socket/runner.js";
 import type { Stack } from "../socket/stack.js";
 import { keepFreedMemory } from "../sys/memory.js";
-import { type NodeSettings, spinUsOf } from "./settings.js";
+import { type NodeSettings, nameOf, spinUsOf } from "./settings.js";
 
 /** The stack's loopback interface is its first. */
 const LOOPBACK_INDEX = 1;
@@ -47,7 +47,7 @@ export class StackSide {
     this.device = device;
   }
 
-  /** Opens the device and builds the host. Throws `TypeError` or `NetError`, saying what is wrong. */
+  /** Opens the device and builds the host. Throws `Error`, saying what is wrong with which setting. */
   static open(settings: NodeSettings, tellsAsIo: boolean): StackSide {
     keepFreedMemory(FREED_BYTES);
     const runner = new Runner({ tellsAsIo });
@@ -59,14 +59,21 @@ export class StackSide {
     const { nic } = settings;
     if (nic === undefined) return new StackSide(createHost(common), runner, null);
     const { openDevice, TO_TALK } = loadDevices();
-    const { device, pool } = openDevice(ownName(nic), TO_TALK);
-    const host = createHost({
-      ...common,
-      device,
-      pool,
-      ...(settings.addresses === undefined ? {} : { addresses: settings.addresses }),
-      ...(settings.gateways === undefined ? {} : { gateway: settings.gateways }),
-    });
+    const { device, pool } = naming(
+      () => openDevice(ownName(nic), TO_TALK),
+      () => "nic",
+    );
+    const host = naming(
+      () =>
+        createHost({
+          ...common,
+          device,
+          pool,
+          ...(settings.addresses === undefined ? {} : { addresses: settings.addresses }),
+          ...(settings.gateways === undefined ? {} : { gateway: settings.gateways }),
+        }),
+      ({ code }) => (code === "ENETUNREACH" ? "gateways" : "addresses"),
+    );
     // What is sent before the link is up fails.
     if (device.kind === "memif" && !IS_SERVER.test(nic)) {
       host.runUntil(() => device.isUp, LINK_MS);
@@ -101,6 +108,16 @@ export class StackSide {
     this.host.releaseSockets();
     this.runner.runUntil(() => !this.stack.hasUndelivered, EXIT_MS);
     this.host.close();
+  }
+}
+
+/** What goes wrong says which setting it is. */
+function naming<T>(make: () => T, which: (error: NodeJS.ErrnoException) => keyof NodeSettings): T {
+  try {
+    return make();
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    throw new Error(`${nameOf(which(cause))}: ${cause.message}`, { cause });
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The one address space of a loop (design.md D3): frames, rings and tables all lie in it, so that
+ * The one address space of a loop (docs/architecture.md, principle 2): frames, rings and tables all lie in it, so that
  * a place is a 32-bit offset everywhere and WebAssembly kernels work on frames where they are.
  *
  * It is a non-shared `WebAssembly.Memory` whose initial size is its maximum: growing would detach

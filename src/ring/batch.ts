@@ -3,7 +3,7 @@
  * Reused for ever; emptying it is `n = 0`.
  */
 
-/** Frames that a turn takes from each ring (design.md D2: 32 to 64). */
+/** Frames that a turn takes from each ring: polymorphism is paid once for so many. */
 export const BATCH_FRAMES = 64;
 
 export class Batch {

@@ -5,7 +5,7 @@
  * segments of up to 64 KiB that a virtual device passes unsplit (docs/decisions/0001). A frame is
  * always contiguous.
  *
- * Two parts, after libumem's per-thread caches in front of shared depots (design.md D3):
+ * Two parts, after libumem's per-thread caches in front of shared depots:
  *  - the depot: a free list in arena memory, guarded by a spin lock, shared by every owner;
  *  - a `Pool` per owner (a loop, a thread): a local stack of slot numbers. `take` and `give` touch
  *    only that; the depot is visited once per {@link TRANSFER} slots.

@@ -15,7 +15,7 @@ import {
   packet4,
   packet6,
 } from "../ip/wire-fixture.js";
-import { FakeDevice } from "../nic/frame-fixture.js";
+import { FakeDevice, SRC_MAC } from "../nic/frame-fixture.js";
 import { takeFor } from "../nic/frame-slots.js";
 import { Arena } from "../ring/arena.js";
 import { Batch } from "../ring/batch.js";
@@ -148,8 +148,7 @@ function frameOf(k: number, flags: number, seq: number, ack: number, n: number):
   const packet = isV4
     ? packet4(segment, { src, dst, protocol: 6 })
     : packet6(segment, { src, dst, next: 6 });
-  const mac = new FakeDevice(null as unknown as Pool).mac;
-  return bytesOf(mac, PEER_MAC, be16(isV4 ? 0x0800 : 0x86dd), packet);
+  return bytesOf(SRC_MAC, PEER_MAC, be16(isV4 ? 0x0800 : 0x86dd), packet);
 }
 
 const segment: fc.Arbitrary<Arriving> = fc.record({

@@ -4,7 +4,7 @@
  */
 import { EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
-import type { RouteOptions } from "../ip/ip.js";
+import type { RouteOptions } from "../ip/user-routes.js";
 import type { Device } from "../nic/device.js";
 import { shareFrames } from "../nic/shared-frames.js";
 import { Arena } from "../ring/arena.js";

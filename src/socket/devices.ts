@@ -14,9 +14,9 @@ import { openTap as openTapOn, type TapDevice, type TapOptions } from "../nic/ta
 import {
   openXdp as openXdpOn,
   openXdpQueues as openXdpQueuesOn,
-  type XdpDevice,
   type XdpOptions,
 } from "../nic/xdp.js";
+import type { XdpDevice } from "../nic/xdp-device.js";
 import type { Pool } from "../ring/pool.js";
 import { sharedPool } from "./create-host.js";
 

@@ -3,6 +3,7 @@
  * XDP program in front when `,xdp=FILE` follows (nic/program-settings.ts). To add a kind: a function and a row in
  * {@link KINDS}.
  */
+import { accessSync, constants } from "node:fs";
 import type { Device } from "../nic/device.js";
 import { type MemifOptions, openMemif } from "../nic/memif.js";
 import { openPacket } from "../nic/packet.js";
@@ -14,6 +15,7 @@ import {
   splitProgram,
   type Tracing,
 } from "../nic/program-settings.js";
+import { requireInterface } from "../nic/require-interface.js";
 import { openTap } from "../nic/tap.js";
 import { openXdp, type XdpOptions } from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
@@ -49,27 +51,37 @@ const TO_WATCH: DeviceUse = { smallSlots: 4096, bigSlots: 64, offload: false };
 /** To be a host: memory is taken when a slot is first used. */
 export const TO_TALK: DeviceUse = { smallSlots: 65_536, bigSlots: 1024, offload: true };
 
-type Opener = (name: string, pool: Pool, use: DeviceUse) => OpenDevice;
+interface DeviceKind {
+  readonly takes: string;
+  readonly open: (name: string, pool: Pool, use: DeviceUse) => OpenDevice;
+  /** Throws what opening would throw for a name that makes no sense, or names nothing. */
+  readonly check: (name: string) => void;
+}
 
-const KINDS: Readonly<Record<string, { readonly takes: string; readonly open: Opener }>> = {
+const KINDS: Readonly<Record<string, DeviceKind>> = {
   tap: {
     takes: "the name of a TAP interface",
+    check: () => {}, // it is made
     open: (name, pool, { offload }) => plain(openTap(pool, { name, offload }), pool),
   },
   memif: {
     takes: "a memif socket's path, then maybe ,role=server ,id=N ,secret=TEXT",
+    check: (name) => void memifOptions(name, true),
     open: (name, pool, { offload }) => plain(openMemif(pool, memifOptions(name, offload)), pool),
   },
   xdp: {
     takes: "an interface, received through AF_XDP instead of by the kernel; ,queue=N ,mode=generic",
+    check: (name) => requireInterface(xdpOptions(name).interface),
     open: (name, pool) => plain(openXdp(pool, xdpOptions(name)), pool),
   },
   packet: {
     takes: "an interface, through AF_PACKET; the kernel receives its frames, too",
+    check: (name) => requireInterface(name),
     open: (name, pool, { offload }) => plain(openPacket(pool, { interface: name, offload }), pool),
   },
   pcap: {
     takes: "a capture file, replayed at its own pace",
+    check: (name) => accessSync(name, constants.R_OK),
     open: (name, pool) => {
       const device = openPcap(pool, { name, replay: name });
       return {
@@ -132,20 +144,36 @@ export function openDevice(specification: string, use: DeviceUse = TO_WATCH): Op
   return openPlain(device, { ...use, offload: false }, program);
 }
 
+/**
+ * Whether a specification makes sense and names what is there, without opening it. Throws as
+ * {@link openDevice} does; that may still fail, for want of privilege or because somebody has the device.
+ */
+export function checkDevice(specification: string): void {
+  const { device, program } = splitProgram(specification);
+  const [kind, name] = kindOf(device);
+  kind.check(name);
+  for (const file of program === null ? [] : [program.file, ...program.maps.map(([, f]) => f)]) {
+    accessSync(file, constants.R_OK);
+  }
+}
+
+function kindOf(specification: string): readonly [kind: DeviceKind, name: string] {
+  const spec = /^tap[^:]*$/.test(specification) ? `tap:${specification}` : specification;
+  const colon = spec.indexOf(":");
+  const kind = Object.hasOwn(KINDS, spec.slice(0, colon)) ? KINDS[spec.slice(0, colon)] : undefined;
+  const name = spec.slice(colon + 1);
+  if (colon >= 0 && kind !== undefined && name !== "") return [kind, name];
+  throw new TypeError(
+    `expected a device like tap:tap0, got ${JSON.stringify(specification)}; kinds: ${deviceKinds()}`,
+  );
+}
+
 function openPlain(
   specification: string,
   use: DeviceUse,
   program: ProgramSettings | null,
 ): OpenDevice {
-  const spec = /^tap[^:]*$/.test(specification) ? `tap:${specification}` : specification;
-  const colon = spec.indexOf(":");
-  const kind = Object.hasOwn(KINDS, spec.slice(0, colon)) ? KINDS[spec.slice(0, colon)] : undefined;
-  const name = spec.slice(colon + 1);
-  if (colon < 0 || kind === undefined || name === "") {
-    throw new TypeError(
-      `expected a device like tap:tap0, got ${JSON.stringify(specification)}; kinds: ${deviceKinds()}`,
-    );
-  }
+  const [kind, name] = kindOf(specification);
   const { smallSlots, bigSlots, peerBytes } = use;
   const given = use.pool ?? null;
   const pool =

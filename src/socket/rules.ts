@@ -1,5 +1,5 @@
 /**
- * Acceleration rules (design.md §6): which sockets Millrace carries and which stay with the kernel.
+ * Acceleration rules: which sockets Millrace carries and which stay with the kernel.
  * `rules-parser.ts` reads them from a file, docs/rules.md is the user's page.
  *
  * A rule has a program, an application id, a role and one or two endpoints; the first rule of the file
@@ -12,6 +12,9 @@ import { IpAddress } from "../base/ip-address.js";
 
 /** What a socket is about to be, in the words of the file. */
 export type Role = "tcp_server" | "tcp_client" | "udp_sender" | "udp_receiver" | "udp_connect";
+
+/** Of a program's file: an engine reads it. As native/shim/rules-file.c has it. */
+export const MAX_RULES_BYTES: number = 64 << 10;
 
 export const ROLES: readonly Role[] = [
   "tcp_server",

@@ -13,7 +13,8 @@ import { clearTimeout, setTimeout } from "../base/timers.js";
 import { Readiness } from "../tcp/readiness.js";
 import type { TcpInfo } from "../tcp/tcp-info.js";
 import { type Endpoint, endpointOf } from "./endpoint.js";
-import type { Host, SocketUser } from "./host.js";
+import type { Host } from "./host.js";
+import type { SocketUser } from "./host-news.js";
 import { MsgFlags, type OptionName, Shutdown } from "./linux-options.js";
 import type { TcpSocket } from "./tcp-socket.js";
 

@@ -7,7 +7,8 @@
 import { EAGAIN, EBADF } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { type Endpoint, endpointOf, throwIfAborted } from "./endpoint.js";
-import type { Host, SocketUser } from "./host.js";
+import type { Host } from "./host.js";
+import type { SocketUser } from "./host-news.js";
 import { TcpConnection, type TcpConnectionOptions } from "./tcp-connection.js";
 import type { TcpSocket } from "./tcp-socket.js";
 import { Waiters } from "./waiters.js";

@@ -92,6 +92,20 @@ export class TcpSocket extends PolledSocket {
     return this.row !== NONE && this.stack.tcpRows.has(this.row, RowFlags.LISTENS);
   }
 
+  /** Both addresses into these; the ports, the local one in the upper half. */
+  readEnds(local: IpAddress, remote: IpAddress): number {
+    if (this.row === NONE) {
+      local.setFrom(this.localAddress);
+      remote.setFrom(this.remoteAddress);
+      return this.ends?.ports ?? 0;
+    }
+    const { i, addressAt: at, ports } = this.view();
+    local.set(i[at]!, i[at + 1]!, i[at + 2]!, i[at + 3]!);
+    remote.set(i[at + 4]!, i[at + 5]!, i[at + 6]!, i[at + 7]!);
+    if (this.family === Family.INET && local.isUnspecified) local.setFrom(ANY4);
+    return ports;
+  }
+
   /** The engine's view of the row: borrowed until the next call into the stack. */
   view(): Tcb {
     return this.stack.tcp.tcb.select(this.row);

@@ -17,7 +17,8 @@ import {
   scopedText,
   throwIfAborted,
 } from "./endpoint.js";
-import type { Host, SocketUser } from "./host.js";
+import type { Host } from "./host.js";
+import type { SocketUser } from "./host-news.js";
 import type { UdpSocket } from "./udp-socket.js";
 import { Waiters } from "./waiters.js";
 

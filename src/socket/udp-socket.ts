@@ -207,21 +207,21 @@ export class UdpSocket extends PolledSocket {
   // Groups; `ifIndex` 0 takes the interface of the route. Errors as in Linux.
 
   joinGroup(group: IpAddress, ifIndex = 0): number {
-    return this.isClosed ? -EBADF : this.endpoint.joinGroup(group, ifIndex);
+    return this.isClosed ? -EBADF : this.endpoint.memberships.join(group, ifIndex);
   }
   leaveGroup(group: IpAddress, ifIndex = 0): number {
-    return this.isClosed ? -EBADF : this.endpoint.leaveGroup(group, ifIndex);
+    return this.isClosed ? -EBADF : this.endpoint.memberships.leave(group, ifIndex);
   }
   joinSource(group: IpAddress, source: IpAddress, ifIndex = 0): number {
-    return this.isClosed ? -EBADF : this.endpoint.joinSource(group, source, ifIndex);
+    return this.isClosed ? -EBADF : this.endpoint.memberships.joinSource(group, source, ifIndex);
   }
   leaveSource(group: IpAddress, source: IpAddress, ifIndex = 0): number {
-    return this.isClosed ? -EBADF : this.endpoint.leaveSource(group, source, ifIndex);
+    return this.isClosed ? -EBADF : this.endpoint.memberships.leaveSource(group, source, ifIndex);
   }
   blockSource(group: IpAddress, source: IpAddress, ifIndex = 0): number {
-    return this.isClosed ? -EBADF : this.endpoint.blockSource(group, source, ifIndex);
+    return this.isClosed ? -EBADF : this.endpoint.memberships.blockSource(group, source, ifIndex);
   }
   unblockSource(group: IpAddress, source: IpAddress, ifIndex = 0): number {
-    return this.isClosed ? -EBADF : this.endpoint.unblockSource(group, source, ifIndex);
+    return this.isClosed ? -EBADF : this.endpoint.memberships.unblockSource(group, source, ifIndex);
   }
 }

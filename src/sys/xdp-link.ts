@@ -2,6 +2,7 @@
  * XDP programs on interfaces, attached by bpf_link: the program leaves the interface when the last
  * descriptor of the link is closed, and so when this process ends, whatever ends it.
  */
+import { readFileSync } from "node:fs";
 import * as errno from "../base/errno.js";
 import { errnoName, errnoText } from "../base/errno.js";
 import { addon } from "./addon.js";
@@ -15,6 +16,9 @@ import { closeFd } from "./fd.js";
  * which every driver can.
  */
 export type XdpMode = "native" | "generic";
+
+/** Interfaces that a message names. */
+const MOST_NAMED = 16;
 
 /** `XDP_FLAGS_…` of linux/if_link.h. */
 const MODE_FLAGS: Readonly<Record<XdpMode, number>> = { generic: 1 << 1, native: 1 << 2 };
@@ -70,12 +74,27 @@ export class XdpLink {
   }
 }
 
-/** The kernel's number of an interface. Throws `NetError` ENODEV. */
+/** The kernel's number of an interface. Throws `NetError` ENODEV, which names those that there are. */
 export function interfaceIndex(name: string): number {
   const index = addon().interfaceIndex(name);
+  if (index > 0) return index;
   return check(index === -errno.EINVAL ? -errno.ENODEV : index, "if_nametoindex", {
-    [errno.ENODEV]: `there is no interface ${name} in this network namespace`,
+    [errno.ENODEV]: `there is no interface ${name} in this network namespace${othersThere()}`,
   });
+}
+
+/** `, only lo, eth0`; "" when that is not known. */
+function othersThere(): string {
+  let table: string;
+  try {
+    table = readFileSync("/proc/thread-self/net/dev", "utf8");
+  } catch {
+    return "";
+  }
+  const names = [...table.matchAll(/^ *([^:\n]+):/gm)].map((match) => match[1]!);
+  const shown = names.slice(0, MOST_NAMED);
+  const more = names.length > shown.length ? `, and ${names.length - shown.length} more` : "";
+  return shown.length === 0 ? "" : `, only ${shown.join(", ")}${more}`;
 }
 
 /** The XDP program on an interface now, whoever attached it; null when there is none. */

@@ -5,7 +5,7 @@ import { Drop } from "../wire/drop.js";
 import * as tcp from "../wire/tcp.js";
 import { onEvent } from "./close.js";
 import type { TcpCore } from "./core.js";
-import { enterQuickAckMode, noteData, scheduleAck } from "./delayed-ack.js";
+import { delayAckOfFin, enterQuickAckMode, noteData, scheduleAck } from "./delayed-ack.js";
 import { isPressed, mayReceiveSlot } from "./memory.js";
 import { holdOutOfOrder, noteDuplicate, takeInOrder } from "./reassembly.js";
 import { appendReceived } from "./receive-queue.js";
@@ -177,7 +177,8 @@ export function checkFin(t: TcpCore): void {
   c.rcvNxt = advance(c.rcvNxt, 1);
   if (before(c.rcvAdv, c.rcvNxt)) c.rcvAdv = c.rcvNxt;
   c.flags |= TcbFlags.FIN_RECEIVED;
-  t.want(Pending.ACK_NOW);
+  if (c.state === State.ESTABLISHED) delayAckOfFin(t);
+  else t.want(Pending.ACK_NOW);
   onEvent(t, Event.RCV_FIN);
   if (c.state !== State.FREE) t.host.changed(c);
 }

@@ -13,7 +13,8 @@ function assertGone(s: TcpScript): void {
 
 test("passive close: CLOSE-WAIT, LAST-ACK, gone", () => {
   const s = TcpScript.accepted();
-  s.send("FA 1:1 ack 1").expect("A 1:1 ack 2");
+  s.send("FA 1:1 ack 1").expectNothing();
+  s.at(s.world.nowUs / 1000 + 5).expect("A 1:1 ack 2");
   assert.equal(s.state, State.CLOSE_WAIT);
   assert.equal(s.app.read(), 0);
   assert.equal(s.world.tcp.readiness(s.row) & Readiness.RDHUP, Readiness.RDHUP);
@@ -21,6 +22,22 @@ test("passive close: CLOSE-WAIT, LAST-ACK, gone", () => {
   s.expect("FA 1:1 ack 2");
   s.send("A 2:2 ack 2").expectNothing();
   assertGone(s);
+});
+
+test("who closes soon after the peer acknowledges with the FIN", () => {
+  const s = TcpScript.accepted();
+  s.send("FA 1:101 ack 1").expectNothing();
+  assert.equal(s.app.read(), 100);
+  s.app.close();
+  s.expect("FA 1:1 ack 102");
+  s.send("A 102:102 ack 2").expectNothing();
+  assertGone(s);
+});
+
+test("a FIN behind data that were not acknowledged yet is acknowledged at once", () => {
+  const s = TcpScript.accepted();
+  s.send("A 1:101 ack 1", { batched: true });
+  s.send("FA 101:101 ack 1").expect("A 1:1 ack 102");
 });
 
 test("simultaneous close: CLOSING, TIME-WAIT", () => {

@@ -16,6 +16,7 @@ import type { TcpCore } from "./core.js";
 import { dropReceiveQueue } from "./receive-queue.js";
 import { endConnection, endWithError, releaseRow, resetLists } from "./rows.js";
 import { sendReset } from "./segment-writer.js";
+import { unsentBytes } from "./send-queue.js";
 import { Event, isSynchronized, next, STAY, State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
 import { enterTimeWait } from "./time-wait.js";
@@ -83,7 +84,8 @@ function queueFin(t: TcpCore): void {
   if (c.has(TcbFlags.FIN_QUEUED)) return;
   c.flags = (c.flags | TcbFlags.FIN_QUEUED) & ~TcbFlags.MORE;
   onEvent(t, Event.CALL_CLOSE);
-  t.want(Pending.OUTPUT);
+  if (unsentBytes(t) === 0) t.wantTurn();
+  else t.want(Pending.OUTPUT);
 }
 
 /** `close`: the user is gone for good. The selected row may be released by it. */

@@ -17,7 +17,7 @@ import { Segment } from "./segment.js";
 import { type Seq, seqOf } from "./seq.js";
 import type { TcpSettings } from "./settings.js";
 import type { Slots } from "./slots.js";
-import { Tcb } from "./tcb.js";
+import { Pending, Tcb } from "./tcb.js";
 import { ROW_BYTES } from "./tcb-row.js";
 import { TCP_COUNTERS, type TcpCounter } from "./tcp-counters.js";
 import type { TcpHost } from "./tcp-host.js";
@@ -47,6 +47,13 @@ export class TcpCore {
   readonly capacityRows: number;
   readonly hash: SipHash;
   readonly hashWords = new Int32Array(12);
+  /** The last offset of timestamps (timestamps.ts) and whose it is: connections often are to one host. */
+  readonly tsOffset = {
+    isKnown: false,
+    local: new IpAddress(),
+    remote: new IpAddress(),
+    offset: 0,
+  };
   readonly counters: Counters<TcpCounter> = new Counters("tcp", TCP_COUNTERS);
   /** Index of each counter in `counts`, by name. */
   readonly k: Readonly<Record<TcpCounter, number>>;
@@ -163,6 +170,28 @@ export class TcpCore {
     c.pending = pending | bits | LISTED;
   }
 
+  /**
+   * Hot path. As {@link want} with `Pending.OUTPUT`, for a row that had nothing to send until now: its turn is
+   * after that of every row listed so far, whatever it was listed for itself. So the first data of
+   * connections leave in the order in which they were written.
+   */
+  wantTurn(): void {
+    const c = this.c;
+    const pending = c.pending;
+    if ((pending & (LISTED | LISTED_AGAIN)) !== LISTED) this.want(OUTPUT);
+    else if (this.pendingRows[this.pendingCount - 1] === c.row) c.pending = pending | OUTPUT;
+    else {
+      c.pending = pending & ~LISTED;
+      this.want(OUTPUT | LISTED_AGAIN);
+    }
+  }
+
+  /** Hot path. Whether no other row has anything to do in the output pass. */
+  get isAlone(): boolean {
+    const n = this.pendingCount;
+    return n === 0 || (n === 1 && this.pendingRows[0] === this.c.row);
+  }
+
   /** Enlarges every per-row array; the new rows become the free list's head. */
   grow(rows: number): void {
     const buffer = new ArrayBuffer(LEAD_BYTES + rows * ROW_BYTES);
@@ -194,5 +223,5 @@ export class TcpCore {
  * of 100,000 connections.
  */
 const LEAD_BYTES = 48;
-/** `Pending.LISTED`. */
-const LISTED = 1;
+// What is imported is read anew each time; what is a module's own constant is part of the code.
+const { LISTED, LISTED_AGAIN, OUTPUT } = Pending;

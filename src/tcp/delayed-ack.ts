@@ -82,6 +82,31 @@ export function scheduleAck(t: TcpCore): void {
   delayAck(t);
 }
 
+/** How long the ACK of a FIN waits for ours. Linux: 40 ms, which a close that lingers has to wait for. */
+const FIN_DELAY_US = 5_000;
+
+/**
+ * The peer has ended its direction with the current segment: the user will most likely close, and that FIN
+ * carries the ACK, as in Linux (tcp_fin). With another segment before it unacknowledged the peer would not
+ * wait, but probe for the tail; and the end of a gap is acknowledged at once (RFC 5681 §4.2).
+ * Precondition: `rcvNxt` is past the FIN.
+ * Measured: a connection of one request has 8 segments instead of 9.
+ */
+export function delayAckOfFin(t: TcpCore): void {
+  const c = t.c;
+  if (diff(c.rcvNxt, c.rcvAcked) > t.segment.dataBytes + 1) {
+    t.want(Pending.ACK_NOW);
+    return;
+  }
+  enterPingpong(t);
+  c.pending &= ~Pending.ACK_NOW;
+  scheduleAck(t);
+  const at = t.nowUs + FIN_DELAY_US;
+  if ((c.pending & Pending.ACK_DELAYED) === 0 || at >= c.delackAtUs) return;
+  c.delackAtUs = at;
+  t.want(Pending.TIMER);
+}
+
 /** Hot path. Starts the delay unless it runs. */
 export function delayAck(t: TcpCore): void {
   const c = t.c;

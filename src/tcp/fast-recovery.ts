@@ -28,7 +28,8 @@ import {
   undo,
 } from "./reduction.js";
 import { lossOnAck } from "./rto.js";
-import { LOST, NO_RECORD, type SentQueue } from "./sent-queue.js";
+import type { SentQueue } from "./sent-queue.js";
+import { LOST, NO_RECORD } from "./sent-records.js";
 import { advance, after, before } from "./seq.js";
 
 // @rfc 6582 §3.2 yes

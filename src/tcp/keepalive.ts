@@ -5,11 +5,12 @@
  */
 import { ETIMEDOUT } from "../base/errno.js";
 import type { TcpCore } from "./core.js";
-import { nothingInFlight, unsentBytes } from "./output.js";
+import { nothingInFlight } from "./output.js";
 import { sendProbe } from "./persist.js";
 import { Retry, retries, retryAgain } from "./retries.js";
 import { endWithError } from "./rows.js";
 import { sendReset } from "./segment-writer.js";
+import { unsentBytes } from "./send-queue.js";
 import { Pending, TcbOptions } from "./tcb.js";
 
 const US_PER_S = 1_000_000;

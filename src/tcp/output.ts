@@ -23,7 +23,7 @@ import {
   writeHeader,
   writeHeaderAt,
 } from "./segment-writer.js";
-import { bytesToBoundary, copySent, dataAt, wholeSlot } from "./send-queue.js";
+import { bytesToBoundary, copySent, dataAt, unsentBytes, wholeSlot } from "./send-queue.js";
 import { advance, diff, type Seq } from "./seq.js";
 import { maySend } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
@@ -44,13 +44,6 @@ export function outputPass(t: TcpCore): void {
   }
   if ((c.pending & Pending.ACK_NOW) !== 0 && !sendAck(t)) c.delackAtUs = t.nowUs + RETRY_US;
   armTimer(t);
-}
-
-/** Bytes queued that were never sent. */
-export function unsentBytes(t: TcpCore): number {
-  const c = t.c;
-  if (c.has(TcbFlags.FIN_SENT)) return 0;
-  return c.sndQueuedBytes - diff(c.sndNxt, c.sndUna);
 }
 
 /** Hot path. Sends what may be sent of the bytes after `sndNxt`, and the FIN. */

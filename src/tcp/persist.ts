@@ -17,12 +17,12 @@ import {
   RETRY_US,
   releaseHeldBack,
   sendNewSegment,
-  unsentBytes,
 } from "./output.js";
 import { tellWriter } from "./ready.js";
 import { Retry, retries, retryAgain, setRetries } from "./retries.js";
 import { endWithError } from "./rows.js";
 import { sendBare } from "./segment-writer.js";
+import { unsentBytes } from "./send-queue.js";
 import { advance } from "./seq.js";
 import { Pending, TcbFlags } from "./tcb.js";
 

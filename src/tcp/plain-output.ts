@@ -23,7 +23,7 @@ import { sendInTurn } from "./lockstep.js";
 import { RecoveryFlags, TimerKind } from "./recovery-state.js";
 import { SegmentFlags } from "./segment-flags.js";
 import { dataAt } from "./send-queue.js";
-import { NO_RECORD } from "./sent-queue.js";
+import { NO_RECORD } from "./sent-records.js";
 import type { Seq } from "./seq.js";
 import { State } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";

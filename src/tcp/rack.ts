@@ -11,7 +11,8 @@
 import type { Delivery } from "./delivery.js";
 import type { RecoveryRow } from "./recovery-row.js";
 import { RecoveryFlags, RecoveryState } from "./recovery-state.js";
-import { EVER_RETRANS, NO_RECORD, RETRANS, type SentQueue } from "./sent-queue.js";
+import type { SentQueue } from "./sent-queue.js";
+import { EVER_RETRANS, NO_RECORD, RETRANS } from "./sent-records.js";
 import { after, before, diff, type Seq } from "./seq.js";
 
 // @rfc 8985 §6.2 yes

@@ -22,7 +22,8 @@ import { currentSsthresh } from "./reduction.js";
 import { enterLoss } from "./rto.js";
 import { msOf, noteMinRtt, resetRtt, sampleRtt } from "./rtt.js";
 import { applyAck, applySack } from "./sack.js";
-import { NO_RECORD, SentQueue } from "./sent-queue.js";
+import { SentQueue } from "./sent-queue.js";
+import { NO_RECORD } from "./sent-records.js";
 import { advance, after, before, notAfter, type Seq, seqOf } from "./seq.js";
 import {
   clearTimer,

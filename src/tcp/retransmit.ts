@@ -9,11 +9,12 @@
 import { ETIMEDOUT } from "../base/errno.js";
 import * as tcp from "../wire/tcp.js";
 import type { TcpCore } from "./core.js";
-import { effectiveMss, lastCursor, sendNewSegment, sendRange, unsentBytes } from "./output.js";
+import { effectiveMss, lastCursor, sendNewSegment, sendRange } from "./output.js";
 import { TimerResult } from "./recovery.js";
 import { Retry, retries, retryAgain } from "./retries.js";
 import { endWithError } from "./rows.js";
 import { sendBare, sendSyn } from "./segment-writer.js";
+import { unsentBytes } from "./send-queue.js";
 import { advance, diff, type Seq } from "./seq.js";
 import { isSynchronized, State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";

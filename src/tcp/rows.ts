@@ -21,6 +21,9 @@ import { State } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
 import { ROW_INT32S } from "./tcb-row.js";
 
+/** A row may still be on the output pass's list from its life before. */
+const LISTINGS = Pending.LISTED | Pending.LISTED_AGAIN;
+
 /** A fresh row in CLOSED, selected in `t.c`; -1 when the table is full. */
 export function createRow(t: TcpCore): number {
   if (t.freeRow < 0) {
@@ -31,8 +34,7 @@ export function createRow(t: TcpCore): number {
   const c = t.c.select(row);
   t.freeRow = c.listNext;
   t.usedRows++;
-  // A row may still be on the output pass's list from its life before.
-  const listed = c.pending & Pending.LISTED;
+  const listed = c.pending & LISTINGS;
   c.i.fill(0, c.at, c.at + ROW_INT32S);
   c.pending = listed;
   c.state = State.CLOSED;
@@ -87,7 +89,7 @@ export function endConnection(t: TcpCore): void {
   if (c.armedAtUs !== NEVER) t.host.disarmTimer(c.row);
   c.armedAtUs = NEVER;
   uncount(t);
-  c.pending &= Pending.LISTED;
+  c.pending &= LISTINGS;
   const inSynQueue =
     (c.flags & (TcbFlags.UNACCEPTED | TcbFlags.ACCEPTABLE)) === TcbFlags.UNACCEPTED;
   if (c.has(TcbFlags.ORPHAN) || inSynQueue) releaseRow(t);
@@ -128,7 +130,7 @@ export function releaseRow(t: TcpCore): void {
   c.state = State.FREE;
   c.flags = 0;
   c.socket = 0;
-  c.pending &= Pending.LISTED;
+  c.pending &= LISTINGS;
   c.listNext = t.freeRow;
   t.freeRow = row;
   t.usedRows--;

@@ -9,7 +9,8 @@ import { markLossesOnTimeout } from "./rack.js";
 import type { RecoveryRow } from "./recovery-row.js";
 import { RecoveryFlags, RecoveryState } from "./recovery-state.js";
 import { currentSsthresh, initUndo, mayUndo, undo } from "./reduction.js";
-import { NO_RECORD, SACKED, type SentQueue } from "./sent-queue.js";
+import type { SentQueue } from "./sent-queue.js";
+import { NO_RECORD, SACKED } from "./sent-records.js";
 import { after, before, diff } from "./seq.js";
 
 // @rfc 6298 §5.4 yes

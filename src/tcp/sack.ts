@@ -9,7 +9,8 @@ import { noteReordering, rackAdvance } from "./rack.js";
 import type { RecoveryRow } from "./recovery-row.js";
 import { RecoveryFlags } from "./recovery-state.js";
 import { msOf } from "./rtt.js";
-import { EVER_RETRANS, NO_RECORD, SACKED, type SentQueue } from "./sent-queue.js";
+import type { SentQueue } from "./sent-queue.js";
+import { EVER_RETRANS, NO_RECORD, SACKED } from "./sent-records.js";
 import { after, before, diff, notAfter, type Seq } from "./seq.js";
 
 // @rfc 2018 §5 yes

@@ -21,7 +21,7 @@ import { armTimer } from "./row-timers.js";
 import { advance, before, diff, type Seq } from "./seq.js";
 import type { Slots } from "./slots.js";
 import { State } from "./state.js";
-import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
+import { TcbFlags, TcbOptions } from "./tcb.js";
 
 /** From this many bytes on, a big slot is taken. */
 const BULK_BYTES = 4_096;
@@ -29,7 +29,6 @@ const BULK_BYTES = 4_096;
 const SHORT_BYTES = 1_024;
 const { ESTABLISHED } = State;
 const NO_PRESSURE = Pressure.NONE;
-const { OUTPUT } = Pending;
 const { NODELAY } = TcbOptions;
 const UNUSUAL_FLAGS = TcbFlags.FIN_QUEUED | TcbFlags.MORE;
 /** Room for the longest TCP header (60) behind the headroom; the bytes begin on a cache line. */
@@ -72,10 +71,13 @@ export function appendFirst(t: TcpCore, bytes: Uint8Array, at: number, n: number
   c.sndTail = slot;
   c.sndQueuedBytes = n;
   const goesAtOnce =
-    c.row === t.lockstep.row && (c.options & NODELAY) !== 0 && sendInTurn(t, bytes, at);
+    c.row === t.lockstep.row &&
+    (c.options & NODELAY) !== 0 &&
+    t.isAlone &&
+    sendInTurn(t, bytes, at);
   copyIn(s.view, s.bytes, to, bytes, at, n);
   if (goesAtOnce) armTimer(t);
-  else t.want(OUTPUT);
+  else t.wantTurn();
   return true;
 }
 
@@ -138,6 +140,13 @@ function addChunk(t: TcpCore, bytes: number): number {
   else s.sendNext[tail] = slot;
   c.sndTail = slot;
   return slot;
+}
+
+/** Hot path. Bytes queued that were never sent. */
+export function unsentBytes(t: TcpCore): number {
+  const c = t.c;
+  if (c.has(TcbFlags.FIN_SENT)) return 0;
+  return c.sndQueuedBytes - diff(c.sndNxt, c.sndUna);
 }
 
 /** Hot path. Frees the first `n` bytes, which the peer has acknowledged. `sndUna` moves elsewhere. */

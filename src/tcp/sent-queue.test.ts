@@ -8,7 +8,8 @@ import { RecoveryRow } from "./recovery-row.js";
 import { RecoveryFlags } from "./recovery-state.js";
 import { resetRtt } from "./rtt.js";
 import { applyAck, applySack } from "./sack.js";
-import { EVER_RETRANS, LOST, NO_RECORD, RETRANS, SACKED, SentQueue } from "./sent-queue.js";
+import { SentQueue } from "./sent-queue.js";
+import { EVER_RETRANS, LOST, NO_RECORD, RETRANS, SACKED } from "./sent-records.js";
 import { advance, type Seq, seqOf } from "./seq.js";
 import { ROW_INT32S } from "./tcb-row.js";
 

@@ -1,8 +1,5 @@
 /**
- * What was sent and not yet acknowledged: records of ranges, for all connections in one pool.
- *
- * A record is 64 bytes (one cache line) of an `Int32Array`; the time of transmission is a double
- * over two of its int32s. A connection's records form
+ * What was sent and not yet acknowledged: records of ranges (`sent-records.ts`). A connection's form
  *  - one list in sequence order, without gaps, from SND.UNA to SND.NXT;
  *  - the time list: records in flight, in the order they were last sent (what RACK walks);
  *  - the lost list: records that wait to be sent again.
@@ -17,72 +14,41 @@
  *
  * SACKED excludes LOST and RETRANS. So `pipe` (RFC 6675 §4) is outstanding − sacked − lost +
  * sent again. Neighbouring SACKED records merge, so the sequence list is short where it is skipped.
- *
- * Finding a record by sequence number must stay cheap when a peer sends hostile SACK blocks, yet
- * cost nothing per segment sent. So two express lanes (as in a skip list) are built by the searches
- * themselves: a walk that takes long promotes every 32nd record it passes.
- *
- * The pool grows by doubling; a connection holds at most {@link MAX_RECORDS}.
  */
 import { assert, CHECKED } from "../base/assert.js";
 import type { RecoveryRow } from "./recovery-row.js";
-import { after, diff, notAfter, type Seq } from "./seq.js";
+import { SentLanes } from "./sent-lanes.js";
+import {
+  END,
+  EVER_RETRANS,
+  FLAGS,
+  LANE_1,
+  LANE_2,
+  LIST_NEXT,
+  LIST_PREV,
+  LOST,
+  NEXT,
+  NO_RECORD,
+  ON_LOST_LIST,
+  ON_TIME_LIST,
+  PREV,
+  RETRANS,
+  SACKED,
+  SEQ,
+  SHIFT,
+  XMIT_DOUBLE,
+} from "./sent-records.js";
+import { after, diff, type Seq } from "./seq.js";
 
-/** Bits of a record's flags. */
-export const SACKED = 1;
-export const LOST = 2;
-/** Sent again, and that transmission is deemed in flight. */
-export const RETRANS = 4;
-/** Was ever sent again: its delivery gives no RTT sample (Karn). */
-export const EVER_RETRANS = 8;
-const LANE_1 = 16;
-const LANE_2 = 32;
-const ON_TIME_LIST = 64;
-const ON_LOST_LIST = 128;
-
-export const NO_RECORD = -1;
 /** Records a connection may hold; beyond it new ranges extend the last record. */
 export const MAX_RECORDS = 65_536;
 /** A record covers at most this many bytes. */
 export const MAX_RECORD_BYTES = 65_536;
 
-const SHIFT = 4;
-const SEQ = 0;
-const END = 1;
-const FLAGS = 2;
-const NEXT = 3;
-const PREV = 4;
-const LIST_NEXT = 5;
-const LIST_PREV = 6;
-const LANE_1_NEXT = 7;
-const LANE_1_PREV = 8;
-const LANE_2_NEXT = 9;
-const LANE_2_PREV = 10;
-const XMIT_DOUBLE = 6; // int32s 12 and 13
-
-/** A search that passes more records than this builds the express lane it lacked. */
-const LONG_WALK = 64;
-const PROMOTE_MASK = 31;
 /** A lost record is sorted into its list over at most this many others. */
 const SORT_WALK = 32;
 
-export class SentQueue {
-  private i: Int32Array;
-  private f: Float64Array;
-  private firstFree = 0;
-  private capacity: number;
-  /** Records in use, of all connections. */
-  inUse = 0;
-  /** Records passed by searches, for tests of their cost. */
-  steps = 0;
-
-  constructor(capacity: number) {
-    this.capacity = capacity;
-    this.f = new Float64Array(capacity << (SHIFT - 1));
-    this.i = new Int32Array(this.f.buffer);
-    this.linkFree(0);
-  }
-
+export class SentQueue extends SentLanes {
   /** Empties the row's lists without freeing: for a row that was never used. */
   reset(c: RecoveryRow): void {
     c.headRecord = c.tailRecord = NO_RECORD;
@@ -101,35 +67,6 @@ export class SentQueue {
       r = next;
     }
     this.reset(c);
-  }
-
-  /** First sequence number of the record. */
-  seqOf(r: number): Seq {
-    return this.i[(r << SHIFT) + SEQ]! as Seq;
-  }
-  /** Sequence number after the record's last. */
-  endOf(r: number): Seq {
-    return this.i[(r << SHIFT) + END]! as Seq;
-  }
-  /** Length in sequence space. */
-  bytesOf(r: number): number {
-    const b = r << SHIFT;
-    return (this.i[b + END]! - this.i[b + SEQ]!) | 0;
-  }
-  flagsOf(r: number): number {
-    return this.i[(r << SHIFT) + FLAGS]!;
-  }
-  /** When it was sent last. */
-  xmitUsOf(r: number): number {
-    return this.f[(r << (SHIFT - 1)) + XMIT_DOUBLE]!;
-  }
-  /** The record that follows in sequence order. */
-  nextOf(r: number): number {
-    return this.i[(r << SHIFT) + NEXT]!;
-  }
-  /** The record that follows in the time list or the lost list. */
-  listNextOf(r: number): number {
-    return this.i[(r << SHIFT) + LIST_NEXT]!;
   }
 
   /** Hot path. Bytes between the first and the last record's ends. */
@@ -350,25 +287,6 @@ export class SentQueue {
     this.appendTime(c, r);
   }
 
-  /** The record that holds `seq`, or NO_RECORD when it is outside of what is outstanding. */
-  find(c: RecoveryRow, seq: Seq): number {
-    const tail = c.tailRecord;
-    if (tail === NO_RECORD || notAfter(this.endOf(tail), seq)) return NO_RECORD;
-    if (notAfter(this.seqOf(tail), seq)) return tail;
-    if (after(this.seqOf(c.headRecord), seq)) return NO_RECORD;
-    const express = this.walkLane2(c, seq);
-    let r = this.walkLane1(c, seq, express);
-    if (r === NO_RECORD) r = c.headRecord;
-    let mark = r;
-    let passed = 0;
-    while (notAfter(this.endOf(r), seq)) {
-      r = this.nextOf(r);
-      if ((++passed & PROMOTE_MASK) === 0 && passed > LONG_WALK) mark = this.promote1(c, r, mark);
-    }
-    this.steps += passed;
-    return r;
-  }
-
   private mayExtend(c: RecoveryRow, tail: number, seq: Seq, end: Seq, nowUs: number): boolean {
     const b = tail << SHIFT;
     if (c.recordCount >= MAX_RECORDS) return true;
@@ -489,117 +407,5 @@ export class SentQueue {
     else if (isTime) c.timeTail = prev;
     else c.lostTail = prev;
     i[b + FLAGS] = flags & ~(ON_TIME_LIST | ON_LOST_LIST);
-  }
-
-  // The express lanes: every record of lane 2 is in lane 1.
-
-  private walkLane2(c: RecoveryRow, seq: Seq): number {
-    let r = c.lane2Head;
-    if (r === NO_RECORD || after(this.seqOf(r), seq)) return NO_RECORD;
-    for (;;) {
-      const next = this.i[(r << SHIFT) + LANE_2_NEXT]!;
-      if (next === NO_RECORD || after(this.seqOf(next), seq)) return r;
-      r = next;
-      this.steps++;
-    }
-  }
-
-  private walkLane1(c: RecoveryRow, seq: Seq, from: number): number {
-    let r = from === NO_RECORD ? c.lane1Head : from;
-    if (r === NO_RECORD || after(this.seqOf(r), seq)) return NO_RECORD;
-    let mark = from;
-    let passed = 0;
-    for (;;) {
-      const next = this.i[(r << SHIFT) + LANE_1_NEXT]!;
-      if (next === NO_RECORD || after(this.seqOf(next), seq)) break;
-      r = next;
-      if ((++passed & PROMOTE_MASK) === 0 && passed > LONG_WALK) mark = this.promote2(c, r, mark);
-    }
-    this.steps += passed;
-    return r;
-  }
-
-  /** Adds `r` to lane 1; the last record of the lane before it is `before`, if that is in the lane. */
-  private promote1(c: RecoveryRow, r: number, before: number): number {
-    const i = this.i;
-    const b = r << SHIFT;
-    const isFirst = (this.flagsOf(before) & LANE_1) === 0;
-    const next = isFirst ? c.lane1Head : i[(before << SHIFT) + LANE_1_NEXT]!;
-    i[b + LANE_1_NEXT] = next;
-    i[b + LANE_1_PREV] = isFirst ? NO_RECORD : before;
-    if (isFirst) c.lane1Head = r;
-    else i[(before << SHIFT) + LANE_1_NEXT] = r;
-    if (next !== NO_RECORD) i[(next << SHIFT) + LANE_1_PREV] = r;
-    i[b + FLAGS] = i[b + FLAGS]! | LANE_1;
-    return r;
-  }
-
-  /** The same for lane 2; `before` may be NO_RECORD. */
-  private promote2(c: RecoveryRow, r: number, before: number): number {
-    const i = this.i;
-    const b = r << SHIFT;
-    const next = before === NO_RECORD ? c.lane2Head : i[(before << SHIFT) + LANE_2_NEXT]!;
-    i[b + LANE_2_NEXT] = next;
-    i[b + LANE_2_PREV] = before;
-    if (before === NO_RECORD) c.lane2Head = r;
-    else i[(before << SHIFT) + LANE_2_NEXT] = r;
-    if (next !== NO_RECORD) i[(next << SHIFT) + LANE_2_PREV] = r;
-    i[b + FLAGS] = i[b + FLAGS]! | LANE_2;
-    return r;
-  }
-
-  private leaveLanes(c: RecoveryRow, r: number): void {
-    const i = this.i;
-    const b = r << SHIFT;
-    const flags = i[b + FLAGS]!;
-    if ((flags & LANE_1) === 0) return;
-    const next = i[b + LANE_1_NEXT]!;
-    const prev = i[b + LANE_1_PREV]!;
-    if (prev === NO_RECORD) c.lane1Head = next;
-    else i[(prev << SHIFT) + LANE_1_NEXT] = next;
-    if (next !== NO_RECORD) i[(next << SHIFT) + LANE_1_PREV] = prev;
-    if ((flags & LANE_2) !== 0) this.leaveLane2(c, b);
-    i[b + FLAGS] = flags & ~(LANE_1 | LANE_2);
-  }
-
-  private leaveLane2(c: RecoveryRow, b: number): void {
-    const next = this.i[b + LANE_2_NEXT]!;
-    const prev = this.i[b + LANE_2_PREV]!;
-    if (prev === NO_RECORD) c.lane2Head = next;
-    else this.i[(prev << SHIFT) + LANE_2_NEXT] = next;
-    if (next !== NO_RECORD) this.i[(next << SHIFT) + LANE_2_PREV] = prev;
-  }
-
-  // The pool.
-
-  private take(): number {
-    if (this.firstFree === NO_RECORD) this.grow();
-    const r = this.firstFree;
-    this.firstFree = this.i[(r << SHIFT) + NEXT]!;
-    this.inUse++;
-    return r;
-  }
-
-  private free(r: number): void {
-    this.i[(r << SHIFT) + NEXT] = this.firstFree;
-    this.firstFree = r;
-    this.inUse--;
-  }
-
-  private grow(): void {
-    const old = this.capacity;
-    const f = new Float64Array(this.f.length * 2);
-    f.set(this.f);
-    this.f = f;
-    this.i = new Int32Array(f.buffer);
-    this.capacity = old * 2;
-    this.linkFree(old);
-  }
-
-  private linkFree(from: number): void {
-    for (let r = from; r < this.capacity; r++) {
-      this.i[(r << SHIFT) + NEXT] = r + 1 < this.capacity ? r + 1 : NO_RECORD;
-    }
-    this.firstFree = from;
   }
 }

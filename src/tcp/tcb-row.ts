@@ -8,7 +8,7 @@
  *
  * Code does not index arrays: it works through one reused view, `select(row)` and then fields by
  * their RFC names (`c.sndUna`). The view is borrowed: never store it, never select inside a callee
- * that its caller does not expect (design: style.md, "one reused view object: same speed").
+ * that its caller does not expect.
  *
  * `TcbRow` holds identity and send sequence space; `RecoveryRow` (recovery-row.ts) adds loss
  * recovery and congestion control; `Tcb` (tcb.ts) adds the rest. A row is laid out by cache line of

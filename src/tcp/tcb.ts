@@ -104,6 +104,8 @@ export const Pending = {
   RETRANSMIT: 1 << 4,
   /** Deadlines changed. */
   TIMER: 1 << 5,
+  /** The row is in that list twice: the second place is its turn. */
+  LISTED_AGAIN: 1 << 6,
 } as const;
 
 const LOCAL0 = 0;

@@ -314,6 +314,10 @@ export class Tcp {
     const rows = t.pendingRows;
     for (let k = 0; k < n; k++) {
       c.select(rows[k]!);
+      if ((c.pending & Pending.LISTED_AGAIN) !== 0) {
+        c.pending &= ~Pending.LISTED_AGAIN;
+        continue;
+      }
       c.pending &= ~Pending.LISTED;
       if (c.state !== State.FREE && c.state !== State.CLOSED) outputPass(t);
       else c.pending = 0;

@@ -13,7 +13,8 @@ import { NEVER } from "../base/time.js";
 import type { RecoveryRow } from "./recovery-row.js";
 import { RecoveryFlags, RecoveryState, TimerKind } from "./recovery-state.js";
 import { backedOffRtoUs, INITIAL_RTO_US } from "./rtt.js";
-import { NO_RECORD, type SentQueue } from "./sent-queue.js";
+import type { SentQueue } from "./sent-queue.js";
+import { NO_RECORD } from "./sent-records.js";
 
 export const MAX_DELAYED_ACK_US = 200_000;
 const PROBE_MARGIN_US = 2_000;

@@ -36,8 +36,19 @@ export function keepTimestamp(t: TcpCore, s: Segment): void {
 /** Hot path. Whether the connection uses timestamps. */
 export const usesTimestamps = (c: Tcb): boolean => (c.options & TcbOptions.TIMESTAMPS) !== 0;
 
-/** Offset for a pair of addresses, from the secret. */
+/** Offset for a pair of addresses, from the secret; that of the last pair is remembered. */
 export function offsetFor(t: TcpCore, local: IpAddress, remote: IpAddress): number {
+  const known = t.tsOffset;
+  if (!known.isKnown || !known.local.equals(local) || !known.remote.equals(remote)) {
+    known.local.setFrom(local);
+    known.remote.setFrom(remote);
+    known.offset = hashOf(t, local, remote);
+    known.isKnown = true;
+  }
+  return known.offset;
+}
+
+function hashOf(t: TcpCore, local: IpAddress, remote: IpAddress): number {
   const w = t.hashWords;
   w[0] = local.w0;
   w[1] = local.w1;

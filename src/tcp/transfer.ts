@@ -10,7 +10,7 @@ import { delayIsOver } from "./delayed-ack.js";
 import { receiveInTurn } from "./lockstep.js";
 import { waitForRoom } from "./ready.js";
 import { peekReceived, takeReceived, takeReceivedSlot } from "./receive-queue.js";
-import { appendFirst, appendToSend } from "./send-queue.js";
+import { appendFirst, appendToSend, unsentBytes } from "./send-queue.js";
 import { advance, diff } from "./seq.js";
 import { State } from "./state.js";
 import { Pending, TcbFlags, TcbOptions } from "./tcb.js";
@@ -81,7 +81,8 @@ export function sendBytes(
   }
   if ((flags & TransferFlags.MORE) !== 0) c.flags |= TcbFlags.MORE;
   else c.flags &= ~TcbFlags.MORE;
-  t.want(Pending.OUTPUT);
+  if (unsentBytes(t) === queued) t.wantTurn();
+  else t.want(Pending.OUTPUT);
   return queued;
 }
 

@@ -8,19 +8,19 @@ import { R0, R1, R2, R3, R10 } from "../ebpf/registers.js";
 import { modelsFor } from "./consistency-models.js";
 import { findMapUse, isAddOnly, isReadOnly, type MapUse } from "./map-use.js";
 
-const array = (name: string, type = 2): MapDefinition =>
-  ({
-    name,
-    type,
-    keyBytes: 4,
-    valueBytes: 8,
-    maxEntries: 4,
-    flags: 0,
-    keyType: 0,
-    valueType: 0,
-    entries: [],
-    contents: null,
-  }) as unknown as MapDefinition;
+const array = (name: string, type = 2): MapDefinition => ({
+  name,
+  type,
+  keyBytes: 4,
+  valueBytes: 8,
+  maxEntries: 4,
+  flags: 0,
+  inner: null,
+  initial: null,
+  entries: [],
+  keyType: 0,
+  valueType: 0,
+});
 
 /** The use of maps by a program that is written by calls. */
 function useOf(names: readonly string[], write: (a: Assembler) => void): MapUse[] {

@@ -188,11 +188,15 @@ test("a host that waits uses no CPU, and a datagram wakes it", TEST, async (t) =
   const host = hostOnTap(t);
   const channel = await host.udp({ port: 7 });
   const received = channel.receive();
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const before = process.cpuUsage();
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
-  const { user, system } = process.cpuUsage(before);
-  assert.ok(user + system < 50_000, `${user + system} µs of CPU in an idle second`);
+  // Node may be busy compiling for a while: a second in which it hardly ran must come.
+  let usedUs = Number.POSITIVE_INFINITY;
+  for (let second = 0; second < 30 && usedUs >= 50_000; second++) {
+    const before = process.cpuUsage();
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    const { user, system } = process.cpuUsage(before);
+    usedUs = user + system;
+  }
+  assert.ok(usedUs < 50_000, `${usedUs} µs of CPU in an idle second`);
   const linux = createSocket("udp4");
   linux.send("wake", 7, OURS.v4, () => linux.close());
   assert.equal((await received)?.data.toString(), "wake");

@@ -5,7 +5,8 @@ import { fold } from "../../src/base/checksum.js";
 import { IpAddress } from "../../src/base/ip-address.js";
 import { Capability } from "../../src/nic/device.js";
 import { openWaiter } from "../../src/nic/waiter.js";
-import { openXdp, openXdpQueues, type XdpDevice, type XdpOptions } from "../../src/nic/xdp.js";
+import { openXdp, openXdpQueues, type XdpOptions } from "../../src/nic/xdp.js";
+import type { XdpDevice } from "../../src/nic/xdp-device.js";
 import { FrameFlags } from "../../src/ring/pool.js";
 import { interfaceMac } from "../../src/sys/tap.js";
 import {

@@ -1,7 +1,8 @@
 /** What a NIC knows beside the bytes: veth's driver knows the hash of a kernel's frame. */
 import assert from "node:assert/strict";
 import { test as anyTest, type TestContext } from "node:test";
-import { openXdp, type XdpDevice, type XdpOptions } from "../../src/nic/xdp.js";
+import { openXdp, type XdpOptions } from "../../src/nic/xdp.js";
+import type { XdpDevice } from "../../src/nic/xdp-device.js";
 import { Batch } from "../../src/ring/batch.js";
 import type { Pool } from "../../src/ring/pool.js";
 import { enterNamespace, ip, NEEDS_ROOT, run } from "../support/namespace.js";

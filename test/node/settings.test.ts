@@ -1,6 +1,6 @@
 /** Settings of one's own: workers with devices of their own, and every word of `register({…})`. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
@@ -103,4 +103,28 @@ test("every word of register({…}) is in force", async () => {
   assert.equal(few.stderr, "");
   one.close();
   other.close();
+});
+
+test("what only fails when it is used says which setting it is, and the kernel has the sockets", () => {
+  const own = { MILLRACE_NIC: "tap:mrset0", MILLRACE_ADDRESS: "10.80.0.2/24" };
+  const rows: [NodeJS.ProcessEnv, RegExp][] = [
+    [
+      { ...own, MILLRACE_GATEWAY: "10.81.0.1" },
+      /^millrace: gateways \(MILLRACE_GATEWAY\): .*10\.81\.0\.1/,
+    ],
+    [
+      { MILLRACE_NIC: "xdp:nosuch0" },
+      /^millrace: nic \(MILLRACE_NIC\): .*there is no interface nosuch0/,
+    ],
+  ];
+  const ask = `require("net").connect(1, "10.80.0.1").on("error", (e) => console.log(e.code))`;
+  for (const [env, expected] of rows) {
+    const { stdout, stderr } = spawnSync(process.execPath, ["--import", REGISTER, "-e", ask], {
+      encoding: "utf8",
+      env: { ...process.env, ...env },
+    });
+    assert.equal(stdout, "ECONNREFUSED\n", stderr);
+    assert.match(stderr, expected);
+    assert.match(stderr, /; sockets stay with the kernel\n$/);
+  }
 });

@@ -1,7 +1,7 @@
 /** `millrace doctor COMMAND` as a user runs it, on programs that cannot be accelerated, and one that can. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -71,5 +71,32 @@ test("a program with a set-user-id bit for another user", () => {
   const said = examine(path);
   assert.deepEqual([said.status, said.exit], ["fail", 1]);
   assert.match(said.detail, /has a set-user-id or set-group-id bit.* it runs, unaccelerated/);
-  assert.match(said.fix!, /^run a copy without them: cp (privileged|su) /);
+  assert.match(said.fix!, /^run a copy without them: cp \S*\/(privileged|su) /);
+});
+
+test("scripts: what reads them counts, and whether it is there", () => {
+  const script = (name: string, first: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, `${first}\necho hello\n`, { mode: 0o755 });
+    return path;
+  };
+  const lost = examine(script("lost", "#!/no/such/interpreter"));
+  assert.deepEqual([lost.status, lost.exit], ["fail", 1]);
+  assert.match(lost.detail, /lost: its interpreter \/no\/such\/interpreter is not there$/);
+  const plain = examine(script("plain.sh", "# no interpreter is named: a shell's"));
+  assert.deepEqual([plain.status, plain.detail.startsWith("/bin/sh is dynamically")], ["ok", true]);
+  assert.equal(examine(script("short", "")).status, "ok");
+  const fixed = examine(script("by-static", `#!${compile("reader", MAIN, "-static")}`));
+  assert.match(fixed.detail, /reader is statically linked/);
+});
+
+test("what is no program, and a device that is none", () => {
+  assert.match(examine(folder).detail, /is a folder/);
+  assert.match(examine(join(folder, "nothing")).detail, /not found/);
+  assert.match(examine("").detail, /^'': not found/);
+  const nic = spawnSync(process.execPath, [MILLRACE, "doctor", "--nic", "bogus:x"], {
+    encoding: "utf8",
+  });
+  assert.equal(nic.status, 1);
+  assert.match(nic.stdout, /fail {2}--nic bogus:x: expected a device like tap:tap0, got "bogus:x"/);
 });

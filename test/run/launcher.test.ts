@@ -179,6 +179,11 @@ test("what cannot be run: 127 when there is none, 126 when it is no program", as
   const typo = await millrace({ engine }, "docter");
   assert.equal(typo.status, 127);
   assert.match(typo.err, /'docter' is neither a command of millrace nor a program/);
+  const script = join(folder, "script");
+  writeFileSync(script, "#!/no/such/interpreter\n", { mode: 0o755 });
+  const lost = await millrace({ engine }, "run", script);
+  const why = "its interpreter /no/such/interpreter: No such file or directory";
+  assert.deepEqual([lost.status, lost.err], [127, `millrace: cannot run '${script}': ${why}\n`]);
   const text = join(folder, "text");
   writeFileSync(text, "x");
   for (const path of [text, folder]) {
@@ -197,12 +202,27 @@ test("wrong usage: status 2, and what was expected", async () => {
     [["--nosuch", "true"], /unknown option --nosuch/],
     [["--debug=1", "true"], /takes no value: --debug=1/],
     [["--address"], /needs a value: --address/],
+    [["--rules=", "true"], /needs a value that is not empty: --rules/],
+    [["--nic", "", "true"], /needs a value that is not empty: --nic/],
     [["--profile", "fast", "true"], /expected latency, balanced or idle, got fast/],
     [["--spin", "-1", "true"], /expected microseconds or forever, got -1/],
-    [["--address", "foo", "true"], /--address: expected an address like 10\.77\.0\.2, got foo/],
-    [["--address", "10.0.0.2/33", "true"], /--address: expected an address/],
+    [
+      ["--address", "foo", "true"],
+      /--address: expected a host's address like 10\.77\.0\.2, got foo/,
+    ],
+    [["--address", "10.0.0.2/33", "true"], /--address: expected a host's address/],
+    [["--address", "127.0.0.1", "true"], /got 127\.0\.0\.1, which is a loopback address/],
+    [["--address", "::ffff:127.0.0.1", "true"], /which is a loopback address/],
+    [["--address", "224.0.0.1", "true"], /which is a multicast address/],
+    [["--address", "ff02::1", "true"], /which is a multicast address/],
+    [["--address", "::", "true"], /which is the wildcard address/],
+    [["--address", "255.255.255.255", "true"], /which is the broadcast address/],
+    [["--address", "10.0.0.0/24", "true"], /which is its network's own address/],
+    [["--address", "10.0.0.255/24", "true"], /which is its network's broadcast address/],
+    [["--address", "fd00::/64", "true"], /which is its network's anycast address/],
+    [["--network", "127.0.0.1/8", "true"], /--network: expected the machine's .* loopback/],
     [["--network", "10.77.0.1", "true"], /--network: expected .*prefix length.*got 10\.77\.0\.1/],
-    [["--nic", "tap0", "--gateway", "x", "true"], /--gateway: expected an address/],
+    [["--nic", "tap0", "--gateway", "x", "true"], /--gateway: expected a router's address/],
     [["--gateway", "10.0.0.1", "true"], /--gateway is an interface's; expected --nic/],
   ];
   for (const [args, expected] of rows) {
@@ -215,7 +235,9 @@ test("wrong usage: status 2, and what was expected", async () => {
 test("what the environment says is checked like options", async () => {
   const rows: [NodeJS.ProcessEnv, RegExp][] = [
     [{ MILLRACE_PROFILE: "fast" }, /MILLRACE_PROFILE: expected latency, balanced or idle/],
-    [{ MILLRACE_ADDRESS: "here" }, /MILLRACE_ADDRESS: expected an address/],
+    [{ MILLRACE_ADDRESS: "here" }, /MILLRACE_ADDRESS: expected a host's address/],
+    [{ MILLRACE_LOOPBACK: "yes" }, /MILLRACE_LOOPBACK: expected 1 or 0, got yes/],
+    [{ MILLRACE_NO_WARN: "no" }, /MILLRACE_NO_WARN: expected 1 or 0, got no/],
     [{ MILLRACE_ENGINE: "e.sock" }, /MILLRACE_ENGINE: expected the absolute path/],
   ];
   for (const [env, expected] of rows) {
@@ -252,7 +274,7 @@ test("a file of rules with a mistake: the program is not started", async (t) => 
   const missing = await millrace({ engine }, "run", "--rules", "none.rules", "true");
   assert.deepEqual(
     [missing.status, missing.err],
-    [1, "millrace: none.rules: No such file or directory\n"],
+    [1, "millrace: --rules: none.rules: No such file or directory\n"],
   );
 });
 
@@ -267,6 +289,9 @@ test("static and other unusual programs run, with a warning that says why they a
     `millrace: ${fixed} is statically linked, so nothing can be preloaded: it runs unaccelerated\n`,
   );
   assert.equal((await millrace({ engine }, "run", "--no-warn", fixed)).err, "");
+  const variable = (value: string) => ({ engine, env: { MILLRACE_NO_WARN: value } });
+  assert.equal((await millrace(variable("1"), "run", fixed)).err, "");
+  assert.notEqual((await millrace(variable("0"), "run", fixed)).err, "");
   const foreign = join(folder, "foreign");
   const bytes = readFileSync(compile(join(folder, "dynamic"), source));
   bytes[18] = 0xf3; // e_machine: RISC-V
@@ -316,6 +341,32 @@ test("--debug: which engine the program has, one that runs or one that was start
   const pid = /^millrace: started an engine \(pid (\d+)\) without --nic: .*\n$/.exec(err)?.[1];
   assert.ok(pid !== undefined, err);
   process.kill(Number(pid), "SIGTERM");
+});
+
+test("the file and the interfaces are looked at before the engine that runs", async (t) => {
+  const engine = await fakeEngine(t);
+  writeFileSync(join(folder, "bad.json"), '{\n  "nics": [{ "nic": 5 }]\n}');
+  writeFileSync(join(folder, "nosuch.json"), '{ "nics": [{ "nic": "nosuch0" }] }');
+  const noInterface = /^millrace: .*ENODEV.* no interface nosuch0 .*, only .*\blo\b/;
+  const rows: [string[], number, RegExp][] = [
+    [
+      ["--config", "bad.json"],
+      1,
+      /bad\.json:2:21: nics\[0\]\.nic: expected an interface .*; got 5\n$/,
+    ],
+    [["--config", "none.json"], 1, /^millrace: none\.json: no such file or directory\n$/],
+    [["--config", "nosuch.json"], 1, noInterface],
+    [["--nic", "nosuch0"], 1, noInterface],
+    [["--nic", "packet:nosuch0"], 1, noInterface],
+    [["--nic", "lo", "--xdp", "none.o"], 1, /^millrace: \S*none\.o: no such file or directory\n$/],
+    [["--nic", "bogus:x"], 2, /^millrace run: expected a device like tap:tap0, got "bogus:x"/],
+    [["--nic", "tap:mr0"], 1, /^millrace: an engine runs already/],
+  ];
+  for (const [args, status, expected] of rows) {
+    const ended = await millrace({ engine }, "run", ...args, "echo", "x");
+    assert.deepEqual([ended.status, ended.out], [status, ""], ended.err);
+    assert.match(ended.err, expected);
+  }
 });
 
 test("no engine answers and none can be started: the program is not started, status 1", async () => {

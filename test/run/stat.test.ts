@@ -8,7 +8,7 @@ import type { StatSocket } from "../../src/engine/stat-message.js";
 import { enterNamespace } from "../support/namespace.js";
 import { HERE, type Running, RunWorld, untilAsync } from "../support/run-world.js";
 
-await enterNamespace(import.meta.url, "python3", "cc");
+await enterNamespace(import.meta.url, "python3", "cc", "ss");
 const world = RunWorld.open();
 
 /** Sockets of many kinds; says `ready`, waits for its end. */
@@ -25,6 +25,8 @@ lo = socket.socket(type=D); lo.bind(("127.0.0.1", 7003))
 closed = socket.socket(type=D); closed.bind(("127.0.0.1", 7004)); closed.close()
 dns = socket.socket(type=D); dns.connect(("127.0.0.53", 53))
 six = socket.socket(socket.AF_INET6); six.bind(("::1", 7005)); six.listen()
+dual = socket.create_server(("", 7006), family=socket.AF_INET6, dualstack_ipv6=True)
+only = socket.create_server(("", 7007), family=socket.AF_INET6)
 unix = socket.socketpair()
 print("ready", flush=True)
 sys.stdin.read()
@@ -113,13 +115,28 @@ test("-t, -u, -l, -c choose; -e, --why and -i add columns and lines", async () =
   assert.match(
     text,
     new RegExp(
-      `\\| \\*:7001 .*\\| LISTEN .*\\| millrace \\| ${user} .*\\| ${many.pid}:\\d+ .*\\| python3`,
+      `\\| 0\\.0\\.0\\.0:7001 .*\\| LISTEN .*\\| millrace \\| ${user} .*\\| ${many.pid}:\\d+ .*\\| python3`,
     ),
   );
   assert.match(text, / internal diagnostics:\n {5}Rx Bytes: \d+ {2}Tx Bytes: 6/);
   const listener = (await all("-t", "-l")).find((s) => s.localPort === 7001)!;
   const one = await world.statText("-s", `${many.pid}:${listener.holders[0]!.fd}`);
   assert.match(one, /Proto: TCP {2}State: LISTEN {2}Path: millrace\n/);
+});
+
+test("addresses are written as ss writes them; -4 and -6 choose", async () => {
+  const written = async (...options: string[]): Promise<string[]> => {
+    const text = await world.statText("-l", "-t", "-H", ...options);
+    return [...text.matchAll(/ (\S+:700[167]) +\| (\S+) /g)].map(([, a, b]) => `${a} ${b}`).sort();
+  };
+  const [four, dual, six] = ["0.0.0.0:7001 0.0.0.0:*", "*:7006 *:*", "[::]:7007 [::]:*"];
+  assert.deepEqual(await written(), [dual, four, six]);
+  assert.deepEqual(await written("-4"), [four]);
+  assert.deepEqual(await written("-6"), [dual, six]);
+  const ports = ["-lntH", "( sport = :7001 or sport = :7006 or sport = :7007 )"];
+  const { stdout } = spawnSync("ss", ports, { encoding: "utf8" });
+  const kernels = [...stdout.matchAll(/ (\S+:700\d) +(\S+)/g)].map(([, a, b]) => `${a} ${b}`);
+  assert.deepEqual(kernels.sort(), [dual, four, six], stdout);
 });
 
 test("a program without the library is shown too, with that as the reason", async () => {
@@ -159,9 +176,9 @@ int main(void) {
 
 test("--watch shows what has changed, until it is told to end", async () => {
   const watch = world.start([world.millrace, "stat", "--watch", "0.1", "-u"], null);
-  await watch.said(/\*:7002/);
+  await watch.said(/0\.0\.0\.0:7002/);
   const more = world.accelerated("nc", "-u", "-l", "7020");
-  await watch.said(/\*:7020/);
+  await watch.said(/0\.0\.0\.0:7020/);
   await more.stop();
   await untilAsync(
     async () => !watch.out.slice(watch.out.lastIndexOf("Sockets of")).includes("7020"),

@@ -219,7 +219,7 @@ function readIpv6(frame: Uint8Array, start: number, isOuter: boolean, sender?: s
     const isExtension = [43, 44, 51, 60].includes(protocol) || (protocol === 0 && n === 0);
     if (!isExtension) break;
     need(frame, at, 8);
-    const [next, length, , segments] = frame.subarray(at, at + 4) as unknown as number[];
+    const [next = 0, length = 0, , segments = 0] = frame.subarray(at, at + 4);
     if (protocol === 43 && segments !== 0) throw new Pass("otherProtocols");
     if (protocol === 44) {
       const word = be16(frame, at + 2);

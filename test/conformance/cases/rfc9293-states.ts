@@ -264,6 +264,17 @@ export const RFC9293_STATES: readonly ConformanceCase[] = [
     `,
   },
   {
+    title:
+      "§3.10.7.4 CLOSE-WAIT: the FIN of a host that closes at once carries the ACK of the peer's",
+    script: `${ACCEPTED}
+      +0    < F. 1:1(0) ack 1 win 65535
+      close
+      +0    > F. 1:1(0) ack 2
+      +0.01 < . 2:2(0) ack 2 win 65535
+      +0.1  > nothing
+    `,
+  },
+  {
     title: "§3.10.7.4 CLOSE-WAIT: FIN again is acknowledged again",
     script: `${ACCEPTED}
       +0    < F. 1:1(0) ack 1 win 65535

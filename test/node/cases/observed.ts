@@ -3,6 +3,7 @@ import { createHook } from "node:async_hooks";
 import dgram from "node:dgram";
 import channel from "node:diagnostics_channel";
 import { once } from "node:events";
+import http from "node:http";
 import net from "node:net";
 import { PerformanceObserver } from "node:perf_hooks";
 import { closed, ended, listening } from "../support/sockets.js";
@@ -24,12 +25,15 @@ for (const part of ["asyncStart", "asyncEnd", "error"]) {
 const seen: string[] = [];
 const observer = new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) {
-    const { detail } = entry as unknown as { detail: { host: string; port: number } };
-    seen.push(`${entry.entryType} ${entry.name} ${detail.host} ${typeof detail.port}`);
-    seen.push(`${entry.duration > 0 && entry.duration < 60_000}`);
+    const { detail } = entry as unknown as { detail: Record<string, unknown> };
+    const { host, hostname, port } = detail;
+    const names = Object.keys(detail).join();
+    const isLikely = entry.duration > 0 && entry.duration < 60_000;
+    const what = `${entry.entryType} ${entry.name} ${host} ${hostname} ${typeof port} ${names}`;
+    seen.push(`${what} ${isLikely}`);
   }
 });
-observer.observe({ entryTypes: ["net"] });
+observer.observe({ entryTypes: ["net", "dns", "http"] });
 
 /** Which resources are made and destroyed for a socket: by type, for those that programs look for. */
 const KNOWN = new Set(["TCPWRAP", "TCPSERVERWRAP", "TCPCONNECTWRAP", "UDPWRAP"]);
@@ -79,9 +83,16 @@ socket.ref();
 socket.send("x", socket.address().port, "127.0.0.1");
 await once(socket, "message");
 socket.close();
+await closed(net.connect({ port, host: "localhost", family: 4 }).resume());
+const web = http.createServer((_request, response) => response.end("x"));
+const webPort = await listening(web);
+const request = http.get({ port: webPort, host: "127.0.0.1", agent: false });
+const [response] = (await once(request, "response")) as [http.IncomingMessage];
+await once(response.resume(), "close");
+await ended(web);
 await ended(server);
 await once(process, "beforeExit");
-trace("performance", seen);
+for (const one of seen.sort()) trace("performance", one);
 observer.disconnect();
 const busy = net.createServer().listen(0, "127.0.0.1");
 await once(busy, "listening");

@@ -57,19 +57,21 @@ export function tellCache(
     noting(makePolicy(policy, entries, cacheable), left),
   );
   const parts = Math.max(1, Math.min(BUCKETS, paths.length));
-  const timeline = Array.from({ length: parts }, () => [0, 0, 0, 0] as [number, ...number[]]);
+  const timeline = Array.from({ length: parts }, (): [number, number, number, number] => [
+    0, 0, 0, 0,
+  ]);
   const events: CacheEvent[] = [];
   let misses = 0;
   for (const [n, path] of paths.entries()) {
     const part = timeline[Math.floor((n * parts) / paths.length)]!;
     if (path === NOT_CACHEABLE) {
-      part[3]! += 1;
+      part[3] += 1;
       continue;
     }
     left.length = 0;
     const fate = cache.use(path, bits.get(path) ?? 0);
-    part[fate === Fate.HIT ? 0 : 1]! += 1;
-    part[2]! += left.length;
+    part[fate === Fate.HIT ? 0 : 1] += 1;
+    part[2] += left.length;
     if (fate === Fate.HIT) continue;
     misses++;
     if (events.length < MAX_EVENTS)
@@ -85,7 +87,7 @@ export function tellCache(
     evictions: cache.evicted,
     hostOnly: paths.length - cacheable.length,
     usedBits: cache.usedBits,
-    timeline: timeline as unknown as CacheStory["timeline"],
+    timeline,
     events,
     isCut: misses > events.length,
     others: POLICY_NAMES.map((name) => ({ policy: name, hits: hitsOf(cacheable, name, entries) })),

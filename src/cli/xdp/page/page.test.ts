@@ -25,6 +25,8 @@ const server = pageServer(desk, "127.0.0.1");
 let port = 0;
 
 before(async () => {
+  // Or it ends an idle connection in the very moment in which a busy machine's client uses it again.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   port = (server.address() as AddressInfo).port;
 });
