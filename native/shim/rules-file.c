@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "core.h"
@@ -49,6 +50,8 @@ static int keep(const char *path) {
 }
 
 static int write_all(int fd) {
+  struct rlimit limit; /* writing past it would end the program: SIGXFSZ */
+  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < kept.count) return -EFBIG;
   for (size_t n = 0; n < kept.count;) {
     ssize_t put = real.write(fd, kept.bytes + n, kept.count - n);
     if (put < 0 && errno != EINTR) return -errno;
@@ -65,7 +68,7 @@ int mr_rules_pass(const char *path, char *reason, size_t room) {
   int fd = failed != 0 ? -1 : real.memfd_create("millrace-rules", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (failed == 0) {
     failed = fd < 0 ? -errno : write_all(fd);
-    what = strerror(-failed);
+    what = failed == -EFBIG ? "more bytes than the program may write (ulimit -f)" : strerror(-failed);
   }
   if (failed == 0) return fd;
   if (fd >= 0) real.close(fd);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openSync, writeSync } from "node:fs";
+import { constants, openSync, writeSync } from "node:fs";
 import { test } from "node:test";
 import { MAX_RULES_BYTES } from "../socket/rules.js";
 import { closeFd } from "../sys/fd.js";
@@ -49,6 +49,13 @@ test("rules come with HELLO as sealed memory, and what else comes is refused, no
     assert.match(said(undefined), refused);
     assert.match(said(openSync("/proc/self/exe", "r")), refused);
     assert.match(said(openSync("/dev/zero", "r")), refused);
+    const unreadable = memfd(TEXT);
+    const { O_WRONLY } = constants;
+    assert.match(
+      said(openSync(`/proc/self/fd/${unreadable}`, O_WRONLY)),
+      /^HELLO: -71 .*web\.rules: cannot be read: EBADF/,
+    );
+    closeFd(unreadable);
     rig.client();
   });
 });

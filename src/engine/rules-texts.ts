@@ -31,7 +31,12 @@ export function readRulesText(
     throw refused(EPROTO, `${file}: expected at most ${MAX_RULES_BYTES} bytes of rules`);
   }
   const text = Buffer.alloc(bytes);
-  return text.toString("utf8", 0, readSync(fd, text, 0, bytes, 0));
+  try {
+    return text.toString("utf8", 0, readSync(fd, text, 0, bytes, 0));
+  } catch (cause) {
+    // Sealed, and open for writing only.
+    throw refused(EPROTO, `${file}: cannot be read: ${(cause as Error).message}`);
+  }
 }
 
 const refused = (errno: number, hint: string): NetError =>

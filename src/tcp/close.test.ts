@@ -40,6 +40,12 @@ test("a FIN behind data that were not acknowledged yet is acknowledged at once",
   s.send("FA 101:101 ack 1").expect("A 1:1 ack 102");
 });
 
+test("a FIN that came before the data is acknowledged at once with them", () => {
+  const s = TcpScript.accepted();
+  s.send("FA 101:101 ack 1").expect("A 1:1 ack 1");
+  s.send("A 1:101 ack 1").expect("A 1:1 ack 102");
+});
+
 test("simultaneous close: CLOSING, TIME-WAIT", () => {
   const s = TcpScript.accepted();
   s.app.shutdown();

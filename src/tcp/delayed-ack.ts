@@ -94,7 +94,9 @@ const FIN_DELAY_US = 5_000;
  */
 export function delayAckOfFin(t: TcpCore): void {
   const c = t.c;
-  if (diff(c.rcvNxt, c.rcvAcked) > t.segment.dataBytes + 1) {
+  const s = t.segment;
+  // A FIN that came before what was missing is past the segment that has brought it.
+  if (c.rcvNxt !== s.end || diff(c.rcvNxt, c.rcvAcked) > s.dataBytes + 1) {
     t.want(Pending.ACK_NOW);
     return;
   }

@@ -237,7 +237,7 @@ export class TracedProgram {
       }
       return this.instance.runHost();
     }
-    if (this.fullReason !== null) {
+    if (store.isFull || this.tracer.e.isFull) {
       // From here on nobody sees what the program writes.
       if (this.tracer.memory.specialised.size > 0) this.despecialiseAll();
       this.hostRuns++;

@@ -57,6 +57,17 @@ os.wait()`;
   assert.match(err, /stays with the kernel: .*gone\.rules:1: use os udp_receiver \*:7103\n/);
 });
 
+test("a program that may write no files goes on, without its rules", async () => {
+  const limited = `
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))`;
+  const rules = rulesFile("limited.rules", "use os udp_receiver *:7101\n");
+  const { status, err } = await run("--rules", rules, "python3", "-c", limited + binds());
+  assert.equal(status, 0, err);
+  assert.match(err, /limited\.rules: more bytes than .*ulimit -f\); all sockets stay with the kernel/);
+});
+
 test("what cannot be had leaves the program's sockets with the kernel, and says why", async () => {
   const fifo = join(world.folder, "fifo");
   assert.equal(spawnSync("mkfifo", [fifo]).status, 0);
