@@ -65,7 +65,10 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))`;
   const rules = rulesFile("limited.rules", "use os udp_receiver *:7101\n");
   const { status, err } = await run("--rules", rules, "python3", "-c", limited + binds());
   assert.equal(status, 0, err);
-  assert.match(err, /limited\.rules: more bytes than .*ulimit -f\); all sockets stay with the kernel/);
+  assert.match(
+    err,
+    /limited\.rules: more bytes than .*ulimit -f\); all sockets stay with the kernel/,
+  );
 });
 
 test("what cannot be had leaves the program's sockets with the kernel, and says why", async () => {
