@@ -28,7 +28,9 @@ const answer =
 
 function follow(name: string, client: net.Socket): void {
   client.on("connectionAttempt", (ip, _port, family) => trace(name, "attempt", hostOf(ip), family));
-  client.on("connectionAttemptTimeout", (ip, _port, family) => trace(name, "late", hostOf(ip), family));
+  client.on("connectionAttemptTimeout", (ip, _port, family) =>
+    trace(name, "late", hostOf(ip), family),
+  );
   client.on("connectionAttemptFailed", (ip, _p, family, e?: Error) =>
     trace(name, "failed", hostOf(ip), family, e === undefined ? "" : errorText(e)),
   );
