@@ -148,6 +148,26 @@ test("sessions that come and go leave nothing behind", () => {
   });
 });
 
+test("one address, however it is written, and its twin are one's until the last program has gone", () => {
+  withEngine((rig) => {
+    const names = ["10.77.0.9", "::ffff:10.77.0.9", "fd77::9", "fd77:0::9"];
+    const clients = names.map((address) => rig.client({ address }));
+    const addresses = (): string[] =>
+      rig.engine.network.iface.addresses.map((a) => a.address.toString());
+    const all = ["10.77.0.1", "fd77::1", "10.77.0.9", "fd77::9"];
+    assert.deepEqual(addresses(), all);
+    for (const client of clients.slice(0, 3)) {
+      client.close();
+      rig.until(() => !rig.engine.network.hasLeft);
+      assert.deepEqual(addresses(), all);
+    }
+    clients[3]!.close();
+    rig.until(() => addresses().length === 2, "the end of the addresses");
+    rig.client({ address: "fd77::9" });
+    assert.deepEqual(addresses(), ["10.77.0.1", "fd77::1", "fd77::9"]);
+  });
+});
+
 test("who accepts may use the connection at once, before the engine has heard of it", () => {
   withEngine((rig) => {
     const server = rig.client();

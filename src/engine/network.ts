@@ -63,6 +63,7 @@ export class Network {
   readonly internal: Interface | null;
   /** What programs without an address of their own mean by a wildcard. */
   readonly sharedHome: Home;
+  /** By what programs have written; several may mean the same. */
   private readonly own = new Map<string, OwnAddress>();
   /** Addresses that are one program's alone. */
   private readonly others: IpAddress[] = [];
@@ -174,9 +175,21 @@ export class Network {
       known.users++;
       return known.home;
     }
-    const made = this.makeOwn(text);
-    this.own.set(text, made);
-    return made.home;
+    const own = this.sameAs(text) ?? this.makeOwn(text);
+    own.users++;
+    this.own.set(text, own);
+    return own.home;
+  }
+
+  /** What another program has as its own under another name: the address written otherwise, or its twin. */
+  private sameAs(text: string): OwnAddress | null {
+    const address = IpAddress.tryParse(text);
+    if (address === null) return null;
+    for (const own of this.own.values()) {
+      if (own.home === this.sharedHome) continue;
+      if (own.home.v4?.equals(address) || own.home.v6?.equals(address)) return own;
+    }
+    return null;
   }
 
   leaveHome(text: string): void {
@@ -192,15 +205,15 @@ export class Network {
   /** Takes addresses away that no program has any more, and no socket: they still close connections. */
   sweep(isUsed: (home: Home) => boolean): void {
     this.hasLeft = false;
-    for (const [text, own] of this.own) {
+    for (const own of new Set(this.own.values())) {
       if (own.users > 0) continue;
       if (own.home !== this.sharedHome && isUsed(own.home)) this.hasLeft = true;
-      else this.remove(text, own);
+      else this.remove(own);
     }
   }
 
-  private remove(text: string, own: OwnAddress): void {
-    this.own.delete(text);
+  private remove(own: OwnAddress): void {
+    for (const [text, other] of this.own) if (other === own) this.own.delete(text);
     for (const address of [own.home.v4, own.home.v6]) {
       const at = this.others.findIndex((other) => address !== null && other.equals(address));
       if (at >= 0 && own.home !== this.sharedHome) this.others.splice(at, 1);
@@ -212,7 +225,7 @@ export class Network {
     const address = IpAddress.tryParse(text);
     if (address === null) throw refused(text, "expected an IPv4 or IPv6 address");
     // The machine's own: `--nic tap0 --address …` names it to every program.
-    if (this.isMachines(address)) return { home: this.sharedHome, users: 1, added: [] };
+    if (this.isMachines(address)) return { home: this.sharedHome, users: 0, added: [] };
     const isBroadcast = this.stack.ip.isBroadcast(address);
     const why = isBroadcast ? "a broadcast address" : whyNoHost(address, -1);
     if (why !== "") throw unfit(text, why);
@@ -226,7 +239,7 @@ export class Network {
       v4: all.find((a) => a.isV4)?.copy() ?? null,
       v6: all.find((a) => !a.isV4)?.copy() ?? null,
     };
-    return { home, users: 1, added };
+    return { home, users: 0, added };
   }
 
   /** Whether an interface of Millrace's alone was given this address for everybody. */

@@ -42,6 +42,8 @@ import { giveWay } from "./time-wait.js";
 import { receiveBytes, receiveSlot, sendBytes, takeRowError } from "./transfer.js";
 import { bytesToMark } from "./urgent.js";
 
+// What is imported is read anew each time; what is a module's own constant is part of the code.
+const { LISTED, LISTED_AGAIN } = Pending;
 /** Of `options`: what is no choice of the user's. */
 const AGREED = TcbOptions.TIMESTAMPS | TcbOptions.SACK | TcbOptions.SCALING | TcbOptions.ECN;
 
@@ -314,11 +316,12 @@ export class Tcp {
     const rows = t.pendingRows;
     for (let k = 0; k < n; k++) {
       c.select(rows[k]!);
-      if ((c.pending & Pending.LISTED_AGAIN) !== 0) {
-        c.pending &= ~Pending.LISTED_AGAIN;
+      const pending = c.pending;
+      if ((pending & LISTED_AGAIN) !== 0) {
+        c.pending = pending & ~LISTED_AGAIN;
         continue;
       }
-      c.pending &= ~Pending.LISTED;
+      c.pending = pending & ~LISTED;
       if (c.state !== State.FREE && c.state !== State.CLOSED) outputPass(t);
       else c.pending = 0;
     }

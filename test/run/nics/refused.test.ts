@@ -32,7 +32,10 @@ test("an interface that is not there, and words that are none", () => {
   for (const nic of ["nope0", "xdp:nope0", "packet:nope0"]) {
     assert.match(refused(0, "--nic", nic), /there is no interface nope0 in this network namespace/);
   }
-  assert.match(refused(0, "--nic", "foo:bar"), /expected a device like tap:tap0, got "foo:bar"/);
+  assert.match(
+    refusedWith(2, 0, "--nic", "foo:bar"),
+    /expected a device like tap:tap0, got "foo:bar"/,
+  );
   assert.match(refused(0, "--nic", "tap:with/slash"), /expected an interface name of up to 15/);
   assert.match(refusedWith(2, 0, "--gateway", "10.0.0.1"), /expected --nic with it/);
 });
@@ -42,7 +45,7 @@ test("addresses that do not fit the interface", { skip: NEEDS_ROOT }, () => {
   ip("link", "set", "one", "up");
   const owned = ["--nic", "packet:one"];
   const words = refusedWith(2, 0, ...owned, "--address", "10.300.0.2/24");
-  assert.match(words, /expected an address like 10\.77\.0\.2, got 10\.300\.0\.2\/24/);
+  assert.match(words, /expected a host's address like 10\.77\.0\.2, got 10\.300\.0\.2\/24/);
   const gateway = refused(0, ...owned, "--address", "10.5.0.2/24", "--gateway", "10.6.0.1");
   assert.match(gateway, /gateway 10\.6\.0\.1: expected one on the network of one of the addresses/);
   const shared = refused(0, "--nic", "one", "--address", "10.5.0.2/24");
