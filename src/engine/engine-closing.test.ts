@@ -112,6 +112,23 @@ test("a connection is not over for a program before the last of it is in its rin
   });
 });
 
+test("what was sent before a close with unread data comes before the reset", () => {
+  withEngine((rig) => {
+    const server = rig.client();
+    const listener = listenTcp(server, 80);
+    for (const isParked of [false, true]) {
+      const { a, b } = connectedPair(rig, rig.client(), server, listener, 80);
+      a.send(bytes("never read"));
+      rig.run();
+      b.send(bytes("answer"));
+      if (isParked) server.call(Op.PARK, b.local, [0]);
+      else b.close();
+      rig.until(() => wasReset(a), "the reset");
+      assert.equal(Buffer.from(a.receive()).toString(), "answer");
+    }
+  });
+});
+
 test("SO_LINGER of 0 resets at once, with data that could still be sent", () => {
   withEngine((rig) => {
     const { a, b } = pair(rig);

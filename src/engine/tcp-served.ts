@@ -245,13 +245,16 @@ export class TcpServed extends EngineSocket {
 
   /**
    * As tcp_close of Linux: with data that nobody will read any more, or SO_LINGER of 0, the peer gets
-   * a reset at once, and nothing more is sent.
+   * a reset at once, behind what the windows let go before.
    */
   override hangUp(): void {
     if (this.isDraining || this.isClosed) return;
     const isReset =
       this.isUnread || (this.socket.row >= 0 && this.socket.view().lingerSeconds === 0);
     if (this.kind !== Kind.LISTENER && isReset) {
+      // What the program has sent before would be with the peer already.
+      this.pumpOut();
+      this.host.stack.flush();
       this.abort();
       return;
     }

@@ -91,6 +91,15 @@ test("closing with unread data resets (RFC 2525 §2.17)", () => {
   assertGone(s);
 });
 
+test("what was written before a close with unread data leaves before the reset", () => {
+  const s = TcpScript.accepted();
+  s.send("PA 1:101 ack 1").skip();
+  s.world.write(s.row, new Uint8Array(10), 0);
+  s.app.close();
+  s.expect("PA 1:11 ack 101").expect("RA 11:11 ack 101");
+  assertGone(s);
+});
+
 test("SO_LINGER 0 resets", () => {
   const s = TcpScript.accepted();
   s.app.set(TcpOption.LINGER, 0);

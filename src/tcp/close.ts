@@ -13,11 +13,12 @@
 import { ECONNRESET, ENOTCONN } from "../base/errno.js";
 import { NEVER } from "../base/time.js";
 import type { TcpCore } from "./core.js";
+import { sendNewData } from "./output.js";
 import { dropReceiveQueue } from "./receive-queue.js";
 import { endConnection, endWithError, releaseRow, resetLists } from "./rows.js";
 import { sendReset } from "./segment-writer.js";
 import { unsentBytes } from "./send-queue.js";
-import { Event, isSynchronized, next, STAY, State } from "./state.js";
+import { Event, isSynchronized, maySend, next, STAY, State } from "./state.js";
 import { Pending, TcbFlags } from "./tcb.js";
 import { enterTimeWait } from "./time-wait.js";
 import { Shutdown } from "./transfer-flags.js";
@@ -112,6 +113,8 @@ export function closeRow(t: TcpCore): void {
   const unread = c.rcvQueuedBytes > 0;
   if (unread || c.lingerSeconds === 0) {
     t.counts[unread ? t.k.abortOnClose : t.k.abortOnLinger]! += 1;
+    // What was written before would have left already if there were no turns.
+    if (maySend(c.state)) sendNewData(t);
     sendReset(t);
     endConnection(t);
     return;

@@ -59,7 +59,7 @@ test("an engine stays for a program that has no socket yet, exec included, and e
 
 test("an address that programs cannot have: nothing is started, and why is said", async () => {
   const rows: [string, RegExp][] = [
-    ["10.78.0.2", /10\.78\.0\.2: .*expected an address of 10\.77\.0\.1\/16/],
+    ["10.78.0.2", /10\.78\.0\.2: .*expected an address of 10\.77\.0\.0\/16/],
     ["10.77.255.255", /10\.77\.255\.255: .*broadcast/],
     ["fd99::2", /fd99::2\]?: .*expected an address of /],
   ];
