@@ -54,6 +54,10 @@ static int send_all(int control_fd, const void *message, size_t bytes, const int
   }
 }
 
+int mr_control_give(int control_fd, uint32_t type, int fd) {
+  return send_all(control_fd, &type, sizeof type, &fd, 1);
+}
+
 static int wait_for_answer(int control_fd) {
   struct pollfd wanted = {.fd = control_fd, .events = POLLIN};
   for (;;) {

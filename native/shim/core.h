@@ -219,6 +219,25 @@ void mr_sock_each(void (*visit)(struct mr_sock *sock));
 void mr_local_free(uint32_t local);
 /* Connects to the engine's path; a descriptor or a negated error number. */
 int mr_control_connect(const char *path);
+/* A message of nothing but its type, with a descriptor; there is no answer. 0 or a negated error number. */
+int mr_control_give(int control_fd, uint32_t type, int fd);
+
+/* ---- door.c ----------------------------------------------------------------------------------------------- */
+
+#define MR_DOOR_BYTES 32
+
+/* Soon the process may be another user, or see other files: the engine is to be known by then. */
+void mr_door_confine(void);
+/* In the child of fork, which has its parent's control socket still; then, with all locks free. */
+void mr_door_inherit(int control_fd);
+void mr_door_enter(void);
+/* The control socket of the link that is being made, or -1: by its path. */
+int mr_door_take(void);
+/* For a program that is to be started: its variable ("": none is needed), and what to close if that fails. */
+int mr_door_for_program(char variable[MR_DOOR_BYTES]);
+void mr_door_close(int fd);
+/* At the start: what MILLRACE_DOOR says. */
+void mr_door_open(void);
 /* Sends `message` with `fds`. If `answer` is not NULL it waits for one of `answer_bytes`, and for up to
  * two descriptors with it (-1 where there is none). Takes its turn among the threads. 0 or negated. */
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,

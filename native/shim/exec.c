@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "core.h"
 #include "interpose.h"
 #include "process.h"
 #include "signals.h"
@@ -28,7 +29,9 @@ static char *kept[MOST_KEPT];      /* "NAME=value" of this process's start */
 static char *library;              /* path of this library */
 static const char PRELOAD[] = "LD_PRELOAD=";
 
-static bool is_kept_name(const char *variable) { return strncmp(variable, "MILLRACE_", 9) == 0; }
+static bool is_kept_name(const char *variable) {
+  return strncmp(variable, "MILLRACE_", 9) == 0 && strncmp(variable, "MILLRACE_DOOR=", 14) != 0;
+}
 
 /* Copies, because the program may change what the environment points to. */
 static void remember_environment(void) {
@@ -62,7 +65,7 @@ static bool was_preloaded(void) {
 }
 
 /* Memory comes from mmap: after fork in a program with threads malloc may not be called. */
-struct mr_environment mr_environment_kept(char *const given[]) {
+struct mr_environment mr_environment_kept(char *const given[], const char *more) {
   struct mr_environment same = {.variables = (char **)given};
   size_t n = 0, text = 0, missing = 0;
   bool has_preload = false;
@@ -73,6 +76,7 @@ struct mr_environment mr_environment_kept(char *const given[]) {
     else text = strlen(given[n]);
   }
   for (int i = 0; i < MOST_KEPT && kept[i] != NULL; i++) missing += !has_name(given, kept[i]);
+  missing += *more != '\0';
   if (has_preload && missing == 0) return same;
   text += sizeof PRELOAD + strlen(library) + 2;
   size_t bytes = (n + missing + 2) * sizeof(char *) + text;
@@ -95,6 +99,7 @@ struct mr_environment mr_environment_kept(char *const given[]) {
   for (int i = 0; i < MOST_KEPT && kept[i] != NULL; i++) {
     if (!has_name(given, kept[i])) made[at++] = kept[i];
   }
+  if (*more != '\0') made[at++] = (char *)(uintptr_t)more;
   made[at] = NULL;
   return (struct mr_environment){.variables = made, .memory = memory, .bytes = bytes};
 }
@@ -108,12 +113,15 @@ void mr_environment_free(struct mr_environment *made) {
 /* ---- Starting programs ----------------------------------------------------------------------------- */
 
 #define EXEC(environment, call)                                      \
-  struct mr_environment kept_too = mr_environment_kept(environment); \
+  char variable[MR_DOOR_BYTES];                                      \
+  int door = mr_door_for_program(variable);                          \
+  struct mr_environment kept_too = mr_environment_kept(environment, variable); \
   char **variables = kept_too.variables;                             \
   mr_signals_for_exec(false);                                        \
   int result = call;                                                 \
   mr_signals_for_exec(true);                                         \
   mr_environment_free(&kept_too);                                    \
+  mr_door_close(door);                                               \
   return result
 
 EXPORT int execve(const char *path, char *const arguments[], char *const environment[]) {
@@ -174,11 +182,14 @@ EXPORT int execle(const char *path, const char *first, ...) {
   EXPORT int name(pid_t *child, const char *path, const posix_spawn_file_actions_t *actions,        \
                   const posix_spawnattr_t *attributes, char *const arguments[],                     \
                   char *const environment[]) {                                                      \
-    struct mr_environment kept_too = mr_environment_kept(environment);                              \
+    char variable[MR_DOOR_BYTES];                                                                   \
+    int door = mr_door_for_program(variable);                                                       \
+    struct mr_environment kept_too = mr_environment_kept(environment, variable);                    \
     mr_spares_giving();                                                                             \
     int result = real.name(child, path, actions, attributes, arguments, kept_too.variables);        \
     mr_spares_given();                                                                              \
     mr_environment_free(&kept_too);                                                                 \
+    mr_door_close(door);                                                                            \
     return result;                                                                                  \
   }
 SPAWN(posix_spawn)
@@ -263,6 +274,7 @@ static void adopt_inherited(void) {
 __attribute__((constructor(103))) static void start(void) {
   int saved = errno;
   remember_environment();
+  mr_door_open();
   adopt_inherited();
   errno = saved;
 }

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <sys/syscall.h>
 
+#include "core.h"
 #include "interpose.h"
 #include "process.h"
 #include "signals.h"
@@ -35,6 +36,7 @@ void mr_after_fork_in_child(void) {
   mr_core_after_fork(true);
   mr_epoll_after_fork(true);
   mr_making_after_fork(true);
+  mr_door_enter();
   mr_leave();
 }
 

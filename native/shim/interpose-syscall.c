@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
+#include "core.h"
 #include "interpose.h"
 #include "process.h"
 
@@ -95,6 +96,15 @@ EXPORT long syscall(long number, ...) {
       return pselect((int)a, (fd_set *)b, (fd_set *)c, (fd_set *)d, (const struct timespec *)e,
                      mask == NULL ? NULL : mask->mask);
     }
+    case SYS_setuid:
+    case SYS_setreuid:
+    case SYS_setresuid:
+    case SYS_setfsuid:
+    case SYS_chroot:
+    case SYS_unshare:
+    case SYS_setns:
+      mr_door_confine();
+      break;
     case SYS_epoll_create1: return epoll_create1((int)a);
     case SYS_epoll_ctl: return epoll_ctl((int)a, (int)b, (int)c, (struct epoll_event *)d);
     case SYS_epoll_pwait:

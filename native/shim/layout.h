@@ -286,6 +286,7 @@ enum mr_msg {
   MR_MSG_REGION = 6,   /* mr_region_wanted -> mr_opened with region_id; descriptor: region */
   MR_MSG_KERNEL = 7,   /* mr_open: a socket that the program itself leaves with the kernel; no answer */
   MR_MSG_LAUNCH = 8,   /* mr_hello of a launcher, instead of HELLO; its pidfd -> mr_welcome without a session */
+  MR_MSG_DOOR = 9,     /* nothing more; descriptor: a control socket of a process to come. No answer */
 };
 
 #define MR_HELLO_LOOPBACK 1u /* loopback addresses go through Millrace, whatever the engine's own setting */

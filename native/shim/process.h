@@ -15,7 +15,8 @@ struct mr_environment {
   void *memory;
   size_t bytes;
 };
-struct mr_environment mr_environment_kept(char *const given[]);
+/* `more`: one variable that is added, or "". */
+struct mr_environment mr_environment_kept(char *const given[], const char *more);
 void mr_environment_free(struct mr_environment *made);
 
 #endif

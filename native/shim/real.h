@@ -86,6 +86,14 @@
   X(int, dup3, (int a, int b, int c), (a, b, c), -1)                                               \
   X(int, pipe, (int *a), (a), -1)                                                                  \
   X(int, pipe2, (int *a, int b), (a, b), -1)                                                       \
+  X(int, setuid, (uid_t a), (a), -1)                                                               \
+  X(int, seteuid, (uid_t a), (a), -1)                                                              \
+  X(int, setreuid, (uid_t a, uid_t b), (a, b), -1)                                                 \
+  X(int, setresuid, (uid_t a, uid_t b, uid_t c), (a, b, c), -1)                                    \
+  X(int, setfsuid, (uid_t a), (a), -1)                                                             \
+  X(int, chroot, (const char *a), (a), -1)                                                         \
+  X(int, unshare, (int a), (a), -1)                                                                \
+  X(int, setns, (int a, int b), (a, b), -1)                                                        \
   X(int, open, (const char *a, int b, mode_t c), (a, b, c), -1)                                    \
   X(int, open64, (const char *a, int b, mode_t c), (a, b, c), -1)                                  \
   X(int, openat, (int a, const char *b, int c, mode_t d), (a, b, c, d), -1)                        \

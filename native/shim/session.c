@@ -48,7 +48,8 @@ static void use_session(struct mr_session *session, int control_fd, int wake_fd,
 static const char *make(const char *path, int *error, char reason[sizeof((struct mr_welcome *)0)->reason]) {
   struct mr_welcome welcome = {0};
   int got[2] = {-1, -1};
-  int fd = mr_control_connect(path);
+  int fd = mr_door_take();
+  if (fd < 0) fd = mr_control_connect(path);
   *error = fd < 0 ? -fd : 0;
   if (fd < 0) return "connect";
   int failed = mr_control_hello(fd, &welcome, got);
@@ -196,6 +197,7 @@ void mr_core_after_fork(bool in_child) {
     mr_call_reset();
     mr_routes_reset();
     mr_destinations_reset();
+    if (!has_ended) mr_door_inherit(link_memory.control_fd);
     link_forget();
     free_count = never_used = 0;
     atomic_store(&has_failed, false);

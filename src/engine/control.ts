@@ -13,7 +13,9 @@ import {
   discardUnix,
   peerOf,
   receiveWithFds,
+  SocketKind,
   sendWithFds,
+  socketKind,
   throwAway,
   wereFdsLost,
 } from "../sys/unix-socket.js";
@@ -68,6 +70,8 @@ export class Control {
   private readonly requests: ControlRequests;
   /** Until then nobody is let in, or NEVER. */
   private fullUs = NEVER;
+  /** When {@link service} was called last. */
+  private servedUs = 0;
   /** Kept to turn people away with when there are no descriptors any more, or -1. */
   private reserve = reserveFd();
 
@@ -96,6 +100,7 @@ export class Control {
 
   /** Does what is there to do; whether Node's event loop wants to run. */
   service(nowUs: number): boolean {
+    this.servedUs = nowUs;
     const { ends, launched } = this.host;
     let wantsLoop = false;
     let hasHangUps = false;
@@ -221,10 +226,23 @@ export class Control {
   private handle(fd: number, n: number): boolean {
     const type = this.received.view.getUint32(0, true);
     const session = this.sessions.get(fd) ?? null;
-    if (session !== null) return this.requests.handle(session, type, n);
+    if (session !== null) {
+      return type === Msg.DOOR ? this.admit() : this.requests.handle(session, type, n);
+    }
     const hello = type === Msg.HELLO || type === Msg.LAUNCH ? this.readHello(fd, type, n) : null;
     if (hello === null) return false;
     return type === Msg.HELLO ? this.hello(fd, hello) : this.launch(fd, hello);
+  }
+
+  /** A process lets in one that it starts, which may not come to this socket itself: another user, say. */
+  private admit(): boolean {
+    const { fds } = this.received;
+    if (this.received.areLost) return true; // whose it is hears of its end
+    if (fds.length === 0 || socketKind(fds[0]!) !== SocketKind.UNIX_MESSAGES) return false;
+    const fd = fds.shift()!;
+    if (this.host.room.forProcess(fd)) this.welcome(fd, this.servedUs);
+    else this.turnAway(fd);
+    return true;
   }
 
   private readHello(fd: number, type: number, n: number): Hello | null {

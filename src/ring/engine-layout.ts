@@ -232,6 +232,7 @@ export const Msg = {
   REGION: 6,
   KERNEL: 7,
   LAUNCH: 8,
+  DOOR: 9,
 } as const;
 
 /** `MR_HELLO_*`. */

@@ -1,0 +1,144 @@
+/*
+ * Servers that become another user, or get another root, when they have opened their port, and what they start
+ * then: they cannot go to the engine's socket themselves any more.
+ */
+#include "harness.h"
+#include <spawn.h>
+#include <sys/wait.h>
+
+#define NOBODY 65534
+#define LISTENER 3
+
+extern char **environ;
+static char *own_path;
+
+static void serve(int server) {
+  char byte;
+  int fd = accept(server, NULL, NULL);
+  if (fd < 0 || recv(fd, &byte, 1, 0) != 1) exit(1);
+  byte = getuid() == NOBODY ? 'n' : 'r';
+  if (send(fd, &byte, 1, 0) != 1) exit(1);
+  close(fd);
+  exit(0);
+}
+
+static void ask(struct sockaddr_in *at) {
+  char byte = '?';
+  int fd = new_socket(SOCK_STREAM);
+  MUST(connect(fd, (struct sockaddr *)at, sizeof *at));
+  MUST(send(fd, &byte, 1, 0));
+  struct pollfd answer = {.fd = fd, .events = POLLIN};
+  say("an answer: %d", poll(&answer, 1, PATIENCE_MS));
+  ssize_t n = recv(fd, &byte, 1, MSG_DONTWAIT);
+  say("recv: %s, %c", outcome(n), byte);
+  close(fd);
+}
+
+static void await_child(pid_t child) {
+  int status;
+  MUST(waitpid(child, &status, 0));
+  say("status %d", status);
+}
+
+static void fork_setuid(void) {
+  struct sockaddr_in at;
+  int server = listener(&at);
+  pid_t child = fork();
+  if (child == 0) {
+    MUST(setuid(NOBODY));
+    serve(server);
+  }
+  ask(&at);
+  await_child(child);
+}
+
+static void fork_chroot(void) {
+  struct sockaddr_in at;
+  int server = listener(&at);
+  pid_t child = fork();
+  if (child == 0) {
+    MUST(chroot("/proc/self/fdinfo"));
+    MUST(setuid(NOBODY));
+    serve(server);
+  }
+  ask(&at);
+  await_child(child);
+}
+
+/* A server whose children are forked by whom the engine would turn away, too. */
+static void setuid_fork(void) {
+  struct sockaddr_in at;
+  int server = listener(&at);
+  MUST(setuid(NOBODY));
+  for (int i = 0; i < 3; i++) {
+    pid_t child = fork();
+    if (child == 0) {
+      pid_t grandchild = fork();
+      if (grandchild == 0) serve(server);
+      int status;
+      waitpid(grandchild, &status, 0);
+      exit(status != 0);
+    }
+    ask(&at);
+    await_child(child);
+  }
+}
+
+static int listener_for_program(struct sockaddr_in *at) {
+  int server = listener(at);
+  MUST(dup2(server, LISTENER));
+  if (server != LISTENER) close(server);
+  MUST(setuid(NOBODY));
+  return LISTENER;
+}
+
+static void setuid_exec(void) {
+  struct sockaddr_in at;
+  listener_for_program(&at);
+  for (int i = 0; i < 2; i++) {
+    pid_t child = fork();
+    if (child == 0) {
+      execl(own_path, own_path, "serve", NULL);
+      exit(2);
+    }
+    ask(&at);
+    await_child(child);
+  }
+}
+
+static void setuid_spawn(void) {
+  struct sockaddr_in at;
+  listener_for_program(&at);
+  pid_t child;
+  char *words[] = {own_path, "serve", NULL}, *empty[] = {NULL};
+  for (int i = 0; i < 2; i++) {
+    MUST(-posix_spawn(&child, own_path, NULL, NULL, words, i == 0 ? environ : empty));
+    ask(&at);
+    await_child(child);
+  }
+}
+
+static void setuid_socket(void) {
+  MUST(setuid(NOBODY));
+  struct sockaddr_in at;
+  int server = listener(&at);
+  pid_t child = fork();
+  if (child == 0) serve(server);
+  ask(&at);
+  await_child(child);
+}
+
+static const struct test_case cases[] = {
+    {"fork_setuid", fork_setuid},
+    {"fork_chroot", fork_chroot},
+    {"setuid_fork", setuid_fork},
+    {"setuid_exec", setuid_exec},
+    {"setuid_spawn", setuid_spawn},
+    {"setuid_socket", setuid_socket},
+};
+
+int main(int argc, char **argv) {
+  own_path = argv[0];
+  if (argc == 2 && strcmp(argv[1], "serve") == 0) serve(LISTENER);
+  return run_cases(argc, argv, cases, sizeof cases / sizeof *cases);
+}
