@@ -275,8 +275,7 @@ export class Network {
       }
     }
     const shared = ip.interfaces.find((iface) => iface.kernelIndex !== 0);
-    const ofKernel =
-      shared === undefined ? "" : `, or one of the kernel's: ip address add … dev ${shared.name}`;
+    const ofKernel = shared === undefined ? "" : `, or one of the kernel's ${shared.name}`;
     throw refused(text, `expected an address of ${[...networks].join(", ")}${ofKernel}`);
   }
 
