@@ -20,7 +20,8 @@ export interface Snapshot {
   readonly sockets: readonly StatSocket[];
 }
 
-const NOT_ASKED = "not opened through Millrace's library (inherited, io_uring, system calls)";
+const NOT_ASKED =
+  "not opened through Millrace's library (inherited, io_uring, system calls), or left by an engine that has ended";
 const NO_LIBRARY = "the preload library is not in this program (see millrace doctor)";
 
 /** `read` gives a file's contents, or null. */
