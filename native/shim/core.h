@@ -224,7 +224,7 @@ int mr_control_give(int control_fd, uint32_t type, int fd);
 
 /* ---- door.c ----------------------------------------------------------------------------------------------- */
 
-#define MR_DOOR_BYTES 32
+#define MR_DOOR_BYTES 64
 
 /* Soon the process may be another user, or see other files: the engine is to be known by then. */
 void mr_door_confine(void);

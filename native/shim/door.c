@@ -82,27 +82,36 @@ int mr_door_for_program(char variable[MR_DOOR_BYTES]) {
   if (!atomic_load(&is_confined)) return -1;
   int saved = errno;
   struct mr_link *link = mr_link_get();
-  int fd = link == NULL ? -1 : make(link->control_fd, 0);
-  if (fd >= 0) snprintf(variable, MR_DOOR_BYTES, NAME "=%d", fd);
+  int fd = link == NULL ? -1 : make(link->control_fd, SOCK_CLOEXEC);
+  if (fd >= 0) {
+    fd = mr_fd_hide(fd); /* not a number that the program's actions, or its closed streams, have plans for */
+    real.fcntl(fd, F_SETFD, (void *)0);
+    snprintf(variable, MR_DOOR_BYTES, NAME "=%d:%llu", fd, (unsigned long long)mr_inode_of(fd));
+  }
   errno = saved;
   return fd;
 }
 
 void mr_door_close(int fd) {
   int saved = errno;
-  if (fd >= 0) real.close(fd);
+  if (fd >= 0) {
+    mr_fd_clear(fd);
+    real.close(fd);
+  }
   errno = saved;
 }
 
 void mr_door_open(void) {
   const char *value = getenv(NAME);
   if (value == NULL) return;
-  int fd = atoi(value), domain = 0;
-  socklen_t bytes = sizeof domain;
+  char *after;
+  int fd = (int)strtol(value, &after, 10);
+  uint64_t inode = *after == ':' ? strtoull(after + 1, NULL, 10) : 0;
   unsetenv(NAME);
   atomic_store(&is_confined, true);
-  if (real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) < 0 || domain != AF_UNIX) return;
-  real.fcntl(fd, F_SETFD, (void *)FD_CLOEXEC);
-  door = fd;
+  if (inode == 0 || mr_inode_of(fd) != inode) return; /* the number is something else's by now */
+  /* Others may have it too, started at the same time or by a program without this library: one's own is another. */
+  door = make(fd, SOCK_CLOEXEC);
+  real.close(fd);
   mr_link_get(); /* the engine does not wait long for who says nothing */
 }

@@ -110,11 +110,17 @@ void mr_environment_free(struct mr_environment *made) {
   errno = saved;
 }
 
+/* Without this library a program has no use for a door. */
+static int door_for(char variable[MR_DOOR_BYTES]) {
+  variable[0] = '\0';
+  return was_preloaded() ? mr_door_for_program(variable) : -1;
+}
+
 /* ---- Starting programs ----------------------------------------------------------------------------- */
 
 #define EXEC(environment, call)                                      \
   char variable[MR_DOOR_BYTES];                                      \
-  int door = mr_door_for_program(variable);                          \
+  int door = door_for(variable);                                     \
   struct mr_environment kept_too = mr_environment_kept(environment, variable); \
   char **variables = kept_too.variables;                             \
   mr_signals_for_exec(false);                                        \
@@ -183,7 +189,7 @@ EXPORT int execle(const char *path, const char *first, ...) {
                   const posix_spawnattr_t *attributes, char *const arguments[],                     \
                   char *const environment[]) {                                                      \
     char variable[MR_DOOR_BYTES];                                                                   \
-    int door = mr_door_for_program(variable);                                                       \
+    int door = door_for(variable);                                                                  \
     struct mr_environment kept_too = mr_environment_kept(environment, variable);                    \
     mr_spares_giving();                                                                             \
     int result = real.name(child, path, actions, attributes, arguments, kept_too.variables);        \

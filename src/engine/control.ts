@@ -62,6 +62,8 @@ export class Control {
   /** Listener, control sockets, the sockets' ends, launched programs, and Node's event loop. */
   private readonly set = new PollSet();
   private readonly strangers = new Strangers();
+  /** Of them, those whom others let in: however many these are, who comes to the socket is not turned away. */
+  private readonly invited = new Strangers();
   /** Null: has not said HELLO. */
   private readonly sessions = new Map<number, Session | null>();
   private readonly events = new Int32Array(2 * EVENTS);
@@ -95,7 +97,7 @@ export class Control {
 
   /** When {@link service} has something to do without that, or NEVER. */
   get nextUs(): number {
-    return Math.min(this.strangers.nextUs, this.fullUs);
+    return Math.min(this.strangers.nextUs, this.invited.nextUs, this.fullUs);
   }
 
   /** Does what is there to do; whether Node's event loop wants to run. */
@@ -123,8 +125,8 @@ export class Control {
   }
 
   private keepTime(nowUs: number): void {
-    for (let fd = this.strangers.silent(nowUs); fd >= 0; fd = this.strangers.silent(nowUs)) {
-      this.drop(fd);
+    for (const some of [this.strangers, this.invited]) {
+      for (let fd = some.silent(nowUs); fd >= 0; fd = some.silent(nowUs)) this.drop(fd);
     }
     if (nowUs < this.fullUs) return;
     this.fullUs = NEVER;
@@ -144,7 +146,7 @@ export class Control {
       }
       if (!this.host.room.forProcess(fd)) this.turnAway(fd);
       else if (peerOf(fd).uid !== this.host.uid) discardUnix(fd);
-      else this.welcome(fd, nowUs);
+      else this.welcome(fd, this.strangers, nowUs);
     }
   }
 
@@ -175,8 +177,8 @@ export class Control {
     discardUnix(fd);
   }
 
-  private welcome(fd: number, nowUs: number): void {
-    const oldest = this.strangers.add(fd, nowUs);
+  private welcome(fd: number, among: Strangers, nowUs: number): void {
+    const oldest = among.add(fd, nowUs);
     if (oldest >= 0) this.drop(oldest);
     this.sessions.set(fd, null);
     this.set.add(fd);
@@ -217,6 +219,7 @@ export class Control {
     if (session === undefined) return;
     this.sessions.delete(fd);
     this.strangers.remove(fd);
+    this.invited.remove(fd);
     this.set.remove(fd);
     if (session !== null) this.host.end(session);
     discardUnix(fd);
@@ -226,9 +229,8 @@ export class Control {
   private handle(fd: number, n: number): boolean {
     const type = this.received.view.getUint32(0, true);
     const session = this.sessions.get(fd) ?? null;
-    if (session !== null) {
-      return type === Msg.DOOR ? this.admit() : this.requests.handle(session, type, n);
-    }
+    if (type === Msg.DOOR) return this.admit();
+    if (session !== null) return this.requests.handle(session, type, n);
     const hello = type === Msg.HELLO || type === Msg.LAUNCH ? this.readHello(fd, type, n) : null;
     if (hello === null) return false;
     return type === Msg.HELLO ? this.hello(fd, hello) : this.launch(fd, hello);
@@ -240,7 +242,7 @@ export class Control {
     if (this.received.areLost) return true; // whose it is hears of its end
     if (fds.length === 0 || socketKind(fds[0]!) !== SocketKind.UNIX_MESSAGES) return false;
     const fd = fds.shift()!;
-    if (this.host.room.forProcess(fd)) this.welcome(fd, this.servedUs);
+    if (this.host.room.forProcess(fd)) this.welcome(fd, this.invited, this.servedUs);
     else this.turnAway(fd);
     return true;
   }
@@ -266,6 +268,7 @@ export class Control {
     }
     this.sessions.set(fd, session);
     this.strangers.remove(fd);
+    this.invited.remove(fd);
     const fds = [session.part.fd, session.wakeFd];
     return this.answer(fd, welcome(Msg.HELLO, 0, session.id, ""), fds);
   }
