@@ -50,6 +50,38 @@ test("what is no end of a pair ends the session of who opens a socket with it", 
   });
 });
 
+test("a door that is none ends the session; however many are opened, who comes by himself is let in", () => {
+  withEngine((rig) => {
+    const door = Uint8Array.of(Msg.DOOR, 0, 0, 0);
+    for (const { name, fd, close } of [
+      { name: "nothing", fd: -1, close() {} },
+      ...oddDescriptors(),
+    ]) {
+      const hostile = rig.client();
+      sendWithFds(hostile.controlFd, door, fd < 0 ? [] : [fd]);
+      rig.until(() => rig.engine.sessions.length === 0, name);
+      close();
+      hostile.close();
+    }
+    const waiting = connectUnix({ path: rig.engine.paths.control });
+    assert.ok(waiting >= 0);
+    rig.run();
+    const hostile = rig.client();
+    const doors: number[] = [];
+    for (let i = 0; i < 200; i++) {
+      const [mine, theirs] = unixPair();
+      sendWithFds(hostile.controlFd, door, [theirs]);
+      closeFd(theirs);
+      doors.push(mine);
+      rig.run();
+    }
+    assert.equal(pollFds(Int32Array.of(waiting), 1, 0), 0); // still there
+    assert.equal(pollFds(Int32Array.of(doors[0]!), 1, 0), 1); // the oldest of 200 was turned away
+    for (const fd of [...doors, waiting]) closeFd(fd);
+    othersTalk(rig);
+  });
+});
+
 test("who only tries options needs none", () => {
   withEngine((rig) => {
     const socket = KernelSocket.open(true, SocketType.DATAGRAM) as KernelSocket;
