@@ -4,6 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { TcpWorld } from "../../test/support/tcp-world.js";
 import * as wire from "../wire/tcp.js";
+import { diff } from "./seq.js";
 import { TcpOption } from "./tcp-option.js";
 import { Shutdown } from "./transfer-flags.js";
 
@@ -87,6 +88,11 @@ const step = fc.oneof(
 );
 type Step = Partial<Record<"write" | "hear" | "read" | "end" | "ask" | "n" | "turnUs", number>>;
 
+function hasUnsent(world: TcpWorld, row: number): boolean {
+  const c = world.tcp.tcb.select(row);
+  return c.sndQueuedBytes > diff(c.sndNxt, c.sndUna);
+}
+
 function run(steps: readonly Step[], places: boolean): void {
   const s = new Sides(places);
   const { a, b } = s;
@@ -97,17 +103,21 @@ function run(steps: readonly Step[], places: boolean): void {
     assert.equal(a.write(s.rows[k]!, new Uint8Array(n)), n);
     if (!wrote.includes(FIRST_PORT + k)) wrote.push(FIRST_PORT + k);
   };
+  // Connections with more than their window took: the rest leaves when ACKs open it, in their order.
+  let waiting = new Set<number>();
   const check = () => {
-    assert.deepEqual(s.left, wrote);
+    const isFirst = (port: number) => !waiting.has(port);
+    assert.deepEqual(s.left.filter(isFirst), wrote.filter(isFirst));
     s.left = [];
     wrote = [];
+    waiting = new Set(s.rows.flatMap((r, k) => (hasUnsent(a, r) ? [FIRST_PORT + k] : [])));
   };
   const turn = (us: number) => {
     s.turn(us);
     check();
     for (const peer of s.peers) b.read(peer, 100_000);
     s.turn(1);
-    assert.deepEqual(s.left, []);
+    check();
   };
   for (const one of steps) {
     if (one.write !== undefined) write(one.write, one.n!);
@@ -150,6 +160,10 @@ test("first data leave in the order of the writes, whatever else rows were liste
 
 test("a connection that has a window to announce is not the first for that", () => {
   run([{ hear: 0, n: 40_000 }, { read: 0 }, { write: 1, n: 64 }, { write: 0, n: 64 }], false);
+});
+
+test("what waits for the window leaves when it opens, not for another's data", () => {
+  run([{ write: 3, n: 9_000 }, { write: 3, n: 9_000 }, { ask: 0 }], false);
 });
 
 test("a connection that asks and answers waits for those that have written before", () => {
