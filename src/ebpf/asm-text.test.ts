@@ -1,7 +1,7 @@
 /** Programs as text: both syntaxes to bytes and back, labels, maps, and what is wrong. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { PlacedError } from "../base/placed-error.js";
 import { assembleText } from "./asm-text.js";
 import { describeInstruction, disassemble } from "./disasm.js";
