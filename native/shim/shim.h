@@ -80,6 +80,7 @@ struct mr_thread {
   uint32_t handled;        /* handlers that have run in this thread */
   uint32_t interrupting;   /* ... of those without SA_RESTART */
   int tid;
+  uint32_t holder;         /* mr_holder, or 0 */
   int waiter;              /* number of this thread's waiter in the session, or -1 */
   int waiter_fd;
   uint32_t session;        /* which session the waiter belongs to */
