@@ -37,6 +37,25 @@ static napi_value memfd_make(napi_env env, napi_callback_info info) {
   return int_result(env, fd);
 }
 
+/* memfdFilled(name, contents): holds these bytes for good. */
+static napi_value memfd_filled(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  char name[64];
+  Memory contents;
+  if (!arg_text(&args, 0, name, sizeof name) || !arg_bytes(&args, 1, &contents)) {
+    return int_result(env, -EINVAL);
+  }
+  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd < 0) return call_result(env, fd);
+  if (write(fd, contents.bytes, contents.length) != (ssize_t)contents.length ||
+      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
+    int error = errno;
+    close(fd);
+    return int_result(env, error != 0 ? -error : -EIO);
+  }
+  return int_result(env, fd);
+}
+
 /* memfdSeals(fd): the F_SEAL bits; -EINVAL for what is no memfd. */
 static napi_value memfd_seals(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
@@ -160,6 +179,7 @@ static napi_value memory_unmap(napi_env env, napi_callback_info info) {
 
 bool export_memory(napi_env env, napi_value exports) {
   return export_function(env, exports, "memfdCreate", memfd_make) &&
+         export_function(env, exports, "memfdFilled", memfd_filled) &&
          export_function(env, exports, "memfdSeals", memfd_seals) &&
          export_function(env, exports, "fdBytes", fd_bytes) &&
          export_function(env, exports, "heapKeep", heap_keep) &&

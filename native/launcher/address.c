@@ -14,6 +14,12 @@ struct address {
   int bits; /* -1: none are said */
 };
 
+/* IPv4 written as IPv6, whose prefix length counts all bits. */
+static bool is_mapped(const struct address *address) {
+  static const unsigned char MAPPED[12] = {[10] = 0xff, [11] = 0xff};
+  return address->size == 16 && memcmp(address->bytes, MAPPED, sizeof MAPPED) == 0;
+}
+
 static struct address read_address(const char *text) {
   struct address address = {.bits = -1};
   char host[64] = "";
@@ -26,6 +32,7 @@ static struct address read_address(const char *text) {
   const char *bits = text + n + 1;
   if (is_number(bits) && strlen(bits) <= 3 && atoi(bits) <= 8 * address.size) address.bits = atoi(bits);
   else address.size = 0;
+  if (is_mapped(&address) && address.bits < 96) address.size = 0; /* no prefix of IPv4 */
   return address;
 }
 
@@ -39,11 +46,10 @@ static bool rest_is(const struct address *address, int from, bool value) {
 
 /* What an address is that no host can have, or NULL. src/ip/host-address.ts says the same. */
 static const char *why_no_host(const struct address *address) {
-  static const unsigned char MAPPED[12] = {[10] = 0xff, [11] = 0xff};
   const unsigned char *b = address->bytes;
-  struct address v4 = {.size = 4, .bits = address->bits < 96 ? -1 : address->bits - 96};
-  if (address->size == 16 && memcmp(b, MAPPED, sizeof MAPPED) == 0) {
-    memcpy(v4.bytes, b + sizeof MAPPED, 4);
+  struct address v4 = {.size = 4, .bits = address->bits < 0 ? -1 : address->bits - 96};
+  if (is_mapped(address)) {
+    memcpy(v4.bytes, b + 12, 4);
     return why_no_host(&v4);
   }
   bool is_v4 = address->size == 4;

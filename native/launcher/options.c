@@ -99,11 +99,13 @@ static void check_addresses(const char *name, const char *text) {
   free(all);
 }
 
-/* Other words would mean yes here and no there. */
+/* As src/node/settings.ts has them; other words would mean yes here and no there. The library knows 1 and 0. */
 static void check_flag(const char *name) {
   const char *set = getenv(name);
-  if (set == NULL || set[0] == '\0' || strcmp(set, "0") == 0 || strcmp(set, "1") == 0) return;
-  refuse_value(name, "1 or 0", set);
+  if (set == NULL || set[0] == '\0') return;
+  bool is_yes = strcmp(set, "1") == 0 || strcmp(set, "true") == 0;
+  if (!is_yes && strcmp(set, "0") != 0 && strcmp(set, "false") != 0) refuse_value(name, "1 or 0", set);
+  setenv(name, is_yes ? "1" : "0", 1);
 }
 
 static void check_values(const struct options *o) {

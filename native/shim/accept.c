@@ -235,6 +235,7 @@ int mr_accept(struct mr_sock *sock, int fd, struct sockaddr *peer, socklen_t *pe
     uint32_t status = mr_sock_status(sock);
     bool is_kernels = mr_sock_is_kernels(sock);
     if (result == -ENETDOWN && is_kernels) continue; /* it died just now */
+    if (result == -ENETDOWN && (status & MR_STATUS_GONE)) result = -EAGAIN; /* a server would try again at once */
     if (result != -EAGAIN) return (int)mr_return(result);
     int error = mr_sock_take_error(sock);
     if (error != 0) return (int)mr_return(-error);

@@ -138,7 +138,8 @@ static int connect_stream(struct mr_sock *sock, int fd, const struct mr_address 
   uint32_t status = mr_sock_status(sock);
   if (shared->kind == MR_KIND_LISTENER) return -EISCONN;
   if (mr_load(&shared->connect_state) == MR_CONNECT_STARTED) return await_connection(sock, -EALREADY);
-  if (status & MR_STATUS_CONNECTED) return -EISCONN;
+  /* Also when it has ended since: AF_UNSPEC comes first. To ask would take the error that ended it. */
+  if ((status & MR_STATUS_CONNECTED) || mr_load(&shared->connect_state) == MR_CONNECT_DONE) return -EISCONN;
   return start_connect(sock, fd, peer);
 }
 
@@ -175,10 +176,9 @@ int mr_sock_connect(struct mr_sock *sock, int fd, const struct sockaddr *user, s
     return (int)mr_return(is_stream ? disconnect_stream(sock, fd) : dissolve(sock, fd));
   }
   /* What is connected says so before it looks at the address. */
-  if (is_stream && (mr_sock_status(sock) & MR_STATUS_CONNECTED) &&
-      mr_load(&sock->shared->connect_state) != MR_CONNECT_STARTED) {
-    return (int)mr_return(-EISCONN);
-  }
+  uint32_t state = mr_load(&sock->shared->connect_state);
+  bool is_connected = state == MR_CONNECT_DONE || (mr_sock_status(sock) & MR_STATUS_CONNECTED) != 0;
+  if (is_stream && is_connected && state != MR_CONNECT_STARTED) return (int)mr_return(-EISCONN);
   failed = mr_address_from(&peer, (struct sockaddr *)&storage, bytes, sock->shared->family);
   if (failed != 0) return (int)mr_return(failed);
   failed = is_stream ? connect_stream(sock, fd, &peer)

@@ -6,6 +6,7 @@
 #include "core.h"
 
 #define ANSWER_MS 20000 /* an engine that does not answer this long is taken for dead */
+#define GIVE_MS 1000    /* how long there may be no room for another process's end */
 
 static struct mr_mutex turn;
 
@@ -54,7 +55,10 @@ static int send_all(int control_fd, const void *message, size_t bytes, const int
   }
 }
 
+/* Of an engine that has stopped the socket fills up some time: who starts a process is not to wait for it. */
 int mr_control_give(int control_fd, uint32_t type, int fd) {
+  struct pollfd wanted = {.fd = control_fd, .events = POLLOUT};
+  if (real.poll(&wanted, 1, GIVE_MS) == 0) return -ETIMEDOUT;
   return send_all(control_fd, &type, sizeof type, &fd, 1);
 }
 
@@ -98,11 +102,12 @@ static int receive(int control_fd, void *answer, size_t bytes, int got[2], struc
     size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
     memcpy(got, CMSG_DATA(rights), (count > 2 ? 2 : count) * sizeof(int));
   }
-  if ((size_t)n == bytes) return 0;
+  if ((size_t)n == bytes && !(header.msg_flags & MSG_CTRUNC)) return 0;
   for (int i = 0; i < 2; i++) {
     if (got[i] >= 0) real.close(got[i]);
     got[i] = -1;
   }
+  if (header.msg_flags & MSG_CTRUNC) return -EMFILE;
   return n == 0 ? -ECONNRESET : -EPROTO;
 }
 
@@ -119,7 +124,7 @@ static uint32_t wanted_spin_us(void) {
   return us < UINT32_MAX - 1 ? (uint32_t)us : UINT32_MAX;
 }
 
-int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]) {
+int mr_control_hello(int control_fd, bool by_door, struct mr_welcome *welcome) {
   struct mr_hello hello = {.type = MR_MSG_HELLO, .version = MR_VERSION};
   hello.pid = (int32_t)getpid();
   const char *loopback = mr_environment_get("MILLRACE_LOOPBACK");
@@ -134,13 +139,17 @@ int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]) {
   const char *rules = mr_environment_get("MILLRACE_RULES");
   bool has_rules = rules != NULL && rules[0] != '\0';
   int rules_fd = has_rules ? mr_rules_pass(rules, welcome->reason, sizeof welcome->reason) : -1;
-  if (has_rules && rules_fd < 0) {
-    welcome->result = rules_fd; /* as if the engine had said so */
-    return 0;
-  }
-  int failed = send_all(control_fd, &hello, sizeof hello, &rules_fd, has_rules ? 1 : 0);
-  if (has_rules) real.close(rules_fd);
-  return failed != 0 ? failed : receive(control_fd, welcome, sizeof *welcome, got, NULL);
+  /* The user that its starter has become may not read them: the engine has them from that one. */
+  if (rules_fd < 0 && has_rules && by_door) hello.flags |= MR_HELLO_RULES_OF_STARTER;
+  else if (has_rules && rules_fd < 0) return (welcome->result = rules_fd); /* as if the engine had said so */
+  int failed = send_all(control_fd, &hello, sizeof hello, &rules_fd, rules_fd >= 0 ? 1 : 0);
+  if (rules_fd >= 0) real.close(rules_fd);
+  return failed;
+}
+
+int mr_control_welcome(int control_fd, struct mr_welcome *welcome, int got[2]) {
+  memset(welcome, 0, sizeof *welcome);
+  return receive(control_fd, welcome, sizeof *welcome, got, NULL);
 }
 
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,

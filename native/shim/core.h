@@ -44,13 +44,16 @@ static inline ssize_t mr_return(ssize_t result) {
 
 /* ---- lock.c: locks in shared memory that survive the death of their holder ----------------------- */
 
-void mr_lock_slow(uint32_t *lock, uint32_t tid);
+/* This thread, as locks name it. */
+uint32_t mr_holder(void);
+void mr_lock_slow(uint32_t *lock, uint32_t holder);
 void mr_unlock_slow(uint32_t *lock);
 
 static inline void mr_lock(uint32_t *lock) {
   mr_enter();
-  uint32_t tid = (uint32_t)mr_tid();
-  if (MR_UNLIKELY(!mr_swap_if(lock, 0, tid))) mr_lock_slow(lock, tid);
+  uint32_t holder = mr_thread.holder;
+  if (MR_UNLIKELY(holder == 0)) holder = mr_holder();
+  if (MR_UNLIKELY(!mr_swap_if(lock, 0, holder))) mr_lock_slow(lock, holder);
 }
 static inline void mr_unlock(uint32_t *lock) {
   if (MR_UNLIKELY(mr_exchange(lock, 0) & MR_LOCK_WAITED)) mr_unlock_slow(lock);
@@ -233,11 +236,15 @@ void mr_door_inherit(int control_fd);
 void mr_door_enter(void);
 /* The control socket of the link that is being made, or -1: by its path. */
 int mr_door_take(void);
+/* Before the engine's answer with its descriptors is taken, and when it has been. */
+void mr_door_make_room(void);
+void mr_door_keep_room(void);
 /* For a program that is to be started: its variable ("": none is needed), and what to close if that fails. */
 int mr_door_for_program(char variable[MR_DOOR_BYTES]);
 void mr_door_close(int fd);
-/* At the start: what MILLRACE_DOOR says. */
+/* At the start: what MILLRACE_DOOR says; whether an inherited socket pair's end is a door, which is used then. */
 void mr_door_open(void);
+bool mr_door_is(int fd);
 /* Sends `message` with `fds`. If `answer` is not NULL it waits for one of `answer_bytes`, and for up to
  * two descriptors with it (-1 where there is none). Takes its turn among the threads. 0 or negated. */
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
@@ -245,7 +252,14 @@ int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, cons
 uint64_t mr_inode_of(int fd); /* 0: none */
 /* The program's end of a socket and the engine's. As socketpair. */
 int mr_pair_make(int pair[2], int flags);
-int mr_control_hello(int control_fd, struct mr_welcome *welcome, int got[2]);
+/* Says HELLO; 0 or a negated error number, of which `welcome` may have the reason. `by_door`: another process
+ * has let it in. Then, whenever it is wanted, the answer. */
+int mr_control_hello(int control_fd, bool by_door, struct mr_welcome *welcome);
+int mr_control_welcome(int control_fd, struct mr_welcome *welcome, int got[2]);
+/* Begins the link, without waiting for the engine's answer, which whoever needs the link first takes. */
+void mr_link_begin(void);
+/* The control socket of the link, or of the one that has begun, or -1. */
+int mr_link_control(void);
 /* A sealed memfd with the file's contents, or a negated error number and why. By one thread at a time. */
 int mr_rules_pass(const char *path, char *reason, size_t room);
 /* The region, mapped, and held until mr_region_give; `fd` is one of it, or -1: then it is asked for. 0;

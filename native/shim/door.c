@@ -4,15 +4,20 @@
  * then on the process gives the engine a pair's end for each one that it starts, as its own message: the other
  * end is that process's control socket.
  *
- * | the new process came by | its end is                        | and says HELLO        |
- * |-------------------------|-----------------------------------|-----------------------|
- * | fork                    | made by itself, with the socket   | at once: then it has  |
- * |                         | of its parent, which it then gives up | what it inherited |
- * | exec, posix_spawn       | made before, named in MILLRACE_DOOR | when the library starts |
+ * | the new process came by | its end is                                                               |
+ * |-------------------------|--------------------------------------------------------------------------|
+ * | fork                    | made by itself, with the socket of its parent, which it then gives up    |
+ * | exec, posix_spawn       | made before, and named in MILLRACE_DOOR                                  |
+ * | system, popen           | made before, and known by its MARK: nobody can add to that environment   |
+ *
+ * It says HELLO there at once, and takes the answer when it first needs its session: an engine that has stopped holds
+ * up nobody who only starts processes.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/fsuid.h>
 
 #include "core.h"
@@ -24,6 +29,38 @@
 static atomic_bool is_confined;
 static int door = -1; /* the next link's control socket */
 
+/* SO_RCVLOWAT of a door, by which nothing but a door can be known: it has no effect on this kind of socket. */
+#define MARK 0x646f6f72
+
+/* ---- Room for descriptors ---------------------------------------------------------------------------- */
+
+/*
+ * A program that has none left may still start processes, whose way to the engine takes two for a moment: a
+ * pair, then what comes with the engine's answer.
+ */
+static atomic_int rooms[2]; /* + 1; 0: none */
+
+void mr_door_make_room(void) {
+  for (int i = 0; i < 2; i++) {
+    int fd = atomic_exchange(&rooms[i], 0) - 1;
+    if (fd < 0) continue;
+    mr_fd_clear(fd);
+    real.close(fd);
+  }
+}
+
+void mr_door_keep_room(void) {
+  if (!atomic_load(&is_confined)) return;
+  for (int i = 0; i < 2; i++) {
+    int none = 0, fd = atomic_load(&rooms[i]) == 0 ? real.eventfd(0, EFD_CLOEXEC) : -1;
+    if (fd < 0) continue;
+    fd = mr_fd_hide(fd);
+    if (atomic_compare_exchange_strong(&rooms[i], &none, fd + 1)) continue;
+    mr_fd_clear(fd);
+    real.close(fd);
+  }
+}
+
 /* ---- Who will not find the engine's socket --------------------------------------------------------- */
 
 void mr_door_confine(void) {
@@ -31,7 +68,11 @@ void mr_door_confine(void) {
   if (path == NULL || *path == '\0' || atomic_load(&is_confined)) return;
   int saved = errno;
   mr_enter();
-  if (mr_link_get() != NULL) atomic_store(&is_confined, true);
+  mr_link_begin();
+  if (mr_link_control() >= 0) {
+    atomic_store(&is_confined, true);
+    mr_door_keep_room();
+  }
   mr_leave();
   errno = saved;
 }
@@ -64,11 +105,15 @@ static int make(int control_fd, int flags) {
 }
 
 void mr_door_inherit(int control_fd) {
-  if (atomic_load(&is_confined) && control_fd >= 0) door = make(control_fd, SOCK_CLOEXEC);
+  if (!atomic_load(&is_confined)) return;
+  mr_door_make_room();
+  if (control_fd >= 0) door = make(control_fd, SOCK_CLOEXEC);
 }
 
 void mr_door_enter(void) {
-  if (door >= 0) mr_link_get();
+  if (door < 0) return;
+  mr_link_begin();
+  mr_door_keep_room();
 }
 
 int mr_door_take(void) {
@@ -80,14 +125,19 @@ int mr_door_take(void) {
 int mr_door_for_program(char variable[MR_DOOR_BYTES]) {
   variable[0] = '\0';
   if (!atomic_load(&is_confined)) return -1;
-  int saved = errno;
-  struct mr_link *link = mr_link_get();
-  int fd = link == NULL ? -1 : make(link->control_fd, SOCK_CLOEXEC);
+  int saved = errno, mark = MARK, cancelable;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelable);
+  mr_link_begin();
+  int control_fd = mr_link_control();
+  if (control_fd >= 0) mr_door_make_room();
+  int fd = control_fd < 0 ? -1 : make(control_fd, SOCK_CLOEXEC);
   if (fd >= 0) {
     fd = mr_fd_hide(fd); /* not a number that the program's actions, or its closed streams, have plans for */
+    real.setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof mark);
     real.fcntl(fd, F_SETFD, (void *)0);
     snprintf(variable, MR_DOOR_BYTES, NAME "=%d:%llu", fd, (unsigned long long)mr_inode_of(fd));
   }
+  pthread_setcancelstate(cancelable, NULL);
   errno = saved;
   return fd;
 }
@@ -98,7 +148,24 @@ void mr_door_close(int fd) {
     mr_fd_clear(fd);
     real.close(fd);
   }
+  mr_door_keep_room();
   errno = saved;
+}
+
+/* Others may have it too, started at the same time or by a program without this library: one's own is another. */
+static void use(int fd) {
+  atomic_store(&is_confined, true);
+  if (door < 0) door = make(fd, SOCK_CLOEXEC);
+  real.close(fd);
+  mr_door_enter();
+}
+
+bool mr_door_is(int fd) {
+  int mark = 0;
+  socklen_t bytes = sizeof mark;
+  if (real.getsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, &bytes) < 0 || mark != MARK) return false;
+  use(fd);
+  return true;
 }
 
 void mr_door_open(void) {
@@ -109,9 +176,5 @@ void mr_door_open(void) {
   uint64_t inode = *after == ':' ? strtoull(after + 1, NULL, 10) : 0;
   unsetenv(NAME);
   atomic_store(&is_confined, true);
-  if (inode == 0 || mr_inode_of(fd) != inode) return; /* the number is something else's by now */
-  /* Others may have it too, started at the same time or by a program without this library: one's own is another. */
-  door = make(fd, SOCK_CLOEXEC);
-  real.close(fd);
-  mr_link_get(); /* the engine does not wait long for who says nothing */
+  if (inode != 0 && mr_inode_of(fd) == inode) use(fd); /* else the number is something else's by now */
 }

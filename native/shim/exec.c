@@ -202,36 +202,49 @@ SPAWN(posix_spawn)
 SPAWN(posix_spawnp)
 
 /* libc starts the shell where nobody sees it. Until it has ended nothing is parked. */
-static void given(void *unused) {
-  (void)unused;
+struct giving {
+  int door;
+};
+static struct giving begin_giving(void) {
+  char unused[MR_DOOR_BYTES];
+  struct giving giving = {.door = door_for(unused)};
+  mr_spares_giving();
+  return giving;
+}
+static void given(void *giving) {
   mr_spares_given();
+  mr_door_close(((struct giving *)giving)->door);
 }
 EXPORT int system(const char *command) {
   int status;
-  mr_spares_giving();
-  pthread_cleanup_push(given, NULL); /* a thread that waits in there may be cancelled */
+  struct giving giving = begin_giving();
+  pthread_cleanup_push(given, &giving); /* a thread that waits in there may be cancelled */
   status = real.system(command);
   pthread_cleanup_pop(1);
   return status;
 }
 EXPORT FILE *popen(const char *command, const char *mode) {
-  mr_spares_giving();
+  struct giving giving = begin_giving();
   FILE *stream = real.popen(command, mode);
-  mr_spares_given();
+  given(&giving);
   return stream;
 }
 
 /* ---- Descriptors that came from elsewhere ----------------------------------------------------------- */
 
 /* The pair of an accelerated socket is of AF_UNIX and SOCK_SEQPACKET, which hardly anything else is. */
-static void adopt(int fd) {
+static bool may_be_ours(int fd) {
   struct stat what;
-  if (fstat(fd, &what) < 0 || !S_ISSOCK(what.st_mode)) return;
+  if (fstat(fd, &what) < 0 || !S_ISSOCK(what.st_mode)) return false;
   int domain = 0, type = 0;
   socklen_t bytes = sizeof(int);
-  if (real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) < 0 || domain != AF_UNIX) return;
+  if (real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) < 0 || domain != AF_UNIX) return false;
   bytes = sizeof(int);
-  if (real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) < 0 || type != SOCK_SEQPACKET) return;
+  return real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0 && type == SOCK_SEQPACKET;
+}
+
+static void adopt(int fd) {
+  if (!may_be_ours(fd)) return;
   mr_sock_adopt(fd);
   if (fd <= 2 && mr_fd_kind_of(fd) == MR_FD_SOCKET) mr_stdio_follow(fd);
 }
@@ -260,27 +273,36 @@ struct folder_entry {
   char name[];
 };
 
-/* Without malloc and opendir: the program's own may not be ready yet. */
-static void adopt_inherited(void) {
+/* Whether there may be sockets of ours: a way to the engine comes first. */
+static bool find_door(int fd) { return may_be_ours(fd) && !mr_door_is(fd); }
+static bool adopt_one(int fd) {
+  adopt(fd);
+  return false;
+}
+
+/* Whether `visit` said so of any. Without malloc and opendir: the program's own may not be ready yet. */
+static bool each_inherited(bool (*visit)(int fd)) {
   int folder = real.open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   char room[2048] __attribute__((aligned(8)));
+  bool any = false;
   long n;
-  if (folder < 0) return;
+  if (folder < 0) return false;
   while ((n = real.syscall(SYS_getdents64, folder, (long)room, sizeof room, 0, 0, 0)) > 0) {
     for (long at = 0; at < n;) {
       const struct folder_entry *entry = (const struct folder_entry *)(room + at);
       int fd = atoi(entry->name);
-      if (entry->name[0] != '.' && fd != folder && mr_fd_kind_of(fd) == MR_FD_PLAIN) adopt(fd);
+      if (entry->name[0] != '.' && fd != folder && mr_fd_kind_of(fd) == MR_FD_PLAIN) any |= visit(fd);
       at += entry->bytes;
     }
   }
   real.close(folder);
+  return any;
 }
 
 __attribute__((constructor(103))) static void start(void) {
   int saved = errno;
   remember_environment();
   mr_door_open();
-  adopt_inherited();
+  if (each_inherited(find_door)) each_inherited(adopt_one);
   errno = saved;
 }

@@ -70,9 +70,14 @@ static void drop(enum mr_fd_kind kind, void *object) {
   else if (kind == MR_FD_EPOLL) mr_epoll_drop(object);
 }
 
+/* What a lodger (fork.c) has changed is not what its parent's table says any more. */
+static uint64_t bit_of(int fd) { return 1ull << (fd < 63 ? fd : 63); }
+static bool is_lost(int fd) { return __builtin_expect(mr_thread.lost != 0, 0) && (mr_thread.lost & bit_of(fd)); }
+
 enum mr_fd_kind mr_fd_kind_of(int fd) {
   word *at = word_of(fd);
-  return at == NULL ? MR_FD_PLAIN : kind_of(atomic_load_explicit(at, memory_order_acquire));
+  if (at == NULL || is_lost(fd)) return MR_FD_PLAIN;
+  return kind_of(atomic_load_explicit(at, memory_order_acquire));
 }
 
 /* Many readers since the word was written: their count goes to the object. Readers who come meanwhile
@@ -91,7 +96,7 @@ static void settle(word *at, uint64_t seen) {
 struct mr_fd mr_fd_get(int fd) {
   struct mr_fd none = {.kind = MR_FD_PLAIN};
   word *at = word_of(fd);
-  if (at == NULL) return none;
+  if (at == NULL || is_lost(fd)) return none;
   uint64_t seen = atomic_load_explicit(at, memory_order_acquire);
   for (;;) {
     if (object_of(seen) == NULL) return (struct mr_fd){.kind = kind_of(seen)};
@@ -117,6 +122,11 @@ static void count_descriptor(enum mr_fd_kind kind, void *object, int change) {
 void mr_fd_set(int fd, struct mr_fd entry) {
   bool is_object =
       entry.kind == MR_FD_SOCKET || entry.kind == MR_FD_PENDING || entry.kind == MR_FD_EPOLL;
+  if (__builtin_expect(mr_thread.is_lodger, 0)) { /* the table is another process's */
+    mr_thread.lost |= bit_of(fd);
+    if (is_object) drop(entry.kind, entry.sock);
+    return;
+  }
   uint64_t value = entry.kind | (is_object ? (uint64_t)(uintptr_t)entry.sock : 0);
   word *at = entry.kind == MR_FD_PLAIN ? word_of(fd) : word_made(fd);
   if (at == NULL) {

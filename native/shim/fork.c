@@ -75,6 +75,37 @@ struct start {
   void *argument;
 };
 
+/*
+ * A lodger lives in its parent's memory and has descriptors of its own (CLONE_VM without CLONE_FILES, by which some
+ * start programs). The table of descriptors is its parent's and stays as it is: what the lodger closes, copies and
+ * opens on the way to exec is the kernel's business alone. It is known by its thread's memory, which must not be a running
+ * thread's: either the parent's thread waits (CLONE_VFORK), or there is another one (CLONE_SETTLS).
+ */
+static struct mr_pool starts = {.object_bytes = sizeof(struct start)};
+
+static int start_lodger(void *context) {
+  struct start start = *(struct start *)context;
+  mr_pool_give(&starts, context);
+  mr_thread.is_lodger = true;
+  mr_thread.lost = 0;
+  return start.function(start.argument);
+}
+
+bool mr_lodger_begin(unsigned long flags) {
+  mr_spares_giving();
+  bool is_known = (flags & (CLONE_VFORK | CLONE_SETTLS)) != 0;
+  mr_debug("clone with CLONE_VM and without CLONE_FILES: %s",
+           is_known ? "the child uses its parent's sockets; those that it opens stay with the kernel"
+                    : "the child cannot be told from its parent, whose sockets it breaks by closing descriptors");
+  return is_known;
+}
+
+void mr_lodger_end(bool is_child) {
+  mr_thread.is_lodger = is_child;
+  mr_thread.lost = 0;
+  if (!is_child) mr_spares_given();
+}
+
 static int start_child(void *context) {
   struct start *start = context;
   mr_after_fork_in_child();
@@ -91,10 +122,15 @@ EXPORT int clone(int (*function)(void *), void *stack, int flags, void *argument
   va_end(rest);
   if (libc_has == NULL) return mr_fail(ENOSYS);
   if (flags & (CLONE_VM | CLONE_THREAD)) {
-    bool gives = !(flags & CLONE_FILES);
-    if (gives) mr_spares_giving();
-    int made = libc_has(function, stack, flags, argument, parent_tid, tls, child_tid);
-    if (gives) mr_spares_given();
+    bool lodges = !(flags & CLONE_FILES), is_known = lodges && mr_lodger_begin((unsigned)flags);
+    struct start *start = is_known ? mr_pool_take(&starts) : NULL;
+    if (start != NULL) *start = (struct start){function, argument};
+    int made = start == NULL ? libc_has(function, stack, flags, argument, parent_tid, tls, child_tid)
+                             : libc_has(start_lodger, stack, flags, start, parent_tid, tls, child_tid);
+    int failure = errno;
+    if (made < 0 && start != NULL) mr_pool_give(&starts, start);
+    if (lodges) mr_lodger_end(false);
+    errno = failure;
     return made;
   }
   struct start start = {function, argument};

@@ -17,6 +17,10 @@ EXPORT int close(int fd) {
   enum mr_fd_kind kind = mr_fd_kind_of(fd);
   if (LIKELY(kind == MR_FD_PLAIN)) return real.close(fd);
   if (kind == MR_FD_PRIVATE) return mr_fail(EBADF);
+  if (mr_thread.is_lodger) {
+    mr_fd_clear(fd);
+    return real.close(fd);
+  }
   struct mr_fd entry = mr_fd_get(fd);
   int result = ANY_SOCKET(entry) ? mr_sock_closing(entry.sock, fd) : 0;
   int saved = errno;
@@ -70,6 +74,7 @@ EXPORT void closefrom(int low) { close_range(low < 0 ? 0 : (unsigned)low, ~0u, 0
 /* The table's entry for a number that the kernel has just made a copy of `fd`. */
 static int copied(int fd, int made) {
   if (made < 0 || made == fd) return made;
+  if (mr_thread.is_lodger) return mr_fresh_fd(made);
   enum mr_fd_kind kind = mr_fd_kind_of(fd);
   if (kind == MR_FD_PLAIN) return mr_fresh_fd(made);
   int saved = errno;
@@ -88,7 +93,7 @@ EXPORT int dup(int fd) {
 static int copy_over(int fd, int to, int flags, bool has_flags) {
   enum mr_fd_kind was = mr_fd_kind_of(to);
   if (mr_fd_kind_of(fd) == MR_FD_PRIVATE || was == MR_FD_PRIVATE) return mr_fail(EBADF);
-  if (was == MR_FD_SOCKET && fd != to && real.fcntl(fd, F_GETFD, NULL) >= 0) {
+  if (was == MR_FD_SOCKET && fd != to && !mr_thread.is_lodger && real.fcntl(fd, F_GETFD, NULL) >= 0) {
     struct mr_fd entry = mr_fd_get(to);
     if (ANY_SOCKET(entry)) mr_sock_closing(entry.sock, to);
     mr_fd_put(entry);

@@ -30,6 +30,14 @@ static long fork_raw(long number, long a, long b, long c, long d, long e) {
   return child;
 }
 
+/* By its number, where the child comes back from the call as well. */
+static long lodge(unsigned long flags, long number, long a, long b, long c, long d, long e) {
+  bool is_known = mr_lodger_begin(flags);
+  long made = real.syscall(number, a, b, c, d, e, 0);
+  mr_lodger_end(is_known && made == 0);
+  return made;
+}
+
 EXPORT long syscall(long number, ...) {
   va_list arguments;
   va_start(arguments, number);
@@ -119,10 +127,15 @@ EXPORT long syscall(long number, ...) {
     case SYS_clone:
       if (!(a & (CLONE_VM | CLONE_THREAD))) return fork_raw(number, a, b, c, d, e);
       if (a & CLONE_FILES) break;
+      return lodge((unsigned long)a, number, a, b, c, d, e);
+#ifdef SYS_clone3
+    case SYS_clone3: {
+      uint64_t flags; /* the first of struct clone_args */
+      if (mr_copy_from(&flags, (const void *)a, sizeof flags) != 0) break;
+      if ((flags & CLONE_VM) && !(flags & CLONE_FILES)) return lodge(flags, number, a, b, c, d, e);
       mr_spares_forget();
       break;
-#ifdef SYS_clone3
-    case SYS_clone3: mr_spares_forget(); break;
+    }
 #endif
 #ifdef __x86_64__
     case SYS_open: return open((const char *)a, (int)b, (mode_t)c);

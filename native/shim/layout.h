@@ -135,7 +135,7 @@ struct mr_socket {
   int32_t error;       /* engine sets a positive error number, the program takes it by exchange with 0 */
   uint32_t reserved1[7];
   /* Line 2. Program, receiving. */
-  uint32_t rx_lock;    /* thread id of the holder, | MR_LOCK_WAITED */
+  uint32_t rx_lock;    /* 0, or the holder: mr_holder of lock.c, | MR_LOCK_WAITED */
   uint32_t rx_head;
   uint32_t reserved2[14];
   /* Line 3. Program, sending. */
@@ -191,6 +191,7 @@ struct mr_socket {
 #define MR_CONNECT_DONE 2u
 
 #define MR_LOCK_WAITED 0x80000000u
+#define MR_LOCK_TID 0x003fffffu   /* the kernel's PID_MAX_LIMIT; in between: of the holder's pid namespace */
 
 /* A datagram in a ring: this header at a multiple of 64, then the payload, which may wrap; the next
  * header follows at the next multiple of 64. */
@@ -289,6 +290,7 @@ enum mr_msg {
   MR_MSG_DOOR = 9,     /* nothing more; descriptor: a control socket of a process to come. No answer */
 };
 
+#define MR_HELLO_RULES_OF_STARTER 2u /* it cannot read its rules: those that whoever let it in has of that file */
 #define MR_HELLO_LOOPBACK 1u /* loopback addresses go through Millrace, whatever the engine's own setting */
 
 struct mr_hello {

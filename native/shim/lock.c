@@ -1,5 +1,5 @@
 /*
- * Locks in shared memory. The word is the holder's thread id; who waits looks every now and then
+ * Locks in shared memory. The word is the holder's thread id and its pid namespace; who waits looks every now and then
  * whether the holder still lives, and takes the lock over if not. What a lock guards is published by
  * one last store, so a dead holder leaves a half-written record that nobody can see.
  */
@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +16,9 @@
 /* A holder that spins in a copy is done within this; longer and it was descheduled, stopped or killed. */
 #define SPINS 100
 #define CHECK_NS 20000000 /* how often a waiter looks whether the holder lives */
+/* How often it looks at a holder of another pid namespace, of whom nothing can be known: then that is taken for dead. */
+#define FOREIGN_LOOKS 250
+#define TAGS 512 /* what fits between the number and WAITED */
 
 static long futex(uint32_t *word, int op, uint32_t value, const struct timespec *timeout) {
   return real.syscall(SYS_futex, (long)word, op, value, (long)timeout, 0, 0);
@@ -24,6 +28,9 @@ static long futex(uint32_t *word, int op, uint32_t value, const struct timespec 
  * 3, is there until its parent has asked for its end, and will not run again. */
 static uint64_t start_of(uint32_t tid, bool *is_zombie) {
   char text[512];
+  ssize_t length = readlink("/proc/self", text, sizeof text - 1);
+  text[length > 0 ? length : 0] = '\0';
+  if (atoi(text) != getpid()) return 0; /* another namespace's numbers */
   snprintf(text, sizeof text, "/proc/%u/stat", tid);
   int fd = real.openat(AT_FDCWD, text, O_RDONLY | O_CLOEXEC, 0);
   if (fd < 0) return 0;
@@ -40,21 +47,47 @@ static uint64_t start_of(uint32_t tid, bool *is_zombie) {
   return ticks;
 }
 
+/* Distinguishes pid namespaces, in which the same number is another thread; 0: it is not known which one this is. */
+static uint32_t namespace_tag(void) {
+  char text[64];
+  ssize_t n = readlink("/proc/self/ns/pid", text, sizeof text - 1);
+  if (n <= 0) return 0;
+  text[n] = '\0';
+  const char *number = strchr(text, '[');
+  unsigned long inode = number == NULL ? 0 : strtoul(number + 1, NULL, 10);
+  return inode == 0 ? 0 : (uint32_t)(inode % (TAGS - 1) + 1) * (MR_LOCK_TID + 1);
+}
+
+uint32_t mr_holder(void) {
+  if (mr_thread.holder == 0) {
+    int saved = errno;
+    mr_thread.holder = (uint32_t)mr_tid() | namespace_tag();
+    errno = saved;
+  }
+  return mr_thread.holder;
+}
+
+static bool is_foreign(uint32_t holder, uint32_t own) {
+  uint32_t tags = ~(MR_LOCK_TID | MR_LOCK_WAITED);
+  return (own & tags) == 0 || ((holder ^ own) & tags) != 0;
+}
+
 static bool is_dead(uint32_t tid) {
   if (real.syscall(SYS_tkill, tid, 0, 0, 0, 0, 0) == 0) return false;
   return errno == ESRCH;
 }
 
-void mr_lock_slow(uint32_t *lock, uint32_t tid) {
+void mr_lock_slow(uint32_t *lock, uint32_t own) {
   int saved = errno;
+  int looks = 0; /* at the same foreign holder */
   uint32_t watched = 0; /* the holder that the start time is of */
   uint64_t started = 0;
   for (int spin = 0; spin < SPINS; spin++) {
-    if (mr_load(lock) == 0 && mr_swap_if(lock, 0, tid)) goto held;
+    if (mr_load(lock) == 0 && mr_swap_if(lock, 0, own)) goto held;
     mr_pause();
   }
   /* From here on with WAITED: who else waits is not known. */
-  uint32_t mine = tid | MR_LOCK_WAITED;
+  uint32_t mine = own | MR_LOCK_WAITED;
   for (;;) {
     uint32_t seen = mr_load(lock);
     if (seen == 0) {
@@ -62,16 +95,22 @@ void mr_lock_slow(uint32_t *lock, uint32_t tid) {
       continue;
     }
     uint32_t holder = seen & ~MR_LOCK_WAITED;
-    if (holder == tid) goto take; /* a thread of the same number died with it: numbers come again */
+    if (holder == own) goto take; /* a thread of the same number died with it: numbers come again */
     if (!(seen & MR_LOCK_WAITED) && !mr_swap_if(lock, seen, seen | MR_LOCK_WAITED)) continue;
     seen = holder | MR_LOCK_WAITED;
     struct timespec timeout = {.tv_nsec = CHECK_NS};
     if (futex(lock, FUTEX_WAIT, seen, &timeout) == 0 || errno != ETIMEDOUT) continue;
     if (mr_load(lock) != seen) continue;
+    if (is_foreign(holder, own)) {
+      looks = watched == holder ? looks + 1 : 0;
+      watched = holder;
+      if (looks >= FOREIGN_LOOKS) goto take;
+      continue;
+    }
     bool is_zombie = false;
-    uint64_t start = start_of(holder, &is_zombie);
+    uint64_t start = start_of(holder & MR_LOCK_TID, &is_zombie);
     /* Gone, or another thread got its number since we began to watch. */
-    if (is_zombie || is_dead(holder) || (watched == holder && start != started)) goto take;
+    if (is_zombie || is_dead(holder & MR_LOCK_TID) || (watched == holder && start != started)) goto take;
     watched = holder;
     started = start;
     continue;

@@ -2,12 +2,17 @@
 #ifndef MILLRACE_PROCESS_H
 #define MILLRACE_PROCESS_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Around every way to fork; libc's fork, daemon and forkpty call them by pthread_atfork. */
 void mr_before_fork(void);
 void mr_after_fork_in_parent(void);
 void mr_after_fork_in_child(void);
+
+/* Around a clone with CLONE_VM and without CLONE_FILES; whether the child can be told from its parent. */
+bool mr_lodger_begin(unsigned long flags);
+void mr_lodger_end(bool is_child);
 
 /* An environment for a program to be started: the one given, and what the shim needs to be in there, too. */
 struct mr_environment {

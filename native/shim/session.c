@@ -13,6 +13,7 @@ static struct mr_link link_memory = {.control_fd = -1, .wake_fd = -1};
 static struct mr_mutex link_mutex;
 static atomic_bool has_failed; /* there is no engine, and it was said */
 static bool has_ended; /* there was one */
+static int begun_fd = -1; /* control socket on which HELLO was said and whose answer nobody has taken yet */
 
 /* Entries of the session's table that sockets use: those never used, then those given back. */
 static struct mr_mutex locals_mutex;
@@ -33,59 +34,82 @@ static struct mr_session *map_session(int fd) {
   return NULL;
 }
 
+/* Takes the descriptors. */
 static void use_session(struct mr_session *session, int control_fd, int wake_fd, uint32_t id) {
   uint8_t *at = (uint8_t *)session;
   link_memory.session = session;
   link_memory.waiters = (struct mr_waiter *)(void *)(at + MR_WAITERS_AT);
   link_memory.entries = (struct mr_entry *)(void *)(at + MR_ENTRIES_AT);
   link_memory.calls = (struct mr_call *)(void *)(at + MR_CALLS_AT);
-  link_memory.control_fd = mr_fd_hide(control_fd);
+  link_memory.control_fd = control_fd; /* hidden already */
   link_memory.wake_fd = mr_fd_hide(wake_fd);
   link_memory.id = id != 0 ? id : UINT32_MAX;
 }
 
-/* What went wrong, or NULL; `reason`: in the engine's words, if it has any. */
-static const char *make(const char *path, int *error, char reason[sizeof((struct mr_welcome *)0)->reason]) {
-  struct mr_welcome welcome = {0};
-  int got[2] = {-1, -1};
+static void close_hidden(int *fd) {
+  if (*fd < 0) return;
+  mr_fd_clear(*fd);
+  real.close(*fd);
+  *fd = -1;
+}
+
+/* What went wrong, or NULL; `said`: with the engine's words, if it has any. */
+static const char *begin(const char *path, int *error, struct mr_welcome *said) {
   int fd = mr_door_take();
-  if (fd < 0) fd = mr_control_connect(path);
+  bool by_door = fd >= 0;
+  if (!by_door) fd = mr_control_connect(path);
   *error = fd < 0 ? -fd : 0;
   if (fd < 0) return "connect";
-  int failed = mr_control_hello(fd, &welcome, got);
-  if (failed == 0) failed = welcome.result;
+  *error = -mr_control_hello(fd, by_door, said);
+  if (*error == 0) begun_fd = mr_fd_hide(fd);
+  else real.close(fd);
+  return *error == 0 ? NULL : "join";
+}
+
+/* The same of what has begun, when the engine answers. */
+static const char *finish(int *error, struct mr_welcome *said) {
+  int got[2] = {-1, -1};
+  mr_door_make_room();
+  int failed = mr_control_welcome(begun_fd, said, got);
+  if (failed == 0) failed = said->result;
   struct mr_session *session = failed == 0 && got[1] >= 0 ? map_session(got[0]) : NULL;
   if (got[0] >= 0) real.close(got[0]);
   if (session != NULL) {
-    use_session(session, fd, got[1], welcome.session_id);
+    use_session(session, begun_fd, got[1], said->session_id);
+    begun_fd = -1;
+    mr_door_keep_room();
     return NULL;
   }
   if (got[1] >= 0) real.close(got[1]);
-  real.close(fd);
+  close_hidden(&begun_fd);
   *error = failed != 0 ? -failed : EPROTO;
-  if (welcome.result != 0) memcpy(reason, welcome.reason, sizeof welcome.reason - 1);
   return "join";
 }
 
-static struct mr_link *link_make(void) {
+static void make(const char *path, bool waits) {
+  struct mr_welcome said = {0};
+  int error = 0;
+  const char *step = path == NULL || *path == '\0' ? "find" : NULL;
+  if (step == NULL && begun_fd < 0) step = begin(path, &error, &said);
+  if (step == NULL && !waits) return;
+  if (step == NULL) step = finish(&error, &said);
+  if (step == NULL) {
+    mr_link_now = &link_memory;
+    return;
+  }
+  atomic_store(&has_failed, true);
+  said.reason[sizeof said.reason - 1] = '\0';
+  if (path == NULL) mr_debug("MILLRACE_ENGINE is not set; all sockets stay with the kernel");
+  else
+    mr_warn("cannot %s the engine at %s: %s; all sockets stay with the kernel", step, path,
+            said.result != 0 && said.reason[0] != '\0' ? said.reason : strerror(error));
+}
+
+static struct mr_link *link_make(bool waits) {
   if (atomic_load(&has_failed) || atomic_load(&mr_engine_is_dead)) return NULL;
   int saved = errno;
   mr_mutex_lock(&link_mutex);
-  if (mr_link_now == NULL && !atomic_load(&has_failed)) {
-    const char *path = mr_environment_get("MILLRACE_ENGINE");
-    int error = 0;
-    char reason[sizeof((struct mr_welcome *)0)->reason] = "";
-    const char *step = path == NULL || *path == '\0' ? "find" : make(path, &error, reason);
-    if (step == NULL) {
-      mr_link_now = &link_memory;
-    } else {
-      atomic_store(&has_failed, true);
-      if (path == NULL) mr_debug("MILLRACE_ENGINE is not set; all sockets stay with the kernel");
-      else
-        mr_warn("cannot %s the engine at %s: %s; all sockets stay with the kernel", step, path,
-                reason[0] != '\0' ? reason : strerror(error));
-    }
-  }
+  if (mr_link_now == NULL && !atomic_load(&has_failed)) make(mr_environment_get("MILLRACE_ENGINE"), waits);
   mr_mutex_unlock(&link_mutex);
   errno = saved;
   return mr_link_now;
@@ -94,8 +118,14 @@ static struct mr_link *link_make(void) {
 struct mr_link *mr_link_get(void) {
   if (MR_UNLIKELY(atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed))) return NULL;
   struct mr_link *link = atomic_load_explicit(&mr_link_now, memory_order_acquire);
-  return MR_LIKELY(link != NULL) ? link : link_make();
+  return MR_LIKELY(link != NULL) ? link : link_make(true);
 }
+
+void mr_link_begin(void) {
+  if (mr_link_now == NULL) link_make(false);
+}
+
+int mr_link_control(void) { return mr_link_now != NULL ? link_memory.control_fd : begun_fd; }
 
 /* ---- Its end ------------------------------------------------------------------------------------ */
 
@@ -119,12 +149,9 @@ bool mr_engine_died(void) {
 static void link_forget(void) {
   struct mr_link *link = &link_memory;
   if (link->session != NULL) munmap(link->session, MR_SESSION_BYTES);
-  int fds[] = {link->control_fd, link->wake_fd};
-  for (int i = 0; i < 2; i++) {
-    if (fds[i] < 0) continue;
-    mr_fd_clear(fds[i]);
-    real.close(fds[i]);
-  }
+  close_hidden(&link->control_fd);
+  close_hidden(&link->wake_fd);
+  close_hidden(&begun_fd);
   *link = (struct mr_link){.control_fd = -1, .wake_fd = -1};
   mr_link_now = NULL;
 }
@@ -197,7 +224,9 @@ void mr_core_after_fork(bool in_child) {
     mr_call_reset();
     mr_routes_reset();
     mr_destinations_reset();
-    if (!has_ended) mr_door_inherit(link_memory.control_fd);
+    int control_fd = mr_link_control();
+    close_hidden(&link_memory.wake_fd); /* room for a pair, if there is no other */
+    if (!has_ended) mr_door_inherit(control_fd);
     link_forget();
     free_count = never_used = 0;
     atomic_store(&has_failed, false);

@@ -79,7 +79,10 @@ struct mr_thread {
   uint64_t mask;           /* the thread's signal mask before that, as the kernel has it */
   uint32_t handled;        /* handlers that have run in this thread */
   uint32_t interrupting;   /* ... of those without SA_RESTART */
+  bool is_lodger;          /* of a process that lives in another one's memory: fork.c */
+  uint64_t lost;           /* ... numbers that it has changed: a bit each, the last one for all that are higher */
   int tid;
+  uint32_t holder;         /* mr_holder, or 0 */
   int waiter;              /* number of this thread's waiter in the session, or -1 */
   int waiter_fd;
   uint32_t session;        /* which session the waiter belongs to */

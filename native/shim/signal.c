@@ -253,4 +253,5 @@ void mr_signals_for_exec(bool has_failed) {
 void mr_signals_after_fork(void) {
   atomic_flag_clear(&users_lock);
   mr_thread.tid = 0;
+  mr_thread.holder = 0;
 }

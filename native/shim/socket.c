@@ -409,6 +409,9 @@ short mr_sock_ready(struct mr_sock *sock) {
   uint32_t used = mr_load(&shared->rx_tail) - mr_load(&shared->rx_head);
   if (shared->kind == MR_KIND_TCP) return stream_ready(sock, status, used);
   if (shared->kind == MR_KIND_UDP) return datagram_ready(sock, status, used);
+  /* Of the engine's death until a call has told it: what says so for ever would keep a server busy. Nor can anybody
+   * take then what has come. */
+  if (mr_engine_is_dead) return has_error(sock) ? POLLHUP | POLLERR : 0;
   short ready = used > 0 ? POLLIN | POLLRDNORM : 0;
   if (status & MR_STATUS_GONE) ready |= POLLHUP | POLLERR;
   return ready;

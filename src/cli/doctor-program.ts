@@ -1,6 +1,6 @@
 /** The checks of `millrace doctor COMMAND`: whether a program's sockets can be accelerated. */
 import type { CheckResult } from "./doctor-checks.js";
-import type { Machine } from "./machine.js";
+import type { FileKind, Machine } from "./machine.js";
 
 /** What `millrace-run run --inspect COMMAND` prints, native/launcher/program.c. */
 interface Inspection {
@@ -48,6 +48,8 @@ const LIBRARIES: readonly (readonly [name: string, detail: string, fix: string])
 ];
 
 const ENOENT = 2;
+/** In {@link OBSTACLES}. */
+const IS_OTHER_MACHINE = 4;
 /** For a server of a thousand clients; an engine holds one for each socket, and more for waiting. */
 const ENOUGH_FILES = 4096;
 
@@ -76,13 +78,36 @@ export function checkProgram(m: Machine, command: string): CheckResult[] {
     const [why, fix] =
       error === ENOENT
         ? ["not found", "install it, or name it with its folder"]
-        : m.openError(path) === "EISDIR"
-          ? ["is a folder", "name the program in it"]
-          : ["cannot be run", `chmod +x ${path}`];
+        : whyNotRun(m.fileKind(path), path);
     const detail = `${command === "" ? "''" : command}: ${why}`;
     return [{ name: "program", status: "fail", detail, fix }];
   }
   return [...checkFile(m, inspection), ...checkScript(inspection)];
+}
+
+/** Of a file that is there. */
+function whyNotRun(kind: FileKind, path: string): readonly [why: string, fix: string] {
+  const make = `chmod +x ${path}`;
+  switch (kind) {
+    case "folder":
+      return ["is a folder", "name the program in it"];
+    case "foreign":
+      return OBSTACLES[IS_OTHER_MACHINE]!;
+    case "other":
+      return [
+        "is no program: it begins neither as one nor with #!",
+        `name the program that reads it, and ${path} behind it`,
+      ];
+    case "program":
+      return ["is a program that nobody may run", make];
+    case "script":
+      return ["is a script that nobody may run", make];
+    case "marked":
+      return [
+        "may not be run by this user, or not from where it lies (a file system mounted noexec)",
+        `ls -l ${path}; findmnt -T ${path}; then chmod or a copy elsewhere`,
+      ];
+  }
 }
 
 function checkFile(m: Machine, { interpreter, obstacle, loader }: Inspection): CheckResult[] {

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { doctor } from "./doctor.js";
 import { fakeWorld } from "./fake-world.js";
-import { type Machine, thisMachine } from "./machine.js";
+import { type FileKind, type Machine, thisMachine } from "./machine.js";
 import { run } from "./main.js";
 
 /** A machine on which all is well. */
@@ -22,6 +25,7 @@ const GOOD: Machine = {
   output: () => null,
   contains: () => false,
   openError: () => null,
+  fileKind: () => "script",
   hasProgram: () => true,
   run: () => 0,
   loadError: () => null,
@@ -206,10 +210,47 @@ test("programs that cannot be accelerated fail, with the reason and what helps",
 
 test("a program that is not there, one that may not be run, and no launcher to ask", async () => {
   assert.match((await ofProgram(inspected(0, 2)))[1], /fail {2}program: nginx: not found/);
-  assert.match((await ofProgram(inspected(0, 13)))[1], /cannot be run\n {6}fix: chmod \+x/);
-  const folder = { ...inspected(0, 13), openError: () => "EISDIR" };
-  assert.match((await ofProgram(folder))[1], /is a folder\n {6}fix: name the program in it/);
+  const rows: readonly [FileKind, RegExp][] = [
+    ["folder", /is a folder\n {6}fix: name the program in it/],
+    ["script", /is a script that nobody may run\n {6}fix: chmod \+x/],
+    ["program", /is a program that nobody may run\n {6}fix: chmod \+x/],
+    [
+      "foreign",
+      /is for another kind of processor .*\n {6}fix: use a program, or a Millrace, built for/,
+    ],
+    ["other", /is no program: .*\n {6}fix: name the program that reads it/],
+    ["marked", /may not be run by this user, or not from .*\n {6}fix: ls -l/],
+  ];
+  for (const [kind, expected] of rows) {
+    const [, text] = await ofProgram({ ...inspected(0, 13), fileKind: () => kind });
+    assert.match(text, expected);
+    assert.equal(/chmod \+x/.test(text), kind === "script" || kind === "program", text);
+  }
   assert.match((await ofProgram({}))[1], /the launcher is not built/);
+});
+
+test("what a file is that cannot be run is told by its first bytes", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-kind-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const elf = readFileSync(process.execPath).subarray(0, 64);
+  const foreign = Buffer.from(elf);
+  foreign.writeUInt16LE(8, 18); // MIPS
+  const rows: readonly [FileKind, string | Buffer, number][] = [
+    ["other", "words\n", 0o644],
+    ["other", "", 0o644],
+    ["script", "#!/bin/sh\n", 0o644],
+    ["marked", "#!/bin/sh\n", 0o755],
+    ["program", elf, 0o644],
+    ["foreign", foreign, 0o644],
+    ["foreign", foreign, 0o755],
+  ];
+  for (const [i, [kind, contents, mode]] of rows.entries()) {
+    const path = join(folder, String(i));
+    writeFileSync(path, contents, { mode });
+    assert.equal(thisMachine().fileKind(path), kind);
+  }
+  assert.equal(thisMachine().fileKind(folder), "folder");
+  assert.equal(thisMachine().fileKind("/dev/null"), "other");
 });
 
 test("io_uring is a warning", async () => {

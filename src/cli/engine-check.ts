@@ -1,7 +1,10 @@
 /** What flags say of an engine, looked at before an engine is asked for it or started with it. */
-import { readConfig, specificationOf } from "../engine/config.js";
+import { NetError } from "../base/errors.js";
+import { PlacedError } from "../base/placed-error.js";
+import { type NicConfig, nicOf, readConfig, specificationOf } from "../engine/config.js";
 import { checkDevice } from "../socket/open-device.js";
 import type { EngineFlags } from "./engine-flags.js";
+import { isSystemError, systemText } from "./world.js";
 
 /**
  * Whether the file makes sense and the interfaces are there. Throws `PlacedError`, `TypeError`, `NetError` and
@@ -9,6 +12,21 @@ import type { EngineFlags } from "./engine-flags.js";
  */
 export function checkEngineFlags({ config, nic = [], xdp }: EngineFlags): void {
   const ofFile = config === undefined ? [] : readConfig(config).nics;
-  const given = nic.map((one, i) => ({ nic: one, xdp: i === 0 ? (xdp ?? null) : null }));
-  for (const one of given.length > 0 ? given : ofFile) checkDevice(specificationOf(one));
+  const given = nic.map((one, i) => nicOf({ nic: one, xdp: i === 0 ? (xdp ?? null) : null }));
+  checkNics(given.length > 0 ? given : ofFile);
+}
+
+/** The interfaces alone; what a file names wrongly is a `PlacedError`. */
+export function checkNics(nics: readonly NicConfig[]): void {
+  for (const [i, nic] of nics.entries()) {
+    try {
+      checkDevice(specificationOf(nic));
+    } catch (error) {
+      if (nic.place === null) throw error;
+      const { file, line, column } = nic.place;
+      const isOurs = error instanceof NetError || !isSystemError(error);
+      const text = isOurs ? (error as Error).message : systemText(error);
+      throw new PlacedError(file, [{ line, column, text: `nics[${i}].nic: ${text}` }]);
+    }
+  }
 }

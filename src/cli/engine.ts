@@ -3,13 +3,20 @@ import { readFileSync } from "node:fs";
 import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
-import { DEFAULT_CONFIG, type EngineConfig, type Profile, readConfig } from "../engine/config.js";
+import {
+  DEFAULT_CONFIG,
+  type EngineConfig,
+  nicOf,
+  type Profile,
+  readConfig,
+} from "../engine/config.js";
 import { EngineService } from "../engine/engine-service.js";
 import { type EnginePaths, pathsBeside } from "../engine/socket-path.js";
 import type { Tell } from "../engine/troubles.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { deviceKinds } from "../socket/open-device.js";
 import { type AddCommand, examples } from "./command.js";
+import { checkNics } from "./engine-check.js";
 import { currentEngine } from "./engine-start.js";
 import { addressOf, prefixOf, profileOf, spinOf } from "./option-values.js";
 import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
@@ -81,6 +88,7 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
   let config: EngineConfig;
   try {
     config = configOf(options);
+    checkNics(config.nics.filter(({ place }) => place !== null));
   } catch (error) {
     const text = isSystemError(error) ? systemText(error) : (error as Error).message;
     await world.err.write(`millrace engine: ${text}\n`);
@@ -140,14 +148,14 @@ function nicsOf(o: EngineCommandOptions, file: EngineConfig): EngineConfig["nics
       "--address, --gateway and --xdp are an interface's; expected --nic with them",
     );
   }
-  return nic.map((specification, i) => ({
-    nic: specification,
-    addresses: i === 0 ? address : [],
-    gateway: i === 0 ? (gateway ?? null) : null,
-    routes: [],
-    mtuBytes: null,
-    xdp: i === 0 && o.xdp !== undefined ? absoluteFiles(o.xdp) : null,
-  }));
+  return nic.map((specification, i) =>
+    nicOf({
+      nic: specification,
+      addresses: i === 0 ? address : [],
+      gateway: i === 0 ? (gateway ?? null) : null,
+      xdp: i === 0 && o.xdp !== undefined ? absoluteFiles(o.xdp) : null,
+    }),
+  );
 }
 
 function placesOf(service: EngineService, paths: EnginePaths): Record<string, unknown> {

@@ -1,6 +1,15 @@
 /** What `doctor` asks of the machine, so that tests can give it another one. */
 import { spawnSync } from "node:child_process";
-import { accessSync, closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+} from "node:fs";
 import { availableParallelism, release, type as systemName } from "node:os";
 import { fileURLToPath } from "node:url";
 import { specificationOf } from "../engine/config.js";
@@ -24,6 +33,8 @@ export interface Machine {
   exists(path: string): boolean;
   /** Opens a file for reading and writing and closes it: the error's code, or null. */
   openError(path: string): string | null;
+  /** What a file that cannot be run is, by its first bytes. */
+  fileKind(path: string): FileKind;
   /** Whether a program is in the search path. */
   hasProgram(name: string): boolean;
   /** Exit status of a program that is run silently, -1 when it cannot be run. */
@@ -56,6 +67,7 @@ export function thisMachine(): Machine {
     read,
     exists: existsSync,
     openError,
+    fileKind,
     hasProgram,
     run(program, args) {
       const { status } = spawnSync(program, args, { stdio: "ignore", timeout: 5000 });
@@ -96,6 +108,33 @@ function openError(path: string): string | null {
     return null;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? "EIO";
+  }
+}
+
+/** `script`: it begins with `#!`; `marked`: it may be run, and something else forbids it. */
+export type FileKind = "folder" | "program" | "foreign" | "script" | "marked" | "other";
+
+/** e_machine of this processor. */
+const MACHINES: Readonly<Record<string, number>> = { x64: 62, arm64: 183 };
+const CLASS_64 = 2;
+
+function fileKind(path: string): FileKind {
+  try {
+    const { mode } = statSync(path);
+    if ((mode & constants.S_IFMT) === constants.S_IFDIR) return "folder";
+    if ((mode & constants.S_IFMT) !== constants.S_IFREG) return "other";
+    const head = Buffer.alloc(20);
+    const fd = openSync(path, "r");
+    const n = readSync(fd, head, 0, head.length, 0);
+    closeSync(fd);
+    const isElf = n === head.length && head.toString("latin1", 0, 4) === "\x7fELF";
+    const isOurs = head[4] === CLASS_64 && head.readUInt16LE(18) === MACHINES[process.arch];
+    if (isElf && !isOurs) return "foreign";
+    if (!isElf && head.toString("latin1", 0, 2) !== "#!") return "other";
+    if ((mode & 0o111) !== 0) return "marked";
+    return isElf ? "program" : "script";
+  } catch {
+    return "marked"; // not to be read: its mode is all that is known
   }
 }
 

@@ -34,6 +34,17 @@ test("an unknown command is refused, with a suggestion", async () => {
   assert.equal(world.outText(), "");
 });
 
+test("help of what is no command names it", async () => {
+  const world = fakeWorld();
+  assert.equal(await run(["help", "nosuch"], world), 2);
+  assert.match(
+    world.errText(),
+    /^millrace help: there is no command "nosuch"; there are capture, .*help\n$/,
+  );
+  assert.equal(world.outText(), "");
+  assert.equal(await run(["help"], fakeWorld()), 0);
+});
+
 test("no command: the help, on the error stream, status 2", async () => {
   const world = fakeWorld();
   assert.equal(await run([], world), 2);

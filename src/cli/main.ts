@@ -20,6 +20,14 @@ export const COMMAND_NAMES: readonly string[] = [...Object.keys(COMMANDS), "help
 
 /** Runs one command line, without the program's name, in a world; returns the exit status. */
 export async function run(args: readonly string[], world: World): Promise<number> {
+  const [word, about = ""] = args;
+  if (word === "help" && about !== "" && !about.startsWith("-") && !COMMAND_NAMES.includes(about)) {
+    const known = COMMAND_NAMES.join(", ");
+    await world.err.write(
+      `millrace help: there is no command ${JSON.stringify(about)}; there are ${known}\n`,
+    );
+    return USAGE;
+  }
   let status = 0;
   let talk = "";
   let data = "";

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "commander";
 import { IpAddress } from "../base/ip-address.js";
 import type { Profile } from "../engine/config.js";
 import { whyNoHostText } from "../ip/host-address.js";
+import { tryParsePrefix } from "../ip/prefix.js";
 
 /** What `spin_us` says for "for ever". */
 const FOR_EVER = 0xffff_ffff;
@@ -27,11 +28,7 @@ export function addressOf(text: string): string {
 /** A host's address with its prefix length. */
 export function prefixOf(text: string): string {
   const expected = "expected a host's address with its prefix length such as 10.0.0.2/24";
-  const [address = "", bits = "", ...more] = text.split("/");
-  const parsed = IpAddress.tryParse(address);
-  const most = parsed?.isV4 === true ? 32 : 128;
-  const isPrefix = more.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= most;
-  if (parsed === null || !isPrefix) throw new InvalidArgumentError(expected);
+  if (tryParsePrefix(text) === null) throw new InvalidArgumentError(expected);
   const why = whyNoHostText(text);
   if (why !== "") throw new InvalidArgumentError(`${expected}; it is ${why}`);
   return text;

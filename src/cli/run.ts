@@ -63,8 +63,10 @@ export const addRun: AddCommand = (program, world, finish) => {
     .option("--no-warn", "no warnings")
     .option("--check-rules <FILE>", "say what is wrong with a file of rules, run nothing")
     .option("--start-only", "start the engine, run nothing")
-    .action(async (_words: string[], options: RunOptions) => {
-      finish(await runHere(options, world));
+    .action(async (words: string[], options: RunOptions) => {
+      finish(
+        words.length === 0 ? await runHere(options, world) : await tooMany(words, options, world),
+      );
     });
   examples(command, [
     ["millrace run nc -u -l 1234", "a server; `millrace nc …` is short for it"],
@@ -81,6 +83,18 @@ export const addRun: AddCommand = (program, world, finish) => {
     ["millrace run --debug python3 -m http.server", "what is accelerated, and why not"],
   ]);
 };
+
+/** A program is nothing to what runs none. */
+async function tooMany(
+  words: readonly string[],
+  options: RunOptions,
+  world: World,
+): Promise<number> {
+  const option = options.checkRules === undefined ? "--start-only" : "--check-rules";
+  const text = `${option} runs nothing; expected nothing behind it, got ${words.join(" ")}`;
+  await world.err.write(`millrace run: ${text}\n(see millrace run --help)\n`);
+  return USAGE;
+}
 
 /** What needs no launcher. */
 async function runHere(options: RunOptions, world: World): Promise<number> {

@@ -48,9 +48,12 @@ const holdersText = (s: StatSocket): string =>
 const programsText = (s: StatSocket): string =>
   [...new Set(s.holders.map(({ program }) => program))].join(",") || "-";
 
+/** Of listeners the longest queue; the kernel's tables do not say it of its own. */
+const sendQText = (s: StatSocket): string =>
+  s.state === "LISTEN" && !s.accelerated ? "N/A" : String(s.sendQ);
+
 function cellsOf(s: StatSocket, o: TableOptions): string[] {
-  const sendQ = s.protocol === "tcp" && s.state === "LISTEN" ? "N/A" : String(s.sendQ);
-  const cells = [s.protocol.toUpperCase(), String(s.recvQ), sendQ];
+  const cells = [s.protocol.toUpperCase(), String(s.recvQ), sendQText(s)];
   cells.push(local(s), remote(s), stateText(s), pathText(s));
   if (o.extend) cells.push(o.userName(s.uid), holdersText(s), programsText(s));
   if (o.why) cells.push(s.reason);
@@ -91,7 +94,7 @@ export function formatSocket(s: StatSocket, pidFd: string, o: TableOptions): str
     `    Why: ${s.reason}`,
     `    Local Address: ${local(s)}`,
     `    Foreign Address: ${remote(s)}`,
-    `    Recv-Q: ${s.recvQ}  Send-Q: ${s.sendQ}`,
+    `    Recv-Q: ${s.recvQ}  Send-Q: ${sendQText(s)}`,
     `    User: ${o.userName(s.uid)}  Program: ${programsText(s)}`,
   ];
   if (o.internals) lines.push(...internals(s, "    "));

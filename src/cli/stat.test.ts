@@ -110,7 +110,7 @@ test("the table: listeners first, then connections, then UDP, kernel sockets wit
     text,
     `Sockets of programs under Millrace (servers and established):
  Proto | Recv-Q   | Send-Q   | Local Address            | Foreign Address          | State        | Path
- TCP   | 2        | N/A      | 0.0.0.0:80               | 0.0.0.0:*                | LISTEN       | millrace
+ TCP   | 2        | 128      | 0.0.0.0:80               | 0.0.0.0:*                | LISTEN       | millrace
  TCP   | 0        | 1024     | 192.168.1.11:11111       | 192.168.1.10:40112       | ESTABLISHED  | millrace
  UDP   | 512      | 16       | 10.0.0.2:54321           | 192.168.1.1:53           | ESTABLISHED  | kernel
 `,
@@ -217,6 +217,23 @@ Interface tap0 (tap, up, MTU 1500): 10.0.0.2/24
     rx.frames  5
 `,
   );
+});
+
+test("--watch waits for an engine, says once that there is none, and goes on with the next one", async () => {
+  const world = fakeWorld();
+  const answers = [null, null, [ENGINE, SOCKET], null, [ENGINE, LISTENER]];
+  let asked = 0;
+  const turns: StatSource = {
+    ...source(null),
+    ask: () => {
+      if (asked === answers.length - 1) world.press();
+      return Promise.resolve(answers[asked++]!);
+    },
+  };
+  assert.equal(await stat({ watch: 0.001 }, turns, world), 0);
+  assert.equal(asked, answers.length);
+  assert.equal(world.errText().match(/no engine of this user's runs/g)?.length, 2);
+  assert.equal(world.outText().match(/^Sockets of programs/gm)?.length, 2);
 });
 
 test("--watch goes on until Ctrl-C, and until nobody reads", async () => {

@@ -48,10 +48,10 @@ export const addStat: AddCommand = (program, world, finish) => {
     .summary("show the sockets of programs that run under Millrace")
     .description(
       "Recv-Q: bytes that the program has not read; of listeners, connections that wait.\n" +
-        "Send-Q: bytes that the peer has not acknowledged.\n" +
+        "Send-Q: bytes that the peer has not acknowledged; of listeners, how many may wait.\n" +
         "Path: who carries the socket, millrace or the kernel; --why says why.\n" +
         "Options are those of ss(8) where it has them, but for -c, -e, -i and -s: docs/run.md compares.\n" +
-        "Exit status: 0 shown, 1 no engine runs or there is no such socket, 2 wrong usage.",
+        "Exit status: 0 shown, 1 no engine runs (--watch waits for one) or there is no such socket, 2 wrong usage.",
     )
     .option("-a, --all", "with and without a peer, which is what happens anyway")
     .option("-c, --connected", "only sockets with a peer")
@@ -109,32 +109,47 @@ export async function stat(
     await world.err.write(`millrace stat: ${text}\n`);
     return USAGE;
   }
-  for (;;) {
+  const nobody = `millrace: no engine of this user's runs in this network namespace (${source.place}); \`millrace run\` starts one\n`;
+  if (options.watch === undefined) {
     const lines = await source.ask(options.internal === true);
-    if (lines === null) {
-      await world.err.write(
-        `millrace: no engine of this user's runs in this network namespace (${source.place}); \`millrace run\` starts one\n`,
-      );
-      return FAILED;
+    if (lines !== null) return (await print(lines, options, source, world)) ?? DONE;
+    await world.err.write(nobody);
+    return FAILED;
+  }
+  // Engines end when nobody needs them and come again with the next program: as `watch ss`, this stays.
+  const everyMs = (options.watch === true ? 1 : options.watch) * 1000;
+  for (let was: readonly StatLine[] | null | undefined; ; ) {
+    const lines = await source.ask(options.internal === true);
+    if (lines === null && was !== null && !(await world.err.write(nobody))) return FAILED;
+    if (lines !== null) {
+      if (was != null && options.json !== true && !world.out.isTerminal)
+        await world.out.write("\n");
+      const ended = await print(lines, options, source, world);
+      if (ended !== null) return ended;
     }
-    const [status, text] = show(
-      snapshotOf(lines, source.processes(), source.readFile),
-      options,
-      source,
-    );
-    const clear = options.watch !== undefined && world.out.isTerminal ? "\x1b[H\x1b[2J" : "";
-    const out = status === DONE ? world.out : world.err;
-    if (!(await out.write(clear + text)) || status !== DONE) return status;
-    if (options.watch === undefined || world.stop.aborted) return DONE;
+    was = lines;
+    if (world.stop.aborted) return DONE;
     try {
-      await sleep((options.watch === true ? 1 : options.watch) * 1000, null, {
-        signal: world.stop,
-      });
+      await sleep(everyMs, null, { signal: world.stop });
     } catch {
       return DONE;
     }
-    if (options.json !== true && clear === "") await world.out.write("\n");
   }
+}
+
+/** Null: more can be printed; or the exit status. */
+async function print(
+  lines: readonly StatLine[],
+  options: StatOptions,
+  source: StatSource,
+  world: World,
+): Promise<number | null> {
+  const all = snapshotOf(lines, source.processes(), source.readFile);
+  const [status, text] = show(all, options, source);
+  const clear = options.watch !== undefined && world.out.isTerminal ? "\x1b[H\x1b[2J" : "";
+  const out = status === DONE ? world.out : world.err;
+  const isRead = await out.write(clear + text);
+  return isRead && status === DONE ? null : status;
 }
 
 function show(all: Snapshot, options: StatOptions, source: StatSource): [number, string] {

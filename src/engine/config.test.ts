@@ -53,7 +53,15 @@ test("everything can be said, with comments; a rules file is looked for beside t
   );
   assert.deepEqual(config, {
     nics: [
-      { nic: "eth1", addresses: [], gateway: null, routes: [], mtuBytes: null, xdp: null },
+      {
+        nic: "eth1",
+        addresses: [],
+        gateway: null,
+        routes: [],
+        mtuBytes: null,
+        xdp: null,
+        place: { file: "/etc/millrace/e.json", line: 5, column: 18 },
+      },
       {
         nic: "tap:tap0",
         addresses: ["10.0.0.2/24", "fd00::2/64"],
@@ -61,6 +69,7 @@ test("everything can be said, with comments; a rules file is looked for beside t
         routes: [{ to: "10.9.0.0/16", via: "10.0.0.9" }],
         mtuBytes: 9000,
         xdp: "/etc/millrace/acl.o,map:denied=/etc/millrace/denied.json",
+        place: { file: "/etc/millrace/e.json", line: 6, column: 18 },
       },
     ],
     network: "10.88.0.1/16",

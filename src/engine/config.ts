@@ -8,6 +8,7 @@ import { IpAddress } from "../base/ip-address.js";
 import { PlacedError, type Problem } from "../base/placed-error.js";
 import { readText } from "../base/read-text.js";
 import { whyNoHostText } from "../ip/host-address.js";
+import { tryParsePrefix } from "../ip/prefix.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { CONFIG_SCHEMA, type Schema } from "./config-schema.js";
 
@@ -30,6 +31,12 @@ export interface NicConfig {
   readonly mtuBytes: number | null;
   /** An XDP program in front, as `--xdp` has it, its files absolute; or null. */
   readonly xdp: string | null;
+  /** Where the file names it; null: a flag does. */
+  readonly place: NicPlace | null;
+}
+
+export interface NicPlace extends JsonPlace {
+  readonly file: string;
 }
 
 export interface EngineConfig {
@@ -80,10 +87,25 @@ export function parseConfig(text: string, file: string): EngineConfig {
   return {
     ...DEFAULT_CONFIG,
     ...raw,
-    nics: (raw.nics ?? []).map((nic) => nicOf(withProgramFiles(nic, dirname(file)))),
+    nics: (raw.nics ?? []).map((nic, i) => ({
+      ...nicOf(withProgramFiles(nic, dirname(file))),
+      place: { file, ...placeOfNic(node, i) },
+    })),
     rules: raw.rules === undefined || raw.rules === null ? null : resolve(dirname(file), raw.rules),
     ringBytes: { ...DEFAULT_CONFIG.ringBytes, ...raw.ringBytes },
   };
+}
+
+/** Of the name of an interface in a file that fits the schema. */
+function placeOfNic(node: JsonNode, i: number): JsonPlace {
+  const list = memberOf(node, "nics");
+  const nic = list?.kind === "array" ? list.elements[i]! : node;
+  return (memberOf(nic, "nic") ?? nic).place;
+}
+
+function memberOf(node: JsonNode, name: string): JsonNode | undefined {
+  if (node.kind !== "object") return undefined;
+  return node.members.find((member) => member.key === name)?.value;
 }
 
 type RawNic = Partial<NicConfig> & { readonly nic: string };
@@ -101,6 +123,7 @@ export const nicOf = (raw: RawNic): NicConfig => ({
   routes: raw.routes ?? [],
   mtuBytes: raw.mtuBytes ?? null,
   xdp: raw.xdp ?? null,
+  place: null,
 });
 
 /**
@@ -208,9 +231,7 @@ function isSound(value: string | number | boolean, schema: Schema, name: string)
     return Number.isInteger(Math.log2(value));
   const comment = schema.$comment ?? "";
   if (typeof value !== "string" || !/^(an|a host's) address/.test(comment)) return true;
-  const [text = "", bits] = value.split("/");
-  const address = IpAddress.tryParse(text);
-  return address !== null && Number(bits ?? 0) <= (text.includes(":") ? 128 : 32);
+  return value.includes("/") ? tryParsePrefix(value) !== null : IpAddress.tryParse(value) !== null;
 }
 
 /** Why an interface cannot have an address that is one, or "". */

@@ -2,7 +2,7 @@
  * The control socket: who connects, who they are, and their messages one by one. A process that breaks
  * the protocol loses its session, and nobody else is affected.
  */
-import { EAGAIN, ECONNABORTED, EMFILE, EPROTO } from "../base/errno.js";
+import { EAGAIN, ECONNABORTED, ECONNRESET, EMFILE, EPROTO } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import { LAYOUT_VERSION, MESSAGE_BYTES, Msg } from "../ring/engine-layout.js";
@@ -20,11 +20,12 @@ import {
   wereFdsLost,
 } from "../sys/unix-socket.js";
 import { ControlRequests, type Received, type RequestHost } from "./control-requests.js";
+import type { OwnRules } from "./decision.js";
 import type { DescriptorRoom } from "./descriptor-room.js";
 import type { EngineSocket } from "./engine-socket.js";
+import { type Introduction, introductionBy, ownRules } from "./introduction.js";
 import type { Launched } from "./launched.js";
 import { type Hello, readHello, welcome } from "./message.js";
-import { readRulesText } from "./rules-texts.js";
 import type { Session } from "./session.js";
 import type { SocketEnds } from "./socket-ends.js";
 import { Strangers } from "./strangers.js";
@@ -35,8 +36,8 @@ export interface ControlHost extends RequestHost {
   readonly ends: SocketEnds;
   readonly launched: Launched;
   readonly room: DescriptorRoom;
-  /** A new session; `rulesText`: of the program's own file. Throws `NetError`. */
-  begin(hello: Hello, pid: number, controlFd: number, rulesText: string | null): Session;
+  /** A new session. Throws `NetError`. */
+  begin(hello: Hello, pid: number, controlFd: number, own: OwnRules): Session;
   end(session: Session): void;
   /** The next session that is to be ended, or null. */
   takeStuck(): Session | null;
@@ -64,6 +65,8 @@ export class Control {
   private readonly strangers = new Strangers();
   /** Of them, those whom others let in: however many these are, who comes to the socket is not turned away. */
   private readonly invited = new Strangers();
+  /** What is known of those by whom let them in. */
+  private readonly introductions = new Map<number, Introduction>();
   /** Null: has not said HELLO. */
   private readonly sessions = new Map<number, Session | null>();
   private readonly events = new Int32Array(2 * EVENTS);
@@ -195,6 +198,8 @@ export class Control {
     for (let i = 0; i < BURST && this.sessions.has(fd); i++) {
       const n = receiveWithFds(fd, this.message, received.fds);
       if (n === -EAGAIN) return;
+      // It is gone and has not read all; what it said before, of others whom it lets in, comes now.
+      if (n === -ECONNRESET) continue;
       received.areLost = wereFdsLost();
       const isFine = n >= 4 && this.tryHandle(fd, n);
       for (const left of received.fds) throwAway(left);
@@ -220,6 +225,7 @@ export class Control {
     this.sessions.delete(fd);
     this.strangers.remove(fd);
     this.invited.remove(fd);
+    this.introductions.delete(fd);
     this.set.remove(fd);
     if (session !== null) this.host.end(session);
     discardUnix(fd);
@@ -229,7 +235,7 @@ export class Control {
   private handle(fd: number, n: number): boolean {
     const type = this.received.view.getUint32(0, true);
     const session = this.sessions.get(fd) ?? null;
-    if (type === Msg.DOOR) return this.admit();
+    if (type === Msg.DOOR) return this.admit(fd, session);
     if (session !== null) return this.requests.handle(session, type, n);
     const hello = type === Msg.HELLO || type === Msg.LAUNCH ? this.readHello(fd, type, n) : null;
     if (hello === null) return false;
@@ -237,13 +243,18 @@ export class Control {
   }
 
   /** A process lets in one that it starts, which may not come to this socket itself: another user, say. */
-  private admit(): boolean {
+  private admit(by: number, session: Session | null): boolean {
     const { fds } = this.received;
     if (this.received.areLost) return true; // whose it is hears of its end
     if (fds.length === 0 || socketKind(fds[0]!) !== SocketKind.UNIX_MESSAGES) return false;
     const fd = fds.shift()!;
-    if (this.host.room.forProcess(fd)) this.welcome(fd, this.invited, this.servedUs);
-    else this.turnAway(fd);
+    if (!this.host.room.forProcess(fd)) {
+      this.turnAway(fd);
+      return true;
+    }
+    const known = session === null ? this.introductions.get(by) : introductionBy(session);
+    if (known !== undefined) this.introductions.set(fd, known);
+    this.welcome(fd, this.invited, this.servedUs);
     return true;
   }
 
@@ -259,8 +270,8 @@ export class Control {
     let session: Session;
     try {
       const { fds, areLost } = this.received;
-      const rulesText = readRulesText(hello.rules, fds[0], areLost);
-      session = this.host.begin(hello, peerOf(fd).pid, fd, rulesText);
+      const rules = ownRules(hello, this.introductions.get(fd), fds[0], areLost);
+      session = this.host.begin(hello, peerOf(fd).pid, fd, rules);
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
       this.answer(fd, welcome(Msg.HELLO, error.errno, 0, error.message), []);
@@ -269,8 +280,11 @@ export class Control {
     this.sessions.set(fd, session);
     this.strangers.remove(fd);
     this.invited.remove(fd);
+    this.introductions.delete(fd);
     const fds = [session.part.fd, session.wakeFd];
-    return this.answer(fd, welcome(Msg.HELLO, 0, session.id, ""), fds);
+    // Who is gone already may have let others in.
+    this.answer(fd, welcome(Msg.HELLO, 0, session.id, ""), fds);
+    return true;
   }
 
   /** The launcher hangs up when it has read the answer. */

@@ -1,7 +1,7 @@
 /** Whether a socket is accelerated, and why: rules, then what Millrace can reach. */
 import type { Home } from "../ip/home.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
-import { ProgramRules, type Role } from "../socket/rules.js";
+import { ProgramRules, type Role, type Rule } from "../socket/rules.js";
 import { readRules } from "../socket/rules-parser.js";
 import type { MessageAddress, OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
@@ -13,15 +13,20 @@ export interface Decision {
   readonly reason: string;
 }
 
-/** Gives the rules of a program, from its own file's text if there is one. Throws `RulesError`. */
-export type RulesOf = (program: Program, text: string | null) => ProgramRules;
+/** A program's own file: its text, or the rules that another one has of it; null: it has none. */
+export type OwnRules = string | readonly Rule[] | null;
+
+/** Gives the rules of a program. Throws `RulesError`. */
+export type RulesOf = (program: Program, own: OwnRules) => ProgramRules;
 
 /** Rules from the engine's file (null: none), or from the one that a program has handed over. */
 export function rulesOf(file: string | null): RulesOf {
   const texts = new RulesTexts();
-  const own = file === null ? [] : readRules(file);
-  return ({ rules, name, applicationId }, text) =>
-    new ProgramRules(text === null ? own : texts.parse(rules, text), name, applicationId);
+  const engines = file === null ? [] : readRules(file);
+  return ({ rules, name, applicationId }, own) => {
+    const read = typeof own === "string" ? texts.parse(rules, own) : (own ?? engines);
+    return new ProgramRules(read, name, applicationId);
+  };
 }
 
 const stays = (reason: string): Decision => ({ accelerate: false, reason });

@@ -19,6 +19,7 @@ import { serveAccepted } from "./accepted.js";
 import { Calls } from "./calls.js";
 import type { Profile } from "./config.js";
 import { BACKLOG, Control } from "./control.js";
+import type { OwnRules } from "./decision.js";
 import { DescriptorRoom } from "./descriptor-room.js";
 import { lockEngine } from "./engine-lock.js";
 import type { EngineOptions } from "./engine-options.js";
@@ -287,8 +288,8 @@ export class Engine implements SocketHost {
 
   // For the control socket
 
-  begin(hello: Hello, pid: number, controlFd: number, rulesText: string | null): Session {
-    return this.programs.begin(hello, pid, controlFd, rulesText);
+  begin(hello: Hello, pid: number, controlFd: number, own: OwnRules): Session {
+    return this.programs.begin(hello, pid, controlFd, own);
   }
 
   launch(hello: Hello, pidFd: number): void {

@@ -27,6 +27,8 @@ export interface Hello {
   readonly pid: number;
   /** It asks for loopback addresses. */
   readonly loopback: boolean;
+  /** It cannot read its rules: those of who let it in, if they are of that file. */
+  readonly rulesOfStarter: boolean;
   readonly program: string;
   readonly applicationId: string;
   readonly address: string;
@@ -80,10 +82,12 @@ export interface OptionRecord {
 /** Null: the message is too short. */
 export function readHello(view: DataView, n: number): Hello | null {
   if (n < HELLO_BYTES) return null;
+  const flags = view.getUint32(HelloAt.flags, true);
   return {
     version: view.getUint32(HelloAt.version, true),
     pid: view.getInt32(HelloAt.pid, true),
-    loopback: (view.getUint32(HelloAt.flags, true) & HelloFlag.LOOPBACK) !== 0,
+    loopback: (flags & HelloFlag.LOOPBACK) !== 0,
+    rulesOfStarter: (flags & HelloFlag.RULES_OF_STARTER) !== 0,
     program: readText(view, HelloAt.program, PROGRAM_CHARS),
     applicationId: readText(view, HelloAt.applicationId, PROGRAM_CHARS),
     address: readText(view, HelloAt.address, PROGRAM_CHARS),

@@ -12,7 +12,7 @@ import { type Home, homeTowards } from "../ip/home.js";
 import { whyNoHost } from "../ip/host-address.js";
 import type { Interface } from "../ip/interface.js";
 import { PathKind } from "../ip/path.js";
-import { fullBits, maskTo, samePrefix } from "../ip/prefix.js";
+import { fullBits, maskTo, type Prefix, samePrefix, tryParsePrefix } from "../ip/prefix.js";
 import type { Device } from "../nic/device.js";
 import type { Pool } from "../ring/pool.js";
 import { attachKernel } from "../socket/shared-tcp.js";
@@ -342,10 +342,9 @@ const fullBitsOf = (a: { address: IpAddress; prefixBits: number }): number =>
   fullBits({ address: a.address, bits: a.prefixBits });
 
 /** `10.0.0.2/24`. Throws `NetError` EINVAL. */
-function prefixOf(text: string): { address: IpAddress; bits: number } {
-  const [address = "", bits = ""] = text.split("/");
-  const parsed = IpAddress.tryParse(address);
-  if (parsed !== null && /^\d{1,3}$/.test(bits)) return { address: parsed, bits: Number(bits) };
+function prefixOf(text: string): Prefix {
+  const prefix = tryParsePrefix(text);
+  if (prefix !== null) return prefix;
   throw invalid(`expected an address with its prefix length such as 10.0.0.2/24, got ${text}`);
 }
 

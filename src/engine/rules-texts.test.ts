@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
-import { constants, openSync, writeSync } from "node:fs";
+import { constants, openSync } from "node:fs";
 import { test } from "node:test";
+import { IpAddress } from "../base/ip-address.js";
+import { Msg } from "../ring/engine-layout.js";
 import { MAX_RULES_BYTES } from "../socket/rules.js";
 import { closeFd } from "../sys/fd.js";
-import { createMemfd } from "../sys/memory.js";
-import { withEngine } from "./engine-fixture.js";
+import { createMemfd, createSealed } from "../sys/memory.js";
+import { sendWithFds, unixPair } from "../sys/unix-socket.js";
+import { type EngineRig, withEngine } from "./engine-fixture.js";
 import { RulesTexts } from "./rules-texts.js";
+import type { TestClient } from "./test-client-fixture.js";
 
 const TEXT = "use os tcp_server *:80\n";
 
-function memfd(text: string): number {
-  const fd = createMemfd("rules", text.length);
-  writeSync(fd, text, 0);
-  return fd;
-}
+const memfd = (text: string): number => createSealed("rules", Buffer.from(text));
 
 test("a text is read once; another file or another text is another", () => {
   const texts = new RulesTexts();
@@ -48,6 +48,7 @@ test("rules come with HELLO as sealed memory, and what else comes is refused, no
     const refused = /^HELLO: -71 .*expected the contents of .*web\.rules as a sealed memfd/;
     assert.match(said(undefined), refused);
     assert.match(said(openSync("/proc/self/exe", "r")), refused);
+    assert.match(said(createMemfd("rules", TEXT.length)), refused); // may be written to
     assert.match(said(openSync("/dev/zero", "r")), refused);
     const unreadable = memfd(TEXT);
     const { O_WRONLY } = constants;
@@ -58,4 +59,70 @@ test("rules come with HELLO as sealed memory, and what else comes is refused, no
     closeFd(unreadable);
     rig.client();
   });
+});
+
+/** A socket to the engine by which `of` lets another process in. */
+function doorOf(rig: EngineRig, of: number): number {
+  const [mine, theirs] = unixPair();
+  sendWithFds(of, Uint8Array.of(Msg.DOOR, 0, 0, 0), [theirs]);
+  closeFd(theirs);
+  rig.run();
+  return mine;
+}
+
+test("who is let in and cannot read the rules has its starter's, of the same file only", () => {
+  withEngine((rig) => {
+    const rules = "/root/web.rules";
+    const rulesFd = memfd("application-id child *\nuse os tcp_server *:80\n");
+    const starter = rig.client({ rules, rulesFd });
+    closeFd(rulesFd);
+    const join = (controlFd: number, file: string): TestClient =>
+      rig.client({ controlFd, rules: file, rulesOfStarter: true, program: "child" });
+    // By way of a process that lets the next one in before it has said anything itself, and is gone then.
+    const between = doorOf(rig, starter.controlFd);
+    const direct = doorOf(rig, between);
+    closeFd(between);
+    rig.run();
+    const child = join(direct, rules);
+    const session = rig.engine.sessions.find((s) => s.program.name === "child")!;
+    const own = { address: IpAddress.parse("10.77.0.1"), port: 80 };
+    assert.match(session.rules.decide("tcp_server", own, null).reason, /web\.rules:2: use os/);
+    child.close();
+    const other = doorOf(rig, starter.controlFd);
+    assert.throws(
+      () => join(other, "/root/other.rules"),
+      /HELLO: -13 .*other\.rules cannot be read/,
+    );
+    assert.throws(
+      () => rig.client({ rules, rulesOfStarter: true }), // by the front door
+      /HELLO: -13 .*web\.rules cannot be read/,
+    );
+  });
+});
+
+test("what a text can cost is bounded, and what is said of it is short", () => {
+  const texts = new RulesTexts();
+  const line = "use os tcp_client *:* : *:*\n";
+  assert.equal(texts.parse("a", line.repeat(1000)).length, 1000);
+  assert.throws(() => texts.parse("a", line.repeat(1001)), {
+    message: "a:1001:1: expected at most 1000 statements in a file",
+  });
+  const refused = (text: string): string => {
+    try {
+      texts.parse("a", text);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return "";
+  };
+  const glob = `application-id ${"[".repeat(65)} *`;
+  assert.match(
+    refused(glob),
+    /^a:1:16: expected a program's name or \* of at most 64 characters; got "\[{40}…"$/,
+  );
+  for (const long of ["x", "\u0001", "\ud83d\ude00"]) {
+    const said = refused(`${`use os ${long.repeat(2000)}\n`.repeat(30)}`);
+    assert.match(said, /^a:1:8: expected a role/);
+    assert.ok(said.length < 20 * 400, `${said.length} characters`);
+  }
 });

@@ -5,7 +5,7 @@ import { SessionFlag, SPIN_FOR_EVER } from "../ring/engine-layout.js";
 import type { ProgramRules } from "../socket/rules.js";
 import { PollSet } from "../sys/poll-set.js";
 import type { Profile } from "./config.js";
-import type { RulesOf } from "./decision.js";
+import type { OwnRules, RulesOf } from "./decision.js";
 import type { Hello } from "./message.js";
 import type { Network } from "./network.js";
 import { spinOf } from "./profile.js";
@@ -43,12 +43,12 @@ export class Sessions {
   }
 
   /** A process says HELLO. Throws `NetError`. */
-  begin(hello: Hello, pid: number, controlFd: number, rulesText: string | null): Session {
+  begin(hello: Hello, pid: number, controlFd: number, own: OwnRules): Session {
     const { network } = this.parts;
     const home = network.enterHome(hello.address);
     try {
       const program = this.programOf(hello, pid);
-      const rules = rulesFor(this.parts.rules, program, rulesText);
+      const rules = rulesFor(this.parts.rules, program, own);
       const settings = this.settingsOf(hello);
       const { regions } = this.parts;
       const id = this.nextId++;
@@ -137,9 +137,9 @@ export class Sessions {
 }
 
 /** Throws `NetError` with what is wrong with the file of rules. */
-function rulesFor(rules: RulesOf, program: Program, text: string | null): ProgramRules {
+function rulesFor(rules: RulesOf, program: Program, own: OwnRules): ProgramRules {
   try {
-    return rules(program, text);
+    return rules(program, own);
   } catch (error) {
     throw new NetError(EINVAL, { syscall: "rules", hint: (error as Error).message, cause: error });
   }

@@ -21,6 +21,7 @@ import {
   EntryAt,
   HELLO_BYTES,
   HelloAt,
+  HelloFlag,
   HINTS,
   HINTS_AT,
   LAYOUT_VERSION,
@@ -56,6 +57,9 @@ export interface ClientOptions {
   readonly rules?: string;
   /** Passed with HELLO; closed by the caller. */
   readonly rulesFd?: number;
+  readonly rulesOfStarter?: boolean;
+  /** A socket that leads to the engine already; taken. */
+  readonly controlFd?: number;
   /** Lets the engine work; called while the client waits for an answer. */
   readonly run: () => void;
 }
@@ -89,12 +93,13 @@ export class TestClient {
 
   constructor(path: string, options: ClientOptions) {
     this.run = options.run;
-    this.controlFd = connectUnix({ path });
+    this.controlFd = options.controlFd ?? connectUnix({ path });
     if (this.controlFd < 0) throw new Error(`connect: ${this.controlFd}`);
     const hello = new Uint8Array(HELLO_BYTES);
     const view = new DataView(hello.buffer);
     view.setUint32(HelloAt.type, Msg.HELLO, true);
     view.setUint32(HelloAt.version, LAYOUT_VERSION, true);
+    view.setUint32(HelloAt.flags, options.rulesOfStarter ? HelloFlag.RULES_OF_STARTER : 0, true);
     view.setInt32(HelloAt.pid, process.pid, true);
     view.setUint32(HelloAt.spinUs, SPIN_NOT_GIVEN, true);
     hello.set(Buffer.from(options.program ?? "test"), HelloAt.program);

@@ -15,6 +15,7 @@ test("addresses that no host can have, and why", () => {
     "255.255.255.255": "the broadcast address",
     "10.77.0.0/16": "the network address of 10.77.0.0/16",
     "10.77.255.255/16": "the broadcast address of 10.77.0.0/16",
+    "::ffff:10.77.255.255/112": "the broadcast address of 10.77.0.0/16",
     "10.0.0.3/30": "the broadcast address of 10.0.0.0/30",
     "fd77::/64": "the routers' anycast address of fd77::/64",
   };
@@ -28,6 +29,7 @@ test("what a host can have, networks of two and one included", () => {
     "10.77.0.0",
     "10.0.0.0/31",
     "10.0.0.255/32",
+    "::ffff:10.0.0.2/120",
     "fd77::1/64",
     "fd77::/127",
     "fd77::/128",

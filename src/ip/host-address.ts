@@ -1,6 +1,6 @@
 /** Which addresses a host may have on an interface, and why not the others. */
 import { ANY4, IpAddress } from "../base/ip-address.js";
-import { fullBits, maskTo } from "./prefix.js";
+import { fullBits, maskTo, tryParsePrefix } from "./prefix.js";
 
 /**
  * Why no host can have this address, as `the broadcast address of 10.77.0.0/16`, or "" when one can
@@ -25,7 +25,8 @@ export function whyNoHost(address: IpAddress, bits: number): string {
 
 /** As {@link whyNoHost} of a text like `10.0.0.2/24`; "" for what is no address, too. */
 export function whyNoHostText(text: string): string {
-  const [host = "", bits] = text.split("/");
-  const address = IpAddress.tryParse(host);
-  return address === null ? "" : whyNoHost(address, bits === undefined ? -1 : Number(bits));
+  const prefix = tryParsePrefix(text);
+  if (prefix !== null) return whyNoHost(prefix.address, prefix.bits);
+  const address = IpAddress.tryParse(text);
+  return address === null ? "" : whyNoHost(address, -1);
 }

@@ -44,19 +44,33 @@ export interface Prefix {
   readonly bits: number;
 }
 
-/** Parses `10.0.0.1/24`, `fd00::1/64`, or an address alone (all its bits). Throws `TypeError`. */
+/**
+ * Parses `10.0.0.1/24`, `fd00::1/64`, or an address alone (all its bits). IPv4 in its mapped form counts all
+ * bits: `::ffff:10.0.0.1/120` is the first one. Throws `TypeError`.
+ */
 export function parsePrefix(text: string): Prefix {
   const slash = text.indexOf("/");
-  const address = IpAddress.parse(slash < 0 ? text : text.slice(0, slash));
-  const most = address.isV4 ? 32 : 128;
+  const host = slash < 0 ? text : text.slice(0, slash);
+  const address = IpAddress.parse(host);
+  const least = address.isV4 && host.includes(":") ? MAPPED_BITS : 0;
+  const most = address.isV4 && least === 0 ? 32 : 128;
   const digits = slash < 0 ? String(most) : text.slice(slash + 1);
   const bits = /^\d{1,3}$/.test(digits) ? Number(digits) : Number.NaN;
-  if (!(bits <= most)) {
+  if (!(bits >= least && bits <= most)) {
     throw new TypeError(
-      `expected an address and a prefix length of 0 to ${most}, got ${JSON.stringify(text)}`,
+      `expected an address and a prefix length of ${least} to ${most}, got ${JSON.stringify(text)}`,
     );
   }
-  return { address, bits };
+  return { address, bits: bits - least };
+}
+
+/** The same; null for what is none, and without a prefix length. */
+export function tryParsePrefix(text: string): Prefix | null {
+  try {
+    return text.includes("/") ? parsePrefix(text) : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Bits in the 128-bit form. */

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { IpAddress } from "../base/ip-address.js";
 import { whyNoHost, whyNoHostText } from "../ip/host-address.js";
+import { tryParsePrefix } from "../ip/prefix.js";
 
 export type Profile = "latency" | "balanced" | "idle";
 
@@ -47,11 +48,8 @@ const list = (v: unknown, isGood: (part: string) => boolean): string[] | undefin
 };
 const addresses: Reader = (v) =>
   list(v, (part) => {
-    const [address, bits, ...rest] = part.split("/");
-    const parsed = IpAddress.tryParse(address!);
-    if (parsed === null || bits === undefined || rest.length > 0) return false;
-    if (!/^\d{1,3}$/.test(bits) || Number(bits) > (parsed.isV4 ? 32 : 128)) return false;
-    return whyNoHost(parsed, Number(bits)) === "";
+    const prefix = tryParsePrefix(part);
+    return prefix !== null && whyNoHost(prefix.address, prefix.bits) === "";
   });
 const gateways: Reader = (v) =>
   list(v, (part) => IpAddress.tryParse(part) !== null && whyNoHostText(part) === "");

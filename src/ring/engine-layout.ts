@@ -236,7 +236,7 @@ export const Msg = {
 } as const;
 
 /** `MR_HELLO_*`. */
-export const HelloFlag = { LOOPBACK: 1 } as const;
+export const HelloFlag = { LOOPBACK: 1, RULES_OF_STARTER: 2 } as const;
 
 /** `mr_hello`. */
 export const HelloAt = {

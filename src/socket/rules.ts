@@ -80,13 +80,14 @@ const NO_RULE: Verdict = { accelerate: true, reason: "no rule says otherwise" };
 
 /** The rules that concern one program, ready to be asked for each of its sockets. */
 export class ProgramRules {
+  /** Of the file, those for other programs included. */
+  readonly file: readonly Rule[];
   private readonly rules: readonly Rule[];
 
   /** `program` is the name without its folder, `applicationId` is empty when none was given. */
   constructor(rules: readonly Rule[], program: string, applicationId: string) {
-    this.rules = [...rules, ...DEFAULT_RULES].filter((rule) =>
-      concerns(rule, program, applicationId),
-    );
+    this.file = rules;
+    this.rules = [...rules, ...DEFAULT_RULES].filter(concerning(program, applicationId));
   }
 
   /**
@@ -103,10 +104,20 @@ export class ProgramRules {
 }
 
 /** Whether a rule's program and application id fit. The id `*` of a program fits every rule's. */
-function concerns(rule: Rule, program: string, applicationId: string): boolean {
-  const isId =
-    rule.applicationId === "*" || applicationId === "*" || rule.applicationId === applicationId;
-  return isId && matchesGlob(rule.program, program);
+function concerning(program: string, applicationId: string): (rule: Rule) => boolean {
+  let pattern = "*";
+  let fits = true;
+  return (rule) => {
+    const isId =
+      rule.applicationId === "*" || applicationId === "*" || rule.applicationId === applicationId;
+    if (!isId) return false;
+    // Most rules are for the same programs as the one before.
+    if (rule.program !== pattern) {
+      pattern = rule.program;
+      fits = matchesGlob(pattern, program);
+    }
+    return fits;
+  };
 }
 
 function matches(rule: Rule, role: Role, local: Endpoint | null, peer: Endpoint | null): boolean {

@@ -96,6 +96,7 @@ export interface Addon {
   xdpQuery(interfaceIndex: number, results: Int32Array): number;
 
   memfdCreate(name: string, sizeBytes: number): number;
+  memfdFilled(name: string, contents: Uint8Array): number;
   memfdSeals(fd: number): number;
   fdBytes(fd: number): number;
   heapKeep(bytes: number): number;

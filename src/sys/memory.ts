@@ -10,8 +10,8 @@ import { NetError } from "../base/errors.js";
 import { addon } from "./addon.js";
 import { check } from "./check.js";
 
-/** `F_SEAL_SHRINK` of fcntl(2): the file never gets shorter. */
-const SEAL_SHRINK = 2;
+/** `F_SEAL_*` of fcntl(2): no more seals; never shorter, longer, or written to. */
+export const Seal = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8 } as const;
 
 /**
  * A memfd of a fixed size, sealed against shrinking and growing, so that whoever maps it can never
@@ -26,10 +26,15 @@ export function fdBytes(fd: number): number {
   return check(addon().fdBytes(fd), "fstat");
 }
 
-/** Whether nobody can shrink what is behind the descriptor: required of memory from strangers. */
-export function isSealed(fd: number): boolean {
+/** Whether the memory has all these seals: that nobody can shrink it is required of memory from strangers. */
+export function isSealed(fd: number, wanted: number = Seal.SHRINK): boolean {
   const seals = addon().memfdSeals(fd);
-  return seals >= 0 && (seals & SEAL_SHRINK) !== 0;
+  return seals >= 0 && (seals & wanted) === wanted;
+}
+
+/** A memfd that holds these bytes for good: sealed against everything. The caller closes it. */
+export function createSealed(name: string, contents: Uint8Array): number {
+  return check(addon().memfdFilled(name, contents), "memfd_create");
 }
 
 export interface MapOptions {

@@ -83,6 +83,23 @@ export class Comparison {
     return { end: signal ?? status, stdout, stderr };
   }
 
+  /** Starts it under Millrace, with pipes. */
+  start(program: string, ...args: string[]): ChildProcess {
+    return spawn(program, [ADDRESS, ...args], {
+      env: {
+        ...process.env,
+        ...this.env,
+        LD_PRELOAD: this.preload,
+        MILLRACE_ENGINE: join(this.folder, "engine"),
+      },
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+  }
+
+  signalEngine(signal: NodeJS.Signals): void {
+    this.engine.kill(signal);
+  }
+
   /** Runs it both ways with these arguments behind the address. */
   compare(program: string, ...args: string[]): void {
     const kernel = this.run(program, ["127.0.0.1", ...args], this.env);

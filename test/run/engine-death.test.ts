@@ -184,6 +184,44 @@ test("a server at the wildcard goes on with the kernel, and rests", async (t) =>
   assert.ok(await isThere());
 });
 
+const LISTENER = `
+import errno, select, socket, sys
+l = socket.socket()
+l.bind(("10.77.0.1", 0))
+l.listen()
+l.setblocking(False)
+waiting = socket.create_connection(l.getsockname())
+e = select.epoll()
+e.register(l, select.EPOLLIN)
+print(e.poll(60) == [(l.fileno(), select.EPOLLIN)], flush=True)
+sys.stdin.readline()
+select.select([waiting], [], []) # until the death is known
+for seconds in (60, 1, 0):
+    print([hex(events) for _, events in e.poll(seconds)], end=" ")
+    try:
+        l.accept()
+    except OSError as error:
+        print(errno.errorcode[error.errno], flush=True)
+`;
+
+test("a listener of Millrace's alone is told once: one that tries again and again would be busy", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const { engine, socket } = await startEngine(t, folder);
+  const server = spawn("python3", ["-c", LISTENER], { env: UNDER(socket, "balanced") });
+  t.after(() => server.kill("SIGKILL"));
+  let said = "";
+  server.stdout.on("data", (data: Buffer) => {
+    said += data.toString();
+  });
+  await until(() => said.includes("\n"), "the server");
+  engine.kill("SIGKILL");
+  await once(engine, "exit");
+  server.stdin.end("\n");
+  await once(server, "close");
+  assert.equal(said, "True\n['0x18'] ECONNRESET\n[] EINVAL\n[] EINVAL\n");
+});
+
 const ECHO = `
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

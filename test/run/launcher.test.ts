@@ -220,6 +220,10 @@ test("wrong usage: status 2, and what was expected", async () => {
     [["--address", "10.0.0.0/24", "true"], /which is its network's own address/],
     [["--address", "10.0.0.255/24", "true"], /which is its network's broadcast address/],
     [["--address", "fd00::/64", "true"], /which is its network's anycast address/],
+    [["--address", "::ffff:10.0.0.0/120", "true"], /which is its network's own address/],
+    [["--address", "::ffff:10.0.0.2/24", "true"], /--address: expected a host's address/],
+    [["--check-rules", "web.rules", "extra"], /--check-rules runs nothing; .* got extra/],
+    [["--start-only", "true"], /--start-only runs nothing; .* got true/],
     [["--network", "127.0.0.1/8", "true"], /--network: expected the machine's .* loopback/],
     [["--network", "10.77.0.1", "true"], /--network: expected .*prefix length.*got 10\.77\.0\.1/],
     [["--nic", "tap0", "--gateway", "x", "true"], /--gateway: expected a router's address/],
@@ -245,6 +249,16 @@ test("what the environment says is checked like options", async () => {
     assert.equal(status, 2, err);
     assert.match(err, expected);
   }
+});
+
+test("flags of the environment are spelled as millrace/register reads them", async (t) => {
+  const engine = await fakeEngine(t);
+  const env = { MILLRACE_LOOPBACK: "true", MILLRACE_DEBUG: "false" };
+  const { out, status } = await millrace(
+    { engine, env },
+    ...["run", "--no-warn", "sh", "-c", "echo $MILLRACE_LOOPBACK $MILLRACE_DEBUG"],
+  );
+  assert.deepEqual([out, status], ["1 0\n", 0]);
 });
 
 test("options stop at the program: what follows is the program's", async (t) => {
@@ -346,7 +360,7 @@ test("--debug: which engine the program has, one that runs or one that was start
 test("the file and the interfaces are looked at before the engine that runs", async (t) => {
   const engine = await fakeEngine(t);
   writeFileSync(join(folder, "bad.json"), '{\n  "nics": [{ "nic": 5 }]\n}');
-  writeFileSync(join(folder, "nosuch.json"), '{ "nics": [{ "nic": "nosuch0" }] }');
+  writeFileSync(join(folder, "nosuch.json"), '{\n  "nics": [{ "nic": "nosuch0" }]\n}');
   const noInterface = /^millrace: .*ENODEV.* no interface nosuch0 .*, only .*\blo\b/;
   const rows: [string[], number, RegExp][] = [
     [
@@ -355,7 +369,11 @@ test("the file and the interfaces are looked at before the engine that runs", as
       /bad\.json:2:21: nics\[0\]\.nic: expected an interface .*; got 5\n$/,
     ],
     [["--config", "none.json"], 1, /^millrace: none\.json: no such file or directory\n$/],
-    [["--config", "nosuch.json"], 1, noInterface],
+    [
+      ["--config", "nosuch.json"],
+      1,
+      /^nosuch\.json:2:21: nics\[0\]\.nic: .*ENODEV.* no interface nosuch0 .*, only .*\blo\b/,
+    ],
     [["--nic", "nosuch0"], 1, noInterface],
     [["--nic", "packet:nosuch0"], 1, noInterface],
     [["--nic", "lo", "--xdp", "none.o"], 1, /^millrace: \S*none\.o: no such file or directory\n$/],

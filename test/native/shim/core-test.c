@@ -512,13 +512,13 @@ static void a_dead_holder_loses_its_lock(void) {
   fake_give(sock, "abc", 3);
   pid_t child = fork();
   if (child == 0) {
-    mr_thread.tid = 0;
+    mr_thread.tid = 0, mr_thread.holder = 0;
     mr_lock(&sock->shared->rx_lock);
     mr_lock(&sock->shared->tx_lock);
     _exit(0);
   }
   waitpid(child, NULL, 0);
-  EQUAL(sock->shared->rx_lock, child);
+  EQUAL(sock->shared->rx_lock & MR_LOCK_TID, child);
   char got[4];
   EQUAL(receive(sock, got, 4, 0), 3);
   EQUAL(transmit(sock, "abc", 3, 0), 3);
@@ -531,7 +531,7 @@ static void a_zombie_loses_its_lock(void) {
   fake_give(sock, "abc", 3);
   pid_t child = fork();
   if (child == 0) {
-    mr_thread.tid = 0;
+    mr_thread.tid = 0, mr_thread.holder = 0;
     mr_lock(&sock->shared->rx_lock);
     _exit(0);
   }
@@ -540,6 +540,26 @@ static void a_zombie_loses_its_lock(void) {
   char got[4];
   EQUAL(receive(sock, got, 4, 0), 3);
   EQUAL(waitpid(child, NULL, 0), child);
+}
+
+/* A number of another pid namespace says nothing about who lives: here nobody has it. */
+static void *let_go(void *context) {
+  struct mr_sock *sock = context;
+  usleep(200000);
+  sock->shared->reserved2[0]++;
+  if (mr_exchange(&sock->shared->rx_lock, 0) & MR_LOCK_WAITED) mr_unlock_slow(&sock->shared->rx_lock);
+  return NULL;
+}
+static void a_holder_of_another_namespace_is_waited_for(void) {
+  struct mr_sock *sock = tcp();
+  pthread_t holder;
+  uint32_t before = sock->shared->reserved2[0];
+  mr_store(&sock->shared->rx_lock, (mr_holder() ^ (MR_LOCK_TID + 1)) | MR_LOCK_TID);
+  pthread_create(&holder, NULL, let_go, sock);
+  mr_lock(&sock->shared->rx_lock);
+  EQUAL(sock->shared->reserved2[0], before + 1);
+  mr_unlock(&sock->shared->rx_lock);
+  pthread_join(holder, NULL);
 }
 
 static void *count_up(void *context) {
@@ -665,6 +685,7 @@ static const struct {
 #define TEST(name) {#name, name}
     TEST(a_dead_holder_loses_its_lock),
     TEST(a_zombie_loses_its_lock),
+    TEST(a_holder_of_another_namespace_is_waited_for),
     TEST(streams_wrap),
     TEST(a_full_ring_is_eagain_and_wants_room),
     TEST(peek_leaves_and_peek_off_moves),

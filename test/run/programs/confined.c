@@ -3,7 +3,9 @@
  * then: they cannot go to the engine's socket themselves any more.
  */
 #include "harness.h"
+#include <sched.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #define NOBODY 65534
@@ -118,6 +120,104 @@ static void setuid_spawn(void) {
   }
 }
 
+/* libc starts these where nobody can add to their environment. */
+static void setuid_system(void) {
+  struct sockaddr_in at;
+  char command[4096];
+  listener_for_program(&at);
+  snprintf(command, sizeof command, "%s serve", own_path);
+  pid_t child = fork();
+  if (child == 0) exit(system(command) != 0);
+  ask(&at);
+  await_child(child);
+}
+
+static void setuid_popen(void) {
+  struct sockaddr_in at;
+  char command[4096];
+  listener_for_program(&at);
+  snprintf(command, sizeof command, "%s serve", own_path);
+  FILE *stream = popen(command, "r");
+  ask(&at);
+  say("status %d", pclose(stream));
+}
+
+/* There is room for the new process's connection, but not yet when it is forked. */
+static void setuid_full(void) {
+  struct sockaddr_in at;
+  int server = listener(&at), last = -1;
+  struct rlimit few = {.rlim_cur = 64, .rlim_max = 64};
+  MUST(setrlimit(RLIMIT_NOFILE, &few));
+  MUST(setuid(NOBODY));
+  for (int fd; (fd = open("/dev/null", O_RDONLY)) >= 0;) last = fd;
+  say("%s", outcome(-1));
+  pid_t child = fork();
+  if (child == 0) {
+    for (int fd = last; fd > last - 8; fd--) close(fd);
+    pid_t grandchild = fork();
+    if (grandchild == 0) serve(server);
+    int status;
+    waitpid(grandchild, &status, 0);
+    exit(status != 0);
+  }
+  for (int fd = last; fd > last - 8; fd--) close(fd);
+  ask(&at);
+  await_child(child);
+}
+
+/* The child is the first process of its namespace. */
+static void namespace_fork(void) {
+  struct sockaddr_in at;
+  int server = listener(&at);
+  pid_t child = fork();
+  if (child == 0) {
+    MUST(unshare(CLONE_NEWPID));
+    pid_t first = fork();
+    if (first == 0) {
+      if (getpid() != 1) exit(3);
+      serve(server);
+    }
+    int status;
+    waitpid(first, &status, 0);
+    exit(status != 0);
+  }
+  ask(&at);
+  await_child(child);
+}
+
+static void namespace_spawn(void) {
+  struct sockaddr_in at;
+  int server = listener(&at);
+  MUST(dup2(server, LISTENER));
+  pid_t child = fork();
+  if (child == 0) {
+    pid_t first;
+    char *words[] = {own_path, "serve", NULL};
+    MUST(unshare(CLONE_NEWPID));
+    MUST(-posix_spawn(&first, own_path, NULL, NULL, words, environ));
+    int status;
+    waitpid(first, &status, 0);
+    exit(status != 0);
+  }
+  ask(&at);
+  await_child(child);
+}
+
+static int serve_cloned(void *server) {
+  if (getpid() != 1) exit(3);
+  serve(*(int *)server);
+  return 0;
+}
+static void namespace_clone(void) {
+  static char stack[1 << 20] __attribute__((aligned(16)));
+  struct sockaddr_in at;
+  int server = listener(&at);
+  pid_t child = clone(serve_cloned, stack + sizeof stack, CLONE_NEWPID | SIGCHLD, &server);
+  MUST(child);
+  ask(&at);
+  await_child(child);
+}
+
 static void setuid_socket(void) {
   MUST(setuid(NOBODY));
   struct sockaddr_in at;
@@ -128,17 +228,44 @@ static void setuid_socket(void) {
   await_child(child);
 }
 
+/* Says when its children are there, whatever the engine does, and has them served by one then. */
+static void while_stopped(void) {
+  struct sockaddr_in at;
+  int server = listener(&at);
+  MUST(setuid(NOBODY));
+  say("ready");
+  if (getchar() == EOF) exit(1);
+  pid_t children[3];
+  for (int i = 0; i < 3; i++) {
+    children[i] = fork();
+    if (children[i] != 0) continue;
+    say("forked");
+    serve(server);
+  }
+  if (getchar() == EOF) exit(1);
+  for (int i = 0; i < 3; i++) ask(&at);
+  for (int i = 0; i < 3; i++) await_child(children[i]);
+}
+
 static const struct test_case cases[] = {
     {"fork_setuid", fork_setuid},
     {"fork_chroot", fork_chroot},
     {"setuid_fork", setuid_fork},
     {"setuid_exec", setuid_exec},
     {"setuid_spawn", setuid_spawn},
+    {"setuid_system", setuid_system},
+    {"setuid_popen", setuid_popen},
+    {"setuid_full", setuid_full},
+    {"namespace_fork", namespace_fork},
+    {"namespace_spawn", namespace_spawn},
+    {"namespace_clone", namespace_clone},
     {"setuid_socket", setuid_socket},
 };
 
 int main(int argc, char **argv) {
   own_path = argv[0];
   if (argc == 2 && strcmp(argv[1], "serve") == 0) serve(LISTENER);
+  static const struct test_case stopped = {"while_stopped", while_stopped};
+  if (argc == 3 && strcmp(argv[2], stopped.name) == 0) return run_cases(argc, argv, &stopped, 1);
   return run_cases(argc, argv, cases, sizeof cases / sizeof *cases);
 }

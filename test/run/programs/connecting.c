@@ -53,6 +53,59 @@ static void refused(void) {
   close(a);
 }
 
+static void say_end(const char *what, int fd, uint16_t port) {
+  say_ready(what, fd);
+  SAY(connect(fd, at(port), home_bytes));
+  SAY(shutdown(fd, SHUT_WR));
+  SAY(connect(fd, at(port), home_bytes));
+  SAY(shutdown(fd, SHUT_RDWR));
+  SAY(connect(fd, at(port), home_bytes));
+  say_ready(what, fd);
+  SAY(recv(fd, buffer, 10, MSG_DONTWAIT));
+  SAY(recv(fd, buffer, 10, MSG_DONTWAIT));
+  SAY(connect(fd, at(port), home_bytes));
+  struct sockaddr none = {.sa_family = AF_UNSPEC};
+  SAY(connect(fd, &none, sizeof none));
+  SAY(connect(fd, at(port), home_bytes));
+}
+
+/* What a connection is that has come to its end, with data that nobody has read, or without. */
+static void ended(void) {
+  uint16_t port;
+  int l = listener(&port);
+  for (int data = 0; data < 2; data++) {
+    for (int how = 0; how < 6; how++) {
+      printf("---- ended: %s, %s unread data\n",
+             (const char *[]){"by both", "by both, accepted", "reset", "reset, error told", "by the peer alone",
+                              "by both, shut by now"}[how],
+             data ? "with" : "without");
+      struct linger now = {.l_onoff = 1};
+      int a = socket(home.ss_family, SOCK_STREAM, 0);
+      must(connect(a, at(port), home_bytes) == 0, "connect");
+      int b = accept(l, NULL, NULL);
+      if (how == 1) {
+        int other = a;
+        a = b, b = other;
+      }
+      if (data) {
+        must(send(b, "unread", 6, 0) == 6, "send");
+        await(a, POLLIN);
+      }
+      if (how < 2 || how == 5) shutdown(a, SHUT_WR);
+      if (how < 2 || how == 5) await(b, POLLIN);
+      if (how == 2 || how == 3) setsockopt(b, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+      close(b);
+      await(a, how == 4 ? POLLRDHUP : POLLHUP);
+      if (how == 5) shutdown(a, SHUT_RD);
+      if (how == 3) SAY(int_option(a, SOL_SOCKET, SO_ERROR));
+      say_end("a", a, port);
+      close(a);
+      close(accept(l, NULL, NULL)); /* the last one */
+    }
+  }
+  close(l);
+}
+
 static void not_blocking(void) {
   section("not blocking");
   uint16_t port;
@@ -370,6 +423,7 @@ int main(int argc, char **argv) {
   again_and_again();
   connecting();
   refused();
+  ended();
   not_blocking();
   disconnecting();
   disconnecting_wildcard();

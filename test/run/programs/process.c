@@ -308,6 +308,41 @@ static pid_t start(const char *what, int fd, int how) {
   _exit(99);
 }
 
+/* In its parent's memory, with descriptors of its own: what it closes stays open there. */
+static int lodged;
+static int lodge(void *context) {
+  int *pair = context, to[2];
+  lodged = getpid();
+  send(pair[1], "lodger", 6, 0);
+  close(pair[0]);
+  if (pipe(to) < 0 || dup2(to[1], pair[1]) < 0) _exit(1);
+  close_range(0, ~0u, 0);
+  _exit(write(pair[1], "x", 1) < 0 ? 7 : 1);
+}
+
+static void in_the_same_memory(void) {
+  static char stack[1 << 18] __attribute__((aligned(16)));
+  int pair[2];
+  tcp_pair(pair);
+  pid_t child = clone(lodge, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, pair);
+  MUST(child);
+  say("its memory is ours: %d", lodged == child);
+  end_of(child);
+  say_read("lodger", pair[0]);
+  MUST(send(pair[0], "hello", 5, 0));
+  await(pair[1], POLLIN);
+  say_read("host", pair[1]);
+  int again = dup(pair[0]);
+  MUST(close(pair[0]));
+  MUST(send(pair[1], "more", 4, 0));
+  await(again, POLLIN);
+  say_read("copy", again);
+  MUST(close(again));
+  await(pair[1], POLLIN);
+  say_read("end", pair[1]);
+  close(pair[1]);
+}
+
 static void executed(void) {
   for (int how = 0; how < 4; how++) {
     int pair[2];
@@ -606,6 +641,7 @@ static const struct test_case cases[] = {
     {"epoll_in_child", epoll_in_child},
     {"poll_in_child", poll_in_child},
     {"forked_with_threads", forked_with_threads},
+    {"in_the_same_memory", in_the_same_memory},
     {"executed", executed},
     {"standard_streams", standard_streams},
     {"passed", passed},
