@@ -226,6 +226,30 @@ test("a map file that is wrong says where and what was expected", async () => {
   assert.match(talk, /wrong\.json:1:2: entry 0: expected members local, remote, got/);
 });
 
+test("numbers that a map cannot hold are refused where they stand, never cut", async () => {
+  const file = join(scratch, "numbers.json");
+  const verdicts = `.rodata=${file}`;
+  const run = ["run", object("ddos_guard"), "--in", TCP, "--map", verdicts];
+  for (const [window, expected] of [
+    ["4294967296", "window: expected -2147483648 to 4294967295, got 4294967296"],
+    ["1.5", "window: expected a whole number, got 1.5"],
+    ['"99999999999999999999"', 'got "99999999999999999999"'],
+    ["18446744073709551615", "window: expected a number beyond 2\\^53 as text"],
+    ["null", "window: expected [a-z_0-9 ]+, got null"],
+    ["{}", "window: expected [a-z_0-9 ]+, got {}"],
+  ] as const) {
+    writeFileSync(file, `[{"key": "00000000",\n  "value": {"window": ${window}}}]`);
+    const { status, talk } = await xdp(...run);
+    assert.equal(status, 1, window);
+    assert.match(talk, new RegExp(`numbers\\.json:1:2: entry 0: .*${expected}`));
+  }
+  writeFileSync(file, '[{"key": "00000000", "value": {"window": 64}, "flags": 1}]');
+  assert.match(
+    (await xdp(...run)).talk,
+    /numbers\.json:1:2: entry 0: expected .* alone, got "flags"/,
+  );
+});
+
 test("check says ok with numbers, or why not with status 1", async () => {
   const good = await xdp("check", object("vlan_gate"));
   assert.equal(good.status, 0);

@@ -45,6 +45,13 @@ export function writeEntries(
     if (node.kind !== "object" || entry?.key === undefined || entry.value === undefined) {
       throw refuse(node, `entry ${n}: expected "key" and "value"`);
     }
+    const other = Object.keys(entry).find((name) => name !== "key" && name !== "value");
+    if (other !== undefined) {
+      throw refuse(
+        node,
+        `entry ${n}: expected "key" and "value" alone, got ${JSON.stringify(other)}`,
+      );
+    }
     const result = writeEntry(object.btf, definition, map, entry as ReadableEntry, (what) =>
       refuse(node, `entry ${n}: ${what}`),
     );
