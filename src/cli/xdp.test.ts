@@ -250,6 +250,30 @@ test("numbers that a map cannot hold are refused where they stand, never cut", a
   );
 });
 
+test("maps of programs are filled with programs, by their names", async () => {
+  const file = join(scratch, "stages.json");
+  const args = ["run", object("vlan_gate"), "-p", "vlan_gate", "--in", TCP];
+  const filled = [...args, "--map", `stages=${file}`, "--json"];
+  writeFileSync(file, '[{"key": 1, "value": "strip"}]');
+  const { out, status } = await xdp(...filled);
+  assert.equal(status, 0);
+  const plain = JSON.parse((await xdp(...args, "--json")).out);
+  assert.notDeepEqual(JSON.parse(out).maps.taken, plain.maps.taken);
+  for (const [entry, expected] of [
+    [
+      { key: 1, value: 2 },
+      /stages\.json:1:2: entry 0: expected a program of the object: .*strip.*; got 2/,
+    ],
+    [{ key: 1, value: "strop" }, /expected a program of the object: .*; got "strop"/],
+    [{ key: 9, value: "strip" }, /entry 0: stages takes it not: E2BIG/],
+  ] as const) {
+    writeFileSync(file, JSON.stringify([entry]));
+    const { status: refused, talk } = await xdp(...filled);
+    assert.equal(refused, 1);
+    assert.match(talk, expected);
+  }
+});
+
 test("check says ok with numbers, or why not with status 1", async () => {
   const good = await xdp("check", object("vlan_gate"));
   assert.equal(good.status, 0);
