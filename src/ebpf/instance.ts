@@ -11,6 +11,7 @@ import { ArrayMap } from "./array-map.js";
 import { type DecodedProgram, decode } from "./decode.js";
 import { badObject, EbpfError } from "./ebpf-error.js";
 import { Guard } from "./guard.js";
+import { checkInner } from "./inner-map.js";
 import { Interpreter, type TailTarget } from "./interp.js";
 import type { LinearMap } from "./linear-map.js";
 import { LinearMemory } from "./linear-memory.js";
@@ -146,6 +147,11 @@ export class XdpInstance {
     throw new RangeError(`there is no map ${name}; there are: ${[...this.maps.keys()].join(", ")}`);
   }
 
+  private definition(name: string): MapDefinition {
+    this.map(name);
+    return this.object.maps.find((one) => one.name === name)!;
+  }
+
   /** Instructions that the last packet took in the interpreter. */
   get executed(): number {
     return this.interpreter.executed;
@@ -235,7 +241,6 @@ export class XdpInstance {
   /** Entries that the object gives maps of programs and of maps. */
   private fillMaps(object: BpfObject): void {
     for (const { name, type, entries } of object.maps) {
-      const map = this.maps.get(name)!;
       for (const [index, entry] of entries.entries()) {
         if (entry === null) continue;
         const isKnown =
@@ -243,19 +248,22 @@ export class XdpInstance {
         if (!isKnown)
           throw badObject(`the map ${name}: its entry ${index} is ${entry}, which cannot be used`);
         if (type === MapType.PROG_ARRAY) this.setProgram(name, index, entry);
-        else map.set(word(index), word(this.map(entry).index + 1));
+        else this.setInner(name, word(index), entry);
       }
     }
   }
 
-  /** Puts a program of this object into a map of programs, for tail calls; it is verified as the first. */
-  setProgram(map: string, index: number, program: string): void {
+  /**
+   * Puts a program of this object into a map of programs, for tail calls; it is verified as the first. Returns 0 or
+   * a negative error number.
+   */
+  setProgram(map: string, index: number, program: string): number {
     const at = [...this.decoded.keys()].indexOf(program);
     const found = this.object.programs.find((one) => one.name === program);
     if (at < 0 || found === undefined)
       throw new RangeError(`there is no usable program ${program}`);
     this.verify(found);
-    this.map(map).set(word(index), word(at + 1));
+    return this.map(map).set(word(index), word(at + 1));
   }
 
   /** Throws `VerifyError`. */
@@ -290,9 +298,13 @@ export class XdpInstance {
     }
   }
 
-  /** Puts a map into a map of maps. */
-  setInner(map: string, key: Uint8Array, inner: string): void {
-    this.map(map).set(key, word(this.map(inner).index + 1));
+  /**
+   * Puts a map into a map of maps; returns 0 or a negative error number. Throws `EbpfError` EINVAL for one that is
+   * not as the others: programs are verified for those.
+   */
+  setInner(map: string, key: Uint8Array, inner: string): number {
+    checkInner(this.definition(map), this.definition(inner));
+    return this.map(map).set(key, word(this.map(inner).index + 1));
   }
 
   /** The program that a tail call goes to. */
