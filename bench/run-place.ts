@@ -42,18 +42,27 @@ export class RunPlace {
   private readonly engine: ChildProcess;
   private readonly socket = join(this.folder, "engine.sock");
 
-  private constructor(nodeOptions: readonly string[]) {
-    const engine = ["engine", "--keep", "--profile", "latency", "--socket", this.socket];
-    const words = [...nodeOptions, SCRIPT, ...engine];
-    this.engine = spawn("taskset", ["-c", ENGINE_CORE, process.execPath, ...words], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+  private readonly isPlaced: boolean;
+
+  private constructor(nodeOptions: readonly string[], isPlaced: boolean) {
+    this.isPlaced = isPlaced;
+    const engine = ["engine", "--keep", ...this.profile, "--socket", this.socket];
+    const words = [process.execPath, ...nodeOptions, SCRIPT, ...engine];
+    const [command, ...args] = isPlaced ? ["taskset", "-c", ENGINE_CORE, ...words] : words;
+    this.engine = spawn(command!, args, { stdio: ["ignore", "pipe", "pipe"], detached: !isPlaced });
     process.on("exit", this.kill);
   }
 
-  /** Resolves when the engine is ready; `nodeOptions` are its Node.js's. */
-  static async open(nodeOptions: readonly string[] = []): Promise<RunPlace> {
-    const place = new RunPlace(nodeOptions);
+  private get profile(): readonly string[] {
+    return this.isPlaced ? ["--profile", "latency"] : [];
+  }
+
+  /**
+   * Resolves when the engine is ready; `nodeOptions` are its Node.js's. Not placed: with default settings, wherever
+   * the kernel puts it and the programs, in a session of its own, as `millrace run` starts it.
+   */
+  static async open(nodeOptions: readonly string[] = [], isPlaced = true): Promise<RunPlace> {
+    const place = new RunPlace(nodeOptions, isPlaced);
     let said = "";
     await new Promise<void>((resolve, reject) => {
       for (const stream of [place.engine.stdout!, place.engine.stderr!]) {
@@ -74,8 +83,9 @@ export class RunPlace {
   /** A program under this place's engine. */
   under(command: Command): Command {
     return [
-      ...["taskset", "-c", PROGRAM_CORE, "env", `MILLRACE_ENGINE=${this.socket}`],
-      ...[MILLRACE, "run", "--profile", "latency", "--", ...command],
+      ...(this.isPlaced ? ["taskset", "-c", PROGRAM_CORE] : []),
+      ...["env", `MILLRACE_ENGINE=${this.socket}`],
+      ...[MILLRACE, "run", ...this.profile, "--", ...command],
     ];
   }
 

@@ -13,6 +13,7 @@ import { flowsScale } from "./flows-scale.js";
 import { memifRaw } from "./memif-raw.js";
 import { NODE_SCENARIOS } from "./node.js";
 import { tcpPingPong, udpPingPong } from "./pingpong.js";
+import { runBlockingBulk } from "./run-blocking-bulk.js";
 import { RUN_COSTS } from "./run-costs.js";
 import { RUN_SCENARIOS } from "./run-programs.js";
 import { tapLoss1, tapLoss5, tapTcp } from "./tap-bulk.js";
@@ -45,6 +46,7 @@ export const SCENARIOS: readonly Scenario[] = [
   tapLoss5,
   ...NODE_SCENARIOS,
   ...RUN_SCENARIOS,
+  runBlockingBulk,
   ...RUN_COSTS,
   xdpUdp,
   xdpPair,

@@ -6,6 +6,8 @@
  * kernel asked once in RESYNC_US. The kernel's own reading (vDSO) takes twice as long, because it waits
  * for all instructions before it.
  */
+#include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -140,6 +142,13 @@ static napi_value clock_open(napi_env env, napi_callback_info info) {
   return function;
 }
 
+/* cpuNow(): the processor that this thread is on, or a negative error number. */
+static napi_value cpu_now(napi_env env, napi_callback_info info) {
+  (void)info;
+  int cpu = sched_getcpu();
+  return int_result(env, cpu < 0 ? -errno : cpu);
+}
+
 bool export_clock(napi_env env, napi_value exports) {
-  return export_function(env, exports, "clockOpen", clock_open);
+  return export_function(env, exports, "clockOpen", clock_open) && export_function(env, exports, "cpuNow", cpu_now);
 }

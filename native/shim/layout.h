@@ -32,7 +32,8 @@ struct mr_session {
   uint32_t spin_us;        /* how long waits poll before they sleep; UINT32_MAX: for ever */
   uint32_t yields;         /* whether polling yields the processor between looks */
   uint32_t flags;          /* MR_SESSION_* */
-  uint32_t reserved0[9];
+  uint32_t engine_cpu;     /* engine, whenever it changes: the processor that it is on, + 1; 0: not known */
+  uint32_t reserved0[8];
   /* Line 1, engine. */
   uint32_t engine_sleeps;  /* engine: 1; program: exchange with 0 after submitting, and if it was not 0
                             * write 8 bytes to the wake descriptor */

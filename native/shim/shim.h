@@ -195,6 +195,10 @@ struct mr_wait {
   bool has_drained;           /* the waiter's eventfd was read */
   bool knows_death;           /* the engine's: the caller has looked since */
 };
+/* placement.c. Whether the engine is on this thread's processor, where it cannot work while the thread polls. */
+bool mr_is_beside_engine(const struct mr_link *link);
+/* Moves the thread to another processor, for now; false: it has to sleep where it is. */
+bool mr_leave_engine(const struct mr_link *link);
 void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns); /* negative: none */
 /* One step of polling: spins or yields. false when it is time to sleep. Looks for signals. */
 bool mr_wait_spin(struct mr_wait *wait);

@@ -85,6 +85,7 @@ bool mr_wait_spin(struct mr_wait *wait) {
   }
   uint32_t spin_us = wait->link->session->spin_us;
   if (spin_us == 0) return false;
+  if (MR_UNLIKELY(mr_is_beside_engine(wait->link)) && !mr_leave_engine(wait->link)) return false;
   bool yields = wait->link->session->yields != 0;
   if ((yields || wait->looks % LOOKS_A_CLOCK == 0) && !may_spin(wait, spin_us)) return false;
   wait->looks++;

@@ -10,6 +10,7 @@
  * | stopped  |                                                 |                                         |
  */
 import { type Clock, NEVER } from "../base/time.js";
+import { cpuNow } from "../sys/clock.js";
 import { pollFds } from "../sys/fd.js";
 import { nowUs } from "./clock.js";
 import type { Engine } from "./engine.js";
@@ -156,6 +157,7 @@ export class EngineLoop {
     engine.pace.note(this.wasIdle ? Doing.POLLING : Doing.WORK, nowUs, beganUs);
     this.controlUs = nowUs;
     engine.wantsControl = false;
+    engine.setCpu(cpuNow());
     if (engine.control.service(nowUs)) this.yields = YIELDS;
     if (engine.isUsed) this.lastUsedUs = nowUs;
     else if (nowUs - this.lastUsedUs >= this.options.idleExitUs) this.isStopped = true;

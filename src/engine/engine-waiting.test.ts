@@ -129,3 +129,16 @@ test("programs hear that routes have changed", () => {
     assert.equal(other.session[routes], client.session[routes]);
   });
 });
+
+test("programs are told on which processor the engine is", () => {
+  withEngine((rig) => {
+    const early = rig.client();
+    const told = (client: TestClient): number => client.session[SessionAt.engineCpu >> 2]!;
+    assert.equal(told(early), 0);
+    rig.engine.setCpu(3);
+    assert.equal(told(early), 4);
+    assert.equal(told(rig.client()), 4);
+    rig.engine.setCpu(-38);
+    assert.equal(told(early), 0);
+  });
+});

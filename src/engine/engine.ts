@@ -391,6 +391,11 @@ export class Engine implements SocketHost {
 
   // For the loop
 
+  /** Hot path. The loop's thread is on this processor. */
+  setCpu(cpu: number): void {
+    this.programs.setCpu(cpu);
+  }
+
   /** How long to poll without work. */
   get spinUs(): number {
     return this.programs.spinUs;

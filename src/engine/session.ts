@@ -174,6 +174,11 @@ export class Session {
     return (value - 1) >>> 0;
   }
 
+  /** Says on which processor the engine is. */
+  setCpu(cpu: number): void {
+    Atomics.store(this.words, this.base + (SessionAt.engineCpu >> 2), cpu + 1);
+  }
+
   /** Says that routes, rules or addresses have changed since the last version. */
   setRoutes(version: number): void {
     Atomics.store(this.words, this.base + (SessionAt.routes >> 2), version);

@@ -37,6 +37,7 @@ export class Sessions {
   private readonly woken = new Int32Array(2 * WAKES);
   private nextId = 1;
   private routes = 0;
+  private cpu = -1;
 
   constructor(parts: SessionsParts) {
     this.parts = parts;
@@ -60,6 +61,7 @@ export class Sessions {
         throw error;
       }
       session.setRoutes(this.routes);
+      session.setCpu(this.cpu);
       this.list.push(session);
       return session;
     } catch (error) {
@@ -102,6 +104,14 @@ export class Sessions {
   setRoutes(version: number): void {
     this.routes = version;
     for (const session of this.list) session.setRoutes(version);
+  }
+
+  /** Hot path. The engine is on this processor, negative: nobody knows. Programs that wait leave it alone. */
+  setCpu(cpu: number): void {
+    const known = cpu < 0 ? -1 : cpu;
+    if (known === this.cpu) return;
+    this.cpu = known;
+    for (const session of this.list) session.setCpu(this.cpu);
   }
 
   /** How long to poll without work: the longest that a session with sockets wants. */

@@ -27,6 +27,7 @@ export const SessionAt = {
   spinUs: 16,
   yields: 20,
   flags: 24,
+  engineCpu: 28,
   engineSleeps: 64,
   hintTail: 68,
   submitHead: 72,

@@ -23,6 +23,11 @@ export function readClock(): void {
   source.read();
 }
 
+/** Hot path. The processor that this thread is on; negative when that cannot be told. */
+export function cpuNow(): number {
+  return addon().cpuNow();
+}
+
 /** Simulations and capture files need no addon: without it the clock is Node's. */
 function open(): Source {
   try {

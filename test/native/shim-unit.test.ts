@@ -18,6 +18,7 @@ const OPTIONS =
 const TESTS: [string, string[]][] = [
   ["fd-table", ["real", "fd-table", "copy", "signal", "signal-old"]],
   ["copy", ["real", "copy", "signal", "signal-old"]],
+  ["placement", ["placement", "real"]],
   ["resolver", ["resolver"]],
   ["signal", ["real", "copy", "signal", "signal-old"]],
 ];
