@@ -57,7 +57,7 @@ test("what cannot be read or written is named, in a line and with status 1", (t)
     ],
     [
       `engine --socket ${none}/e.sock`,
-      /: cannot lock \S*e\.sock\.lock; its folder must be there.*\n$/s,
+      /; cannot lock \S*e\.sock\.lock; its folder must be there.*\n$/s,
     ],
   ];
   for (const [words, expected] of rows) {
