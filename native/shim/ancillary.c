@@ -159,9 +159,16 @@ static void put(struct writer *to, int level, int type, const void *data, size_t
   to->used += space;
 }
 
+/* What came before SO_TIMESTAMP was set has the time of the reading, as in sock_recv_timestamp of Linux. */
 static void put_time(struct writer *to, uint32_t reports, const struct mr_datagram *header) {
+  bool is_timed = (header->flags & MR_DATAGRAM_TIMED) != 0;
   int64_t ns = (int64_t)header->time_high << 32 | (uint32_t)header->time_low;
   struct timespec precise = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+  if (!(reports & (MR_REPORT_TIMESTAMP | MR_REPORT_TIMESTAMPNS))) {
+    if (!is_timed) return;
+  } else if (!is_timed) {
+    clock_gettime(CLOCK_REALTIME, &precise);
+  }
   struct timeval coarse = {.tv_sec = precise.tv_sec, .tv_usec = precise.tv_nsec / 1000};
   if (reports & MR_REPORT_TIMESTAMPNS) put(to, SOL_SOCKET, SCM_TIMESTAMPNS, &precise, sizeof precise);
   else if (reports & MR_REPORT_TIMESTAMP) put(to, SOL_SOCKET, SCM_TIMESTAMP, &coarse, sizeof coarse);

@@ -329,6 +329,8 @@ static inline void mr_sock_made_room(struct mr_sock *sock, uint32_t left) {
 void mr_sock_missed(struct mr_sock *sock);
 /* A connection that failed or was reset: shut both ways until the next connect. */
 bool mr_sock_is_over(const struct mr_sock *sock, uint32_t status);
+/* The peer has ended, and the end is not in the ring yet: bytes before it may lie in the stack. */
+bool mr_sock_has_end_behind(const struct mr_sock *sock, uint32_t status);
 /* connect(2) is under way: what it says, having waited for the outcome if the socket blocks. */
 int mr_sock_connecting(struct mr_sock *sock);
 uint32_t mr_sock_type(const struct mr_sock *sock); /* SOCK_STREAM or SOCK_DGRAM */

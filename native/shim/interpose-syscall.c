@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
@@ -112,6 +113,10 @@ EXPORT long syscall(long number, ...) {
     case SYS_unshare:
     case SYS_setns:
       mr_door_confine();
+      break;
+    case SYS_seccomp: mr_guard_faults(); break;
+    case SYS_prctl:
+      if (a == PR_SET_SECCOMP) mr_guard_faults();
       break;
     case SYS_epoll_create1: return epoll_create1((int)a);
     case SYS_epoll_ctl: return epoll_ctl((int)a, (int)b, (int)c, (struct epoll_event *)d);

@@ -210,6 +210,7 @@ struct mr_datagram {
 #define MR_DATAGRAM_TOS 2u
 #define MR_DATAGRAM_SOURCE 4u
 #define MR_DATAGRAM_MULTICAST 8u /* receiving: it came to a group */
+#define MR_DATAGRAM_TIMED 16u    /* receiving: time_high and time_low hold */
 
 /* A connection in a listener's receive ring, 64 bytes. The program answers with MR_MSG_ACCEPTED. */
 struct mr_accepted {

@@ -91,6 +91,8 @@
   X(int, setreuid, (uid_t a, uid_t b), (a, b), -1)                                                 \
   X(int, setresuid, (uid_t a, uid_t b, uid_t c), (a, b, c), -1)                                    \
   X(int, setfsuid, (uid_t a), (a), -1)                                                             \
+  X(int, prctl, (int a, unsigned long b, unsigned long c, unsigned long d, unsigned long e),       \
+    (a, b, c, d, e), -1)                                                                           \
   X(int, chroot, (const char *a), (a), -1)                                                         \
   X(int, unshare, (int a), (a), -1)                                                                \
   X(int, setns, (int a, int b), (a, b), -1)                                                        \

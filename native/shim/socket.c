@@ -354,14 +354,18 @@ static bool is_past_mark(const struct mr_socket *shared, uint32_t status) {
   return (status & MR_STATUS_MARK) && past > 0;
 }
 
+bool mr_sock_has_end_behind(const struct mr_sock *sock, uint32_t status) {
+  uint32_t tcp = mr_load(&sock->shared->tcp_state);
+  if (status & MR_STATUS_EOF) return false;
+  if (tcp == 7) return (status & MR_STATUS_CONNECTED) != 0; /* over, and not all of it is in the ring yet */
+  return (tcp >= 8 && tcp != 10) || tcp == 6; /* CLOSE_WAIT, LAST_ACK, CLOSING, TIME_WAIT */
+}
+
 static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) {
   struct mr_socket *shared = sock->shared;
   uint32_t tcp = mr_load(&shared->tcp_state), shut = mr_load(&shared->shut);
   bool is_connecting = (status & MR_STATUS_CONNECTING) != 0;
-  bool peer_ended = (status & MR_STATUS_EOF) != 0 ||
-                    (tcp >= 8 && tcp != 10) || tcp == 6; /* CLOSE_WAIT, LAST_ACK, CLOSING, TIME_WAIT */
-  /* Over, and not all of it is in the ring yet. */
-  if (tcp == 7 && (status & MR_STATUS_CONNECTED)) peer_ended = true;
+  bool peer_ended = (status & MR_STATUS_EOF) != 0 || mr_sock_has_end_behind(sock, status);
   if (mr_sock_is_over(sock, status)) peer_ended = true, status |= MR_STATUS_NO_SEND;
   bool no_read = peer_ended || (shut & 1), no_write = (status & MR_STATUS_NO_SEND) || (shut & 2);
   bool is_closed = !(status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) ||

@@ -225,6 +225,18 @@ static size_t target_of(struct mr_sock *sock, size_t n, int flags) {
   return target > 0 ? target : 1;
 }
 
+/*
+ * The peer's end is told when it is known, and a read after it that falls short is the last one in Linux:
+ * programs rely on it (HAProxy). So what lies in the stack for want of room in the ring is waited for, by
+ * those that do not block as well. They wait for nobody but the engine.
+ */
+static bool is_rest_due(const struct mr_sock *sock, uint32_t status, int flags) {
+  if (MR_LIKELY(!mr_sock_has_end_behind(sock, status))) return false;
+  return !(flags & MSG_PEEK) && !(mr_load(&sock->shared->shut) & 1) && !mr_engine_is_dead;
+}
+/* An engine that takes longer for a turn is as good as none. */
+#define REST_NS 1000000000LL
+
 static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, int flags) {
   struct mr_socket *shared = sock->shared;
   size_t target = target_of(sock, n, flags);
@@ -240,7 +252,8 @@ static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, in
     if (part < 0) return ended(done, (int)part);
     done += part;
     if (peeks) skip += (uint32_t)part;
-    if (MR_LIKELY((size_t)done >= target) || (done > 0 && look.at_mark)) return done;
+    bool is_due = (size_t)done < n && is_rest_due(sock, look.status, flags);
+    if (MR_LIKELY((size_t)done >= target && !is_due) || (done > 0 && look.at_mark)) return done;
     if (look.had_some && n == 0) return 0;
     if (part > 0) continue; /* the ring's end, or more came */
     if (done > 0) {
@@ -251,14 +264,15 @@ static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, in
       int next = on_empty(sock, look.status);
       if (next <= 0) return next;
     }
-    if (must_not_wait(sock, flags)) {
+    bool never_blocks = must_not_wait(sock, flags);
+    if (never_blocks && !is_due) {
       mr_sock_missed(sock);
       return ended(done, -EAGAIN);
     }
-    if (!waits) mr_wait_begin(&wait, mr_timeout(shared->rcvtimeo_ns));
+    if (!waits) mr_wait_begin(&wait, never_blocks ? REST_NS : mr_timeout(shared->rcvtimeo_ns));
     waits = true;
     int failed = mr_wait_change(&wait, sock, seen, -1);
-    if (failed != 0) return ended(done, failed);
+    if (failed != 0) return ended(done, never_blocks ? -EAGAIN : failed);
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { copy, copyWithin, equal, i32, put8, put16, put32, u8, u16, u32 } from "./bytes.js";
 
 test("reads are big-endian, and i32 is signed where u32 is not", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { adjust, finish, fold, sum, sumView } from "./checksum.js";
 import { MAX_BYTES, sumKernel } from "./checksum-simd.js";
 import { Random } from "./random.js";

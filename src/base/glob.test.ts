@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { matchesGlob } from "./glob.js";
 
 test("the manual's examples: db2* is any name that starts so, t?cp has one character more", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { isIPv4, isIPv6 } from "node:net";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { ANY4, ANY6, IpAddress } from "./ip-address.js";
 
 const text = (t: string): string => IpAddress.parse(t).toString();

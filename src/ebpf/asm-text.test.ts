@@ -1,7 +1,7 @@
 /** Programs as text: both syntaxes to bytes and back, labels, maps, and what is wrong. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { PlacedError } from "../base/placed-error.js";
 import { assembleText } from "./asm-text.js";
 import { describeInstruction, disassemble } from "./disasm.js";
@@ -69,7 +69,7 @@ test("every instruction that the disassembler names comes back as it was, from b
     }),
     { numRuns: 3_000 },
   );
-  assert.equal(named, 6_000);
+  assert.ok(named >= 6_000, `${named} texts`);
 });
 
 test("a whole listing is read, line numbers included", () => {

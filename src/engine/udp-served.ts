@@ -298,6 +298,7 @@ export class UdpServed extends EngineSocket {
     view.setInt32(at + DatagramAt.ifIndex, ifIndex, true);
     view.setInt32(at + DatagramAt.drops, this.socket.endpoint.dropped, true);
     if ((reports & TIMESTAMPS) === 0) return;
+    view.setUint16(at + DatagramAt.flags, flags | DatagramFlag.TIMED, true);
     this.writeTime(at, timeUs + this.host.realTimeUs);
   }
 

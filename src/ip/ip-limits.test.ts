@@ -1,7 +1,7 @@
 /** Bounds of IP: reassembly memory, transmit queues, MTUs, interfaces that go away, empty pools. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { EAGAIN, ENETDOWN } from "../base/errno.js";
 import { US_PER_S } from "../base/time.js";
 import { simLink } from "../nic/sim-link.js";

@@ -1,7 +1,7 @@
 /** Reassembly against an obvious model, with hand-made fragments. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { put16 } from "../base/bytes.js";
 import { US_PER_S } from "../base/time.js";
 import { Batch } from "../ring/batch.js";

@@ -1,7 +1,7 @@
 /** Route look-up against a linear scan, prefixes, and source filters against sets. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { IpAddress } from "../base/ip-address.js";
 import { NEVER } from "../base/time.js";
 import type { Interface } from "./interface.js";

@@ -1,7 +1,7 @@
 /** Which endpoint a datagram is for, against naive scoring; bind conflicts as Linux has them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { EADDRINUSE, EADDRNOTAVAIL } from "../base/errno.js";
 import { IpAddress } from "../base/ip-address.js";
 import { ip, Pair, TestHost } from "./stack-fixture.js";

@@ -1,7 +1,7 @@
 /** Whatever changes between datagrams, the short ways in and out do what the general ones do. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { ip } from "./stack-fixture.js";
 import type { UdpEndpoint } from "./udp-endpoint.js";
 import { checksummed, icmp4, packet4, udp4, Wire } from "./wire-fixture.js";

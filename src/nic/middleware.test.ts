@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { Random } from "../base/random.js";
 import { NEVER } from "../base/time.js";
 import { CaptureWriter } from "./capture-writer.js";

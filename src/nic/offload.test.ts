@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { FrameFlags } from "../ring/pool.js";
 import * as tcp from "../wire/tcp.js";
 import { Capability } from "./device.js";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { Arena } from "../ring/arena.js";
 import { FrameFlags, Pool, PoolMemory } from "../ring/pool.js";
 import * as virtio from "./virtio-header.js";

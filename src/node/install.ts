@@ -5,7 +5,15 @@
 import { handlesAreInstalled } from "./accelerator.js";
 import { tellOfActive } from "./active.js";
 import { installLate } from "./late-install.js";
-import { binding, type HttpParser, isLoaded, quietBinding, runTicks } from "./natives.js";
+import {
+  areForbidden,
+  binding,
+  type HttpParser,
+  isLoaded,
+  printLine,
+  quietBinding,
+  runTicks,
+} from "./natives.js";
 import { guardPipes } from "./pipe-guard.js";
 import { isGivingNatively, StreamHandle } from "./stream-handle.js";
 import { TcpHandle } from "./tcp-handle.js";
@@ -17,6 +25,10 @@ let isInstalled = false;
 export function install(): void {
   if (isInstalled) return;
   isInstalled = true;
+  if (areForbidden) {
+    printLine("millrace: --permission allows no process.binding; sockets stay with the kernel");
+    return;
+  }
   handlesAreInstalled();
   if (isLoaded("net") || isLoaded("dgram")) installLate();
   Object.assign(binding("tcp_wrap"), { TCP: TcpHandle });

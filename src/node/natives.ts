@@ -193,21 +193,37 @@ interface PrivateProcess {
 
 const internals = process as unknown as PrivateProcess;
 
+/** Whether Node's permission model keeps its bindings from everybody: then there is nothing to put Millrace in. */
+export let areForbidden = false;
+
+/** Instead of bindings that nobody may have: classes that nobody uses. */
+const forbidden: unknown = new Proxy({}, { get: () => class {} });
+
 export function binding<K extends keyof Bindings>(name: K): Bindings[K] {
-  return internals.binding(name);
+  try {
+    return internals.binding(name);
+  } catch (error) {
+    if (Reflect.get(Object(error), "code") !== "ERR_ACCESS_DENIED") throw error;
+    areForbidden = true;
+    return forbidden as Bindings[K];
+  }
 }
 
 /** As {@link binding}, for those of which Node would say that they are deprecated. */
 export function quietBinding<K extends keyof Bindings>(name: K): Bindings[K] | null {
-  const before = process.noDeprecation;
-  process.noDeprecation = true;
+  const before = Object.getOwnPropertyDescriptor(process, "noDeprecation");
+  // With --no-deprecation it is true already, and read-only.
+  const mustHush = before?.writable !== false;
+  if (mustHush) process.noDeprecation = true;
   try {
-    return binding(name);
+    return internals.binding(name);
   } catch {
     return null; // Node 24 gives some to nobody any more
   } finally {
-    if (before === undefined) delete process.noDeprecation;
-    else process.noDeprecation = before;
+    if (mustHush) {
+      if (before === undefined) delete process.noDeprecation;
+      else Object.defineProperty(process, "noDeprecation", before);
+    }
   }
 }
 

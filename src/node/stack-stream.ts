@@ -17,7 +17,7 @@ import type { Backend, StreamHandle } from "./stream-handle.js";
  * there is, and goes on meanwhile.
  */
 const READ_BYTES = 65_536;
-const READS_MAX = 4;
+const TURN_BYTES = 4 * READ_BYTES;
 /** So much that was written does not wait for the turn: the peer can work on it meanwhile. */
 const FLUSH_BYTES = 65_536;
 /** Small reads share memory of this size; larger ones than a quarter have their own. */
@@ -134,19 +134,22 @@ export class StackStream implements Backend {
   private pump(): void {
     const { socket } = this;
     if (this.isEnding) this.tellEnd();
-    for (let reads = 0; this.isReading; reads++) {
-      if (reads === READS_MAX) {
+    for (let leftBytes = TURN_BYTES; this.isReading; ) {
+      if (leftBytes <= 0) {
         this.side.host.tellAgain(socket);
         return;
       }
+      const { readMax } = this.handle;
+      const most = readMax < READ_BYTES ? readMax : READ_BYTES;
       const available = socket.readableBytes;
-      const size = available === 0 ? 1 : available < READ_BYTES ? available : READ_BYTES;
+      const size = available === 0 ? 1 : available < most ? available : most;
       const n = this.handle.isTakenNatively ? this.readNatively(size) : this.readAside(size);
       if (n === -EAGAIN) return;
       if (n <= 0) {
         this.readEnded(n);
         return;
       }
+      leftBytes -= n;
     }
   }
 

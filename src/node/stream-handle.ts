@@ -71,6 +71,8 @@ export abstract class StreamHandle extends JSStream {
   backend: Backend | null = null;
   /** Native code may listen. */
   isTakenNatively = false;
+  /** Bytes that who reads takes at once, and may then want no more: the size of a buffer of its own. */
+  readMax = Number.POSITIVE_INFINITY;
   /** TLS on top of this handle. */
   tls: NativeStream | null = null;
   readonly scope: AsyncResource = new AsyncResource("TCPWRAP");

@@ -13,8 +13,8 @@
  * Most of the time nobody does, and reads and writes never enter native code.
  */
 import { AsyncResource } from "node:async_hooks";
-import { ECANCELED, EINVAL, ENOTCONN } from "../base/errno.js";
-import type { IpAddress } from "../base/ip-address.js";
+import { ECANCELED, EINVAL, ENETUNREACH, ENOTCONN } from "../base/errno.js";
+import { ANY4, ANY6, type IpAddress } from "../base/ip-address.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
 import { addressOf, forBind, forConnect, indexOfZone, stackSide } from "./accelerator.js";
 import { KernelStream } from "./kernel-stream.js";
@@ -34,7 +34,6 @@ import { TcpListener } from "./tcp-listener.js";
 import { Carrier, follow, kernel, note, type Verdict } from "./verdict.js";
 
 const { TCP: KernelTcp } = binding("tcp_wrap");
-const MULTICAST_CONNECT = -EINVAL;
 
 interface LocalEnd {
   readonly address: string;
@@ -49,6 +48,8 @@ export class TcpHandle extends StreamHandle {
   private real: NativeTcp | null = null;
   private listener: TcpListener | null = null;
   private local: LocalEnd | null = null;
+  /** Whether the connection that was asked for is one of IPv6; null: none was. */
+  private asked6: boolean | null = null;
   private noDelay: boolean | null = null;
   private keepAlive: [on: boolean, delayS: number, intervalS?: number, probes?: number] | null =
     null;
@@ -149,10 +150,11 @@ export class TcpHandle extends StreamHandle {
   private connectTo(request: NativeRequest, text: string, port: number, is6: boolean): number {
     const parsed = addressOf(text);
     if (parsed === null) return -EINVAL;
-    if (parsed.address.isMulticast) return MULTICAST_CONNECT;
     const verdict = this.verdictForConnect(parsed.address, port);
     note(this, "tcp connect", `${text} port ${port}`, verdict);
     if (verdict.by === Carrier.KERNEL) return this.connectByKernel(request, text, port, is6);
+    this.asked6 = is6;
+    if (parsed.address.isMulticast) return -ENETUNREACH; // says Linux, route or not
     const side = stackSide()!;
     side.host.enter();
     this.dropKernel();
@@ -249,6 +251,7 @@ export class TcpHandle extends StreamHandle {
   private toKernel(): NativeTcp {
     const real = this.kernelHandle();
     this.replayOn(real);
+    if (!this.isReferenced) real.unref();
     const owner = ownerOf(this);
     if (owner === null || owner._handle !== this || this.tls !== null || this.isTakenNatively) {
       this.backend ??= new KernelStream(this, real);
@@ -259,7 +262,6 @@ export class TcpHandle extends StreamHandle {
     if (this.onconnection !== null) real.onconnection = this.onconnection;
     real.reading = this.reading;
     if (this.userBuffer !== null) real.useUserBuffer(this.userBuffer);
-    if (!this.isReferenced) real.unref();
     owner._handle = real;
     follow(this, real);
     return real;
@@ -284,7 +286,15 @@ export class TcpHandle extends StreamHandle {
 
   override useUserBuffer(buffer: Uint8Array): void {
     this.userBuffer = buffer;
+    this.readMax = buffer.byteLength;
     this.isTakenNatively = true; // native code fills it
+    const told = this.onread;
+    const self = this;
+    this.onread = function (this: unknown, ...args) {
+      const next: unknown = told.apply(this, args);
+      if (next instanceof Uint8Array) self.readMax = next.byteLength; // to be filled from now on
+      return next;
+    };
     super.useUserBuffer(buffer);
   }
 
@@ -315,11 +325,17 @@ export class TcpHandle extends StreamHandle {
     if (this.backend !== null) return this.backend.getsockname(out);
     if (this.real !== null) return this.real.getsockname(out);
     if (this.listener !== null) return this.listener.getsockname(out);
-    if (this.local === null) return -EINVAL;
+    if (this.local === null) return this.unboundName(out);
     const parsed = addressOf(this.local.address);
     return parsed === null
       ? -EINVAL
       : fillName(out, parsed.address, this.local.port, this.local.is6, 0);
+  }
+
+  /** After a connection that failed at once the kernel has a socket without an address. */
+  private unboundName(out: NameOut): number {
+    if (this.asked6 === null) return -EINVAL;
+    return fillName(out, this.asked6 ? ANY6 : ANY4, 0, this.asked6, 0);
   }
 
   getpeername(out: NameOut): number {

@@ -73,6 +73,8 @@ export class UdpHandle {
   /** Which of both a connected socket uses. */
   private isKernelPeer = false;
   private isConnected = false;
+  /** Of a socket of both: an interface of the kernel's was chosen for groups. */
+  private areGroupsKernels = false;
   /** Of a socket that is connected by the stack: the kernel's one does not receive. */
   private isKernelDeaf = false;
   private is6 = false;
@@ -230,6 +232,7 @@ export class UdpHandle {
     const { socket } = this;
     if (socket === null) return false;
     if (this.by === Carrier.MILLRACE) return true;
+    if (this.areGroupsKernels && to.isMulticast) return false;
     const { nowUs } = this.side!.stack;
     if (this.decidedFor === to && this.decidedPort === port && nowUs < this.decidedUntilUs) {
       return this.decidedByStack;
@@ -431,20 +434,27 @@ export class UdpHandle {
 
   setMulticastInterface(text: string): number {
     const parsed = addressOf(text);
-    const { side, socket } = this;
+    const { socket } = this;
     if (parsed === null) return -EINVAL;
-    if (side === null || socket === null) return this.real.setMulticastInterface(text);
-    const { address, zone } = parsed;
-    const iface =
-      side.stack.ip.interfaceOf(address) ?? side.stack.interfaceByIndex(indexOfZone(zone));
-    const isNone = address.isUnspecified && zone === "";
-    if (iface !== null || isNone) {
-      socket.endpoint.multicastIf = iface?.index ?? 0;
+    if (socket === null) return this.real.setMulticastInterface(text);
+    const index = this.interfaceOf(parsed);
+    const isNone = parsed.address.isUnspecified && parsed.zone === "";
+    if (index !== 0 || isNone) {
+      socket.endpoint.multicastIf = index;
       socket.endpoint.optionsChanged();
-      if (iface !== null) return 0;
+      this.sendToGroupsBy(Carrier.MILLRACE);
+      if (index !== 0) return 0;
     }
-    if (this.by !== Carrier.MILLRACE) return this.real.setMulticastInterface(text);
-    return isNone ? 0 : -EADDRNOTAVAIL;
+    if (this.by === Carrier.MILLRACE) return isNone ? 0 : -EADDRNOTAVAIL;
+    const result = this.real.setMulticastInterface(text);
+    if (result === 0 && !isNone) this.sendToGroupsBy(Carrier.KERNEL);
+    return result;
+  }
+
+  /** Groups' datagrams go out of the interface that was chosen: the kernel has others than Millrace. */
+  private sendToGroupsBy(carrier: Carrier): void {
+    this.areGroupsKernels = carrier === Carrier.KERNEL;
+    this.decidedFor = null;
   }
 
   addMembership(group: string, iface?: string): number {
@@ -503,8 +513,14 @@ export class UdpHandle {
   private interfaceOf(given: { readonly address: IpAddress; readonly zone: string }): number {
     const { side } = this;
     if (side === null) return 0;
-    if (given.zone !== "") return indexOfZone(given.zone);
-    return side.stack.ip.interfaceOf(given.address)?.index ?? 0;
+    const { stack } = side;
+    const iface =
+      given.zone === ""
+        ? stack.ip.interfaceOf(given.address)
+        : stack.interfaceByIndex(indexOfZone(given.zone));
+    // Groups on loopback reach other processes, too.
+    if (iface === null || (iface.isLoopback && this.by !== Carrier.MILLRACE)) return 0;
+    return iface.index;
   }
 
   /** Node gives `context` for what went wrong; then the result is undefined. */

@@ -157,7 +157,7 @@ export const DatagramAt = {
   drops: 60,
 } as const;
 export const DATAGRAM_BYTES = 64;
-export const DatagramFlag = { TTL: 1, TOS: 2, SOURCE: 4, MULTICAST: 8 } as const;
+export const DatagramFlag = { TTL: 1, TOS: 2, SOURCE: 4, MULTICAST: 8, TIMED: 16 } as const;
 
 /** `mr_accepted`. */
 export const AcceptedAt = {

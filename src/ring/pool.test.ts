@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { Arena } from "./arena.js";
 import {
   BIG_SLOT_BYTES,

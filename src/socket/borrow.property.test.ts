@@ -6,7 +6,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { EAGAIN } from "../base/errno.js";
 import { Random } from "../base/random.js";
 import { NEVER } from "../base/time.js";

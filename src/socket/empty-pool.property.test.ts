@@ -1,7 +1,7 @@
 /** Whole hosts whose pool is empty now and then: nothing throws, nothing leaks, traffic recovers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { EINPROGRESS } from "../base/errno.js";
 import { ANY6 } from "../base/ip-address.js";
 import { US_PER_MS, US_PER_S } from "../base/time.js";

@@ -1,7 +1,7 @@
 /** Files of random rules, printed, parsed and asked, against the obvious model: integers and a loop. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { IpAddress } from "../base/ip-address.js";
 import { ProgramRules, ROLES, type Role } from "./rules.js";
 import { parseRules } from "./rules-parser.js";

@@ -1,7 +1,7 @@
 /** The expected segment is taken as the general path takes it: the same row, counters and answers. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { type ScriptOptions, TcpScript } from "../../test/support/tcp-script.js";
 import { NO_SLOT } from "../ring/pool.js";
 import type { TcpCore } from "./core.js";

@@ -1,7 +1,7 @@
 /** Who asks and answers goes the quick ways of both directions as it would go the general one. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { type ScriptOptions, TcpScript } from "../../test/support/tcp-script.js";
 import { NO_SLOT } from "../ring/pool.js";
 import type { TcpCore } from "./core.js";

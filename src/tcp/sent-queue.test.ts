@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { AckInfo } from "./ack-info.js";
 import { Delivery } from "./delivery.js";
 import { resetRack } from "./rack.js";

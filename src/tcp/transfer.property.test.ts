@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { type PipeOptions, TcpPipe } from "../../test/support/tcp-pipe.js";
 import { pattern } from "../../test/support/tcp-script.js";
 import type { TcpWorld } from "../../test/support/tcp-world.js";

@@ -1,7 +1,7 @@
 /** What connections have written leaves in the order in which the program has written it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { TcpWorld } from "../../test/support/tcp-world.js";
 import * as wire from "../wire/tcp.js";
 import { diff } from "./seq.js";

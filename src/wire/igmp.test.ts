@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { bytes, type FrameName, frame, hex } from "../../test/vectors/frames.js";
 import { IpAddress } from "../base/ip-address.js";
 import { Drop } from "./drop.js";

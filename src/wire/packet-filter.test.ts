@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { CaptureReader } from "./capture-reader.js";
 import { PacketFilter, parseFilter } from "./packet-filter.js";
 

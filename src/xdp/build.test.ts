@@ -1,7 +1,7 @@
 /** Simplified expressions have the values that plain ones have, whatever the packet. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { LinearMemory } from "../ebpf/linear-memory.js";
 import { Runtime } from "../ebpf/runtime.js";
 import { Builder } from "./build.js";

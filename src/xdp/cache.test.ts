@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { makePolicy, POLICY_NAMES, type PolicyName } from "./cache-policies.js";
 import { CacheSimulator, Fate } from "./cache-simulator.js";
 import { FrequencySketch } from "./frequency-sketch.js";

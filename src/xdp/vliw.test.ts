@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "../../test/support/property.js";
 import { Assembler } from "../ebpf/asm.js";
 import { R0, R1, R2, R3, R10 } from "../ebpf/registers.js";
 import { formatRows, HXDP_MACHINE, schedule, type VliwKind, type VliwOperation } from "./vliw.js";

@@ -9,6 +9,7 @@ import { ANY4, ANY6 } from "../../src/base/ip-address.js";
 import { Random } from "../../src/base/random.js";
 import { CaptureReader } from "../../src/wire/capture-reader.js";
 import { enterNamespace, NEEDS_ROOT } from "../support/namespace.js";
+import { seed } from "../support/property.js";
 import {
   ADDRESSES_4,
   ADDRESSES_6,
@@ -22,7 +23,6 @@ import { SteeringRun } from "../support/steering-run.js";
 
 await enterNamespace(import.meta.url);
 const options = { skip: NEEDS_ROOT };
-const seed = Number(process.env.MILLRACE_SEED ?? (Math.random() * 2 ** 31) | 0);
 
 /** Runs a frame and compares; the frame must be left as it was. */
 function compare(run: SteeringRun, frame: Uint8Array): boolean {

@@ -32,7 +32,7 @@ ip("link", "set", "mrkernel1", "up");
 ip("link", "set", "mrkernel0", "up");
 
 /** Kernel and Millrace, at an address that is Millrace's alone: nothing of the kernel's stands behind the sockets. */
-for (const name of ["server-options", "udp-options", "family-attempts"]) {
+for (const name of ["groups", "server-options", "udp-options", "family-attempts"]) {
   test(`${name} is the same at an address of Millrace's own`, async () => {
     const file = `${CASES}${name}.js`;
     const own = {

@@ -84,6 +84,30 @@ test("preloaded after net and dgram it accelerates what is opened then", async (
   assert.match(stderr, ACCELERATED);
 });
 
+test("flags of Node's that take things away are no obstacle", async () => {
+  const nodeArgs = [
+    "--no-deprecation",
+    "--frozen-intrinsics",
+    "--disable-warning=ExperimentalWarning",
+  ];
+  const { stdout, stderr, status } = await runCase(PLAIN, { accelerated: true, nodeArgs });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^answer/);
+  assert.match(stderr, ACCELERATED);
+});
+
+test("without permission for Node's bindings sockets stay with the kernel, and that is said", async () => {
+  const name = process.allowedNodeEnvironmentFlags.has("--permission") ? "" : "experimental-";
+  const net = process.allowedNodeEnvironmentFlags.has("--allow-net") ? ["--allow-net"] : [];
+  const { stdout, stderr, status } = await runCase(PLAIN, {
+    accelerated: true,
+    nodeArgs: [`--${name}permission`, "--allow-fs-read=*", ...net],
+  });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /^answer/);
+  assert.match(stderr, /millrace: --permission allows no process\.binding; sockets stay with/);
+});
+
 test("settings that make no sense are named", async () => {
   const { stderr, status } = await runCase(PLAIN, {
     accelerated: true,

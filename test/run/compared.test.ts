@@ -25,6 +25,7 @@ const PROGRAMS = [
   "messages",
   "options",
   "reuse",
+  "sandbox",
   "streams",
   "urgent",
   "waiting",

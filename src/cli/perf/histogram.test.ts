@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as fc from "fast-check";
+import * as fc from "../../../test/support/property.js";
 import { Histogram } from "./histogram.js";
 
 test("an empty histogram is all zeros", () => {

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import dgram from "node:dgram";
 import { once } from "node:events";
 import net from "node:net";
+import tls from "node:tls";
 import { fileURLToPath } from "node:url";
 import { listening } from "../support/sockets.js";
 import { trace } from "../support/trace.js";
@@ -47,6 +48,9 @@ const ways: Record<string, () => Promise<void>> = {
     setTimeout(() => process.exit(3), 100).unref();
     setTimeout(() => {}, 50);
   },
+  "an unreferenced TLS connection to another process": async () => {
+    tls.connect(Number(process.argv[3]), "127.0.0.1").unref();
+  },
   "process.exit": async () => {
     const server = net.createServer((socket) => {
       socket.end("bye", () => process.exit(4));
@@ -66,14 +70,18 @@ if (chosen !== undefined) {
   process.on("exit", (code) => console.log(`exit ${code}`));
   await ways[chosen]!();
 } else {
+  // Accepted by the kernel, and never answered: this process waits for the others.
+  const silent = net.createServer();
+  const port = await listening(silent);
   for (const way of Object.keys(ways)) {
     const { status, stdout, signal } = spawnSync(
       process.execPath,
-      [...process.execArgv, fileURLToPath(import.meta.url), way],
+      [...process.execArgv, fileURLToPath(import.meta.url), way, `${port}`],
       { encoding: "utf8", timeout: 60_000, env: { ...process.env, MILLRACE_DEBUG: "" } },
     );
     trace(way, status ?? signal ?? "", stdout);
   }
+  silent.close();
   // That this process is accelerated, too.
   const server = net.createServer((socket) => socket.end());
   const client = net.connect(await listening(server), "127.0.0.1").resume();

@@ -103,6 +103,34 @@ async function userBuffer(): Promise<void> {
   await ended(server);
 }
 
+/** Who wants no more than its buffer holds has the rest later, in buffers of whatever size it gives then. */
+async function pausingUserBuffer(): Promise<void> {
+  const server = net.createServer((socket) => socket.end("in pieces of its own"));
+  const port = await listening(server);
+  const parts: string[] = [];
+  let size = 2;
+  const client = net.connect({
+    port,
+    host: "127.0.0.1",
+    onread: {
+      buffer: () => Buffer.alloc(++size),
+      callback: (n, into) => {
+        parts.push(Buffer.from(into.buffer, into.byteOffset, n).toString());
+        if (parts.length % 2 === 1) return true;
+        setImmediate(() => {
+          trace("onread pausing", parts, client.bytesRead);
+          client.resume();
+        });
+        return false;
+      },
+    },
+  });
+  follow("onread pausing", client);
+  await closed(client);
+  trace("onread pausing", parts);
+  await ended(server);
+}
+
 async function encodingAndPause(): Promise<void> {
   const server = net.createServer({ pauseOnConnect: true }, (socket) => {
     trace("paused server", socket.isPaused());
@@ -125,4 +153,5 @@ await exchange("b", "server");
 await halfOpen();
 await strings();
 await userBuffer();
+await pausingUserBuffer();
 await encodingAndPause();

@@ -83,6 +83,16 @@ static void reports_ipv4(void) {
   memcpy(&stamp, CMSG_DATA(first), sizeof stamp);
   clock_gettime(CLOCK_REALTIME, &now);
   printf("stamp is now: %d\n", now.tv_sec - stamp.tv_sec <= 2 && stamp.tv_sec <= now.tv_sec);
+  SAY(set_int(b, SOL_SOCKET, SO_TIMESTAMPNS, 0));
+  SAY(send(a, "x", 1, 0));
+  await(b, POLLIN);
+  SAY(set_int(b, SOL_SOCKET, SO_TIMESTAMPNS, 1)); /* too late for this one: it has the time of the reading */
+  SAY(receive(b, &message, sizeof control, 0));
+  first = CMSG_FIRSTHDR(&message);
+  must(first != NULL, "a timestamp");
+  memcpy(&stamp, CMSG_DATA(first), sizeof stamp);
+  clock_gettime(CLOCK_REALTIME, &now);
+  printf("stamp is now: %d\n", now.tv_sec - stamp.tv_sec <= 20 && stamp.tv_sec <= now.tv_sec);
   close(a);
   close(b);
 }

@@ -265,6 +265,40 @@ static void closing_right_after_sending(void) {
   close(b);
 }
 
+static void *send_and_end(void *context) {
+  static char big[3000000];
+  send(*(int *)context, big, sizeof big, 0);
+  close(*(int *)context);
+  return NULL;
+}
+
+/* Once the end is told, a read that falls short is the last one: no bytes come after it. */
+static void reading_to_the_end(void) {
+  section("reading what comes before the end");
+  int a, b;
+  stream(&a, &b);
+  fcntl(b, F_SETFL, O_NONBLOCK);
+  pthread_t thread;
+  pthread_create(&thread, NULL, send_and_end, &a);
+  long got = 0, in_vain = 0, after_short = 0;
+  bool was_short = false;
+  for (;;) {
+    struct pollfd fds = {.fd = b, .events = POLLIN | POLLRDHUP};
+    poll(&fds, 1, 20000);
+    ssize_t n = recv(b, buffer, 16384, 0);
+    if (n == 0 || (n < 0 && errno != EAGAIN)) break;
+    if (fds.revents & POLLRDHUP) {
+      if (n < 0) in_vain++;
+      else if (was_short) after_short++;
+      was_short = was_short || n < 16384;
+    }
+    if (n > 0) got += n;
+  }
+  printf("got %ld, read in vain %ld, after one that fell short %ld\n", got, in_vain, after_short);
+  pthread_join(thread, NULL);
+  close(b);
+}
+
 static void counts(void) {
   section("FIONREAD and others");
   int a, b, value = -1;
@@ -301,6 +335,7 @@ int main(int argc, char **argv) {
   not_connected();
   a_full_buffer();
   closing_right_after_sending();
+  reading_to_the_end();
   counts();
   return 0;
 }
