@@ -74,6 +74,7 @@ export class StackSide {
         }),
       ({ code }) => (code === "ENETUNREACH" ? "gateways" : "addresses"),
     );
+    if ("leavesPayload" in device) device.leavesPayload = true;
     // What is sent before the link is up fails.
     if (device.kind === "memif" && !IS_SERVER.test(nic)) {
       host.runUntil(() => device.isUp, LINK_MS);

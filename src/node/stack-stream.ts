@@ -17,7 +17,7 @@ import type { Backend, StreamHandle } from "./stream-handle.js";
  * there is, and goes on meanwhile.
  */
 const READ_BYTES = 65_536;
-const READS_MAX = 4;
+const READS_MAX = 5;
 /** So much that was written does not wait for the turn: the peer can work on it meanwhile. */
 const FLUSH_BYTES = 65_536;
 /** Small reads share memory of this size; larger ones than a quarter have their own. */
