@@ -5,22 +5,19 @@
  * V8 counts the memory of buffers, but looks for young ones that nobody uses only after 32 MiB of them, and
  * by then it often starts a collection of the whole heap: one for every 25 MiB that a program reads. So V8 is
  * asked to collect the young part alone after every 8 MiB, which takes 0.07 ms if little is alive: the
- * buffers' memory is used again while it is in the caches. Where much is alive it is asked less often.
+ * buffers' memory is used again while it is in the caches.
  * Measured: 64 KiB writes over memif, processor time of the reader's turns, 260 to 310 ms a gigabyte instead of
  * 330 to 390 with garbage beside each buffer, which had the same effect but had to be made, and 1.2 to 1.5 times as
  * much in the same seconds (three interleaved rounds; node 20.20, 2 shared cores, 2026-11). Every 2 MiB more, every
- * 4 or 8 the same; four reads in one ArrayBuffer: nothing that could be told from noise.
+ * 4 or 8 the same; four reads in one ArrayBuffer: nothing that could be told from noise. Less often where a collection took long: on
+ * a busy machine all do, and then come too late for ever (6 Gbit/s instead of 11).
  */
 import { createRequire } from "node:module";
-import { nowMs } from "../base/timers.js";
 
 /** Small reads share memory of this size; larger ones than a quarter have their own. */
 const SLAB_BYTES = 65_536;
 export const OWN_BYTES: number = SLAB_BYTES / 4;
 const COLLECT_BYTES = 8 << 20;
-const LONGEST_BYTES = 128 << 20;
-/** A collection that takes longer comes half as often. */
-const LONG_MS = 0.5;
 
 type Collect = (what: { readonly type: "minor"; readonly execution: "sync" }) => void;
 const MINOR = { type: "minor", execution: "sync" } as const;
@@ -30,13 +27,12 @@ let slab = new Uint8Array(SLAB_BYTES);
 let slabAt = 0;
 
 let sinceBytes = 0;
-let everyBytes = COLLECT_BYTES;
 let collect: Collect | null = null;
 
 /** Hot path. New memory of `size` bytes, not cleared. */
 export function bufferOf(size: number): Uint8Array<ArrayBuffer> {
   sinceBytes += size;
-  if (sinceBytes >= everyBytes) collectYoung();
+  if (sinceBytes >= COLLECT_BYTES) collectYoung();
   return Buffer.allocUnsafeSlow(size) as Uint8Array<ArrayBuffer>;
 }
 
@@ -59,11 +55,7 @@ export function roomTaken(n: number): void {
 function collectYoung(): void {
   sinceBytes = 0;
   collect ??= collector();
-  const startMs = nowMs();
   collect(MINOR);
-  const isLong = nowMs() - startMs > LONG_MS;
-  if (isLong) everyBytes = Math.min(LONGEST_BYTES, everyBytes * 2);
-  else if (everyBytes > COLLECT_BYTES) everyBytes /= 2;
 }
 
 /** V8's own function, which it gives to contexts that are made while a flag is set. */
