@@ -7,8 +7,8 @@
  * asked to collect the young part alone after every 8 MiB, which takes 0.07 ms if little is alive: the
  * buffers' memory is used again while it is in the caches.
  * Measured: 64 KiB writes over memif, processor time of the reader's turns, 260 to 310 ms a gigabyte instead of
- * 330 to 390 with garbage beside each buffer, which had the same effect but had to be made, and 1.2 to 1.5 times as
- * much in the same seconds (three interleaved rounds; node 20.20, 2 shared cores, 2026-11). Every 2 MiB more, every
+ * 330 to 390 with garbage beside each buffer, which had the same effect but had to be made (node 20.20, 2 shared
+ * cores, 2026-11). Every 2 MiB more, every
  * 4 or 8 the same; four reads in one ArrayBuffer: nothing that could be told from noise. Less often where a collection took long: on
  * a busy machine all do, and then come too late for ever (6 Gbit/s instead of 11).
  */
