@@ -63,7 +63,10 @@ class Link {
     this.from.bind(isV6 ? B6 : B4, 0);
     this.from.connect(isV6 ? A6 : A4, PORT);
     let to: TcpSocket | null = null;
-    this.until(() => (to ??= listener.accept()) !== null);
+    this.until(() => {
+      to ??= listener.accept();
+      return to !== null;
+    });
     this.to = to!;
   }
 
