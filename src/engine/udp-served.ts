@@ -31,8 +31,8 @@ const DEFAULT_TTL = 64;
  * How long datagrams for a program of this engine whose ring has become full stay in their sender's: mostly
  * it is about to read, and meanwhile its sender fills its own ring and waits. After that they go the long way,
  * through the stack, and are lost when its queue is full, too. Measured:
- * sockperf throughput, 1,472 bytes, 890,000 to 2,110,000 messages a second instead of 190,000 to 560,000, where one
- * that found no room sent all that followed the long way (2 shared cores, five rounds in turn, 2026-11).
+ * sockperf throughput, 1,472 bytes, 893, 985, 1,125 and 1,080 thousand messages a second instead of 556, 478, 665 and
+ * 452, where one that found no room sent all that followed the long way (2 shared cores, busy, in turn, 2026-11).
  */
 const HOLD_US = 200;
 /** And how long they wait for others that went the long way. */
