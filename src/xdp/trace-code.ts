@@ -5,25 +5,38 @@
  * the last two cases nothing has been changed.
  */
 
+import { BURST_PARAMETERS, BurstAt } from "../ebpf/burst.js";
 import { HELPERS } from "../ebpf/helpers.js";
 import { Atomic } from "../ebpf/isa.js";
 import type { LinearMap } from "../ebpf/linear-map.js";
-import { Ctx, type Runtime } from "../ebpf/runtime.js";
+import { Ctx, InputAt, type Runtime } from "../ebpf/runtime.js";
 import { I32, NO_RESULT, Wasm, WasmBytes, WasmModule } from "../ebpf/wasm-writer.js";
+import { XdpVerdict } from "../ebpf/xdp-verdict.js";
 import { type Branch, hasCalls, type Leaf, type Slot } from "./decision-tree.js";
 import { Ex, type Expressions, NONE, Use } from "./expr.js";
 import { log2, STORES } from "./expression-tables.js";
 import { clobberedLeaves } from "./preload.js";
-import type { AtomicOp, CallOp, EffectOp, MoveOp, StoreOp, Trace } from "./trace.js";
+import {
+  type AtomicOp,
+  type CallOp,
+  type EffectOp,
+  type MoveOp,
+  NO_TRACE,
+  type StoreOp,
+  type Trace,
+} from "./trace.js";
 import { countUses } from "./uses.js";
 import {
   type Addresses,
+  COUNT,
   DATA,
   DATA_END,
   ENDS,
   ExpressionCode,
   HARD_END,
   HARD_START,
+  LEFT,
+  RECORD,
 } from "./wasm-expression.js";
 import { lookupBody } from "./wasm-lookup.js";
 
@@ -33,6 +46,8 @@ export interface CodePlace extends Addresses {
   /** Room for the longest key. */
   readonly keyAt: number;
   readonly cpuAt: number;
+  /** Eight bytes a trace: how many packets it ran. */
+  readonly hitsAt: number;
 }
 
 const LOADS = [Wasm.i64_load8_u, Wasm.i64_load16_u, Wasm.i64_load32_u, Wasm.i64_load];
@@ -42,45 +57,36 @@ const MAP_COUNT = 16;
 /** Of the address of a map that the import `lookup` gets: it is no use of the entry. */
 export const PEEK = 1;
 
-/** What is sampled, from `inputsAt` on; time is first. */
-export const InputAt = { CPU: 8, HARD_START: 12, HARD_END: 16, BYTES: 24 } as const;
-
-/** A record of a batch: where the packet is, as a matcher's parameters; then room for its trace. Words. */
-export const BatchAt = {
-  AT: 0,
-  END: 4,
-  HARD_START: 8,
-  HARD_END: 12,
-  TRACE: 16,
-  BYTES: 20,
-} as const;
-
-/** (records, how many): asks `matcher` about each and writes its answer down; 0. */
+/** (records, how many): asks `matcher` about each and writes its trace down; 0. */
 function batchBody(matcher: number): WasmBytes {
   const [record, count] = [0, 1];
   const out = new WasmBytes().ops(Wasm.block, NO_RESULT, Wasm.loop, NO_RESULT);
   out.get(count).ops(Wasm.i32_eqz, Wasm.br_if).unsigned(1).get(record);
-  for (const at of [BatchAt.AT, BatchAt.END, BatchAt.HARD_START, BatchAt.HARD_END]) {
+  for (const at of [BurstAt.AT, BurstAt.END, BurstAt.HARD_START, BurstAt.HARD_END]) {
     out.get(record).memory(Wasm.i32_load, at);
   }
-  out.call(matcher).memory(Wasm.i32_store, BatchAt.TRACE);
-  out.get(record).i32Const(BatchAt.BYTES).byte(Wasm.i32_add).set(record);
+  out.call(matcher).memory(Wasm.i32_store, BurstAt.TRACE);
+  out.get(record).i32Const(BurstAt.BYTES).byte(Wasm.i32_add).set(record);
   out.get(count).i32Const(-1).byte(Wasm.i32_add).set(count);
   return out.byte(Wasm.br).unsigned(0).ops(Wasm.end, Wasm.end).i32Const(0);
 }
 
 /**
- * The bytes of a module whose function `run` is the tree. It takes the packet from context and inputs, or, when it
- * only matches, from its parameters.
+ * What a module's functions are for. one: `run` takes the packet from context and inputs. bursts: `burst` runs the
+ * packets of records, too. match: `run` takes the packet from its parameters and only says whose it is, `batch`
+ * does so for records.
  */
+export type TreeUse = "one" | "bursts" | "match";
+
+/** The bytes of a module whose functions are a tree. */
 export function compileTree(
   e: Expressions,
   root: Slot,
   runtime: Runtime,
   place: CodePlace,
-  isMatchOnly = false,
+  use: TreeUse = "one",
 ): Uint8Array<ArrayBuffer> {
-  return new TreeCompiler(e, runtime, place, isMatchOnly).compile(root);
+  return new TreeCompiler(e, runtime, place, use).compile(root);
 }
 
 class TreeCompiler {
@@ -88,8 +94,12 @@ class TreeCompiler {
   private readonly runtime: Runtime;
   private readonly place: CodePlace;
   private readonly isMatchOnly: boolean;
+  private readonly hasBurst: boolean;
   private readonly module = new WasmModule();
-  private readonly out = new WasmBytes();
+  private out = new WasmBytes();
+  /** It is the burst that is written, and so many blocks are open in what is done with one packet. */
+  private isBurst = false;
+  private depth = 0;
   /** Imports, -1 when the tree needs none. */
   private helper = -1;
   private lookup = -1;
@@ -103,11 +113,12 @@ class TreeCompiler {
   private code: ExpressionCode;
   private uses: ReadonlyMap<number, number> = new Map();
 
-  constructor(e: Expressions, runtime: Runtime, place: CodePlace, isMatchOnly: boolean) {
+  constructor(e: Expressions, runtime: Runtime, place: CodePlace, use: TreeUse) {
     this.e = e;
     this.runtime = runtime;
     this.place = place;
-    this.isMatchOnly = isMatchOnly;
+    this.isMatchOnly = use === "match";
+    this.hasBurst = use === "bursts";
     this.code = this.newCode();
   }
 
@@ -121,19 +132,81 @@ class TreeCompiler {
     this.code = this.newCode();
     if (!this.isMatchOnly) this.writeStart();
     this.writeSlot(root);
-    const { module, out, code } = this;
-    if (this.isMatchOnly) module.addFunction(ENDS, [I32], code.localTypes, out);
-    else module.addFunction([], [I32], [...ENDS, ...code.localTypes], out);
+    const { module } = this;
+    const { localTypes } = this.code;
+    if (this.isMatchOnly) module.addFunction(ENDS, [I32], localTypes, this.out);
+    else module.addFunction([], [I32], [...ENDS, ...localTypes], this.out);
     module.exportFunction("run", module.importCount);
-    for (const { parameters, locals, code: body } of this.bodies) {
-      module.addFunction(parameters, [I32], locals, body);
+    if (this.hasBurst) {
+      this.writeBurst(root);
+      const locals = [...ENDS.slice(BURST_PARAMETERS.length), ...this.code.localTypes];
+      module.addFunction(BURST_PARAMETERS, [I32], locals, this.out);
+      module.exportFunction("burst", module.importCount + 1);
+    }
+    for (const { parameters, locals, code } of this.bodies) {
+      module.addFunction(parameters, [I32], locals, code);
     }
     if (this.isMatchOnly) {
-      module.addFunction([I32, I32], [I32], [], batchBody(module.importCount));
-      module.exportFunction("batch", module.importCount + 1 + this.bodies.length);
+      module.addFunction(BURST_PARAMETERS, [I32], [], batchBody(module.importCount));
+      module.exportFunction("batch", this.firstBody + this.bodies.length);
     }
     const isShared = this.runtime.memory.memory.buffer instanceof SharedArrayBuffer;
     return module.finish(isShared, this.runtime.bytes.length / 65_536);
+  }
+
+  /** Number of the first lookup's function. */
+  private get firstBody(): number {
+    return this.module.importCount + (this.hasBurst ? 2 : 1);
+  }
+
+  /**
+   * The tree in a loop over records, see ebpf/burst.ts. Where the packet is goes from the record into locals, and
+   * into the context only when somebody asks there.
+   */
+  private writeBurst(root: Slot): void {
+    this.isBurst = true;
+    this.out = new WasmBytes();
+    this.code = this.newCode();
+    const { out, place, runtime } = this;
+    const needsContext = hasCalls(root, false);
+    out.get(0).set(RECORD).get(1).tee(COUNT).set(LEFT);
+    out.ops(Wasm.block, NO_RESULT, Wasm.loop, NO_RESULT);
+    out.get(LEFT).ops(Wasm.i32_eqz, Wasm.br_if).unsigned(1);
+    out.i32Const(runtime.burstAt).get(RECORD).memory(Wasm.i32_store, 0);
+    const ops = this.usedOps();
+    const fromRecord = (at: number, local: number): void => {
+      out.get(RECORD).memory(Wasm.i32_load, at).set(local);
+    };
+    fromRecord(BurstAt.AT, DATA);
+    fromRecord(BurstAt.END, DATA_END);
+    if (needsContext || ops.has(Ex.HEADROOM)) fromRecord(BurstAt.HARD_START, HARD_START);
+    if (needsContext || ops.has(Ex.TAILROOM)) fromRecord(BurstAt.HARD_END, HARD_END);
+    if (needsContext) {
+      const context = place.contextAt;
+      out.i32Const(context).get(DATA).memory(Wasm.i32_store, Ctx.DATA);
+      out.i32Const(context).get(DATA_END).memory(Wasm.i32_store, Ctx.DATA_END);
+      out.i32Const(context).get(DATA).memory(Wasm.i32_store, Ctx.DATA_META);
+      out.i32Const(place.inputsAt).get(HARD_START).memory(Wasm.i32_store, InputAt.HARD_START);
+      out.i32Const(place.inputsAt).get(HARD_END).memory(Wasm.i32_store, InputAt.HARD_END);
+    }
+    out.ops(Wasm.block, NO_RESULT);
+    this.writeSlot(root);
+    out.byte(Wasm.end).get(LEFT).i32Const(-1).byte(Wasm.i32_add).set(LEFT);
+    out.get(RECORD).i32Const(BurstAt.BYTES).byte(Wasm.i32_add).set(RECORD);
+    if (needsContext) {
+      // Where a packet is redirected to, the runtime says only until the next call.
+      out
+        .get(RECORD)
+        .i32Const(BurstAt.VERDICT - BurstAt.BYTES)
+        .byte(Wasm.i32_add);
+      out.memory(Wasm.i32_load, 0).i32Const(XdpVerdict.REDIRECT).ops(Wasm.i32_ne, Wasm.br_if);
+      out.unsigned(0);
+    } else out.byte(Wasm.br).unsigned(0);
+    out.ops(Wasm.end, Wasm.end).get(COUNT).get(LEFT).byte(Wasm.i32_sub);
+  }
+
+  private usedOps(): Set<number> {
+    return new Set([...this.uses.keys()].map((node) => this.e.op[node]!));
   }
 
   /**
@@ -153,10 +226,10 @@ class TreeCompiler {
 
   /** Reads where the packet is: nothing has to be handed over by JavaScript. */
   private writeStart(): void {
-    const { out, place, e } = this;
+    const { out, place } = this;
     out.i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA).set(DATA);
     out.i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA_END).set(DATA_END);
-    const ops = new Set([...this.uses.keys()].map((node) => e.op[node]!));
+    const ops = this.usedOps();
     if (ops.has(Ex.HEADROOM)) {
       out.i32Const(place.inputsAt).memory(Wasm.i32_load, InputAt.HARD_START).set(HARD_START);
     }
@@ -165,10 +238,10 @@ class TreeCompiler {
     }
   }
 
-  /** Everything under a place; leaves the function's result on the stack. */
+  /** Everything under a place; leaves the function's result on the stack, or a burst's packet. */
   private writeSlot(slot: Slot): void {
     const { tree } = slot;
-    if (tree === null) this.out.i32Const(-1);
+    if (tree === null) this.writeNone(NO_TRACE);
     else if (tree.kind === "leaf") this.writeLeaf(tree);
     else this.writeBranch(tree);
   }
@@ -180,14 +253,37 @@ class TreeCompiler {
     code.emitTest(test);
     if (yes.tree === null || no.tree === null) {
       if (no.tree === null) out.byte(Wasm.i32_eqz);
-      out.ops(Wasm.if, NO_RESULT).i32Const(-1).ops(Wasm.return, Wasm.end);
+      this.writeIf(() => this.writeNone(NO_TRACE));
       this.writeSlot(yes.tree === null ? no : yes);
       return;
     }
-    out.ops(Wasm.if, NO_RESULT);
-    code.scope(() => this.writeSlot(yes));
-    out.ops(Wasm.return, Wasm.end);
+    this.writeIf(() => code.scope(() => this.writeSlot(yes)));
     this.writeSlot(no);
+  }
+
+  /** Writes what is done with the packet, and is all, if the number on the stack is not 0. */
+  private writeIf(write: () => void): void {
+    const { out } = this;
+    out.ops(Wasm.if, NO_RESULT);
+    this.depth++;
+    write();
+    this.depth--;
+    if (!this.isBurst) out.byte(Wasm.return);
+    out.byte(Wasm.end);
+  }
+
+  /** The packet is not run here; `why` is what the function says of it. */
+  private writeNone(why: number): void {
+    const { out } = this;
+    if (!this.isBurst) out.i32Const(why);
+    else
+      this.writeTrace(why)
+        .byte(Wasm.br)
+        .unsigned(this.depth + 2);
+  }
+
+  private writeTrace(id: number): WasmBytes {
+    return this.out.get(RECORD).i32Const(id).memory(Wasm.i32_store, BurstAt.TRACE);
   }
 
   /** Makes lookups that LRU tables have to know of. */
@@ -198,32 +294,54 @@ class TreeCompiler {
   private writeLeaf({ calls, uses, trace }: Leaf): void {
     const { out, place } = this;
     if (trace.hostOnly !== null) {
-      out.i32Const(-2 - trace.id);
+      this.writeNone(-2 - trace.id);
       return;
     }
     out
       .i32Const(place.enabledAt + trace.id)
       .memory(Wasm.i32_load8_u, 0)
       .byte(Wasm.i32_eqz);
-    out
-      .ops(Wasm.if, NO_RESULT)
-      .i32Const(-2 - trace.id)
-      .ops(Wasm.return, Wasm.end);
+    this.writeIf(() => this.writeNone(-2 - trace.id));
     if (!this.isMatchOnly) {
       for (const call of calls) this.writeCall(call);
       this.writeUses(uses);
       this.writeEffects(trace);
+      this.writeHit(trace.id);
     }
-    out.i32Const(trace.id);
+    if (this.isBurst) this.writeTrace(trace.id).byte(Wasm.br).unsigned(this.depth);
+    else out.i32Const(trace.id);
+  }
+
+  private writeHit(id: number): void {
+    const { out, place } = this;
+    const at = place.hitsAt + 8 * id;
+    out.i32Const(at).i32Const(at).memory(Wasm.i64_load, 0).i64Const(1, 0);
+    out.byte(Wasm.i64_add).memory(Wasm.i64_store, 0);
   }
 
   private writeEffects(trace: Trace): void {
     const { code, out, place } = this;
     for (const leaf of clobberedLeaves(this.e, trace)) code.preload(leaf);
     for (const op of trace.effects) this.writeEffect(op);
+    if (this.isBurst) {
+      out.get(RECORD);
+      code.emitLow(trace.verdict);
+      out.memory(Wasm.i32_store, BurstAt.VERDICT);
+      if (trace.effects.some(({ kind }) => kind === "call" || kind === "move")) this.writePlace();
+      return;
+    }
     out.i32Const(place.registersAt);
     code.emitLow(trace.verdict);
     out.memory(Wasm.i32_store, 0);
+  }
+
+  /** Where the packet is in the end, into a burst's record. */
+  private writePlace(): void {
+    const { out, place } = this;
+    out.get(RECORD).i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA);
+    out.memory(Wasm.i32_store, BurstAt.AT);
+    out.get(RECORD).i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA_END);
+    out.memory(Wasm.i32_store, BurstAt.END);
   }
 
   private writeEffect(op: EffectOp): void {
@@ -369,7 +487,7 @@ class TreeCompiler {
     const known = this.lookups.get(which);
     if (known !== undefined) return known;
     const body = lookupBody(map, this.place.cpuAt, isUse);
-    const index = body === null ? -1 : this.module.importCount + 1 + this.bodies.length;
+    const index = body === null ? -1 : this.firstBody + this.bodies.length;
     if (body !== null) this.bodies.push(body);
     this.lookups.set(which, index);
     return index;

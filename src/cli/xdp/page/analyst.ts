@@ -4,6 +4,8 @@ import { PageError } from "./page-error.js";
 import type { Answer, Call } from "./worker.js";
 
 const LIMIT_MS = 30_000;
+/** The limit is looked at so many times. */
+const TICKS = 20;
 const MEMORY_MB = 2_048;
 
 interface Waiting {
@@ -35,10 +37,21 @@ export class Analyst {
     const { worker } = this;
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.stop(this.tooLong), this.limitMs);
-      this.waiting.set(id, { resolve, reject, timer });
+      this.waiting.set(id, { resolve, reject, timer: this.limit() });
       worker.postMessage({ id, call });
     });
+  }
+
+  /**
+   * Stops the worker when the limit has passed while this process ran: one that was suspended, or had no processor,
+   * would otherwise find the limit passed before it finds the answer.
+   */
+  private limit(): NodeJS.Timeout {
+    let left = Math.min(TICKS, this.limitMs);
+    return setInterval(() => {
+      left--;
+      if (left <= 0) this.stop(this.tooLong);
+    }, this.limitMs / TICKS);
   }
 
   private get tooLong(): string {
@@ -64,7 +77,7 @@ export class Analyst {
     const waiting = this.waiting.get(id);
     if (waiting === undefined) return;
     this.waiting.delete(id);
-    clearTimeout(waiting.timer);
+    clearInterval(waiting.timer);
     if (problem === undefined) waiting.resolve(result);
     else waiting.reject(new PageError(problem.about, problem.message, problem.advice));
   }
@@ -74,7 +87,7 @@ export class Analyst {
     void this.worker?.terminate();
     this.worker = null;
     for (const { reject, timer } of this.waiting.values()) {
-      clearTimeout(timer);
+      clearInterval(timer);
       reject(new PageError("object", reason, "Try a shorter capture, or another object."));
     }
     this.waiting.clear();

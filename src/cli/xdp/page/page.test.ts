@@ -212,6 +212,18 @@ test("a worker that takes too long is ended, and the next file gets another one"
   assert.equal(impatient.isAlive, false);
 });
 
+test("a process that was suspended for longer than the limit has its answer all the same", async () => {
+  const limitMs = 2_000;
+  const analyst = new Analyst(limitMs);
+  const input = { ...nothing, name: "a.o", object: OBJECT, capture: CAPTURE };
+  await analyst.ask({ kind: "open", input }).catch(() => {}); // A busy machine starts workers slowly.
+  const asked = analyst.ask({ kind: "open", input });
+  // This thread does not run, the worker's does.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, limitMs * 1.2);
+  assert.deepEqual(((await asked) as { verdicts: unknown }).verdicts, { XDP_PASS: 12 });
+  analyst.stop("the test ends");
+});
+
 test("the story of a cache: every miss is told, with who left", () => {
   const paths = Int32Array.from([0, 1, 0, NOT_CACHEABLE, 2, 0, 1]);
   const story = tellCache(
