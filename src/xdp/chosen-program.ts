@@ -6,7 +6,7 @@
  * forwarder of 108 17.0 and 17.6, five-tuple filter of 61 with a lookup 18.1 and 22.0, balancer of 220 with a lookup
  * 34.4 and 43.0. So finding a trace costs what a hundred instructions save, or twenty and a lookup.
  */
-import type { BurstRunner } from "../ebpf/burst.js";
+import { type BurstRunner, runOneByOne } from "../ebpf/burst.js";
 import type { EbpfError } from "../ebpf/ebpf-error.js";
 import type { PacketContext, XdpInstance, XdpResult } from "../ebpf/instance.js";
 import type { Runtime } from "../ebpf/runtime.js";
@@ -66,13 +66,17 @@ export class ChosenProgram implements BurstRunner {
       : this.traced.runAt(at, end, hardStart, hardEnd);
   }
 
-  /** Hot path. As `XdpInstance.runBurst`. */
+  /**
+   * Hot path. As `XdpInstance.runBurst`. In bursts a trace costs less to find than any program takes.
+   *
+   * Measured, trace against whole program, both in bursts: filter of 14 instructions 1.7 and 6.6 ns, forwarder 6.3 and 10.6,
+   * five-tuple filter 9.7 and 22.0, balancer 23.2 and 36.7 (best of 20 pieces, three or four interleaved runs, 2026-11).
+   */
   runBurst(recordsAt: number, count: number): number {
-    if (this.left <= 0) this.decide();
-    const runner = this.isWhole ? this.instance : this.traced;
-    const n = runner.runBurst(recordsAt, count);
-    this.burstError = runner.burstError;
-    this.left -= n;
+    const { traced } = this;
+    if (!traced.canBurst) return runOneByOne(this, recordsAt, count);
+    const n = traced.runBurst(recordsAt, count);
+    this.burstError = traced.burstError;
     return n;
   }
 

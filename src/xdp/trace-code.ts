@@ -8,13 +8,13 @@
 import { BURST_PARAMETERS, BurstAt } from "../ebpf/burst.js";
 import { HELPERS } from "../ebpf/helpers.js";
 import { Atomic } from "../ebpf/isa.js";
-import type { LinearMap } from "../ebpf/linear-map.js";
 import { Ctx, InputAt, type Runtime } from "../ebpf/runtime.js";
 import { I32, NO_RESULT, Wasm, WasmBytes, WasmModule } from "../ebpf/wasm-writer.js";
 import { XdpVerdict } from "../ebpf/xdp-verdict.js";
 import { type Branch, hasCalls, type Leaf, type Slot } from "./decision-tree.js";
-import { Ex, type Expressions, NONE, Use } from "./expr.js";
+import { Ex, type Expressions, NONE } from "./expr.js";
 import { log2, STORES } from "./expression-tables.js";
+import { batchBody } from "./match-batch.js";
 import { clobberedLeaves } from "./preload.js";
 import {
   type AtomicOp,
@@ -25,6 +25,7 @@ import {
   type StoreOp,
   type Trace,
 } from "./trace.js";
+import { type LookupPlace, TraceLookups } from "./trace-lookups.js";
 import { countUses } from "./uses.js";
 import {
   type Addresses,
@@ -38,47 +39,22 @@ import {
   LEFT,
   RECORD,
 } from "./wasm-expression.js";
-import { lookupBody } from "./wasm-lookup.js";
 
-export interface CodePlace extends Addresses {
+export interface CodePlace extends Addresses, LookupPlace {
   /** One byte a trace: whether it is in the cache. */
   readonly enabledAt: number;
-  /** Room for the longest key. */
-  readonly keyAt: number;
-  readonly cpuAt: number;
   /** Eight bytes a trace: how many packets it ran. */
   readonly hitsAt: number;
 }
 
 const LOADS = [Wasm.i64_load8_u, Wasm.i64_load16_u, Wasm.i64_load32_u, Wasm.i64_load];
-/** The header's word with the number of keys. */
-const MAP_COUNT = 16;
-
-/** Of the address of a map that the import `lookup` gets: it is no use of the entry. */
-export const PEEK = 1;
-
-/** (records, how many): asks `matcher` about each and writes its trace down; 0. */
-function batchBody(matcher: number): WasmBytes {
-  const [record, count] = [0, 1];
-  const out = new WasmBytes().ops(Wasm.block, NO_RESULT, Wasm.loop, NO_RESULT);
-  out.get(count).ops(Wasm.i32_eqz, Wasm.br_if).unsigned(1).get(record);
-  for (const at of [BurstAt.AT, BurstAt.END, BurstAt.HARD_START, BurstAt.HARD_END]) {
-    out.get(record).memory(Wasm.i32_load, at);
-  }
-  out.call(matcher).memory(Wasm.i32_store, BurstAt.TRACE);
-  out.get(record).i32Const(BurstAt.BYTES).byte(Wasm.i32_add).set(record);
-  out.get(count).i32Const(-1).byte(Wasm.i32_add).set(count);
-  return out.byte(Wasm.br).unsigned(0).ops(Wasm.end, Wasm.end).i32Const(0);
-}
-
 /**
- * What a module's functions are for. one: `run` takes the packet from context and inputs. bursts: `burst` runs the
- * packets of records, too. match: `run` takes the packet from its parameters and only says whose it is, `batch`
- * does so for records.
+ * What a module's function `run` is for. one: takes the packet from context and inputs. burst: runs the packets of
+ * records. match: takes the packet from its parameters and only says whose it is, and `batch` does so for records.
  */
-export type TreeUse = "one" | "bursts" | "match";
+export type TreeUse = "one" | "burst" | "match";
 
-/** The bytes of a module whose functions are a tree. */
+/** The bytes of a module whose function `run` is a tree. */
 export function compileTree(
   e: Expressions,
   root: Slot,
@@ -94,22 +70,14 @@ class TreeCompiler {
   private readonly runtime: Runtime;
   private readonly place: CodePlace;
   private readonly isMatchOnly: boolean;
-  private readonly hasBurst: boolean;
   private readonly module = new WasmModule();
-  private out = new WasmBytes();
-  /** It is the burst that is written, and so many blocks are open in what is done with one packet. */
-  private isBurst = false;
+  private readonly out = new WasmBytes();
+  private readonly isBurst: boolean;
+  /** Blocks that are open in what a burst does with one packet. */
   private depth = 0;
-  /** Imports, -1 when the tree needs none. */
+  /** The import, -1 when the tree needs none. */
   private helper = -1;
-  private lookup = -1;
-  /** Functions by map; of lookups that are no use by the map's negative address. */
-  private readonly lookups = new Map<number, number>();
-  private readonly bodies: {
-    parameters: readonly number[];
-    locals: readonly number[];
-    code: WasmBytes;
-  }[] = [];
+  private readonly lookups: TraceLookups;
   private code: ExpressionCode;
   private uses: ReadonlyMap<number, number> = new Map();
 
@@ -118,45 +86,37 @@ class TreeCompiler {
     this.runtime = runtime;
     this.place = place;
     this.isMatchOnly = use === "match";
-    this.hasBurst = use === "bursts";
+    const { module, out } = this;
+    this.lookups = new TraceLookups(e, runtime, place, this.isMatchOnly, module, out);
+    this.isBurst = use === "burst";
     this.code = this.newCode();
   }
 
   private newCode(): ExpressionCode {
-    return new ExpressionCode(this.e, this.out, this.place, this.uses, this.writeLookup);
+    return new ExpressionCode(this.e, this.out, this.place, this.uses, this.lookups.write);
   }
 
   compile(root: Slot): Uint8Array<ArrayBuffer> {
     this.uses = countUses(this.e, root, this.isMatchOnly);
     this.importFunctions(root);
     this.code = this.newCode();
-    if (!this.isMatchOnly) this.writeStart();
-    this.writeSlot(root);
+    if (this.isBurst) this.writeBurst(root);
+    else {
+      if (!this.isMatchOnly) this.writeStart();
+      this.writeSlot(root);
+    }
     const { module } = this;
-    const { localTypes } = this.code;
-    if (this.isMatchOnly) module.addFunction(ENDS, [I32], localTypes, this.out);
-    else module.addFunction([], [I32], [...ENDS, ...localTypes], this.out);
+    const parameters = this.isMatchOnly ? ENDS : this.isBurst ? BURST_PARAMETERS : [];
+    const locals = [...ENDS.slice(parameters.length), ...this.code.localTypes];
+    module.addFunction(parameters, [I32], locals, this.out);
     module.exportFunction("run", module.importCount);
-    if (this.hasBurst) {
-      this.writeBurst(root);
-      const locals = [...ENDS.slice(BURST_PARAMETERS.length), ...this.code.localTypes];
-      module.addFunction(BURST_PARAMETERS, [I32], locals, this.out);
-      module.exportFunction("burst", module.importCount + 1);
-    }
-    for (const { parameters, locals, code } of this.bodies) {
-      module.addFunction(parameters, [I32], locals, code);
-    }
+    this.lookups.addFunctions();
     if (this.isMatchOnly) {
       module.addFunction(BURST_PARAMETERS, [I32], [], batchBody(module.importCount));
-      module.exportFunction("batch", this.firstBody + this.bodies.length);
+      module.exportFunction("batch", this.lookups.end);
     }
     const isShared = this.runtime.memory.memory.buffer instanceof SharedArrayBuffer;
     return module.finish(isShared, this.runtime.bytes.length / 65_536);
-  }
-
-  /** Number of the first lookup's function. */
-  private get firstBody(): number {
-    return this.module.importCount + (this.hasBurst ? 2 : 1);
   }
 
   /**
@@ -164,9 +124,6 @@ class TreeCompiler {
    * into the context only when somebody asks there.
    */
   private writeBurst(root: Slot): void {
-    this.isBurst = true;
-    this.out = new WasmBytes();
-    this.code = this.newCode();
     const { out, place, runtime } = this;
     const needsContext = hasCalls(root, false);
     out.get(0).set(RECORD).get(1).tee(COUNT).set(LEFT);
@@ -214,14 +171,9 @@ class TreeCompiler {
    * without, as each brings a wrapper to compile (60 additions, loaded machine, node 20, 2026-11).
    */
   private importFunctions(root: Slot): void {
-    const { e, module } = this;
+    const { module } = this;
     if (hasCalls(root, this.isMatchOnly)) this.helper = module.importFunction("helper", [I32], []);
-    for (const node of this.uses.keys()) {
-      if (e.op[node] !== Ex.LOOKUP) continue;
-      if (lookupBody(this.runtime.maps[e.low[node]!]!, this.place.cpuAt, true) !== null) continue;
-      this.lookup = module.importFunction("lookup", [I32, I32], [I32]);
-      return;
-    }
+    this.lookups.importFor(this.uses.keys());
   }
 
   /** Reads where the packet is: nothing has to be handed over by JavaScript. */
@@ -436,60 +388,5 @@ class TreeCompiler {
       code.emitLow(offset);
       out.byte(Wasm.i32_add).memory(Wasm.i32_store, field);
     }
-  }
-
-  /** Of a LOOKUP the address, of a COUNT the number of keys. */
-  private readonly writeLookup = (code: ExpressionCode, node: number): void => {
-    const { e, out, place } = this;
-    const map = this.runtime.maps[e.low[node]!]!;
-    if (e.op[node] === Ex.COUNT) {
-      out.i32Const(map.at + MAP_COUNT).memory(Wasm.i32_load, 0);
-      return;
-    }
-    const isUse = !this.isMatchOnly && e.high[node] === Use.COUNTS;
-    const own = this.functionOf(map, isUse);
-    if (own >= 0) {
-      this.writeKeyWords(code, e.a[node]!, Math.ceil(map.keyBytes / 4));
-      out.call(own);
-      return;
-    }
-    let at = place.keyAt;
-    for (let part = e.a[node]!; part !== NONE; part = e.b[part]!) {
-      const size = e.low[part]!;
-      out.i32Const(at);
-      code.emit(e.a[part]!);
-      out.memory(STORES[log2(size)]!, 0);
-      at += size;
-    }
-    // Maps' addresses are even.
-    out
-      .i32Const(isUse ? map.at : map.at | PEEK)
-      .i32Const(place.keyAt)
-      .call(this.lookup);
-  };
-
-  /** Pushes the words of a key; the last one may have fewer bytes, in several parts. */
-  private writeKeyWords(code: ExpressionCode, key: number, words: number): void {
-    const { e, out } = this;
-    let part = key;
-    for (let n = 0; n < words; n++) {
-      for (let bytes = 0; bytes < 4 && part !== NONE; part = e.b[part]!) {
-        code.emitLow(e.a[part]!);
-        if (bytes > 0) out.i32Const(8 * bytes).ops(Wasm.i32_shl, Wasm.i32_or);
-        bytes += e.low[part]!;
-      }
-    }
-  }
-
-  /** The module's own function for a map's lookups; -1: JavaScript does it. */
-  private functionOf(map: LinearMap, isUse: boolean): number {
-    const which = isUse ? map.at : -map.at;
-    const known = this.lookups.get(which);
-    if (known !== undefined) return known;
-    const body = lookupBody(map, this.place.cpuAt, isUse);
-    const index = body === null ? -1 : this.firstBody + this.bodies.length;
-    if (body !== null) this.bodies.push(body);
-    this.lookups.set(which, index);
-    return index;
   }
 }

@@ -10,7 +10,8 @@ import type { Evaluator } from "./evaluate.js";
 import type { Expressions } from "./expr.js";
 import { PendingTraces } from "./pending-traces.js";
 import { MAX_TRACES, NO_TRACE, type Trace } from "./trace.js";
-import { type CodePlace, compileTree, PEEK, type TreeUse } from "./trace-code.js";
+import { type CodePlace, compileTree, type TreeUse } from "./trace-code.js";
+import { PEEK } from "./trace-lookups.js";
 import { SwitchKind, WasmSwitch } from "./wasm-switch.js";
 
 const MAX_FRESH = 8;
@@ -46,6 +47,8 @@ export class TraceStore {
   hasFresh = false;
   private readonly switch: WasmSwitch<() => number>;
   private readonly burstSwitch: WasmSwitch<BatchFunction>;
+  /** Hot path. There is a tree, and {@link compileBurst} is to be called. */
+  lacksBurst = false;
   private fresh: Group[] = [];
   /** Traces in the tree's function. */
   private settled = 0;
@@ -178,13 +181,19 @@ export class TraceStore {
   /** Compiles the tree of all traces. */
   rebuild(): void {
     this.pending.take();
-    const { run, burst } = this.exportsOf(this.tree.root, "bursts");
-    this.switch.set(run as () => number);
-    this.burstSwitch.set(burst as BatchFunction);
+    this.switch.set(this.instantiate(this.tree.root));
+    this.burstSwitch.clear();
+    this.lacksBurst = true;
     this.settled = this.tree.size;
     this.fresh = [];
     this.hasFresh = false;
     this.freshHits = 0;
+  }
+
+  /** Compiles what bursts run, which is only done when somebody runs one. */
+  compileBurst(): void {
+    this.burstSwitch.set(this.exportsOf(this.tree.root, "burst").run as BatchFunction);
+    this.lacksBurst = false;
   }
 
   /** A function that says which trace is a packet's, and runs none. */
@@ -211,6 +220,7 @@ export class TraceStore {
     this.tree = new DecisionTree(this.e);
     this.switch.clear();
     this.burstSwitch.clear();
+    this.lacksBurst = false;
     this.pending.take();
     this.settled = 0;
     this.fresh = [];

@@ -74,7 +74,8 @@ export class TracedProgram implements BurstRunner {
   private readonly store: TraceStore;
   private readonly main: () => number;
   private readonly burst: BatchFunction;
-  private readonly canBurst: boolean;
+  /** Bursts are run as such, not packet by packet. */
+  readonly canBurst: boolean;
   burstError: EbpfError | null = null;
   /** The program draws random numbers, or may. */
   private readonly isRandom: boolean;
@@ -204,6 +205,7 @@ export class TracedProgram implements BurstRunner {
     if (!this.canBurst) return runOneByOne(this, recordsAt, count);
     this.burstError = null;
     if (this.needsCare && this.isOutdated()) this.flush();
+    if (this.store.lacksBurst) this.store.compileBurst();
     let n: number;
     try {
       n = this.burst(recordsAt, count);
