@@ -69,8 +69,8 @@ export class ChosenProgram implements BurstRunner {
   /**
    * Hot path. As `XdpInstance.runBurst`. In bursts a trace costs less to find than any program takes.
    *
-   * Measured, trace against whole program, both in bursts: filter of 14 instructions 1.7 and 6.6 ns, forwarder 6.3 and 10.6,
-   * five-tuple filter 9.7 and 22.0, balancer 23.2 and 36.7 (best of 20 pieces, three or four interleaved runs, 2026-11).
+   * Measured, trace against whole program, both in bursts: filter of 14 instructions 1.7 and 2.1 ns, forwarder 6.4 and 10.5,
+   * five-tuple filter 9.7 and 20.5, balancer 22.5 and 36.2 (best pieces of three interleaved runs, node 20, 2026-11).
    */
   runBurst(recordsAt: number, count: number): number {
     const { traced } = this;

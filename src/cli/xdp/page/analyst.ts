@@ -1,11 +1,10 @@
 /** Asks the worker, with a limit of time, and starts another one when it is lost. */
 import { Worker } from "node:worker_threads";
 import { PageError } from "./page-error.js";
+import { runningLimit } from "./running-limit.js";
 import type { Answer, Call } from "./worker.js";
 
 const LIMIT_MS = 30_000;
-/** The limit is looked at so many times. */
-const TICKS = 20;
 const MEMORY_MB = 2_048;
 
 interface Waiting {
@@ -37,21 +36,10 @@ export class Analyst {
     const { worker } = this;
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject, timer: this.limit() });
+      const timer = runningLimit(this.limitMs, () => this.stop(this.tooLong));
+      this.waiting.set(id, { resolve, reject, timer });
       worker.postMessage({ id, call });
     });
-  }
-
-  /**
-   * Stops the worker when the limit has passed while this process ran: one that was suspended, or had no processor,
-   * would otherwise find the limit passed before it finds the answer.
-   */
-  private limit(): NodeJS.Timeout {
-    let left = Math.min(TICKS, this.limitMs);
-    return setInterval(() => {
-      left--;
-      if (left <= 0) this.stop(this.tooLong);
-    }, this.limitMs / TICKS);
   }
 
   private get tooLong(): string {
