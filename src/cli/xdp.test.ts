@@ -318,7 +318,7 @@ test("options say what is wrong with them, and where to look", async () => {
   for (const [args, expected] of [
     [["--max-entries", "nomap=4"], /there is no map nomap; the object has: by_protocol, tunnels/],
     [["--btf", TCP], /--btf .*tcp\.pcap: \.BTF has no header/],
-    [["--map", `tunnels=${scratch}`], /expected a file, and this is a folder/],
+    [["--map", `tunnels=${scratch}`], /: is a directory$/m],
   ] as const) {
     const { status, talk } = await xdp(...run, ...args);
     assert.equal(status, 1);

@@ -76,6 +76,9 @@ export abstract class StreamHandle extends JSStream {
   /** TLS on top of this handle. */
   tls: NativeStream | null = null;
   readonly scope: AsyncResource = new AsyncResource("TCPWRAP");
+  private isGiving = false;
+  /** Writes that native code made while it was given what was read. */
+  private readonly finishing: NativeRequest[] = [];
 
   get isStreamBase(): boolean {
     this.isTakenNatively = true;
@@ -188,7 +191,8 @@ export abstract class StreamHandle extends JSStream {
     const result = this.backend?.write(chunks) ?? -ENOTCONN;
     if (typeof result === "number") return result;
     // Native code is still in its call: it is told when that is over.
-    if (result) nextTick(() => this.finishWrite(request, 0));
+    if (result && this.isGiving && this.tls === null) this.finishing.push(request);
+    else if (result) nextTick(() => this.finishWrite(request, 0));
     else {
       this.backend?.whenWritten((status) => {
         this.finishWrite(request, status);
@@ -211,19 +215,33 @@ export abstract class StreamHandle extends JSStream {
   /** Hot path. Hands over bytes that nobody will write to again. */
   give(buffer: ArrayBuffer, at: number, n: number): void {
     if (this.isTakenNatively) {
-      const before = givingNatively;
-      givingNatively = true;
-      try {
-        super.readBuffer(new Uint8Array(buffer, at, n));
-      } finally {
-        givingNatively = before;
-      }
-      runTicks();
+      this.giveNatively(new Uint8Array(buffer, at, n));
       return;
     }
     streamBaseState[kReadBytesOrError] = n;
     streamBaseState[kArrayBufferOffset] = at;
     tell(this.scope, this.onread, this, buffer);
+  }
+
+  /**
+   * HTTP/2 answers settings while it reads, and is told that this was written before any tick runs: on the
+   * kernel's sockets it knows at once. With a write under way it would not send the GOAWAY of a session
+   * that is destroyed when its first stream comes.
+   */
+  private giveNatively(bytes: Uint8Array): void {
+    const wasGiving = this.isGiving;
+    const before = givingNatively;
+    this.isGiving = true;
+    givingNatively = true;
+    try {
+      super.readBuffer(bytes);
+    } finally {
+      this.isGiving = wasGiving;
+      givingNatively = before;
+      if (!wasGiving)
+        while (this.finishing.length > 0) this.finishWrite(this.finishing.shift()!, 0);
+    }
+    runTicks();
   }
 
   /** The peer has ended its side. */
