@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "real.h"
@@ -224,6 +226,52 @@ void mr_local_free(uint32_t local);
 int mr_control_connect(const char *path);
 /* A message of nothing but its type, with a descriptor; there is no answer. 0 or a negated error number. */
 int mr_control_give(int control_fd, uint32_t type, int fd);
+
+/* ---- filter.c: what a filter of system calls leaves ------------------------------------------------------ */
+
+#define MR_FILTER_NUMBERS 512
+struct mr_filter_before {
+  uint64_t denied[MR_FILTER_NUMBERS / 64];
+  bool is_filtered;
+};
+extern atomic_bool mr_is_filtered;
+/* About to be set: a struct sock_fprog of the program's, NULL for the strict mode; and that it was not. */
+void mr_filter_set(const void *program, struct mr_filter_before *before);
+void mr_filter_undo(const struct mr_filter_before *before);
+bool mr_filter_allows(long number);
+/* Whether the process may make the system call of that number (SYS_…), and lives. */
+static inline bool mr_allows(long number) {
+  return MR_LIKELY(!atomic_load_explicit(&mr_is_filtered, memory_order_relaxed)) || mr_filter_allows(number);
+}
+/* sched_yield, and a tenth of a millisecond's sleep; without, they are short pauses. */
+void mr_yield(void);
+void mr_nap(void);
+
+/* ---- limit.c: numbers of descriptors above the program's limit ------------------------------------------- */
+
+/* From here to mr_limit_restore there are more; neither waits for anybody in between but the engine. False: there are
+ * none, and nothing is to be restored. */
+bool mr_limit_raise(void);
+void mr_limit_restore(void);
+/* Whether a call that needs some numbers for a moment may not have them, `fd` being the lowest free one lately. */
+bool mr_limit_is_near(int fd);
+/* Whether another companion leaves the program enough; and that one came or went that lies below the limit. */
+bool mr_limit_takes_companion(void);
+void mr_limit_count_companions(int change);
+
+/* ---- kernel-poll.c ---------------------------------------------------------------------------------------- */
+
+/* As ppoll, by whichever call is allowed, with any RLIMIT_NOFILE; it may return 0 early. `mask` holds with ppoll and
+ * pselect6 only. And without waiting. */
+int mr_kernel_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask);
+int mr_kernel_look(struct pollfd *fds, nfds_t n);
+
+/* ---- confine.c ---------------------------------------------------------------------------------------------- */
+
+/* Soon the process may have no room for descriptors, or a filter of system calls: joins its sockets, and makes
+ * what this thread sleeps on. */
+void mr_confine(void);
+void mr_raise_sigpipe(void);
 
 /* ---- door.c ----------------------------------------------------------------------------------------------- */
 
