@@ -342,7 +342,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
     if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
   }
   if (is_raised) mr_limit_restore();
-  pending->state->had_no_room = result == -EMFILE;
+  pending->state->had_no_room = result == -EMFILE || (result == 0 && opened.result == 2);
   if (result == -EMFILE) memcpy(opened.reason, "there is no room for descriptors", 33);
   if (result == 0) result = opened.result;
   else opened.result = result = 1; /* the program does not have to know */

@@ -138,7 +138,9 @@ static void as_without_handler(int signum, siginfo_t *info, bool of_fault) {
 static void trampoline(int signum, siginfo_t *info, void *context) {
   if ((signum == SIGSEGV || signum == SIGBUS) && mr_copy_fix(context)) return;
   bool of_fault = is_fault(signum, info);
-  if (mr_thread.depth > 0 && !of_fault) {
+  /* Where a filter of system calls would end the program instead, the handler runs at once. */
+  bool may_defer = mr_allows(SYS_rt_tgsigqueueinfo) && mr_allows(SYS_rt_sigprocmask) && mr_allows(SYS_getpid);
+  if (mr_thread.depth > 0 && !of_fault && may_defer) {
     defer(signum, info, context);
     return;
   }
