@@ -157,6 +157,27 @@ static void write_to_nobody(void) {
   close(a);
 }
 
+/* How many wildcard-bound sockets there is room for. */
+static void fill(int type) {
+  static const int most = 64;
+  struct rlimit before, few;
+  must(getrlimit(RLIMIT_NOFILE, &before) == 0, "getrlimit");
+  few = (struct rlimit){(rlim_t)most, before.rlim_max};
+  must(setrlimit(RLIMIT_NOFILE, &few) == 0, "setrlimit");
+  struct sockaddr_storage any = {.ss_family = home.ss_family};
+  int fds[64], count = 0;
+  while (count < most && (fds[count] = socket(home.ss_family, type, 0)) >= 0) {
+    must(bind(fds[count], (struct sockaddr *)&any, home_bytes) == 0, "bind");
+    must(type == SOCK_DGRAM || listen(fds[count], 1) == 0, "listen");
+    count++;
+  }
+  printf("%d sockets, then %s\n", count, strerrorname_np(errno));
+  must(getrlimit(RLIMIT_NOFILE, &few) == 0, "getrlimit");
+  printf("the limit is %d\n", (int)few.rlim_cur);
+  for (int i = 0; i < count; i++) close(fds[i]);
+  must(setrlimit(RLIMIT_NOFILE, &before) == 0, "setrlimit");
+}
+
 static void filter_at_last(void) {
   section("a filter of the process's own");
   int pair[2];
@@ -188,6 +209,9 @@ int main(int argc, char **argv) {
   };
   for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) converse(&kinds[i]);
   write_to_nobody();
+  section("as many sockets as RLIMIT_NOFILE says");
+  fill(SOCK_DGRAM);
+  fill(SOCK_STREAM);
   filter_at_last();
   fflush(stdout);
   _exit(0);
