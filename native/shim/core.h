@@ -235,6 +235,7 @@ struct mr_filter_before {
   bool is_filtered;
 };
 extern atomic_bool mr_is_filtered;
+extern _Atomic uint64_t mr_filter_denied[MR_FILTER_NUMBERS / 64];
 /* About to be set: a struct sock_fprog of the program's, NULL for the strict mode; and that it was not. */
 void mr_filter_set(const void *program, struct mr_filter_before *before);
 void mr_filter_undo(const struct mr_filter_before *before);
@@ -258,6 +259,9 @@ bool mr_limit_is_near(int fd);
 /* Whether another companion leaves the program enough; and that one came or went that lies below the limit. */
 bool mr_limit_takes_companion(void);
 void mr_limit_count_companions(int change);
+/* The limit is the program's in between. */
+void mr_limit_hold(void);
+void mr_limit_release(void);
 
 /* ---- kernel-poll.c ---------------------------------------------------------------------------------------- */
 
@@ -477,6 +481,8 @@ ssize_t mr_error_recv(struct mr_sock *sock, int fd, struct msghdr *message, stru
 
 /* Applies those that the shim itself keeps; used when a socket is opened with options set before. */
 void mr_options_replay(struct mr_sock *sock, const uint8_t *records, uint32_t bytes);
+/* SO_RCVBUF of SO_RCVBUFFORCE, for what the kernel has taken: it has seen the privilege that this needs. */
+int mr_as_buffer_option(int level, int option);
 /* Whether the option joins a group, and which. */
 bool mr_option_joins(int level, int option, const void *value, size_t bytes, struct mr_address *group);
 void mr_options_inherit(struct mr_sock *child, const struct mr_sock *listener);

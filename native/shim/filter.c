@@ -22,14 +22,6 @@
 #define NUMBERS MR_FILTER_NUMBERS
 #define MOST_STEPS 4096 /* BPF_MAXINSNS: jumps go forward only */
 
-atomic_bool mr_is_filtered;
-static _Atomic uint64_t denied[NUMBERS / 64];
-
-bool mr_filter_allows(long number) {
-  if (number < 0 || number >= NUMBERS) return false;
-  return !((atomic_load(&denied[number / 64]) >> number % 64) & 1);
-}
-
 static uint32_t data_at(const struct seccomp_data *data, uint32_t at) {
   uint32_t value = 0;
   if (at <= sizeof *data - sizeof value) memcpy(&value, (const uint8_t *)data + at, sizeof value);
@@ -95,7 +87,7 @@ void mr_filter_set(const void *user, struct mr_filter_before *before) {
   static struct mr_mutex mutex;
   static struct sock_filter code[MOST_STEPS];
   before->is_filtered = atomic_load(&mr_is_filtered);
-  for (int i = 0; i < NUMBERS / 64; i++) before->denied[i] = atomic_load(&denied[i]);
+  for (int i = 0; i < NUMBERS / 64; i++) before->denied[i] = atomic_load(&mr_filter_denied[i]);
   struct sock_fprog program = {0};
   /* NULL: the strict mode, which leaves read, write and _exit. */
   if (user != NULL && mr_copy_from(&program, user, sizeof program) != 0) return;
@@ -106,7 +98,7 @@ void mr_filter_set(const void *user, struct mr_filter_before *before) {
       struct seccomp_data data = {.nr = number, .arch = ARCHITECTURE};
       if (program.len > 0 && lets_through(run(code, program.len, &data))) continue;
       if (program.len == 0 && (number == SYS_read || number == SYS_write)) continue;
-      atomic_fetch_or(&denied[number / 64], 1ull << number % 64);
+      atomic_fetch_or(&mr_filter_denied[number / 64], 1ull << number % 64);
     }
     atomic_store(&mr_is_filtered, true);
   }
@@ -114,7 +106,7 @@ void mr_filter_set(const void *user, struct mr_filter_before *before) {
 }
 
 void mr_filter_undo(const struct mr_filter_before *before) {
-  for (int i = 0; i < NUMBERS / 64; i++) atomic_store(&denied[i], before->denied[i]);
+  for (int i = 0; i < NUMBERS / 64; i++) atomic_store(&mr_filter_denied[i], before->denied[i]);
   atomic_store(&mr_is_filtered, before->is_filtered);
 }
 

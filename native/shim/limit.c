@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 
 #include "core.h"
-#include "interpose.h"
 
 #define MOST 16384     /* a limit higher than this has room for both, and the kernel's table grows with the number */
 #define ROOM 65536     /* how far above the limit the shim goes */
@@ -75,38 +74,5 @@ bool mr_limit_takes_companion(void) {
 
 void mr_limit_count_companions(int change) { atomic_fetch_add(&within, (unsigned)change); }
 
-/* ---- The program's calls ------------------------------------------------------------------------------- */
-
-/* Not while it is up: what the program sets is what holds. */
-static int set(pid_t pid, int resource, const struct rlimit *to, struct rlimit *was) {
-  bool is_ours = resource == RLIMIT_NOFILE && (pid == 0 || pid == getpid());
-  struct rlimit now = {0}, wanted = {0};
-  if (is_ours && to != NULL && mr_copy_from(&wanted, to, sizeof wanted) == 0 && limit(NULL, &now) == 0 &&
-      wanted.rlim_cur < now.rlim_cur && !mr_thread.is_lodger) {
-    mr_confine();
-  }
-  if (is_ours) mr_mutex_lock(&mutex);
-  long result = real.syscall(SYS_prlimit64, pid, resource, (long)to, (long)was, 0, 0);
-  int saved = errno;
-  if (is_ours) mr_mutex_unlock(&mutex);
-  errno = saved;
-  return (int)result;
-}
-
-EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *to) {
-  return set(0, (int)resource, to, NULL);
-}
-EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *to) {
-  return set(0, (int)resource, (const struct rlimit *)(const void *)to, NULL);
-}
-EXPORT int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *to, struct rlimit *was) {
-  return set(pid, (int)resource, to, was);
-}
-EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *to, struct rlimit64 *was) {
-  return set(pid, (int)resource, (const struct rlimit *)(const void *)to, (struct rlimit *)(void *)was);
-}
-
-/* ---- fork ------------------------------------------------------------------------------------------------ */
-
-void mr_limit_before_fork(void) { mr_mutex_lock(&mutex); }
-void mr_limit_after_fork(void) { mr_mutex_unlock(&mutex); }
+void mr_limit_hold(void) { mr_mutex_lock(&mutex); }
+void mr_limit_release(void) { mr_mutex_unlock(&mutex); }

@@ -500,6 +500,7 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
   if (may_be_ours) return (int)mr_return(keep_if_ours(fd, pending, level, option, copy, bytes));
   if (result < 0 && !joins) return result;
   if (!mr_open_begin(fd, pending)) return result;
+  option = mr_as_buffer_option(level, option);
   keep_option(pending, level, option, copy, bytes);
   if (!joins) keep_readback(fd, pending, level, option);
   if (joins) {

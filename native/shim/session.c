@@ -200,8 +200,6 @@ void mr_region_before_fork(void);
 void mr_region_after_fork(void);
 void mr_socks_before_fork(void);
 void mr_socks_after_fork(bool in_child);
-void mr_limit_before_fork(void);
-void mr_limit_after_fork(void);
 void mr_pools_before_fork(void);
 void mr_pools_after_fork(void);
 void mr_routes_reset(void);
@@ -218,7 +216,7 @@ void mr_core_before_fork(void) {
   mr_control_before_fork();
   mr_mutex_lock(&locals_mutex);
   mr_pools_before_fork();
-  mr_limit_before_fork();
+  mr_limit_hold();
 }
 
 void mr_core_after_fork(bool in_child) {
@@ -236,7 +234,7 @@ void mr_core_after_fork(bool in_child) {
     /* What came by fork is that engine's: a new one would not know it. */
     atomic_store(&mr_engine_is_dead, has_ended);
   }
-  mr_limit_after_fork();
+  mr_limit_release();
   mr_pools_after_fork();
   mr_mutex_unlock(&locals_mutex);
   mr_control_after_fork();

@@ -197,6 +197,7 @@ function isReport4(option: number): boolean {
   return (
     option === IpOption.IP_RECVERR ||
     option === IpOption.IP_PKTINFO ||
+    option === IpOption.IP_RECVORIGDSTADDR ||
     option === IpOption.IP_RECVTTL ||
     option === IpOption.IP_RECVTOS ||
     option === IpOption.IP_RECVOPTS ||
