@@ -4,11 +4,12 @@
 #include "core.h"
 #include "interpose.h"
 
-/* Sanitizers set limits before anything can be looked up. */
-static atomic_bool is_ready;
-__attribute__((constructor(103))) static void begin(void) { atomic_store(&is_ready, true); }
+/* Sanitizers set limits before anything can be looked up, and before code that is instrumented may run. */
+#define EARLY __attribute__((no_sanitize("address", "thread", "undefined")))
+static volatile bool is_ready;
+__attribute__((constructor(103))) static void begin(void) { is_ready = true; }
 
-static int prlimit_raw(pid_t pid, int resource, const struct rlimit *to, struct rlimit *was) {
+EARLY static int prlimit_raw(pid_t pid, int resource, const struct rlimit *to, struct rlimit *was) {
   long result;
 #if defined(__aarch64__)
   register long number __asm__("x8") = SYS_prlimit64;
@@ -25,12 +26,14 @@ static int prlimit_raw(pid_t pid, int resource, const struct rlimit *to, struct 
                    : "0"((long)SYS_prlimit64), "D"((long)pid), "S"((long)resource), "d"(to), "r"(d)
                    : "rcx", "r11", "memory");
 #endif
-  return (int)mr_return(result);
+  if (result >= 0) return 0;
+  errno = (int)-result;
+  return -1;
 }
 
 /* Not while it is up: what the program sets is what holds. */
-static int set(pid_t pid, int resource, const struct rlimit *to, struct rlimit *was) {
-  bool is_ours = atomic_load(&is_ready) && resource == RLIMIT_NOFILE && (pid == 0 || pid == getpid());
+EARLY static int set(pid_t pid, int resource, const struct rlimit *to, struct rlimit *was) {
+  bool is_ours = is_ready && resource == RLIMIT_NOFILE && (pid == 0 || pid == getpid());
   if (!is_ours) return prlimit_raw(pid, resource, to, was);
   struct rlimit now = {0}, wanted = {0};
   if (to != NULL && !mr_thread.is_lodger && mr_copy_from(&wanted, to, sizeof wanted) == 0 &&
@@ -43,15 +46,15 @@ static int set(pid_t pid, int resource, const struct rlimit *to, struct rlimit *
   return result;
 }
 
-EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *to) {
+EARLY EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *to) {
   return set(0, (int)resource, to, NULL);
 }
-EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *to) {
+EARLY EXPORT int setrlimit64(__rlimit_resource_t resource, const struct rlimit64 *to) {
   return set(0, (int)resource, (const struct rlimit *)(const void *)to, NULL);
 }
-EXPORT int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *to, struct rlimit *was) {
+EARLY EXPORT int prlimit(pid_t pid, enum __rlimit_resource resource, const struct rlimit *to, struct rlimit *was) {
   return set(pid, (int)resource, to, was);
 }
-EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *to, struct rlimit64 *was) {
+EARLY EXPORT int prlimit64(pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *to, struct rlimit64 *was) {
   return set(pid, (int)resource, (const struct rlimit *)(const void *)to, (struct rlimit *)(void *)was);
 }
