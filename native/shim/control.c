@@ -31,10 +31,14 @@ uint64_t mr_inode_of(int fd) {
 int mr_pair_make(int pair[2], int flags) {
   int result = real.socketpair(AF_UNIX, SOCK_SEQPACKET | flags, 0, pair);
   if (result < 0 && mr_spares_make_room()) result = real.socketpair(AF_UNIX, SOCK_SEQPACKET | flags, 0, pair);
-  if (result < 0 && errno == EMFILE && mr_limit_raise()) {
-    result = real.socketpair(AF_UNIX, SOCK_SEQPACKET | flags, 0, pair);
-    mr_limit_restore();
-  }
+  return result;
+}
+
+int mr_pair_make_anywhere(int pair[2], int flags) {
+  int result = mr_pair_make(pair, flags);
+  if (result == 0 || errno != EMFILE || !mr_limit_raise()) return result;
+  result = real.socketpair(AF_UNIX, SOCK_SEQPACKET | flags, 0, pair);
+  mr_limit_restore();
   return result;
 }
 

@@ -304,6 +304,8 @@ int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, cons
 uint64_t mr_inode_of(int fd); /* 0: none */
 /* The program's end of a socket and the engine's. As socketpair. */
 int mr_pair_make(int pair[2], int flags);
+/* The same, of numbers above the program's limit if there are no others: for ends that take an older number's place. */
+int mr_pair_make_anywhere(int pair[2], int flags);
 /* Says HELLO; 0 or a negated error number, of which `welcome` may have the reason. `by_door`: another process
  * has let it in. Then, whenever it is wanted, the answer. */
 int mr_control_hello(int control_fd, bool by_door, struct mr_welcome *welcome);

@@ -332,7 +332,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   /* Who chooses its port must find those of closed sockets free. */
   if (local >= 0 && (asking->own != NULL || pending->state->own.family != 0)) mr_call_await_released(link);
   mr_making_begin();
-  if (local >= 0 && mr_pair_make(fds, SOCK_CLOEXEC) < 0) result = -errno;
+  if (local >= 0 && mr_pair_make_anywhere(fds, SOCK_CLOEXEC) < 0) result = -errno;
   /* The answer comes with descriptors. */
   bool is_raised = local >= 0 && result == 0 && mr_limit_is_near(fds[1]) && mr_limit_raise();
   if (local >= 0 && result == 0) {
@@ -452,7 +452,7 @@ static int try_options(int fd, struct mr_pending *pending) {
   struct mr_opened opened = {.result = -ENODEV};
   int got[2] = {-1, -1}, pair[2];
   mr_making_begin();
-  if (mr_pair_make(pair, SOCK_CLOEXEC) < 0) {
+  if (mr_pair_make_anywhere(pair, SOCK_CLOEXEC) < 0) {
     int why = -errno;
     mr_making_end();
     return why;
