@@ -135,7 +135,7 @@ bool mr_engine_died(void) {
   if (link == NULL) return false;
   int saved = errno;
   struct pollfd control = {.fd = link->control_fd};
-  int ready = real.poll(&control, 1, 0);
+  int ready = mr_kernel_look(&control, 1);
   errno = saved;
   if (ready <= 0 || !(control.revents & (POLLHUP | POLLERR | POLLNVAL))) return false;
   has_ended = true;
@@ -216,6 +216,7 @@ void mr_core_before_fork(void) {
   mr_control_before_fork();
   mr_mutex_lock(&locals_mutex);
   mr_pools_before_fork();
+  mr_limit_hold();
 }
 
 void mr_core_after_fork(bool in_child) {
@@ -233,6 +234,7 @@ void mr_core_after_fork(bool in_child) {
     /* What came by fork is that engine's: a new one would not know it. */
     atomic_store(&mr_engine_is_dead, has_ended);
   }
+  mr_limit_release();
   mr_pools_after_fork();
   mr_mutex_unlock(&locals_mutex);
   mr_control_after_fork();

@@ -43,6 +43,7 @@ const SEVERAL = "several";
 const Handing = { DONE: 0, LONG_WAY: 1, LATER: 2 } as const;
 /** Index of `lo`: where what this host sends itself comes in. */
 const LO = 1;
+const PKTINFO = Report.PKTINFO | Report.PKTINFO6;
 const TIMESTAMPS = Report.TIMESTAMP | Report.TIMESTAMPNS | Report.TIMESTAMPING;
 
 /** Hot path. What a datagram takes of a ring. */
@@ -381,11 +382,14 @@ export class UdpServed extends EngineSocket {
     view.setInt32(at + DatagramAt.flags, flags | (ttl << 16) | (tos << 24), true);
     const scope = !from.isV4 && from.isLinkLocal ? ifIndex : 0;
     writeAddress(view, at + DatagramAt.peer, this.family, from, fromPort, scope);
-    const reports = this.word(SocketAt.reports);
-    if (reports === 0) return;
+    // Reports may be asked for when it is here already: of an IPv4 datagram Linux then knows the destination, and of
+    // the rest nothing (ipv4_pktinfo_prepare, sock_skb_set_dropcount).
     writeBytes16(view, at + DatagramAt.own, to);
-    view.setInt32(at + DatagramAt.ifIndex, ifIndex, true);
-    view.setInt32(at + DatagramAt.drops, this.socket.endpoint.dropped, true);
+    const reports = this.word(SocketAt.reports);
+    const hasIndex = (reports & PKTINFO) !== 0 || !to.isV4;
+    view.setInt32(at + DatagramAt.ifIndex, hasIndex ? ifIndex : 0, true);
+    const counts = (reports & Report.RXQ_OVFL) !== 0;
+    view.setInt32(at + DatagramAt.drops, counts ? this.socket.endpoint.dropped : 0, true);
     if ((reports & TIMESTAMPS) === 0) return;
     view.setUint16(at + DatagramAt.flags, flags | DatagramFlag.TIMED, true);
     this.writeTime(at, timeUs + this.host.realTimeUs);

@@ -16,10 +16,10 @@ const OPTIONS =
 
 /** Each test and the files of the shim that it needs. */
 const TESTS: [string, string[]][] = [
-  ["fd-table", ["real", "fd-table", "copy", "signal", "signal-old"]],
-  ["copy", ["real", "copy", "signal", "signal-old"]],
+  ["fd-table", ["real", "fd-table", "copy", "signal", "signal-old", "allowed"]],
+  ["copy", ["real", "copy", "signal", "signal-old", "allowed"]],
   ["resolver", ["resolver"]],
-  ["signal", ["real", "copy", "signal", "signal-old"]],
+  ["signal", ["real", "copy", "signal", "signal-old", "allowed"]],
 ];
 
 for (const [name, parts] of TESTS) {
