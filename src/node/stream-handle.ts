@@ -62,6 +62,18 @@ interface WriteRequest extends NativeRequest {
 
 let givingNatively = false;
 
+/**
+ * Native code's writes that were done while it was handed what was read. It is told before ticks run: those may
+ * end an HTTP/2 stream, and what that has written goes out first only if no write is under way.
+ */
+const doneMeanwhile: (() => void)[] = [];
+
+function finishWrites(): void {
+  for (let finish = doneMeanwhile.shift(); finish !== undefined; finish = doneMeanwhile.shift()) {
+    finish();
+  }
+}
+
 /** Whether native code is being handed what was read. */
 export const isGivingNatively = (): boolean => givingNatively;
 
@@ -188,8 +200,11 @@ export abstract class StreamHandle extends JSStream {
     const result = this.backend?.write(chunks) ?? -ENOTCONN;
     if (typeof result === "number") return result;
     // Native code is still in its call: it is told when that is over.
-    if (result) nextTick(() => this.finishWrite(request, 0));
-    else {
+    if (result) {
+      const finish = (): void => this.finishWrite(request, 0);
+      if (givingNatively) doneMeanwhile.push(finish);
+      else nextTick(finish);
+    } else {
       this.backend?.whenWritten((status) => {
         this.finishWrite(request, status);
         runTicks();
@@ -217,6 +232,7 @@ export abstract class StreamHandle extends JSStream {
         super.readBuffer(new Uint8Array(buffer, at, n));
       } finally {
         givingNatively = before;
+        if (!before) finishWrites();
       }
       runTicks();
       return;

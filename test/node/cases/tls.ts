@@ -93,6 +93,12 @@ async function http2Over(secure: boolean): Promise<void> {
       return;
     }
     stream.respond({ ":status": 200 });
+    if (headers[":path"] === "/broken-off") {
+      stream.on("error", (e) => trace(name, "server", e.message));
+      stream.write("goes out first");
+      stream.destroy(new Error("broken off"));
+      return;
+    }
     if (headers[":method"] === "POST") stream.pipe(stream);
     else stream.end(headers[":path"] === "/big" ? big : "by http2");
   });
@@ -115,7 +121,8 @@ async function http2Over(secure: boolean): Promise<void> {
     await new Promise((resolve) => stream.on("close", resolve));
     trace(name, path, n, stream.rstCode);
   };
-  for (const path of ["/", "/big", "/reset"]) await ask(path);
+  // The first one comes with the client's settings, which the server is acknowledging then.
+  for (const path of ["/broken-off", "/", "/big", "/reset"]) await ask(path);
   await ask("/echo", big);
   const pinged = await new Promise((resolve) => client.ping((e) => resolve(e === null)));
   trace(name, "ping", pinged);
