@@ -11,6 +11,7 @@ import { nowMs } from "../base/timers.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
 import { printLine } from "./natives.js";
 import { accelerates, type NodeSettings, nameOf } from "./settings.js";
+import { checkTogether } from "./settings-together.js";
 import type { StackSide } from "./stack-side.js";
 import { both, kernel, millrace, printVerdicts, type Verdict } from "./verdict.js";
 
@@ -58,6 +59,7 @@ export function configure(next: NodeSettings): void {
   if (side !== null) {
     throw new Error("millrace: register() came after the first accelerated socket; call it before");
   }
+  checkTogether(next);
   rules = rulesOf(next);
   settings = next;
   if (next.nic !== undefined) takeDevice(next);
