@@ -10,6 +10,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { ENOTCONN } from "../base/errno.js";
 import { nextTick } from "../base/timers.js";
+import { Http2Frames } from "./http2-frames.js";
 import {
   binding,
   type NameOut,
@@ -87,6 +88,7 @@ export abstract class StreamHandle extends JSStream {
   readMax = Number.POSITIVE_INFINITY;
   /** TLS on top of this handle. */
   tls: NativeStream | null = null;
+  private readonly frames = new Http2Frames();
   readonly scope: AsyncResource = new AsyncResource("TCPWRAP");
 
   get isStreamBase(): boolean {
@@ -226,21 +228,44 @@ export abstract class StreamHandle extends JSStream {
   /** Hot path. Hands over bytes that nobody will write to again. */
   give(buffer: ArrayBuffer, at: number, n: number): void {
     if (this.isTakenNatively) {
-      const before = givingNatively;
-      givingNatively = true;
-      try {
-        super.readBuffer(new Uint8Array(buffer, at, n));
-      } finally {
-        givingNatively = before;
-        if (!before) finishWrites();
-      }
-      runTicks();
+      this.giveNatively(new Uint8Array(buffer, at, n));
       return;
     }
     streamBaseState[kReadBytesOrError] = n;
     streamBaseState[kArrayBufferOffset] = at;
     tell(this.scope, this.onread, this, buffer);
   }
+
+  private giveNatively(bytes: Uint8Array): void {
+    const n = bytes.length;
+    let at = 0;
+    try {
+      while (at < n && !this.isClosing()) {
+        const end = this.tls === null ? at + this.frames.cut(bytes, at, n - at) : n;
+        const piece = bytes.subarray(at, end);
+        at = end;
+        this.givePiece(piece);
+        runTicks();
+      }
+    } finally {
+      // An exception of the user's: the stream goes on all the same.
+      if (at < n && !this.isClosing()) this.givePiece(bytes.subarray(at));
+    }
+  }
+
+  private givePiece(bytes: Uint8Array): void {
+    const before = givingNatively;
+    givingNatively = true;
+    try {
+      super.readBuffer(bytes);
+    } finally {
+      givingNatively = before;
+      if (!before) finishWrites();
+    }
+  }
+
+  /** Called by native code, too. */
+  abstract isClosing(): boolean;
 
   /** The peer has ended its side. */
   giveEnd(): void {

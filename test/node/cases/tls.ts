@@ -132,8 +132,35 @@ async function http2Over(secure: boolean): Promise<void> {
   await once(server, "close");
 }
 
+/** One segment has a request and its reset: the server is told of the one before the other. */
+async function resetAtOnce(): Promise<void> {
+  const name = "h2c reset";
+  const server = http2.createServer();
+  server.on("sessionError", () => {});
+  server.on("stream", (stream, headers) => {
+    trace(name, headers[":authority"], stream.destroyed);
+    stream.on("aborted", () => trace(name, "aborted"));
+    stream.on("error", (e) => trace(name, errorText(e)));
+    stream.on("close", () => trace(name, "close", stream.rstCode));
+    stream.respond({ ":status": 200 });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const closed = new Promise((resolve) => server.once("stream", (s) => s.once("close", resolve)));
+  const frames =
+    "000000040000000000" + "000006010400000001828684410178" + "00000403000000000100000005";
+  client.write(Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+  client.write(Buffer.from(frames, "hex"));
+  await closed;
+  client.destroy();
+  server.close();
+  await once(server, "close");
+}
+
 await plainTls();
 await upgraded();
 await secureHttp();
 await http2Over(true);
 await http2Over(false);
+await resetAtOnce();
