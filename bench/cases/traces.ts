@@ -5,10 +5,10 @@
  * The packets are those of the tests, captured and damaged, in memory. Prints one JSON line.
  */
 import { readFileSync } from "node:fs";
+import { BurstAt } from "../../src/ebpf/burst.js";
 import { XdpInstance } from "../../src/ebpf/instance.js";
 import { LinearMemory } from "../../src/ebpf/linear-memory.js";
 import { parseObject } from "../../src/ebpf/object.js";
-import { BatchAt } from "../../src/xdp/trace-code.js";
 import { TracedProgram } from "../../src/xdp/traced-program.js";
 import { capturedPackets, damagedPackets } from "../../test/support/xdp-packets.js";
 import { setupOf } from "../../test/support/xdp-setups.js";
@@ -110,15 +110,15 @@ if (what === "install") {
   }
   let sum = 0;
   const batch = traced.batchMatcher(chosen);
-  const recordsAt = memory.take(frames.length * BatchAt.BYTES, "records");
+  const recordsAt = memory.take(frames.length * BurstAt.BYTES, "records");
   for (const [n, at] of frames.entries()) {
     const place = [at, ends[n]!, at - HEADROOM_BYTES, at + TAIL_BYTES];
-    memory.words.set(place, (recordsAt + n * BatchAt.BYTES) >>> 2);
+    memory.words.set(place, (recordsAt + n * BurstAt.BYTES) >>> 2);
   }
   const figures = await perPacket(CALLS, (calls) => {
     if (what === "tree-batch") {
       for (let n = 0; n < calls; n += frames.length) batch(recordsAt, frames.length);
-      sum += memory.words[(recordsAt + BatchAt.TRACE) >>> 2]! + 2;
+      sum += memory.words[(recordsAt + BurstAt.TRACE) >>> 2]! + 2;
       return;
     }
     for (let n = 0, i = 0; n < calls; n++) {

@@ -1,7 +1,8 @@
 /*
  * jit-run: what the kernel's JIT made of an XDP program, called here. Descriptor 3 is the program, standard
  * input the packet; prints one JSON line. The kernel's own test run takes 25 ns around each call, behind which
- * the processor hides a part of the program; here there is the call and nothing else.
+ * the processor hides a part of the program; here there is the call and nothing else. Packets are in 64 frames, in turn,
+ * as they come from a device.
  *
  * The machine code must need nothing of the kernel: no maps, no helpers, no field of the context but the packet's
  * ends. x86-64 only.
@@ -18,6 +19,8 @@
 #include <unistd.h>
 
 enum { PROGRAM = 3, IMAGE_BYTES = 1 << 16, HEADROOM = 256, PIECES = 20, PIECE = 1000000 };
+/* Frames do not all begin in the same line of the cache. */
+enum { FRAMES = 64, FRAME_STRIDE = 2048 + 192 };
 
 /* The beginning of the kernel's struct xdp_buff, which `struct xdp_md` becomes when a program is loaded. */
 struct buffer {
@@ -66,15 +69,17 @@ static int ascending(const void *a, const void *b) {
 }
 
 int main(void) {
-  static uint8_t frame[4096] __attribute__((aligned(4096)));
-  ssize_t length = read(STDIN_FILENO, frame + HEADROOM, sizeof frame - 2 * HEADROOM);
+  static uint8_t frames[FRAMES * FRAME_STRIDE] __attribute__((aligned(4096)));
+  ssize_t length = read(STDIN_FILENO, frames + HEADROOM, FRAME_STRIDE - 2 * HEADROOM);
   if (length < 14) fail("a packet on standard input");
+  for (int n = 1; n < FRAMES; n++) memcpy(frames + n * FRAME_STRIDE, frames, FRAME_STRIDE);
   Program run = load();
   double times[PIECES];
   uint64_t verdicts = 0;
   for (int piece = -1; piece < PIECES; piece++) {
     double start = cpu_ns();
     for (int n = 0; n < PIECE; n++) {
+      uint8_t *frame = frames + n % FRAMES * FRAME_STRIDE;
       struct buffer buffer = {.data = frame + HEADROOM,
                               .data_end = frame + HEADROOM + length,
                               .data_meta = frame + HEADROOM,

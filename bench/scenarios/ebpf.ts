@@ -22,8 +22,9 @@ function ebpfScenario(program: string, summary: string, compile = compileExample
     prepare: async () => {
       const { file, cleanUp } = objectFile(compile(program, "v3"));
       return {
-        millrace: () => measureCase("ebpf", program, "wasm", file),
+        millrace: () => measureCase("ebpf", program, "wasm-burst", file),
         baselines: {
+          "one-a-call": () => measureCase("ebpf", program, "wasm", file),
           kernel: () => measureCase("ebpf", program, "kernel", file),
           interpreter: () => measureCase("ebpf", program, "interp", file),
           ...(STANDALONE.includes(program)

@@ -11,6 +11,9 @@ const PROGRAMS = fileURLToPath(new URL("../../../bench/programs/", import.meta.u
 /** The program with the most paths, of Debian's libxdp1. */
 const FILTER = `/usr/lib/${arch() === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/bpf/xdpfilt_dny_all.o`;
 
+/** Without maps and helpers: as in ebpf.ts. */
+const STANDALONE = arch() === "x64" ? ["ipv6_filter", "rewrite"] : [];
+
 function objectFile(
   bytes: Uint8Array,
   name = "program.o",
@@ -31,11 +34,15 @@ function perPacket(program: string, summary: string, compile = compileExample): 
     prepare: async () => {
       const { file, cleanUp } = objectFile(compile(program, "v3"));
       return {
-        millrace: () => measureCase("ebpf", program, "chosen", file),
+        millrace: () => measureCase("ebpf", program, "chosen-burst", file),
         baselines: {
-          trace: () => measureCase("ebpf", program, "trace", file),
+          "one-a-call": () => measureCase("ebpf", program, "trace", file),
+          "chosen-one-a-call": () => measureCase("ebpf", program, "chosen", file),
           kernel: () => measureCase("ebpf", program, "kernel", file),
-          "whole-program": () => measureCase("ebpf", program, "wasm", file),
+          "whole-program": () => measureCase("ebpf", program, "wasm-burst", file),
+          ...(STANDALONE.includes(program)
+            ? { "native-jit": () => measureCase("ebpf", program, "native", file) }
+            : {}),
         },
         cleanUp,
       };

@@ -114,9 +114,9 @@ EXPORT long syscall(long number, ...) {
     case SYS_setns:
       mr_door_confine();
       break;
-    case SYS_seccomp: mr_guard_faults(); break;
+    case SYS_seccomp: mr_before_filter(); break;
     case SYS_prctl:
-      if (a == PR_SET_SECCOMP) mr_guard_faults();
+      if (a == PR_SET_SECCOMP) mr_before_filter();
       break;
     case SYS_epoll_create1: return epoll_create1((int)a);
     case SYS_epoll_ctl: return epoll_ctl((int)a, (int)b, (int)c, (struct epoll_event *)d);

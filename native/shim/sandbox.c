@@ -6,6 +6,14 @@
 
 #include "core.h"
 #include "interpose.h"
+#include "process.h"
+
+void mr_before_filter(void) {
+  int saved = errno;
+  mr_guard_faults();
+  if (mr_link_control() >= 0) mr_link_get(); /* one that has begun is made by calls of which few programs think */
+  errno = saved;
+}
 
 EXPORT int prctl(int option, ...) {
   va_list rest;
@@ -13,6 +21,6 @@ EXPORT int prctl(int option, ...) {
   unsigned long a = va_arg(rest, unsigned long), b = va_arg(rest, unsigned long);
   unsigned long c = va_arg(rest, unsigned long), d = va_arg(rest, unsigned long);
   va_end(rest);
-  if (option == PR_SET_SECCOMP) mr_guard_faults();
+  if (option == PR_SET_SECCOMP) mr_before_filter();
   return real.prctl(option, a, b, c, d);
 }

@@ -5,7 +5,7 @@ import type { PacketFilter } from "../wire/packet-filter.js";
 import { type CaptureOptions, CapturePrinter } from "./capture-print.js";
 import { CaptureFileWriter, type FileFormat, formatOf } from "./capture-write.js";
 import type { PacketSource } from "./packet-source.js";
-import { DONE, FAILED, isSystemError, type World } from "./world.js";
+import { DONE, FAILED, isSystemError, systemText, type World } from "./world.js";
 
 export interface RunOptions extends CaptureOptions {
   readonly write?: string;
@@ -57,7 +57,7 @@ export class CaptureRun {
       await this.writer?.finish(source.interfaces);
     } catch (error) {
       if (!isSystemError(error)) throw error;
-      this.complaint ??= `${this.options.write}: ${error.message}`;
+      this.complaint ??= systemText(error, this.options.write);
     }
     return this.summarise();
   }
@@ -113,7 +113,8 @@ export class CaptureRun {
   }
 
   private async summarise(): Promise<number> {
-    const lines = [plural(this.taken, "captured")];
+    const hasBegun = this.complaint === null || this.seen > 0;
+    const lines = hasBegun ? [plural(this.taken, "captured")] : [];
     if (this.seen !== this.taken) lines.push(plural(this.seen, "received by filter"));
     const dropped = this.source.interfaces.reduce((sum, i) => sum + Math.max(0, i.dropped), 0);
     if (dropped > 0) lines.push(plural(dropped, "dropped"));

@@ -47,7 +47,12 @@ export class CaptureFileWriter {
     if (this.writer === null || this.writer.pendingBytes === 0) return Promise.resolve(true);
     const bytes = this.writer.take();
     if (this.fd < 0) return this.world.out.write(bytes.slice());
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at);
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.fd, bytes, at);
+    } catch (error) {
+      (error as NodeJS.ErrnoException).path ??= this.name;
+      throw error;
+    }
     return Promise.resolve(true);
   }
 

@@ -84,7 +84,7 @@ test("a broken file: all packets before the place, the place, and status 1", asy
 test("a file that is not there: status 1", async () => {
   const { status, talk } = await capture(["-r", join(scratch, "nothing")]);
   assert.equal(status, 1);
-  assert.match(talk, /nothing: ENOENT: no such file/);
+  assert.match(talk, /nothing: no such file/);
 });
 
 test("from the standard input, in any chunks", async () => {
@@ -149,7 +149,7 @@ test("pcap cannot hold two link types: said, with what can", async () => {
 test("an output that cannot be opened: status 1", async () => {
   const { status, talk } = await capture(["-r", TCP, "-w", join(scratch, "no/such/folder")]);
   assert.equal(status, 1);
-  assert.match(talk, /ENOENT/);
+  assert.match(talk, /no such file or directory/);
 });
 
 test("a reader that goes away ends the run quietly", async () => {

@@ -10,6 +10,7 @@ import type { CaptureInterface } from "../wire/capture-file.js";
 import { CapturedPacket, Direction } from "../wire/capture-file.js";
 import { CaptureReader } from "../wire/capture-reader.js";
 import * as linkType from "../wire/link-type.js";
+import { isSystemError, systemText } from "./world.js";
 
 const CHUNK_BYTES = 256 * 1024;
 
@@ -59,7 +60,9 @@ export class FileSource implements PacketSource {
         if (!(await pause()) || stop.aborted || reader.error !== null) break;
       }
     } catch (error) {
-      return `${this.name}: ${(error as Error).message}`;
+      return isSystemError(error)
+        ? systemText(error, this.name)
+        : `${this.name}: ${(error as Error).message}`;
     }
     if (stop.aborted) return null;
     if (reader.error === null) {

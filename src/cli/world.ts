@@ -41,7 +41,14 @@ export function processWorld(): World {
 
 function outputTo(stream: NodeJS.WriteStream): Output {
   let isBroken = false;
-  stream.on("error", () => {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    // Without a reader the command ends quietly; what could not be kept is an error.
+    if (!isBroken && error.code !== "EPIPE" && stream === process.stdout) {
+      console.error(`millrace: ${systemText(error, "standard output")}`);
+      process.once("exit", () => {
+        process.exitCode = FAILED;
+      });
+    }
     isBroken = true;
   });
   return {
@@ -65,9 +72,12 @@ export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
 }
 
-/** What a system error says, as a sentence: `none.json: no such file or directory`. */
-export function systemText(error: NodeJS.ErrnoException): string {
-  const { path, message } = error;
+/**
+ * What a system error says, as a sentence: `none.json: no such file or directory`. `name`: what was read or written,
+ * where the error does not say.
+ */
+export function systemText(error: NodeJS.ErrnoException, name?: string): string {
+  const { message, path = name } = error;
   // As Node.js words it: `ENOENT: no such file or directory, open 'none.json'`.
   let words = /^E[A-Z0-9]+: (.*?)(?:, \w+(?: '.*')?)?$/s.exec(message)?.[1];
   if (error.code === "EISDIR") words = "is a directory";

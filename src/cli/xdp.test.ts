@@ -226,6 +226,54 @@ test("a map file that is wrong says where and what was expected", async () => {
   assert.match(talk, /wrong\.json:1:2: entry 0: expected members local, remote, got/);
 });
 
+test("numbers that a map cannot hold are refused where they stand, never cut", async () => {
+  const file = join(scratch, "numbers.json");
+  const verdicts = `.rodata=${file}`;
+  const run = ["run", object("ddos_guard"), "--in", TCP, "--map", verdicts];
+  for (const [window, expected] of [
+    ["4294967296", "window: expected -2147483648 to 4294967295, got 4294967296"],
+    ["1.5", "window: expected a whole number, got 1.5"],
+    ['"99999999999999999999"', 'got "99999999999999999999"'],
+    ["18446744073709551615", "window: expected a number beyond 2\\^53 as text"],
+    ["null", "window: expected [a-z_0-9 ]+, got null"],
+    ["{}", "window: expected [a-z_0-9 ]+, got {}"],
+  ] as const) {
+    writeFileSync(file, `[{"key": "00000000",\n  "value": {"window": ${window}}}]`);
+    const { status, talk } = await xdp(...run);
+    assert.equal(status, 1, window);
+    assert.match(talk, new RegExp(`numbers\\.json:1:2: entry 0: .*${expected}`));
+  }
+  writeFileSync(file, '[{"key": "00000000", "value": {"window": 64}, "flags": 1}]');
+  assert.match(
+    (await xdp(...run)).talk,
+    /numbers\.json:1:2: entry 0: expected .* alone, got "flags"/,
+  );
+});
+
+test("maps of programs are filled with programs, by their names", async () => {
+  const file = join(scratch, "stages.json");
+  const args = ["run", object("vlan_gate"), "-p", "vlan_gate", "--in", TCP];
+  const filled = [...args, "--map", `stages=${file}`, "--json"];
+  writeFileSync(file, '[{"key": 1, "value": "strip"}]');
+  const { out, status } = await xdp(...filled);
+  assert.equal(status, 0);
+  const plain = JSON.parse((await xdp(...args, "--json")).out);
+  assert.notDeepEqual(JSON.parse(out).maps.taken, plain.maps.taken);
+  for (const [entry, expected] of [
+    [
+      { key: 1, value: 2 },
+      /stages\.json:1:2: entry 0: expected a program of the object: .*strip.*; got 2/,
+    ],
+    [{ key: 1, value: "strop" }, /expected a program of the object: .*; got "strop"/],
+    [{ key: 9, value: "strip" }, /entry 0: stages takes it not: E2BIG/],
+  ] as const) {
+    writeFileSync(file, JSON.stringify([entry]));
+    const { status: refused, talk } = await xdp(...filled);
+    assert.equal(refused, 1);
+    assert.match(talk, expected);
+  }
+});
+
 test("check says ok with numbers, or why not with status 1", async () => {
   const good = await xdp("check", object("vlan_gate"));
   assert.equal(good.status, 0);
@@ -270,7 +318,7 @@ test("options say what is wrong with them, and where to look", async () => {
   for (const [args, expected] of [
     [["--max-entries", "nomap=4"], /there is no map nomap; the object has: by_protocol, tunnels/],
     [["--btf", TCP], /--btf .*tcp\.pcap: \.BTF has no header/],
-    [["--map", `tunnels=${scratch}`], /expected a file, and this is a folder/],
+    [["--map", `tunnels=${scratch}`], /: is a directory$/m],
   ] as const) {
     const { status, talk } = await xdp(...run, ...args);
     assert.equal(status, 1);

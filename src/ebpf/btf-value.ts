@@ -116,7 +116,7 @@ function wrong(path: string, expected: string, got: Readable): never {
 }
 
 function encodeUntyped(bytes: Uint8Array, readable: Readable): void {
-  if (typeof readable === "number") putNumber(bytes, BigInt(Math.trunc(readable)));
+  if (typeof readable === "number") putWhole(bytes, readable, false, "");
   else if (!putHex(bytes, readable)) {
     wrong("", `a number or ${bytes.length} bytes of hexadecimal`, readable);
   }
@@ -129,6 +129,27 @@ function putHex(bytes: Uint8Array, readable: Readable): boolean {
   if (digits.length !== bytes.length * 2 || !/^[0-9a-f]*$/i.test(digits)) return false;
   bytes.set(Buffer.from(digits, "hex"));
   return true;
+}
+
+/** A whole number that the bytes can hold, with or without a sign; of a signed type, no more than it has. */
+function putWhole(
+  bytes: Uint8Array,
+  readable: number | string,
+  isSigned: boolean,
+  path: string,
+): void {
+  const values = 1n << BigInt(8 * bytes.length);
+  const least = -(values / 2n);
+  const most = (isSigned ? values / 2n : values) - 1n;
+  if (typeof readable === "number" && !Number.isInteger(readable)) {
+    wrong(path, "a whole number", readable);
+  }
+  if (typeof readable === "number" && !Number.isSafeInteger(readable)) {
+    wrong(path, "a number beyond 2^53 as text, which is exact", readable);
+  }
+  const value = BigInt(readable);
+  if (value < least || value > most) wrong(path, `${least} to ${most}`, readable);
+  putNumber(bytes, value);
 }
 
 function putNumber(bytes: Uint8Array, value: bigint): void {
@@ -152,7 +173,7 @@ function encode(btf: Btf, id: number, bytes: Uint8Array, readable: Readable, pat
   const type = btf.resolve(id);
   if (typeof readable === "number" || isDecimal(readable, type)) {
     if (isComposite(type.kind)) wrong(path, describe(type), readable);
-    putNumber(bytes, BigInt(readable as number | string));
+    putWhole(bytes, readable, type.isSigned, path);
     if (order !== null) bytes.reverse();
     return;
   }
@@ -164,6 +185,8 @@ function encode(btf: Btf, id: number, bytes: Uint8Array, readable: Readable, pat
   }
   if (Array.isArray(readable)) encodeArray(btf, type, bytes, readable, path);
   else {
+    // What was text may be anything.
+    if (typeof readable !== "object" || readable === null) wrong(path, describe(type), readable);
     const parts = readable as { readonly [name: string]: Readable };
     if (type.kind === BtfKind.DATASEC) encodeVariables(btf, type, bytes, parts);
     else encodeStruct(btf, type, bytes, parts, path);
@@ -202,6 +225,9 @@ function encodeStruct(
   readable: { readonly [name: string]: Readable },
   path: string,
 ): void {
+  if (type.kind !== BtfKind.STRUCT && type.kind !== BtfKind.UNION) {
+    wrong(path, describe(type), readable);
+  }
   for (const [name, value] of Object.entries(readable)) {
     const member = type.members.find((one) => one.name === name && one.bitSize === 0);
     const at = (member?.bitOffset ?? 0) / 8;
@@ -236,7 +262,7 @@ function encodeVariables(
 }
 
 function describe(type: BtfType): string {
-  if (type.kind === BtfKind.STRUCT) {
+  if (type.kind === BtfKind.STRUCT || type.kind === BtfKind.UNION) {
     return `members ${type.members.map((member) => member.name).join(", ")}`;
   }
   if (type.kind === BtfKind.DATASEC) return "names of variables";

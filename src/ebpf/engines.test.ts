@@ -240,6 +240,32 @@ test("a map of maps gives a program the map that the value names", () => {
   }
 });
 
+test("a map of maps takes none that is not as programs were verified for", () => {
+  const fields = { type: MapType.ARRAY, valueBytes: 4 };
+  const inner = mapDefinition({ ...fields, name: "inner", valueBytes: 512 });
+  const outer = mapDefinition({ ...fields, name: "outer", type: MapType.ARRAY_OF_MAPS, inner });
+  const a = new Assembler();
+  a.mov(R0, 2);
+  a.exit();
+  const expected = { code: "EINVAL", message: /outer cannot hold \w+, which (has|is) / };
+  for (const other of [
+    mapDefinition({ ...fields, name: "values" }),
+    mapDefinition({ ...inner, name: "keys", type: MapType.HASH, keyBytes: 8 }),
+    mapDefinition({ ...inner, name: "entries", maxEntries: 5 }),
+    mapDefinition({ ...inner, name: "flags", flags: 1 << 7 }),
+    mapDefinition({ ...inner, name: "lock", lockAt: 8 }),
+    mapDefinition({ ...outer, name: "outer2" }),
+  ]) {
+    const instance = XdpInstance.open(assembled(a, [outer, other]));
+    assert.throws(
+      () => instance.setInner("outer", Uint8Array.of(0, 0, 0, 0), other.name),
+      expected,
+    );
+    const atStart = { ...outer, entries: [other.name] };
+    assert.throws(() => XdpInstance.open(assembled(a, [atStart, other])), expected);
+  }
+});
+
 /** A TCP header's flags, sequence and acknowledgement in a packet, for programs that see no other. */
 function tcpFrame(flags: number, seq: number, ack: number): Uint8Array {
   const frame = new Uint8Array(54);

@@ -8,6 +8,7 @@ export { assembleText } from "./asm-text.js";
 export { type AssembledProgram, linkMaps } from "./assembled-program.js";
 export { Btf } from "./btf.js";
 export { decodeValue, encodeValue, type Readable } from "./btf-value.js";
+export { BurstAt, type BurstRunner, setRecord } from "./burst.js";
 export { disassemble } from "./disasm.js";
 export { EbpfError, type EbpfErrorCode } from "./ebpf-error.js";
 export {

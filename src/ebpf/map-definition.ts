@@ -8,6 +8,7 @@ import { badObject } from "./ebpf-error.js";
 import type { ElfFile, ElfSection } from "./elf.js";
 import { SymbolType } from "./elf.js";
 import { MapFlag, MapType } from "./map-type.js";
+import { lockIn } from "./verify-lock.js";
 
 export interface MapDefinition {
   readonly name: string;
@@ -27,6 +28,8 @@ export interface MapDefinition {
   /** Types of key and value in the object's BTF; 0 when it does not say. */
   readonly keyType: number;
   readonly valueType: number;
+  /** Byte of a value at which its `struct bpf_spin_lock` is; none when it is not there or null. */
+  readonly lockAt?: number | null;
 }
 
 /** A map and where its symbol is. */
@@ -73,6 +76,7 @@ function readVariables(section: ElfSection, btf: Btf | null): PlacedMap {
     throw badObject(`${section.name} has ${section.sizeBytes} bytes, which is too much for a map`);
   }
   const isReadOnly = section.name.startsWith(".rodata");
+  const valueType = btf?.find(section.name, BtfKind.DATASEC)[0]?.id ?? 0;
   return {
     section: section.index,
     at: 0,
@@ -85,7 +89,8 @@ function readVariables(section: ElfSection, btf: Btf | null): PlacedMap {
       maxEntries: 1,
       flags: isReadOnly ? MapFlag.RDONLY_PROG : 0,
       initial: section.bytes.length === 0 ? null : section.bytes,
-      valueType: btf?.find(section.name, BtfKind.DATASEC)[0]?.id ?? 0,
+      valueType,
+      lockAt: btf === null || valueType === 0 ? null : lockIn(btf, valueType, MapType.ARRAY),
     },
   };
 }
@@ -179,6 +184,7 @@ function readDefinition(btf: Btf, name: string, typeId: number, depth = 0): MapD
         throw badObject(`the map ${name} has a member ${member.name}, which is unknown`);
     }
   }
+  if (found.valueType !== 0) found.lockAt = lockIn(btf, found.valueType, found.type);
   return found;
 }
 

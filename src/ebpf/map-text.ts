@@ -8,6 +8,7 @@ import { PlacedError } from "../base/placed-error.js";
 import type { Btf } from "./btf.js";
 import { decodeValue, encodeValue, type Readable } from "./btf-value.js";
 import { EbpfError } from "./ebpf-error.js";
+import type { XdpInstance } from "./instance.js";
 import type { LinearMap } from "./linear-map.js";
 import type { MapDefinition } from "./map-definition.js";
 import { isPerCpu, MapType } from "./map-type.js";
@@ -18,6 +19,8 @@ export interface WritableMap {
   readonly bufferBytes: number;
   write(key: Uint8Array, value: Uint8Array): number;
   entries(): { key: Uint8Array; value: Uint8Array }[];
+  /** Of maps of programs and of maps: puts in the one of that name, which is there. */
+  refer?(key: Uint8Array, name: string): number;
 }
 
 export interface ReadableEntry {
@@ -45,9 +48,17 @@ export function writeEntries(
     if (node.kind !== "object" || entry?.key === undefined || entry.value === undefined) {
       throw refuse(node, `entry ${n}: expected "key" and "value"`);
     }
-    const result = writeEntry(object.btf, definition, map, entry as ReadableEntry, (what) =>
-      refuse(node, `entry ${n}: ${what}`),
-    );
+    const other = Object.keys(entry).find((name) => name !== "key" && name !== "value");
+    if (other !== undefined) {
+      throw refuse(
+        node,
+        `entry ${n}: expected "key" and "value" alone, got ${JSON.stringify(other)}`,
+      );
+    }
+    const wrong = (what: string): EbpfError => refuse(node, `entry ${n}: ${what}`);
+    const result = holdsNames(definition)
+      ? writeName(object, definition, map, entry as ReadableEntry, wrong)
+      : writeEntry(object.btf, definition, map, entry as ReadableEntry, wrong);
     if (result !== 0) throw refuse(node, `entry ${n}: ${name} takes it not: ${errnoName(result)}`);
   }
 }
@@ -98,6 +109,33 @@ function writeEntry(
   }
 }
 
+const holdsNames = ({ type, inner }: MapDefinition): boolean =>
+  type === MapType.PROG_ARRAY || inner !== null;
+
+/** An entry that is a program or a map, by its name. */
+function writeName(
+  object: BpfObject,
+  definition: MapDefinition,
+  map: WritableMap,
+  { key, value }: ReadableEntry,
+  refuse: (what: string) => EbpfError,
+): number {
+  const isPrograms = definition.type === MapType.PROG_ARRAY;
+  const there = isPrograms ? object.programs : object.maps.filter(({ inner }) => inner === null);
+  if (!there.some(({ name }) => name === value)) {
+    const names = there.map(({ name }) => name).join(", ");
+    const what = isPrograms ? "a program" : "a map";
+    throw refuse(`expected ${what} of the object: ${names}; got ${JSON.stringify(value)}`);
+  }
+  try {
+    const bytes = encodeValue(object.btf, definition.keyType, definition.keyBytes, key);
+    return map.refer!(bytes, value as string);
+  } catch (error) {
+    if (error instanceof EbpfError) throw refuse(error.message);
+    throw error;
+  }
+}
+
 export function definitionOf(object: BpfObject, name: string): MapDefinition {
   const found = object.maps.find((map) => map.name === name);
   if (found !== undefined) return found;
@@ -117,6 +155,15 @@ const SHOWN: ReadonlySet<number> = new Set([
   MapType.DEVMAP,
   MapType.DEVMAP_HASH,
 ]);
+
+/** A map of an instance's, for entries that may be programs and maps. */
+export const instanceMap = (instance: XdpInstance, name: string): WritableMap => ({
+  ...writable(instance.map(name)),
+  refer: (key, target) =>
+    definitionOf(instance.object, name).type === MapType.PROG_ARRAY
+      ? instance.setProgram(name, new DataView(key.buffer).getUint32(0, true), target)
+      : instance.setInner(name, key, target),
+});
 
 /** A map of an engine's, as both ways here want it. */
 export const writable = (map: LinearMap): WritableMap => ({

@@ -36,6 +36,8 @@ export const MapFlag = {
   /** Programs only read it; user space may write. */
   RDONLY_PROG: 1 << 7,
   WRONLY_PROG: 1 << 8,
+  /** Arrays of a map of maps may have different numbers of entries. */
+  INNER_MAP: 1 << 12,
 } as const;
 
 export const UpdateFlag = { ANY: 0, NO_EXIST: 1, EXIST: 2, LOCK: 4 } as const;

@@ -6,6 +6,7 @@ import { parseElf } from "./elf.js";
 import { MapType } from "./map-type.js";
 import { parseObject } from "./object.js";
 import { objectBytes, objectOf } from "./object-fixture.js";
+import { lockIn } from "./verify-lock.js";
 
 test("programs, licence and source lines of an object", () => {
   const { programs, maps, license } = objectOf("ipv6_filter");
@@ -85,6 +86,33 @@ test("types that refer to themselves in a circle are an error", () => {
   assert.throws(() => btf.resolve(1), /type 1 is a loop of typedefs/);
   assert.throws(() => btf.sizeOf(3), /type 3 is a loop of arrays/);
   assert.throws(() => btf.at(9), /there is no type 9/);
+});
+
+test("where values have their lock: of arrays and hashes, in a struct or among variables", () => {
+  const type = (id: number, kind: number, fields: Partial<BtfType>): BtfType => ({
+    ...VOID,
+    id,
+    kind,
+    ...fields,
+  });
+  const member = (name: string, of: number, at: number) => ({
+    name,
+    type: of,
+    bitOffset: at * 8,
+    bitSize: 0,
+  });
+  const btf = new Btf([
+    VOID,
+    type(1, BtfKind.STRUCT, { name: "bpf_spin_lock", sizeBytes: 4 }),
+    type(2, BtfKind.STRUCT, { members: [member("n", 4, 0), member("lock", 1, 8)] }),
+    type(3, BtfKind.VAR, { name: "shared", type: 1 }),
+    type(4, BtfKind.INT, { sizeBytes: 8 }),
+    type(5, BtfKind.DATASEC, { variables: [{ type: 3, at: 16, sizeBytes: 4 }] }),
+  ]);
+  assert.equal(lockIn(btf, 2, MapType.HASH), 8);
+  assert.equal(lockIn(btf, 5, MapType.ARRAY), 16);
+  assert.equal(lockIn(btf, 4, MapType.ARRAY), null);
+  assert.equal(lockIn(btf, 2, MapType.LRU_HASH), null); // the kernel has none there
 });
 
 test("a huge number anywhere in an object is refused in words, or does no harm", () => {

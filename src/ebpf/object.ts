@@ -12,6 +12,7 @@ import { type BtfExt, parseBtfExt } from "./btf-ext.js";
 import { applyCore } from "./core.js";
 import { badObject, EbpfError } from "./ebpf-error.js";
 import { type ElfFile, parseElf, SectionFlag, SectionType } from "./elf.js";
+import { checkEntries } from "./inner-map.js";
 import { INSTRUCTION_BYTES } from "./isa.js";
 import {
   type FunctionSymbol,
@@ -55,6 +56,7 @@ export function parseObject(file: Uint8Array, options: ParseOptions = {}): BpfOb
   if (btf !== null && ext !== null) relocateTypes(elf, code, btf, ext, options.kernelTypes ?? null);
   const functions = findFunctions(elf, code);
   const maps = readMapDefinitions(elf, btf);
+  checkEntries(maps.map(({ definition }) => definition));
   const input: LinkInput = { elf, code, functions, maps, ext };
   const programs = functions
     .filter((symbol) => symbol.isGlobal && elf.sections[symbol.section]!.name !== ".text")

@@ -28,7 +28,9 @@ export const STACK_BYTES = 512;
 /** The kernel allows eight calls in a chain; callbacks of helpers come on top here. */
 export const MAX_FRAMES = 16;
 const REGISTERS_BYTES = 16 * 8;
-const CPU_BYTES = 4;
+/** Time (8 bytes), CPU, the frame's first and last byte (4 each): what compiled code may ask for. */
+export const InputAt = { TIME: 0, CPU: 8, HARD_START: 12, HARD_END: 16, BYTES: 24 } as const;
+const WORD_BYTES = 4;
 const NS_PER_US = 1_000;
 
 /** What the kernel keeps free in front of a packet, and what its frames begin with. */
@@ -93,16 +95,16 @@ export class Runtime {
   readonly hooks: RuntimeHooks;
   readonly random: Random;
   engine: Engine | null = null;
-  /** Where compiled code finds {@link cpu}. */
+  /** {@link InputAt}: where compiled code finds what it may ask for. */
+  readonly inputsAt: number;
+  /** Of these, where {@link cpu} is. */
   readonly cpuAt: number;
+  /** And where the frame is. */
+  readonly hardAt: number;
+  /** Where bursts note how far they are. */
+  readonly burstAt: number;
   /** The CPU that programs run on: {@link setCpu}. */
   cpu = 0;
-  /** Monotonic time, two words of a number of nanoseconds. */
-  nowLow = 0;
-  nowHigh = 0;
-  /** First and last byte that the packet may ever take. */
-  hardStart = 0;
-  hardEnd = 0;
   readonly metadata: PacketMetadata = noMetadata();
   /** Where the last program sent its packet. */
   readonly redirect: Redirect = { map: null, key: 0, flags: 0 };
@@ -119,8 +121,11 @@ export class Runtime {
     this.registers = new Int32Array(memory.memory.buffer, this.registersAt, REGISTERS_BYTES / 4);
     this.contextAt = memory.take(Ctx.BYTES, "the context");
     this.stackAt = memory.take(STACK_BYTES * MAX_FRAMES, "the stack");
-    this.cpuAt = memory.take(CPU_BYTES, "the number of the CPU");
-    this.words[this.cpuAt >>> 2] = 0;
+    this.inputsAt = memory.take(InputAt.BYTES, "inputs");
+    this.cpuAt = this.inputsAt + InputAt.CPU;
+    this.hardAt = this.inputsAt + InputAt.HARD_START;
+    this.burstAt = memory.take(WORD_BYTES, "how far a burst is");
+    this.words.fill(0, this.inputsAt >>> 2, (this.inputsAt + InputAt.BYTES) >>> 2);
   }
 
   addMap(map: LinearMap): void {
@@ -138,8 +143,26 @@ export class Runtime {
 
   /** Sets the time that helpers tell. */
   setTime(nanoseconds: bigint): void {
-    this.nowLow = Number(BigInt.asIntN(32, nanoseconds));
-    this.nowHigh = Number(BigInt.asIntN(32, nanoseconds >> 32n));
+    this.words[this.inputsAt >>> 2] = Number(BigInt.asIntN(32, nanoseconds));
+    this.words[(this.inputsAt >>> 2) + 1] = Number(BigInt.asIntN(32, nanoseconds >> 32n));
+  }
+
+  /** Monotonic time, two words of a number of nanoseconds. */
+  get nowLow(): number {
+    return this.words[this.inputsAt >>> 2]!;
+  }
+
+  get nowHigh(): number {
+    return this.words[(this.inputsAt >>> 2) + 1]!;
+  }
+
+  /** First and last byte that the packet may ever take. */
+  get hardStart(): number {
+    return this.words[this.hardAt >>> 2]!;
+  }
+
+  get hardEnd(): number {
+    return this.words[(this.hardAt >>> 2) + 1]!;
   }
 
   /** Hot path. As {@link setTime}, in microseconds, which a double holds. */
@@ -147,8 +170,8 @@ export class Runtime {
     const high = Math.floor(nowUs / 2 ** 32);
     const low = (nowUs - high * 2 ** 32) * NS_PER_US;
     const carry = Math.floor(low / 2 ** 32);
-    this.nowLow = (low - carry * 2 ** 32) | 0;
-    this.nowHigh = (high * NS_PER_US + carry) | 0;
+    this.words[this.inputsAt >>> 2] = (low - carry * 2 ** 32) | 0;
+    this.words[(this.inputsAt >>> 2) + 1] = (high * NS_PER_US + carry) | 0;
   }
 
   /** Hot path. When the packet was received, for `bpf_xdp_metadata_rx_timestamp`. */
@@ -168,8 +191,9 @@ export class Runtime {
     w[c] = at;
     w[c + 1] = end;
     w[c + 2] = at;
-    this.hardStart = hardStart;
-    this.hardEnd = hardEnd;
+    const h = this.hardAt >>> 2;
+    w[h] = hardStart;
+    w[h + 1] = hardEnd;
     this.tailCalls = 0;
   }
 

@@ -5,6 +5,7 @@ import { calledHelper, helperName } from "./helpers.js";
 import type { MapDefinition } from "./map-definition.js";
 import { MapType, mapTypeName } from "./map-type.js";
 import type { Verifier } from "./verify.js";
+import { lockOrUnlock } from "./verify-lock.js";
 import { describeKind, stored } from "./verify-memory.js";
 import type { State } from "./verify-state.js";
 import {
@@ -95,6 +96,11 @@ class Call {
 
   run(): Callback | null {
     const { helper, state, verifier } = this;
+    if (state.lock !== null && helper.name !== "spin_lock" && helper.name !== "spin_unlock") {
+      verifier.refuse(
+        `bpf_${helper.name} is called while the lock of ${state.lock.map?.name} is held`,
+      );
+    }
     for (const [index, wanted] of helper.arguments.entries()) this.check(index + 1, wanted);
     state.noteRead(state.frames.length - 1, (2 << helper.arguments.length) - 2, 0, 0);
     const given = state.frame.registers.slice(1, 6);
@@ -162,6 +168,7 @@ class Call {
         break;
       case "lock":
         this.expect(n, value, Kind.VALUE, "a pointer to a lock in a map's value");
+        lockOrUnlock(this.state, this.helper.name, value, (reason) => this.refuse(n, reason));
         break;
     }
   }
@@ -312,5 +319,11 @@ const isNull = (value: Value): boolean =>
 
 /** A map's keys as memory to read. */
 function keysOf(map: MapDefinition): MapDefinition {
-  return { ...map, name: `${map.name} (keys)`, valueBytes: map.keyBytes, flags: 1 << 7 };
+  return {
+    ...map,
+    name: `${map.name} (keys)`,
+    valueBytes: map.keyBytes,
+    flags: 1 << 7,
+    lockAt: null,
+  };
 }

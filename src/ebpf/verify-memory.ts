@@ -1,6 +1,7 @@
 /** What a program may read and write through a pointer, and what it finds there. */
 import type { MapDefinition } from "./map-definition.js";
 import { MapFlag } from "./map-type.js";
+import { touchesLock } from "./verify-lock.js";
 import type { Frame, State } from "./verify-state.js";
 import { Kind, markPrecise, number, plain, unknown, type Value } from "./verify-value.js";
 
@@ -131,6 +132,12 @@ function checkValue(access: Access, refuse: Refuse): void {
     refuse(`${map.name} is for writing only, and is read`);
   }
   checkInside(access, map.valueBytes, `a value of ${map.name}`, refuse);
+  const from = pointer.offset + access.offset;
+  if (touchesLock(map.lockAt, from + pointer.min, from + pointer.max + access.lengthBytes)) {
+    refuse(
+      `${access.name} reaches the lock in a value of ${map.name}, which is for bpf_spin_lock only`,
+    );
+  }
 }
 
 function checkStack(access: Access, refuse: Refuse, state: State): void {

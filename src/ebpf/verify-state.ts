@@ -95,6 +95,8 @@ export class State {
   readonly frames: Frame[] = [];
   /** Ids of records that must still be submitted or discarded. */
   held: readonly number[] = [];
+  /** The spin lock that is held. */
+  lock: Value | null = null;
   /** The checkpoint that this one came from, and how many that came from this one are not yet done. */
   parent: State | null = null;
   branches = 1;
@@ -130,6 +132,7 @@ export class State {
     const copied = new State();
     for (const frame of this.frames) copied.frames.push(frame.copy());
     copied.held = this.held;
+    copied.lock = this.lock;
     return copied;
   }
 

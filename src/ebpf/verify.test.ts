@@ -11,6 +11,7 @@ import { verifyProgram } from "./verify-program.js";
 
 const HASH = mapDefinition({ name: "hash", type: MapType.HASH, valueBytes: 16 });
 const RING = mapDefinition({ name: "ring", type: MapType.RINGBUF, keyBytes: 0, valueBytes: 0 });
+const LOCKED = mapDefinition({ name: "hash", type: MapType.HASH, valueBytes: 16, lockAt: 4 });
 const CONSTANTS = mapDefinition({
   name: ".rodata",
   type: MapType.ARRAY,
@@ -46,6 +47,22 @@ function lookup(a: Assembler): void {
   a.add(R2, -4);
   a.loadMap(R1, "hash");
   a.call("map_lookup_elem");
+}
+
+/** r7: a value of the map, whose lock was taken. */
+function takeLock(a: Assembler, at = 4): void {
+  lookup(a);
+  a.jumpIf(R0, "==", 0, "end");
+  a.mov(R7, R0);
+  a.mov(R1, R7);
+  a.add(R1, at);
+  a.call("spin_lock");
+}
+
+function giveLock(a: Assembler): void {
+  a.mov(R1, R7);
+  a.add(R1, 4);
+  a.call("spin_unlock");
 }
 
 const REFUSED: readonly (readonly [
@@ -419,6 +436,95 @@ const REFUSED: readonly (readonly [
     },
     [HASH],
   ],
+  [
+    "a lock that is never given back",
+    /the lock of hash is held and never given back/,
+    (a) => {
+      takeLock(a);
+      end(a);
+    },
+    [LOCKED],
+  ],
+  [
+    "two locks",
+    /the lock of hash is held, and there may be only one/,
+    (a) => {
+      takeLock(a);
+      a.mov(R1, R7);
+      a.add(R1, 4);
+      a.call("spin_lock");
+      end(a);
+    },
+    [LOCKED],
+  ],
+  [
+    "a lock given back that was not taken",
+    /bpf_spin_unlock: argument 1 \(r1\) no lock is held/,
+    (a) => {
+      lookup(a);
+      a.jumpIf(R0, "==", 0, "end");
+      a.mov(R7, R0);
+      giveLock(a);
+      end(a);
+    },
+    [LOCKED],
+  ],
+  [
+    "another value's lock given back",
+    /another lock is held, one of hash, from another lookup/,
+    (a) => {
+      lookup(a);
+      a.jumpIf(R0, "==", 0, "end");
+      a.mov(R6, R0);
+      takeLock(a);
+      a.mov(R7, R6);
+      giveLock(a);
+      end(a);
+    },
+    [LOCKED],
+  ],
+  [
+    "a helper while a lock is held",
+    /bpf_ktime_get_ns is called while the lock of hash is held/,
+    (a) => {
+      takeLock(a);
+      a.call("ktime_get_ns");
+      giveLock(a);
+      end(a);
+    },
+    [LOCKED],
+  ],
+  [
+    "a lock elsewhere in the value",
+    /not where hash has its lock: at byte 4/,
+    (a) => {
+      takeLock(a, 8);
+      giveLock(a);
+      end(a);
+    },
+    [LOCKED],
+  ],
+  [
+    "a lock in values that have none",
+    /hash has no struct bpf_spin_lock/,
+    (a) => {
+      takeLock(a);
+      giveLock(a);
+      end(a);
+    },
+    [HASH],
+  ],
+  [
+    "a store into a lock",
+    /r0 reaches the lock in a value of hash/,
+    (a) => {
+      lookup(a);
+      a.jumpIf(R0, "==", 0, "end");
+      a.store("u64", R0, 0, 1);
+      end(a);
+    },
+    [LOCKED],
+  ],
 ];
 
 for (const [what, reason, build, maps] of REFUSED) {
@@ -433,6 +539,21 @@ for (const [what, reason, build, maps] of REFUSED) {
     );
   });
 }
+
+test("taken: a lock that is given back, and the bytes beside it", () => {
+  check(
+    (a) => {
+      takeLock(a);
+      a.store("u64", R7, 8, 1);
+      a.store("u32", R7, 0, 1);
+      a.jumpIf(R7, "==", 0, "other");
+      a.label("other");
+      giveLock(a);
+      end(a);
+    },
+    [LOCKED],
+  );
+});
 
 test("taken: an index that a comparison or a mask bounds", () => {
   check(

@@ -323,6 +323,8 @@ export class Verifier {
     if (frame.returnTo < 0) {
       if (state.held.length > 0)
         this.refuse("a record of a ring was reserved and never submitted or discarded");
+      if (state.lock !== null)
+        this.refuse(`the lock of ${state.lock.map?.name} is held and never given back`);
       return -1;
     }
     const isOwnStack = result.kind === Kind.STACK && result.extra === state.frames.length - 1;

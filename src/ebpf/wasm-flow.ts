@@ -10,8 +10,8 @@ import { NO_RESULT, Wasm, type WasmBytes } from "./wasm-writer.js";
 const MAX_NESTED_BLOCKS = 1_500;
 
 export interface BlockWriter {
-  /** Writes a block's instructions but the jump at its end. */
-  writeBody(block: BasicBlock): void;
+  /** Writes a block's instructions but the jump at its end; so many blocks of the flow are open there. */
+  writeBody(block: BasicBlock, depth: number): void;
   /** Pushes 1 when the branch at the block's end is taken, else 0. */
   writeCondition(block: BasicBlock): void;
 }
@@ -77,7 +77,7 @@ class Structure {
       return;
     }
     const block = this.graph.blocks[number]!;
-    this.writer.writeBody(block);
+    this.writer.writeBody(block, this.around.length);
     const [first, second] = block.next;
     if (first === undefined) return;
     if (second === undefined) {
@@ -129,7 +129,7 @@ function writeTable(
   for (let i = 0; i < blocks.length; i++) out.unsigned(i);
   for (const block of blocks) {
     out.byte(Wasm.end);
-    writer.writeBody(block);
+    writer.writeBody(block, blocks.length - block.number);
     const [first, second] = block.next;
     if (first === undefined) continue;
     if (second === undefined) {

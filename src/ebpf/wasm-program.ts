@@ -13,6 +13,7 @@
  *
  * Nothing counts instructions here: a program that has not been verified may run for ever.
  */
+import { ranBeforeFailure, writeBurst } from "./burst.js";
 import type { DecodedProgram } from "./decode.js";
 import { EbpfError } from "./ebpf-error.js";
 import { type BasicBlock, buildFlowGraph, type FlowGraph, isBranch, isExit } from "./flow-graph.js";
@@ -26,7 +27,8 @@ import { ModuleLookups } from "./module-lookups.js";
 import { MAX_FRAMES, type Runtime, STACK_BYTES } from "./runtime.js";
 import { WasmCode } from "./wasm-code.js";
 import { writeFlow } from "./wasm-flow.js";
-import { I32, I64, NO_RESULT, Wasm, WasmBytes, WasmModule } from "./wasm-writer.js";
+import { FRAMES, type Layout, type ModuleKind } from "./wasm-layout.js";
+import { I32, NO_RESULT, Wasm, WasmBytes, WasmModule } from "./wasm-writer.js";
 
 const MAX_TAIL_CALLS = 33;
 const R0 = 0;
@@ -45,9 +47,6 @@ interface Imports {
   readonly tail: number;
 }
 
-/** What a module is for: running on a packet, or being called with a frame that the caller says. */
-export type ModuleKind = "entry" | "callee";
-
 /** The bytes of a program's module: pure, so that it can be tested and looked at. */
 export function compileModule(
   program: DecodedProgram,
@@ -61,19 +60,19 @@ export function compileModule(
     tail: module.importFunction("tail", [I32, I32, I32], [I32]),
   };
   const starts = program.program.functions.map(({ at }) => at / INSTRUCTION_BYTES);
-  const lookups = new ModuleLookups(module.importCount + 2 * starts.length, runtime.cpuAt);
-  const around = { runtime, imports, starts, lookups };
+  const outside = kind === "burst" ? 0 : starts.length;
+  const lookups = new ModuleLookups(module.importCount + starts.length + outside, runtime.cpuAt);
+  const around = { program, runtime, imports, starts, lookups };
   for (let index = 0; index < starts.length; index++) {
     const end = starts[index + 1] ?? Number.POSITIVE_INFINITY;
     const own = program.instructions.filter(({ word }) => word >= starts[index]! && word < end);
-    const isEntry = index === 0 && kind === "entry";
-    const compiler = new FunctionCompiler(own, around, isEntry ? ENTRY : CALLEE);
-    if (isEntry) module.addFunction([], [I32], ENTRY_LOCALS, compiler.compile());
-    else module.addFunction(PARAMETERS, [I64], CALLEE_LOCALS, compiler.compile());
+    const { parameters, result, locals, layout } = index === 0 ? FRAMES[kind] : FRAMES.callee;
+    const compiler = new FunctionCompiler(own, around, layout);
+    module.addFunction(parameters, [result], locals, compiler.compile());
   }
   // For callers from outside, which would have to make BigInts of 64 bits.
   const first = module.importCount + starts.length;
-  for (let index = 0; index < starts.length; index++) {
+  for (let index = 0; index < outside; index++) {
     const isEntry = index === 0 && kind === "entry";
     const code = new WasmBytes();
     for (let n = 0; n < 5 && !isEntry; n++) code.get(n).byte(Wasm.i64_extend_i32_u);
@@ -83,42 +82,15 @@ export function compileModule(
     module.addFunction([I32, I32, I32, I32, I32, I32], [I32], [], code);
     module.exportFunction(`f${index}`, first + index);
   }
-  if (kind === "entry") module.exportFunction("run", module.importCount);
+  if (kind !== "callee") module.exportFunction("run", module.importCount);
   for (const { locals, code } of lookups.bodies) module.addFunction([I32], [I32], locals, code);
   const isShared = runtime.memory.memory.buffer instanceof SharedArrayBuffer;
   return module.finish(isShared, runtime.bytes.length / 65_536);
 }
 
-/** Where a function has its registers and what else it needs. */
-interface Layout {
-  readonly registers: readonly number[];
-  readonly frame: number | null;
-  readonly value: number;
-  readonly address: number;
-  readonly state: number;
-}
-
-/** Parameters r1 to r5 and the frame, then the others. */
-const PARAMETERS = [I64, I64, I64, I64, I64, I32];
-const CALLEE: Layout = {
-  registers: [6, 0, 1, 2, 3, 4, 7, 8, 9, 10],
-  frame: 5,
-  value: 11,
-  address: 12,
-  state: 13,
-};
-const CALLEE_LOCALS = [I64, I64, I64, I64, I64, I64, I32, I32];
-const ENTRY: Layout = {
-  registers: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
-  frame: null,
-  value: 10,
-  address: 11,
-  state: 12,
-};
-const ENTRY_LOCALS = [I64, I64, I64, I64, I64, I64, I64, I64, I64, I64, I64, I32, I32];
-
 /** What functions of a module share. */
 interface Around {
+  readonly program: DecodedProgram;
   readonly runtime: Runtime;
   readonly imports: Imports;
   /** Words at which functions begin. */
@@ -136,11 +108,15 @@ class FunctionCompiler {
   private readonly lookups: ModuleLookups;
   private readonly layout: Layout;
   private readonly fixedFrame: number;
+  private readonly program: DecodedProgram;
+  /** Blocks that are open around the instruction at hand. */
+  private depth = 0;
   /** Maps that registers are known to hold, in the block at hand. */
   private readonly known = new Map<number, LinearMap>();
 
   constructor(instructions: readonly PlacedInstruction[], around: Around, layout: Layout) {
     this.graph = buildFlowGraph(instructions);
+    this.program = around.program;
     this.runtime = around.runtime;
     this.imports = around.imports;
     this.starts = around.starts;
@@ -151,19 +127,26 @@ class FunctionCompiler {
   }
 
   compile(): WasmBytes {
+    const { burst } = this.layout;
+    if (burst === undefined) this.writeFlow();
+    else writeBurst(this.out, this.runtime, this.program, burst, () => this.writeFlow());
+    return this.out;
+  }
+
+  private writeFlow(): void {
     if (this.isEntry) {
       this.out.i64Const(this.runtime.contextAt, 0);
       this.code.set(R1);
     }
     writeFlow(this.out, this.graph, this, this.layout.state);
-    return this.out;
   }
 
   private get isEntry(): boolean {
     return this.layout.frame === null;
   }
 
-  writeBody(block: BasicBlock): void {
+  writeBody(block: BasicBlock, depth: number): void {
+    this.depth = depth;
     this.known.clear();
     for (let at = block.first; at < block.end; at++) this.write(this.graph.instructions[at]!);
   }
@@ -216,9 +199,11 @@ class FunctionCompiler {
 
   private writeJump(i: PlacedInstruction): void {
     if (isExit(i)) {
+      const { burst } = this.layout;
       if (this.isEntry) this.code.getLow(R0);
       else this.code.get(R0);
-      this.out.byte(Wasm.return);
+      if (burst === undefined) this.out.byte(Wasm.return);
+      else this.out.set(burst.verdict).byte(Wasm.br).unsigned(this.depth);
     } else if ((i.opcode & 0xf0) === Jmp.CALL && !isBranch(i)) {
       this.writeCall(i);
       for (let n = R0; n <= 5; n++) this.known.delete(n);
@@ -308,6 +293,10 @@ export class WasmProgram {
   private readonly runtime: Runtime;
   private readonly functions: readonly Exported[];
   private readonly entry: () => number;
+  /** Compiled when it is first wanted. */
+  private burst: ((recordsAt: number, count: number) => number) | null = null;
+  /** As {@link BurstRunner} has it. */
+  burstError: EbpfError | null = null;
   /** As the target of tail calls. */
   private callee: Exported | null = null;
   private readonly program: DecodedProgram;
@@ -353,6 +342,19 @@ export class WasmProgram {
       return this.entry();
     } catch (error) {
       throw this.failure(error as Error);
+    }
+  }
+
+  /** Hot path. As `BurstRunner.runBurst`; programs with tail calls must run one by one. */
+  runBurst(recordsAt: number, count: number): number {
+    this.runtime.engine = this;
+    this.burstError = null;
+    this.burst ??= this.compile("burst").run as (recordsAt: number, count: number) => number;
+    try {
+      return this.burst(recordsAt, count);
+    } catch (error) {
+      this.burstError = this.failure(error as Error);
+      return ranBeforeFailure(this.runtime, recordsAt);
     }
   }
 

@@ -98,7 +98,7 @@ export class Calls {
       this.park(session, served, local, at);
       return;
     }
-    served.pumpOut(); // what was sent before the call goes before it
+    served.pumpAll(); // what was sent before the call goes before it
     const result = served.isClosed ? -EBADF : this.dispatch(session, served, op, at);
     if (result !== LATER) session.finishCall(at, result);
   }

@@ -13,6 +13,6 @@ export function lockEngine(path: string): number {
   const hint =
     fd === -EAGAIN
       ? "an engine of this user already runs in this network namespace; see millrace stat"
-      : `cannot lock ${path}`;
+      : `cannot lock ${path}; its folder must be there, and this user's to write to`;
   throw new NetError(fd === -EAGAIN ? EBUSY : fd, { syscall: "flock", hint });
 }

@@ -107,6 +107,10 @@ export abstract class EngineSocket {
 
   /** Hot path. Moves what lies in the program's ring into the stack, as far as that takes it. */
   abstract pumpOut(): void;
+  /** The same before a call that may change where it goes: all of it, unless the stack has no room. */
+  pumpAll(): void {
+    this.pumpOut();
+  }
   /** Hot path. Moves from the stack into the ring to the program. `bits`: `Readiness`. */
   abstract pumpIn(bits: number): void;
   /** Publishes names, state and so on after a call that may have changed them. */

@@ -81,6 +81,7 @@ export class Engine implements SocketHost {
   private readonly programs: Sessions;
   private readonly housekeeping: Housekeeping;
   private retries: EngineSocket[] = [];
+  private retried: EngineSocket[] = [];
   private readonly stuck: Session[] = [];
   private routesVersion = 0;
   private isClosed = false;
@@ -199,13 +200,15 @@ export class Engine implements SocketHost {
 
   private retry(nowUs: number): void {
     const { retries } = this;
-    this.retries = [];
+    this.retries = this.retried;
+    this.retried = retries;
     for (const served of retries) {
       served.isRetrying = false;
       if (served.isClosed) continue;
       served.pumpOut();
       if (!served.isClosed) served.pumpIn(served.socket.readiness());
     }
+    retries.length = 0;
     this.stack.flush(nowUs);
   }
 

@@ -4,6 +4,7 @@ import { copy } from "../base/bytes.js";
 import { copyInside } from "../base/copy.js";
 import { EAGAIN, ENOBUFS } from "../base/errno.js";
 import { IpAddress } from "../base/ip-address.js";
+import { NEVER } from "../base/time.js";
 import type { UdpEndpoint } from "../ip/udp-endpoint.js";
 import {
   DATAGRAM_BYTES,
@@ -26,6 +27,20 @@ const LARGEST_BYTES = 65_535;
 /** Datagrams of one socket that go one way before others have their turn. */
 const BATCH = 64;
 const DEFAULT_TTL = 64;
+/**
+ * How long datagrams for a program of this engine whose ring has become full stay in their sender's: mostly
+ * it is about to read, and meanwhile its sender fills its own ring and waits. After that they go the long way,
+ * through the stack, and are lost when its queue is full, too. Measured:
+ * sockperf throughput, 1,472 bytes, 893, 985, 1,125 and 1,080 thousand messages a second instead of 556, 478, 665 and
+ * 452, where one that found no room sent all that followed the long way (2 shared cores, busy, in turn, 2026-11).
+ */
+const HOLD_US = 200;
+/** And how long they wait for others that went the long way. */
+const ON_THE_WAY_US = 20;
+/** More than one receiver. */
+const SEVERAL = "several";
+/** What {@link UdpServed.hand} found. */
+const Handing = { DONE: 0, LONG_WAY: 1, LATER: 2 } as const;
 /** Index of `lo`: where what this host sends itself comes in. */
 const LO = 1;
 const TIMESTAMPS = Report.TIMESTAMP | Report.TIMESTAMPNS | Report.TIMESTAMPING;
@@ -51,6 +66,21 @@ export class UdpServed extends EngineSocket {
     this.socket = socket;
     socket.owner = this;
     socket.endpoint.user = this;
+  }
+
+  /** Nothing stays in the ring for a receiver to make room. */
+  private mustSend = false;
+
+  override pumpAll(): void {
+    this.mustSend = true;
+    // No more than the ring holds, however fast the program puts more into it.
+    const passes = this.block.txBytes / (BATCH * DATAGRAM_BYTES);
+    for (let i = 0; i < passes && !this.isClosed && this.txUsed() !== 0; i++) {
+      const before = this.txHead;
+      this.pumpOut();
+      if (this.txHead === before) break;
+    }
+    this.mustSend = false;
   }
 
   /** Who was handed datagrams that it has not been told of. */
@@ -111,25 +141,57 @@ export class UdpServed extends EngineSocket {
     const flags = view.getUint16(at + DatagramAt.flags, true);
     const ifIndex = view.getInt32(at + DatagramAt.ifIndex, true) | peer.scope;
     const to = peer.family === 0 ? null : peer.address;
-    if (flags !== 0) return this.sendSpecial(at, flags, bytes, from, n, ifIndex);
-    if (ifIndex === 0) {
-      const target = socket.endpoint.directTo(to, peer.port, n);
-      if (target !== null && this.hand(target, bytes, from, n)) return n;
+    if (flags !== 0) {
+      this.longTo = SEVERAL;
+      return this.sendSpecial(at, flags, bytes, from, n, ifIndex);
     }
+    const target = ifIndex === 0 ? socket.endpoint.directTo(to, peer.port, n) : null;
+    const receiver = target === null ? null : target.user;
+    if (receiver instanceof UdpServed) {
+      const handing = this.hand(receiver, bytes, from, n);
+      if (handing === Handing.DONE) return n;
+      if (handing === Handing.LATER && !this.mustSend) return -ENOBUFS;
+      this.longTo = this.longTo === null || this.longTo === receiver ? receiver : SEVERAL;
+    } else this.longTo = SEVERAL;
     return socket.send(bytes, from, n, to, peer.port, ifIndex);
   }
 
   /**
-   * Hot path. Hands a datagram to a program of this engine, from ring to ring; false: it cannot be now.
+   * To whom datagrams have gone the long way that may not have arrived: the next ones to him wait for them.
+   * Null: all have arrived.
+   */
+  private longTo: UdpServed | typeof SEVERAL | null = null;
+  /** Since when others wait for them, or NEVER. */
+  private waitsUs = NEVER;
+
+  /**
+   * Hot path. Hands a datagram to a program of this engine, from ring to ring; `Handing`.
    * Measured: 1.05 µs a hop without, 0.45 with (node 20.20, 2 shared cores, 2026-11).
    */
-  private hand(target: UdpEndpoint, bytes: Uint8Array, from: number, n: number): boolean {
-    const receiver = target.user;
-    if (!(receiver instanceof UdpServed)) return false;
+  private hand(receiver: UdpServed, bytes: Uint8Array, from: number, n: number): number {
+    const { endpoint } = this.socket;
     if (this.handed !== receiver && this.handed !== null) this.tellHanded();
-    if (!receiver.takeDirect(this.socket.endpoint, bytes, from, n)) return false;
-    this.handed = receiver;
-    return true;
+    if (this.longTo !== null && !endpoint.isOnTheWay) {
+      this.longTo = null;
+      this.waitsUs = NEVER;
+    }
+    const mayOvertake =
+      this.longTo !== null && (this.longTo === receiver || this.longTo === SEVERAL);
+    if (mayOvertake && !receiver.isInBlocked && receiver.socket.endpoint.queue.n === 0) {
+      return this.awaitLong();
+    }
+    const handing = receiver.takeDirect(endpoint, bytes, from, n);
+    if (handing === Handing.DONE) this.handed = receiver;
+    return handing;
+  }
+
+  /** What went the long way goes first; mostly it arrives within the turn. */
+  private awaitLong(): number {
+    const { nowUs } = this.host.stack;
+    if (this.waitsUs === NEVER) this.waitsUs = nowUs;
+    if (nowUs - this.waitsUs < ON_THE_WAY_US) return Handing.LATER;
+    this.waitsUs = NEVER;
+    return Handing.LONG_WAY;
   }
 
   private tellHanded(): void {
@@ -140,11 +202,17 @@ export class UdpServed extends EngineSocket {
     receiver.tell();
   }
 
+  /** When the ring was full, and where it ended then. */
+  private fullUs = 0;
+  private fullAt = 0;
+
   /** Hot path. Takes a datagram from another program's ring to the end of its own; not yet published. */
-  private takeDirect(sender: UdpEndpoint, bytes: Uint8Array, from: number, n: number): boolean {
-    if (this.isClosed || this.isDraining || this.isInBlocked) return false;
+  private takeDirect(sender: UdpEndpoint, bytes: Uint8Array, from: number, n: number): number {
+    if (this.isClosed || this.isDraining) return Handing.LONG_WAY;
     const space = spaceOf(n);
-    if (this.rxRoom() < space) return false; // full, or nonsense, which the long way finds
+    if (this.isInBlocked || this.socket.endpoint.queue.n > 0 || this.rxRoom() < space) {
+      return this.whenFull(space);
+    }
     const { memory } = this.host;
     const start = ((this.rxTail + DATAGRAM_BYTES) & this.rxMask) | 0;
     const tillEnd = this.block.rxBytes - start;
@@ -161,7 +229,27 @@ export class UdpServed extends EngineSocket {
     this.writeHeader(at, n, path.src, sender.localPort, path.dst, LO, ttl, sender.tos, now);
     this.rxTail = (this.rxTail + space) | 0;
     this.rxBytesTotal += n;
-    return true;
+    return Handing.DONE;
+  }
+
+  /** There is no room for a datagram that is handed over, or others wait for it. */
+  private whenFull(space: number): number {
+    if (!this.isInBlocked && this.socket.endpoint.queue.n === 0) {
+      if (this.rxRoom() < 0) return Handing.LONG_WAY; // nonsense, which is found there
+      if (!this.blockIn(space)) return Handing.LATER; // it has read just now
+      this.noteFull();
+    }
+    return this.host.stack.nowUs - this.fullUs < HOLD_US ? Handing.LATER : Handing.LONG_WAY;
+  }
+
+  /**
+   * The program has to read before more fits in. Senders wait for it anew only when it has taken half a ring
+   * since the last time: who holds them up by reading nothing, or little, does so once.
+   */
+  private noteFull(): void {
+    if (2 * ((this.rxTail - this.fullAt) >>> 0) < this.block.rxBytes) return;
+    this.fullAt = this.rxTail;
+    this.fullUs = this.host.stack.nowUs;
   }
 
   /** A datagram with a TTL, TOS or source of its own. */
@@ -233,6 +321,7 @@ export class UdpServed extends EngineSocket {
       }
       if (room < space) {
         if (!this.blockIn(space)) continue;
+        this.noteFull();
         break;
       }
       if (this.take(n) < 0) break;

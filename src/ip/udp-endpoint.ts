@@ -276,14 +276,13 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
 
   /**
    * Hot path. The endpoint of this host that a datagram of `n` bytes to `dst` (null: the peer) would come
-   * to, if it is one and nothing waits there or on the way: whoever serves both may hand it over at once,
-   * from `directPath.src`. Null: send it.
+   * to, if it is one: whoever serves both may hand it over at once, from `directPath.src`, behind what waits in
+   * its queue or {@link isOnTheWay}. Null: send it.
    */
   directTo(dst: IpAddress | null, port: number, n: number): UdpEndpoint | null {
     if (this.pendingErrno !== 0 || this.gsoBytes !== 0 || n > MOST_DIRECT_BYTES) return null;
     const path = this.pathTo(dst, port, 0);
     if (path === null || path.kind !== PathKind.LOCAL) return null;
-    if (this.ip.loopback.waiting > 0 || this.ip.lo.hasQueued) return null;
     const to = dst === null ? this.remotePort : port;
     const { version } = this.ip.prediction;
     if (path !== this.directPath || to !== this.directPort || version !== this.directVersion) {
@@ -295,7 +294,12 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
       this.directEndpoint = demux.find(path.dst, to, path.src, this.localPort, lo);
     }
     const e = this.directEndpoint;
-    return e !== null && e.queue.n === 0 && e.minTtl === 0 && !e.isReadShut ? e : null;
+    return e !== null && e.minTtl === 0 && !e.isReadShut ? e : null;
+  }
+
+  /** Hot path. Whether this host has sent itself something that has not come yet. */
+  get isOnTheWay(): boolean {
+    return this.ip.loopback.waiting > 0 || this.ip.lo.hasQueued;
   }
 
   /** Nothing can be sent until the interface has sent some of what waits there. */

@@ -80,6 +80,12 @@ export interface Device {
    */
   readonly filter?: FlowFilter | undefined;
 
+  /**
+   * Set by a host that usually reads what has come before it takes more: payload of long TCP segments may
+   * then be left where the peer has put it until the next `receive` (`Pool.away`). Few devices have it.
+   */
+  leavesPayload?: boolean;
+
   /** Where short frames may be written at once; null while that is not possible. Few devices have it. */
   readonly lane?: Lane | null;
 

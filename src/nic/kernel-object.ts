@@ -3,6 +3,7 @@
  * `ebpf/` runs, for comparison and for use.
  */
 
+import { errnoName } from "../base/errno.js";
 import { linkMaps } from "../ebpf/assembled-program.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { helperName } from "../ebpf/helpers.js";
@@ -21,11 +22,17 @@ import {
 } from "../sys/bpf-program.js";
 import { closeFd } from "../sys/fd.js";
 
+/** Puts a program or map of the object into a map of such, by name; returns 0 or a negative error number. */
+export type Refer = (map: string, key: Uint8Array, name: string) => number;
+
+/** What is put into maps of programs once those can be loaded. */
+type LaterPrograms = { readonly map: BpfMap; readonly key: Uint8Array; readonly name: string }[];
+
 export interface KernelObjectOptions {
   readonly program: string;
   readonly maxEntries?: Readonly<Record<string, number>>;
   /** Called before constants (`.rodata`) are frozen and the program is loaded: they can be written then. */
-  readonly fill?: (map: (name: string) => BpfMap) => void;
+  readonly fill?: (map: (name: string) => BpfMap, refer: Refer) => void;
 }
 
 export class KernelObject {
@@ -52,9 +59,13 @@ export class KernelObject {
     try {
       for (const map of object.maps) maps.set(map.name, createMap(map, options));
       fillMaps(object, maps);
-      options.fill?.((name) => mapOf(maps, name));
+      const later = programsAtStart(object, maps);
+      options.fill?.(
+        (name) => mapOf(maps, name),
+        (map, key, name) => refer(maps, later, map, key, name),
+      );
       freezeConstants(object, maps);
-      fillPrograms(object, maps, others);
+      fillPrograms(object, maps, later, others);
       return new KernelObject(maps, load(object, program, maps), others);
     } catch (error) {
       for (const fd of others) closeFd(fd);
@@ -151,15 +162,46 @@ function fillMaps(object: BpfObject, maps: ReadonlyMap<string, BpfMap>): void {
 }
 
 /** Entries that the object gives its maps of programs. */
-function fillPrograms(object: BpfObject, maps: ReadonlyMap<string, BpfMap>, fds: number[]): void {
-  for (const { name, type, entries } of object.maps) {
-    if (type !== MapType.PROG_ARRAY) continue;
-    for (const [index, entry] of entries.entries()) {
-      const program = object.programs.find((one) => one.name === entry);
-      if (program === undefined) continue;
-      fds.push(load(object, program, maps));
-      maps.get(name)!.update(word(index), word(fds.at(-1)!));
-    }
+function programsAtStart(object: BpfObject, maps: ReadonlyMap<string, BpfMap>): LaterPrograms {
+  return object.maps
+    .filter(({ type }) => type === MapType.PROG_ARRAY)
+    .flatMap(({ name: map, entries }) =>
+      entries.flatMap((name, index) =>
+        name === null ? [] : [{ map: mapOf(maps, map), key: word(index), name }],
+      ),
+    );
+}
+
+function refer(
+  maps: ReadonlyMap<string, BpfMap>,
+  later: LaterPrograms,
+  map: string,
+  key: Uint8Array,
+  name: string,
+): number {
+  const inner = maps.get(name);
+  const outer = mapOf(maps, map);
+  if (inner !== undefined && outer.type !== MapType.PROG_ARRAY) {
+    return outer.update(key, word(inner.fd));
+  }
+  later.push({ map: outer, key, name });
+  return 0;
+}
+
+/** Throws `EbpfError` EINVAL when a map does not take one. */
+function fillPrograms(
+  object: BpfObject,
+  maps: ReadonlyMap<string, BpfMap>,
+  later: LaterPrograms,
+  fds: number[],
+): void {
+  for (const { map, key, name } of later) {
+    const program = object.programs.find((one) => one.name === name);
+    if (program === undefined) continue;
+    fds.push(load(object, program, maps));
+    const result = map.update(key, word(fds.at(-1)!));
+    if (result !== 0)
+      throw new EbpfError("EINVAL", `a map takes not the program ${name}: ${errnoName(result)}`);
   }
 }
 

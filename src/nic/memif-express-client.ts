@@ -92,6 +92,8 @@ export class ExpressClientQueue extends ExpressQueue {
     return Kind.REGION;
   }
 
+  protected land(): void {}
+
   /** Hot path. Gives back the slots that the server has copied from. */
   protected onDone(done: number): void {
     const { out, pool } = this;

@@ -48,6 +48,8 @@ export interface LinkContext {
   readonly counters: Counters<MemifCounter>;
   /** The device's descriptors, to be watched while it sleeps. */
   readonly pollSet: PollSet;
+  /** See `Device.leavesPayload`. */
+  leavesPayload: boolean;
 }
 
 export abstract class MemifLink {

@@ -45,6 +45,12 @@ export function write(pool: Pool, slot: number): number {
 export const unmade = (csumStart: number, csumOffset: number): number =>
   CSUM | (csumStart << 7) | (csumOffset << 3);
 
+/** Hot path. Whether a received word is of TCP segments that were not split. */
+export const isTcp = (word: number): boolean => {
+  const type = word & 3;
+  return (word & CSUM) !== 0 && (type === 1 || type === 2);
+};
+
 /** Hot path. Adds the segmentation, if there is more than one segment. */
 function withGso(pool: Pool, slot: number, word: number, l4: number, lengthBytes: number): number {
   const flags = pool.flags[slot]!;

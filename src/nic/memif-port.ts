@@ -15,7 +15,7 @@ import { PollSet } from "../sys/poll-set.js";
 import type { Device, DeviceCounter } from "./device.js";
 import { DeviceTally } from "./device-tally.js";
 import { MemifClient } from "./memif-client.js";
-import type { LinkSettings, MemifLink } from "./memif-link.js";
+import type { LinkContext, LinkSettings, MemifLink } from "./memif-link.js";
 import { joinListener, type MemifListener } from "./memif-listener.js";
 import type { QueuePair } from "./memif-queue.js";
 import { MemifServer } from "./memif-server.js";
@@ -46,6 +46,8 @@ export class MemifPort implements Device {
   readonly capabilities = 0;
   readonly memif: Counters<MemifCounter>;
   readonly link: MemifLink;
+  /** What the link and its queues work with. */
+  readonly context: LinkContext;
   private readonly pool: Pool;
   private readonly tally: DeviceTally;
   private readonly pollSet: PollSet;
@@ -68,7 +70,14 @@ export class MemifPort implements Device {
     this.tally = new DeviceTally(`memif ${this.name}`);
     this.memif = memifCounters(`memif ${this.name} link`);
     this.pollSet = new PollSet();
-    const context = { pool, tally: this.tally, counters: this.memif, pollSet: this.pollSet };
+    const context: LinkContext = {
+      pool,
+      tally: this.tally,
+      counters: this.memif,
+      pollSet: this.pollSet,
+      leavesPayload: false,
+    };
+    this.context = context;
     try {
       if (role === "client") {
         this.link = new MemifClient(path, link, context);

@@ -63,7 +63,7 @@ class Rings {
 
   get context() {
     const { pool, counters, tally } = this;
-    return { pool, counters, tally };
+    return { pool, counters, tally, leavesPayload: true };
   }
 
   *words(): Generator<number> {

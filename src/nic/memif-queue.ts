@@ -34,6 +34,8 @@ export interface QueueContext {
   readonly pool: Pool;
   readonly tally: DeviceTally;
   readonly counters: Counters<MemifCounter>;
+  /** See `Device.leavesPayload`. */
+  leavesPayload: boolean;
 }
 
 export interface QueuePair {

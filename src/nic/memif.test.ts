@@ -303,7 +303,10 @@ test("links that come and go leave no descriptor and no mapping behind", () => {
     drive(() => !server.isUp, server);
     if (life === 0) before = resources();
   }
-  assert.deepEqual(resources(), before);
+  const after = resources();
+  // The pools of earlier tests go whenever they are collected, and their mappings with them.
+  assert.ok(after[1]! <= before[1]!, `${after[1]} mappings, ${before[1]} before`);
+  assert.deepEqual(after.toSpliced(1, 1), before.toSpliced(1, 1));
   assert.equal(server.linkCounters.get("connects"), 50);
 });
 

@@ -166,6 +166,15 @@ export class MemifDevice implements Device {
     return this.port.wakeFd;
   }
 
+  /** What a Millrace client sends to this server may be left in its memory: see `Device`. */
+  get leavesPayload(): boolean {
+    return this.port.context.leavesPayload;
+  }
+
+  set leavesPayload(is: boolean) {
+    this.port.context.leavesPayload = is;
+  }
+
   /** Hot path. To another Millrace process with one queue: its express ring. */
   get lane(): Lane | null {
     return this.port.link.lane;

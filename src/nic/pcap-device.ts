@@ -195,10 +195,24 @@ export interface PcapFiles extends Omit<PcapDeviceOptions, "read" | "sink"> {
   readonly record?: string;
 }
 
+/** A file to read. Throws the system's error: of a folder, too, which opens and cannot be read. */
+function openInput(path: string): number {
+  const fd = openSync(path, "r");
+  try {
+    readSync(fd, new Uint8Array(1), 0, 1, 0);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ESPIPE") return fd; // a pipe
+    closeSync(fd);
+    throw Object.assign(error as NodeJS.ErrnoException, { path });
+  }
+  return fd;
+}
+
 /** A device over capture files. They are closed with it. */
 export function openPcap(pool: Pool, files: PcapFiles): PcapDevice {
   const { replay, record, ...options } = files;
-  const input = replay === undefined ? -1 : openSync(replay, "r");
+  const input = replay === undefined ? -1 : openInput(replay);
   const output = record === undefined ? -1 : openSync(record, "w");
   const chunk = new Uint8Array(65_536);
   const read = (): Uint8Array => chunk.subarray(0, readSync(input, chunk));

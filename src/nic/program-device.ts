@@ -13,7 +13,8 @@
  * What the program leaves is a frame like any other: nobody vouches for its checksums.
  */
 import { Counters } from "../base/counters.js";
-import { EbpfError } from "../ebpf/ebpf-error.js";
+import { BurstAt } from "../ebpf/burst.js";
+import type { EbpfError } from "../ebpf/ebpf-error.js";
 import type { LinearMap } from "../ebpf/linear-map.js";
 import { BROADCAST, EXCLUDE_INGRESS, lookupIndex } from "../ebpf/map-helpers.js";
 import { MapType } from "../ebpf/map-type.js";
@@ -75,6 +76,13 @@ export class ProgramDevice extends Middleware {
   private readonly values: Float64Array;
   /** The device knows when frames came. */
   private readonly isStamped: boolean;
+  /** Where records of frames are, for bursts of the program's. */
+  private readonly recordsAt: number;
+  /**
+   * Of the batch at hand. A number that is no integer and is handed over for each frame is put into an object for each,
+   * where V8 does not inline the call. Measured: 800 bytes a batch of 32 frames, in one process of three.
+   */
+  private nowUs = Number.NaN;
 
   /** The program's memory must be the pool's arena: see attach-program.ts. */
   constructor(
@@ -94,6 +102,7 @@ export class ProgramDevice extends Middleware {
     this.queue = queue;
     this.values = this.programCounters.values;
     this.isStamped = (inner.capabilities & Capability.RX_TIMESTAMP) !== 0;
+    this.recordsAt = program.runtime.memory.take(BATCH_FRAMES * BurstAt.BYTES, "records of frames");
     this.checksum = new ArenaChecksum(pool.memory.arena);
     this.ports = RedirectPorts.of(pool);
     if (index !== 0) this.ports.add(index, this);
@@ -105,16 +114,19 @@ export class ProgramDevice extends Middleware {
     this.inner.receive(nowUs, batch);
     const { n } = batch;
     if (n === from) return;
+    this.nowUs = nowUs;
     this.beginBatch(nowUs);
+    if (!this.isStamped) for (let i = from; i < n; i++) this.prepare(batch, i);
     let kept = from;
-    for (let i = from; i < n; i++) {
-      const slot = batch.slots[i]!;
-      if (!this.decide(nowUs, slot)) continue;
-      batch.slots[kept] = slot;
-      kept++;
+    for (let i = from; i < n; ) {
+      for (const end = i + this.runSome(batch, i, n); i < end; i++) {
+        if (!this.decide(batch, i)) continue;
+        batch.slots[kept] = batch.slots[i]!;
+        kept++;
+      }
     }
     batch.n = kept;
-    if (this.back.n > 0) this.sendBack(nowUs);
+    if (this.back.n > 0) this.sendBack();
     this.values[FULL]! += this.ports.send(nowUs);
   }
 
@@ -126,10 +138,31 @@ export class ProgramDevice extends Middleware {
     runtime.words[context + Ctx.RX_QUEUE_INDEX / 4] = this.queue;
   }
 
-  /** Hot path. Runs the program; whether the frame goes on to the receiver. */
-  private decide(nowUs: number, slot: number): boolean {
+  /** Hot path. Runs the program on frames from the i-th to before the n-th; on how many. */
+  private runSome(batch: Batch, i: number, n: number): number {
+    const { program } = this;
+    if (this.isStamped) {
+      program.runtime.setReceiveTimeUs(this.pool.rxTimeUs[batch.slots[i]!]!);
+      this.prepare(batch, i);
+    }
+    const count = this.isStamped ? 1 : n - i;
+    const ran = program.runBurst(this.recordsAt + i * BurstAt.BYTES, count);
+    if (program.burstError !== null) {
+      this.lastError = program.burstError;
+      this.values[ERRORS]! += 1;
+    }
+    return ran;
+  }
+
+  /** Hot path. What the program has done to a frame; whether it goes on to the receiver. */
+  private decide(batch: Batch, i: number): boolean {
     const { pool, values } = this;
-    switch (this.run(slot)) {
+    const { words } = this.program.runtime;
+    const slot = batch.slots[i]!;
+    const recordAt = this.recordsAt + i * BurstAt.BYTES;
+    pool.at[slot] = words[(recordAt + BurstAt.AT) >>> 2]!;
+    pool.end[slot] = words[(recordAt + BurstAt.END) >>> 2]!;
+    switch (words[(recordAt + BurstAt.VERDICT) >>> 2]) {
       case XdpVerdict.PASS:
         values[PASS]! += 1;
         setLinkFlags(pool, slot);
@@ -140,12 +173,12 @@ export class ProgramDevice extends Middleware {
         return false;
       case XdpVerdict.TX:
         if (this.isUnsplit(slot)) return false;
-        if (this.back.n === BATCH_FRAMES) this.sendBack(nowUs);
+        if (this.back.n === BATCH_FRAMES) this.sendBack();
         values[TX]! += 1;
         this.back.put(slot);
         return false;
       case XdpVerdict.REDIRECT:
-        return this.redirect(nowUs, slot);
+        return this.redirect(slot);
       default:
         values[ABORTED]! += 1;
         pool.give(slot);
@@ -153,33 +186,21 @@ export class ProgramDevice extends Middleware {
     }
   }
 
-  /** Hot path. */
-  private run(slot: number): number {
-    const { pool, program } = this;
+  /** Hot path. Writes down where a frame is. */
+  private prepare(batch: Batch, i: number): void {
+    const { pool } = this;
+    const { words } = this.program.runtime;
+    const slot = batch.slots[i]!;
     if ((pool.flags[slot]! & FrameFlags.CHECKSUM_PARTIAL) !== 0 && !this.isGso(slot)) {
       completeChecksum(pool, this.checksum, slot);
     }
-    if (this.isStamped) program.runtime.setReceiveTimeUs(pool.rxTimeUs[slot]!);
-    // The kernel keeps a header of its own in front of each frame; here all of the slot can be had.
-    const hardStart = pool.base(slot) - FRAME_HEADER_BYTES;
-    let verdict: number;
-    try {
-      verdict = program.runAt(pool.at[slot]!, pool.end[slot]!, hardStart, pool.limit(slot));
-    } catch (error) {
-      return this.failed(error);
-    }
-    const { runtime } = program;
-    pool.at[slot] = runtime.dataAt;
-    pool.end[slot] = runtime.dataEnd;
     pool.flags[slot] = pool.flags[slot]! & ~VOUCHED;
-    return verdict;
-  }
-
-  private failed(error: unknown): number {
-    if (!(error instanceof EbpfError)) throw error;
-    this.lastError = error;
-    this.values[ERRORS]! += 1;
-    return XdpVerdict.ABORTED;
+    const w = (this.recordsAt + i * BurstAt.BYTES) >>> 2;
+    words[w] = pool.at[slot]!;
+    words[w + 1] = pool.end[slot]!;
+    // The kernel keeps a header of its own in front of each frame; here all of the slot can be had.
+    words[w + 2] = pool.base(slot) - FRAME_HEADER_BYTES;
+    words[w + 3] = pool.limit(slot);
   }
 
   private isGso(slot: number): boolean {
@@ -194,8 +215,8 @@ export class ProgramDevice extends Middleware {
     return true;
   }
 
-  private sendBack(nowUs: number): void {
-    const { back, pool } = this;
+  private sendBack(): void {
+    const { back, pool, nowUs } = this;
     back.drop(this.inner.transmit(nowUs, back));
     this.values[FULL]! += back.n;
     for (let i = 0; i < back.n; i++) pool.give(back.slots[i]!);
@@ -204,7 +225,7 @@ export class ProgramDevice extends Middleware {
   }
 
   /** Hot path. Whether the frame goes on to the receiver after all. */
-  private redirect(nowUs: number, slot: number): boolean {
+  private redirect(slot: number): boolean {
     const { runtime } = this.program;
     const { map, key, flags } = runtime.redirect;
     if (map?.type === MapType.CPUMAP) {
@@ -215,10 +236,10 @@ export class ProgramDevice extends Middleware {
     }
     if (this.isUnsplit(slot)) return false;
     if (map !== null && (flags & BROADCAST) !== 0) {
-      this.broadcast(nowUs, slot, map, flags);
+      this.broadcast(slot, map, flags);
       return false;
     }
-    this.sendTo(nowUs, slot, map === null ? key : this.interfaceIn(map, key));
+    this.sendTo(slot, map === null ? key : this.interfaceIn(map, key));
     return false;
   }
 
@@ -231,27 +252,27 @@ export class ProgramDevice extends Middleware {
   }
 
   /** Hot path. Takes the slot. */
-  private sendTo(nowUs: number, slot: number, index: number): void {
+  private sendTo(slot: number, index: number): void {
     const port = index === 0 ? null : this.ports.find(index);
     if (port === null) {
       this.values[NOWHERE]! += 1;
       this.pool.give(slot);
       return;
     }
-    if (port.waiting.n === BATCH_FRAMES) this.values[FULL]! += this.ports.sendOne(nowUs, port);
+    if (port.waiting.n === BATCH_FRAMES) this.values[FULL]! += this.ports.sendOne(this.nowUs, port);
     port.waiting.put(slot);
     this.values[REDIRECT]! += 1;
   }
 
   /** A copy to each interface of the map. Not often: it may allocate. */
-  private broadcast(nowUs: number, slot: number, map: LinearMap, flags: number): void {
+  private broadcast(slot: number, map: LinearMap, flags: number): void {
     const { pool } = this;
     for (const { value } of map.entries()) {
       const index = new DataView(value.buffer, value.byteOffset).getInt32(0, true);
       if (index === 0 || ((flags & EXCLUDE_INGRESS) !== 0 && index === this.index)) continue;
       const copy = copyFrame(pool, slot, pool);
       if (copy === NO_SLOT) this.values[FULL]! += 1;
-      else this.sendTo(nowUs, copy, index);
+      else this.sendTo(copy, index);
     }
     pool.give(slot);
   }

@@ -11,7 +11,7 @@ import { resolve } from "node:path";
 import { NetError } from "../base/errors.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import type { EngineName, XdpInstance } from "../ebpf/instance.js";
-import { writable, writeEntries } from "../ebpf/map-text.js";
+import { instanceMap, writeEntries } from "../ebpf/map-text.js";
 import { type BpfObject, parseObject } from "../ebpf/object.js";
 import type { Pool } from "../ring/pool.js";
 import { interfaceIndex } from "../sys/xdp-link.js";
@@ -108,7 +108,7 @@ export function attachSettings(
   try {
     for (const [name, path] of maps) {
       if (!object.maps.some((map) => map.name === name)) throw noMap(file, object, name);
-      const map = writable(attached.instance.map(name));
+      const map = instanceMap(attached.instance, name);
       writeEntries(object, name, readFileSync(path, "utf8"), path, map);
     }
   } catch (error) {

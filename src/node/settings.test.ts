@@ -18,6 +18,7 @@ test("the environment's words are read", () => {
     MILLRACE_GATEWAY: "10.0.0.1",
     MILLRACE_LOOPBACK: "1",
     MILLRACE_PROFILE: "idle",
+    MILLRACE_LINK_WAIT: "2.5",
     MILLRACE_DEBUG: "0",
   };
   assert.deepEqual(environmentSettings(env), {
@@ -26,6 +27,7 @@ test("the environment's words are read", () => {
     gateways: ["10.0.0.1"],
     loopback: true,
     profile: "idle",
+    linkWait: 2.5,
     debug: false,
   });
   assert.deepEqual(environmentSettings({ MILLRACE_NIC: "" }), {});
@@ -56,6 +58,8 @@ test("what makes no sense is named, with what was expected", () => {
     [{ nic: "foo:bar" }, '"foo:bar"'],
     [{ nic: "tap:" }, '"tap:"'],
     [{ nic: 5 }, "5"],
+    [{ linkWait: -1 }, "-1"],
+    [{ linkWait: "soon" }, '"soon"'],
     [{ nic: () => {} }, "function"],
     [{ nic: 10n }, "10n"],
     [{ addresses: ["10.0.0.2"] }, '["10.0.0.2"]'],

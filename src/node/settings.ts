@@ -21,6 +21,8 @@ export interface NodeSettings {
   readonly loopback?: boolean;
   /** How long to poll before sleeping: for ever, 50 µs (the default), not at all. */
   readonly profile?: Profile;
+  /** Seconds for which the first socket waits for a memif server to be there; 3 if not given. */
+  readonly linkWait?: number;
   /** A file of acceleration rules. */
   readonly rules?: string;
   /** Says of every socket whether it is accelerated, and why not. */
@@ -60,6 +62,11 @@ const flag: Reader = (v) => {
   if (v === true || v === "1" || v === 1 || v === "true") return true;
   return v === false || v === "0" || v === 0 || v === "false" || v === "" ? false : undefined;
 };
+const seconds: Reader = (v) => {
+  const n = typeof v === "string" && v.trim() !== "" ? Number(v) : v;
+  return typeof n === "number" && n >= 0 && n <= LONGEST_WAIT_S ? n : undefined;
+};
+const LONGEST_WAIT_S = 86_400;
 const profile: Reader = (v) => (Object.hasOwn(SPIN_US, String(v)) ? v : undefined);
 
 /** Each setting: its variable of the environment, how it is read, and what is expected of it. */
@@ -76,6 +83,7 @@ const KNOWN = {
   ],
   gateways: ["MILLRACE_GATEWAY", gateways, "routers' addresses like 10.77.0.1,fd00::1"],
   loopback: ["MILLRACE_LOOPBACK", flag, "1 or 0"],
+  linkWait: ["MILLRACE_LINK_WAIT", seconds, "seconds from 0 to 86400"],
   profile: ["MILLRACE_PROFILE", profile, "latency, balanced or idle"],
   rules: ["MILLRACE_RULES", text, "a file of rules"],
   debug: ["MILLRACE_DEBUG", flag, "1 or 0"],

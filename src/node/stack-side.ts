@@ -13,6 +13,7 @@ import type { Host } from "../socket/host.js";
 import { Runner } from "../socket/runner.js";
 import type { Stack } from "../socket/stack.js";
 import { keepFreedMemory } from "../sys/memory.js";
+import { printLine } from "./natives.js";
 import { type NodeSettings, nameOf, spinUsOf } from "./settings.js";
 
 /** The stack's loopback interface is its first. */
@@ -20,7 +21,7 @@ const LOOPBACK_INDEX = 1;
 /** What closed connections have sent keeps an ending process alive for so long at most. */
 const LINGER_US = 3_000_000;
 /** A memif server that is there answers within this, on a busy machine too. */
-const LINK_MS = 3_000;
+const LINK_S = 3;
 /** A memif's server end waits for its client as servers do. */
 const IS_SERVER = /^memif:server:|,role=server(,|$)/;
 /** As {@link LINGER_US}, for a process that is made to end. */
@@ -74,10 +75,11 @@ export class StackSide {
         }),
       ({ code }) => (code === "ENETUNREACH" ? "gateways" : "addresses"),
     );
+    if ("leavesPayload" in device) device.leavesPayload = true;
     // What is sent before the link is up fails.
-    if (device.kind === "memif" && !IS_SERVER.test(nic)) {
-      host.runUntil(() => device.isUp, LINK_MS);
-    }
+    const waitS = settings.linkWait ?? LINK_S;
+    const isClient = device.kind === "memif" && !IS_SERVER.test(nic);
+    if (isClient && !host.runUntil(() => device.isUp, waitS * 1_000)) warnOfNoPeer(nic, waitS);
     return new StackSide(host, runner, device);
   }
 
@@ -111,13 +113,21 @@ export class StackSide {
   }
 }
 
-/** What goes wrong says which setting it is. */
+function warnOfNoPeer(nic: string, waitS: number): void {
+  printLine(
+    `millrace: ${nameOf("nic")}: nobody answers at ${nic} after ${waitS} s; what is sent fails with ENETDOWN until somebody does: start the server before, or wait longer, ${nameOf("linkWait")}`,
+  );
+}
+
+/** What goes wrong says which setting it is, and keeps the code of the system's or of Millrace's error. */
 function naming<T>(make: () => T, which: (error: NodeJS.ErrnoException) => keyof NodeSettings): T {
   try {
     return make();
   } catch (cause) {
     if (!(cause instanceof Error)) throw cause;
-    throw new Error(`${nameOf(which(cause))}: ${cause.message}`, { cause });
+    const { code, errno, syscall }: NodeJS.ErrnoException = cause;
+    const error = new Error(`${nameOf(which(cause))}: ${cause.message}`, { cause });
+    throw Object.assign(error, code === undefined ? {} : { code, errno, syscall });
   }
 }
 

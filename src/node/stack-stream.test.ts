@@ -71,7 +71,7 @@ test("64 KiB that were written are on their way before the turn ends", () => {
   assert.equal(flushes(), 1);
 });
 
-test("a stream reads 256 KiB, and goes on when the stack has had a turn", () => {
+test("a stream reads 320 KiB, and goes on when the stack has had a turn", () => {
   const socket = { readableBytes: 1_000_000, receive: (_b: unknown, _at: number, n: number) => n };
   const again: unknown[] = [];
   const host = { attach() {}, setRef() {}, tellAgain: (one: unknown) => void again.push(one) };
@@ -84,6 +84,6 @@ test("a stream reads 256 KiB, and goes on when the stack has had a turn", () => 
   stream.readStart();
   again.length = 0;
   stream.onReady(Readiness.IN);
-  assert.equal(given, 262_144);
+  assert.equal(given, 327_680);
   assert.deepEqual(again, [socket]);
 });

@@ -8,42 +8,26 @@ import type { TcpSocket } from "../socket/tcp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { fillName } from "./names.js";
 import type { NameOut, NativeRequest } from "./natives.js";
+import { bufferOf, OWN_BYTES, roomAt, roomFor, roomTaken } from "./read-buffers.js";
 import { tell } from "./scope.js";
 import type { StackSide } from "./stack-side.js";
 import type { Backend, StreamHandle } from "./stream-handle.js";
 
 /**
- * As libuv reads: 64 KiB a time. After so many the stack has a turn: the peer hears of the room that
- * there is, and goes on meanwhile.
+ * As libuv reads: 64 KiB a time. After so many, which are all that a turn brings over memif, the stack has
+ * one: the peer hears of the room that there is, and goes on meanwhile.
  */
 const READ_BYTES = 65_536;
-const TURN_BYTES = 4 * READ_BYTES;
+const TURN_BYTES = 5 * READ_BYTES;
 /** So much that was written does not wait for the turn: the peer can work on it meanwhile. */
 const FLUSH_BYTES = 65_536;
-/** Small reads share memory of this size; larger ones than a quarter have their own. */
-const SLAB_BYTES = 65_536;
 /** libuv's settings for probes when Node gives none. */
 const PROBE_INTERVAL_S = 1;
 const PROBES = 10;
 
-/** Bytes that were read, from `slabAt` on, until somebody has them. */
-let slab = new Uint8Array(SLAB_BYTES);
-let slabAt = 0;
-
 /** What native code reads, which copies it at once. */
 const forNative = new Uint8Array(READ_BYTES);
 let isNativeReading = false;
-
-/**
- * Garbage for every buffer, a quarter of its size. V8 counts the memory of buffers, but looks for young ones
- * that nobody uses only after 32 MiB of them, and by then it often starts a collection of the whole
- * heap: one for every 25 MiB that a program reads. Garbage in the young part itself has that collected
- * sooner, for 0.2 ms each time, and the buffers' memory is used again while it is in the caches.
- * Measured: 1 GB in 64 KiB writes through loopback, processor time of both ends: 650 to 770 ms
- * instead of 950 to 1,200 (node 20.20, 2 shared cores, 2026-11).
- */
-const young: { garbage: readonly unknown[] } = { garbage: [] };
-const GARBAGE_SHIFT = 5;
 
 /** Where to connect to, and from. */
 export interface Destination {
@@ -155,14 +139,14 @@ export class StackStream implements Backend {
 
   /** Hot path. Reads up to `size` bytes into memory that they may stay in, and hands it over. */
   private readAside(size: number): number {
-    const own = size > SLAB_BYTES / 4;
+    const own = size > OWN_BYTES;
     const into = own ? bufferOf(size) : roomFor(size);
-    const at = own ? 0 : slabAt;
+    const at = own ? 0 : roomAt();
     const n = this.socket.receive(into, at, size);
     if (n <= 0) return n;
-    if (!own) slabAt = (at + n + 7) & ~7;
+    if (!own) roomTaken(n);
     this.bytesRead += n;
-    this.handle.give(into.buffer as ArrayBuffer, at, n);
+    this.handle.give(into.buffer, at, n);
     return n;
   }
 
@@ -457,18 +441,4 @@ function bytesOf(chunk: Uint8Array): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;
   const view = chunk as ArrayBufferView;
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
-function bufferOf(size: number): Uint8Array<ArrayBuffer> {
-  young.garbage = new Array<undefined>(size >> GARBAGE_SHIFT);
-  return Buffer.allocUnsafeSlow(size) as Uint8Array<ArrayBuffer>;
-}
-
-/** Shared memory with `size` bytes free from `slabAt` on. */
-function roomFor(size: number): Uint8Array {
-  if (slabAt + size > SLAB_BYTES) {
-    slab = bufferOf(SLAB_BYTES);
-    slabAt = 0;
-  }
-  return slab;
 }

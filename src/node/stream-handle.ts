@@ -63,18 +63,6 @@ interface WriteRequest extends NativeRequest {
 
 let givingNatively = false;
 
-/**
- * Native code's writes that were done while it was handed what was read. It is told before ticks run: those may
- * end an HTTP/2 stream, and what that has written goes out first only if no write is under way.
- */
-const doneMeanwhile: (() => void)[] = [];
-
-function finishWrites(): void {
-  for (let finish = doneMeanwhile.shift(); finish !== undefined; finish = doneMeanwhile.shift()) {
-    finish();
-  }
-}
-
 /** Whether native code is being handed what was read. */
 export const isGivingNatively = (): boolean => givingNatively;
 
@@ -90,6 +78,9 @@ export abstract class StreamHandle extends JSStream {
   tls: NativeStream | null = null;
   private readonly frames = new Http2Frames();
   readonly scope: AsyncResource = new AsyncResource("TCPWRAP");
+  private isGiving = false;
+  /** Writes that native code made while it was given what was read. */
+  private readonly finishing: NativeRequest[] = [];
 
   get isStreamBase(): boolean {
     this.isTakenNatively = true;
@@ -202,11 +193,9 @@ export abstract class StreamHandle extends JSStream {
     const result = this.backend?.write(chunks) ?? -ENOTCONN;
     if (typeof result === "number") return result;
     // Native code is still in its call: it is told when that is over.
-    if (result) {
-      const finish = (): void => this.finishWrite(request, 0);
-      if (givingNatively) doneMeanwhile.push(finish);
-      else nextTick(finish);
-    } else {
+    if (result && this.isGiving) this.finishing.push(request);
+    else if (result) nextTick(() => this.finishWrite(request, 0));
+    else {
       this.backend?.whenWritten((status) => {
         this.finishWrite(request, status);
         runTicks();
@@ -236,6 +225,7 @@ export abstract class StreamHandle extends JSStream {
     tell(this.scope, this.onread, this, buffer);
   }
 
+  /** Cut where ticks run between frames of HTTP/2. */
   private giveNatively(bytes: Uint8Array): void {
     const n = bytes.length;
     let at = 0;
@@ -253,14 +243,23 @@ export abstract class StreamHandle extends JSStream {
     }
   }
 
+  /**
+   * HTTP/2 answers settings while it reads, and is told that this was written before any tick runs: on the
+   * kernel's sockets it knows at once. With a write under way it would not send the GOAWAY of a session
+   * that is destroyed when its first stream comes.
+   */
   private givePiece(bytes: Uint8Array): void {
+    const wasGiving = this.isGiving;
     const before = givingNatively;
+    this.isGiving = true;
     givingNatively = true;
     try {
       super.readBuffer(bytes);
     } finally {
+      this.isGiving = wasGiving;
       givingNatively = before;
-      if (!before) finishWrites();
+      if (!wasGiving)
+        while (this.finishing.length > 0) this.finishWrite(this.finishing.shift()!, 0);
     }
   }
 

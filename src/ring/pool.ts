@@ -36,6 +36,12 @@ export const BIG_SLOT_BYTES = 69_632;
  */
 export const HEADROOM_BYTES = 128;
 
+/**
+ * A frame whose payload lies elsewhere still ({@link Pool.away}) has its first bytes, the headers among
+ * them, in its slot, up to so far from the slot's beginning.
+ */
+export const HEAD_END_BYTES = 512;
+
 /** `take()` when there is no slot. */
 export const NO_SLOT = -1;
 
@@ -116,6 +122,8 @@ export class PoolMemory {
   readonly sendEnd: Int32Array;
   /** Holders besides the first one: so many `give`s only count down. See {@link Pool.share}. */
   readonly sharers: Int32Array;
+  /** See {@link Pool.away}. */
+  readonly away: Int32Array;
   /** Free for the holder: flow row, queue mark. */
   readonly mark: Int32Array;
   /** Receive time in microseconds of the host's clock. */
@@ -148,6 +156,7 @@ export class PoolMemory {
     this.sendNext = arena.int32s(this.slots);
     this.sendEnd = arena.int32s(this.slots);
     this.sharers = arena.int32s(this.slots);
+    this.away = arena.int32s(this.slots);
     this.mark = arena.int32s(this.slots);
     this.rxTimeUs = arena.float64s(this.slots);
     this.depot = arena.int32s(DEPOT_HEADER + this.slots);
@@ -210,6 +219,14 @@ export class Pool {
   readonly sendNext: Int32Array;
   readonly sendEnd: Int32Array;
   readonly sharers: Int32Array;
+  /**
+   * How far from its place in the slot the payload of a long segment lies, in memory that its sender has
+   * not got back yet; 0 for all others, and for every slot that is free. The device takes care that it is
+   * in the slot ({@link land}) before it is asked for frames again. So whoever takes the payload within
+   * the turn copies it once, from where it is: TCP's receive queue has `at` and `end` there. Nobody
+   * writes behind `end` of such a slot, nor keeps its `at`.
+   */
+  readonly away: Int32Array;
   readonly mark: Int32Array;
   readonly rxTimeUs: Float64Array;
   private readonly small = new Int32Array(CACHE_SLOTS);
@@ -238,6 +255,7 @@ export class Pool {
     this.sendNext = memory.sendNext;
     this.sendEnd = memory.sendEnd;
     this.sharers = memory.sharers;
+    this.away = memory.away;
     this.mark = memory.mark;
     this.rxTimeUs = memory.rxTimeUs;
   }
@@ -284,6 +302,22 @@ export class Pool {
       this.big[this.bigCached] = slot;
       this.bigCached = (this.bigCached + 1) | 0;
     }
+  }
+
+  /** Copies what is {@link away} into the slot. `at` and `end` are in the slot afterwards. */
+  land(slot: number): void {
+    const away = this.away[slot]!;
+    if (away === 0) return;
+    this.away[slot] = 0;
+    const base = this.base(slot);
+    const isThere = this.at[slot]! < base || this.at[slot]! > this.limit(slot);
+    if (isThere) {
+      this.at[slot] = this.at[slot]! - away;
+      this.end[slot] = this.end[slot]! - away;
+    }
+    const from = Math.max(this.at[slot]!, base + HEAD_END_BYTES);
+    const end = this.end[slot]!;
+    if (end > from) this.bytes.copyWithin(from, from + away, end + away);
   }
 
   /** Gives back a whole list linked through `next`. */

@@ -146,8 +146,10 @@ function kindOf(specification: string): readonly [kind: DeviceKind, name: string
   const kind = Object.hasOwn(KINDS, spec.slice(0, colon)) ? KINDS[spec.slice(0, colon)] : undefined;
   const name = spec.slice(colon + 1);
   if (colon >= 0 && kind !== undefined && name !== "") return [kind, name];
+  const isName = /^[\w.-]+$/.test(spec);
+  const meant = isName ? ` (an interface is packet:${spec} or xdp:${spec})` : "";
   throw new TypeError(
-    `expected a device like tap:tap0, got ${JSON.stringify(specification)}; kinds: ${deviceKinds()}`,
+    `expected a device like tap:tap0, got ${JSON.stringify(specification)}${meant}; kinds: ${deviceKinds()}`,
   );
 }
 

@@ -84,7 +84,7 @@ test("nobody there, and addresses that cannot be", () => {
   for (const wrong of ["", "@", "a\0b", "x".repeat(108)]) {
     assert.throws(() => connectUnix({ path: wrong }), { code: "EINVAL" });
   }
-  assert.throws(() => listenUnix({ path: "/nonexistent/x" }), {
+  assert.throws(() => listenUnix({ path: "/proc/nonexistent/x" }), {
     code: "ENOENT",
     message: /the folder does not exist/,
   });

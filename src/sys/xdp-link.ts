@@ -79,7 +79,7 @@ export function interfaceIndex(name: string): number {
   const index = addon().interfaceIndex(name);
   if (index > 0) return index;
   return check(index === -errno.EINVAL ? -errno.ENODEV : index, "if_nametoindex", {
-    [errno.ENODEV]: `there is no interface ${name} in this network namespace${othersThere()}`,
+    [errno.ENODEV]: `there is no interface ${name === "" ? '""' : name} in this network namespace${othersThere()}`,
   });
 }
 

@@ -31,6 +31,7 @@ const PREDICT_MASK = 0xff & ~tcp.PSH;
 export function segmentArrives(t: TcpCore, slot: number, info: SegmentInfo): void {
   const c = t.c;
   const s = t.segment;
+  if (t.slots.away[slot] !== 0) t.slots.land(slot);
   s.read(t.slots, slot, info);
   t.counts[t.k.inSegs]! += 1;
   c.segsIn = (c.segsIn + 1) | 0;

@@ -144,7 +144,13 @@ function queue(t: TcpCore, slot: number, n: number): void {
   const c = t.c;
   const s = t.slots;
   const tail = c.rcvTail;
-  if (s.isBig(slot) || (tail >= 0 && s.end[tail]! + n <= s.limit(tail))) {
+  const isBig = s.isBig(slot);
+  if (isBig) {
+    const away = s.away[slot]!;
+    s.at[slot] = (s.at[slot]! + away) | 0;
+    s.end[slot] = (s.end[slot]! + away) | 0;
+  }
+  if (isBig || (tail >= 0 && s.end[tail]! + n <= s.limit(tail))) {
     appendReceived(t, slot);
     return;
   }

@@ -74,7 +74,9 @@ export function mayReceiveSlot(t: TcpCore, slot: number, n: number): boolean {
   if (t.smallPressure < Pressure.CRITICAL) return true;
   if (isBeingRead(t)) return true;
   if (n > SPREAD_BYTES) return false; // it would be neither copied behind the last nor into one slot
-  if (c.rcvQueuedBytes > 0) return s.end[c.rcvTail]! + n <= s.limit(c.rcvTail);
+  if (c.rcvQueuedBytes > 0) {
+    return s.end[c.rcvTail]! + n <= s.limit(c.rcvTail) && s.away[c.rcvTail] === 0;
+  }
   return t.smallPressure < Pressure.RESERVE;
 }
 

@@ -55,7 +55,7 @@ export function appendReceived(t: TcpCore, slot: number): void {
   }
   if (tail >= 0) {
     const end = s.end[tail]!;
-    if (n <= SMALL_BYTES && end + n <= s.limit(tail)) {
+    if (n <= SMALL_BYTES && end + n <= s.limit(tail) && s.away[tail] === 0) {
       copyInside(s.view, s.bytes, end, s.at[slot]!, n);
       s.end[tail] = end + n;
       s.give(slot);
@@ -157,6 +157,7 @@ export function takeReceivedSlot(t: TcpCore): number {
   c.rcvHead = s.next[slot]!;
   if (c.rcvHead < 0) c.rcvTail = -1;
   c.rcvQueuedBytes = (c.rcvQueuedBytes - (s.end[slot]! - s.at[slot]!)) | 0;
+  if (s.away[slot] !== 0) s.land(slot); // for as long as the caller likes
   return slot;
 }
 

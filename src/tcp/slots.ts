@@ -20,6 +20,11 @@ export interface Slots {
   readonly sendEnd: Int32Array;
   /** Holders besides the first: not 0 while a frame that was sent from the slot itself is about. */
   readonly sharers: Int32Array;
+  /**
+   * How far away the payload lies that came with this slot, until it is taken or {@link land}ed; 0 for
+   * nearly all. Nothing is written behind the end of such a slot.
+   */
+  readonly away: Int32Array;
   /** `FrameFlags` of ring/pool.ts; the same numbers are in segment-flags.ts. */
   readonly flags: Int32Array;
   readonly gsoBytes: Int32Array;
@@ -39,6 +44,8 @@ export interface Slots {
   share(slot: number): void;
   give(slot: number): void;
   giveList(first: number): void;
+  /** Copies the payload that is away into the slot. */
+  land(slot: number): void;
   isBig(slot: number): boolean;
   /** Offset of the slot's first byte, and after its last. */
   base(slot: number): number;

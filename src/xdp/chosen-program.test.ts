@@ -33,7 +33,7 @@ test("a program of a few instructions runs as a whole, is looked at again, and s
   assert.equal(chosen.runsTraces, false);
   assert.match(chosen.choice, /^the whole program, as traces pay from 100 on: 14 instructions/);
   const { packets } = chosen.traced.counters;
-  runMany(chosen, ipv4, UNTIL_NEXT, XdpVerdict.DROP);
+  runMany(chosen, ipv4, UNTIL_NEXT - 1, XdpVerdict.DROP);
   assert.equal(chosen.traced.counters.packets, packets);
   runMany(chosen, ipv4, SAMPLE, XdpVerdict.DROP);
   assert.ok(chosen.traced.counters.packets > packets);

@@ -5,82 +5,64 @@
  * the last two cases nothing has been changed.
  */
 
+import { BURST_PARAMETERS, BurstAt } from "../ebpf/burst.js";
 import { HELPERS } from "../ebpf/helpers.js";
 import { Atomic } from "../ebpf/isa.js";
-import type { LinearMap } from "../ebpf/linear-map.js";
-import { Ctx, type Runtime } from "../ebpf/runtime.js";
+import { Ctx, InputAt, type Runtime } from "../ebpf/runtime.js";
 import { I32, NO_RESULT, Wasm, WasmBytes, WasmModule } from "../ebpf/wasm-writer.js";
+import { XdpVerdict } from "../ebpf/xdp-verdict.js";
 import { type Branch, hasCalls, type Leaf, type Slot } from "./decision-tree.js";
-import { Ex, type Expressions, NONE, Use } from "./expr.js";
+import { Ex, type Expressions, NONE } from "./expr.js";
 import { log2, STORES } from "./expression-tables.js";
+import { batchBody } from "./match-batch.js";
 import { clobberedLeaves } from "./preload.js";
-import type { AtomicOp, CallOp, EffectOp, MoveOp, StoreOp, Trace } from "./trace.js";
+import {
+  type AtomicOp,
+  type CallOp,
+  type EffectOp,
+  type MoveOp,
+  NO_TRACE,
+  type StoreOp,
+  type Trace,
+} from "./trace.js";
+import { type LookupPlace, TraceLookups } from "./trace-lookups.js";
 import { countUses } from "./uses.js";
 import {
   type Addresses,
+  COUNT,
   DATA,
   DATA_END,
   ENDS,
   ExpressionCode,
   HARD_END,
   HARD_START,
+  LEFT,
+  RECORD,
 } from "./wasm-expression.js";
-import { lookupBody } from "./wasm-lookup.js";
 
-export interface CodePlace extends Addresses {
+export interface CodePlace extends Addresses, LookupPlace {
   /** One byte a trace: whether it is in the cache. */
   readonly enabledAt: number;
-  /** Room for the longest key. */
-  readonly keyAt: number;
-  readonly cpuAt: number;
+  /** Eight bytes a trace: how many packets it ran. */
+  readonly hitsAt: number;
 }
 
 const LOADS = [Wasm.i64_load8_u, Wasm.i64_load16_u, Wasm.i64_load32_u, Wasm.i64_load];
-/** The header's word with the number of keys. */
-const MAP_COUNT = 16;
-
-/** Of the address of a map that the import `lookup` gets: it is no use of the entry. */
-export const PEEK = 1;
-
-/** What is sampled, from `inputsAt` on; time is first. */
-export const InputAt = { CPU: 8, HARD_START: 12, HARD_END: 16, BYTES: 24 } as const;
-
-/** A record of a batch: where the packet is, as a matcher's parameters; then room for its trace. Words. */
-export const BatchAt = {
-  AT: 0,
-  END: 4,
-  HARD_START: 8,
-  HARD_END: 12,
-  TRACE: 16,
-  BYTES: 20,
-} as const;
-
-/** (records, how many): asks `matcher` about each and writes its answer down; 0. */
-function batchBody(matcher: number): WasmBytes {
-  const [record, count] = [0, 1];
-  const out = new WasmBytes().ops(Wasm.block, NO_RESULT, Wasm.loop, NO_RESULT);
-  out.get(count).ops(Wasm.i32_eqz, Wasm.br_if).unsigned(1).get(record);
-  for (const at of [BatchAt.AT, BatchAt.END, BatchAt.HARD_START, BatchAt.HARD_END]) {
-    out.get(record).memory(Wasm.i32_load, at);
-  }
-  out.call(matcher).memory(Wasm.i32_store, BatchAt.TRACE);
-  out.get(record).i32Const(BatchAt.BYTES).byte(Wasm.i32_add).set(record);
-  out.get(count).i32Const(-1).byte(Wasm.i32_add).set(count);
-  return out.byte(Wasm.br).unsigned(0).ops(Wasm.end, Wasm.end).i32Const(0);
-}
-
 /**
- * The bytes of a module whose function `run` is the tree. It takes the packet from context and inputs, or, when it
- * only matches, from its parameters.
+ * What a module's function `run` is for. one: takes the packet from context and inputs. burst: runs the packets of
+ * records. match: takes the packet from its parameters and only says whose it is, and `batch` does so for records.
  */
+export type TreeUse = "one" | "burst" | "match";
+
+/** The bytes of a module whose function `run` is a tree. */
 export function compileTree(
   e: Expressions,
   root: Slot,
   runtime: Runtime,
   place: CodePlace,
-  isMatchOnly = false,
+  use: TreeUse = "one",
 ): Uint8Array<ArrayBuffer> {
-  return new TreeCompiler(e, runtime, place, isMatchOnly).compile(root);
+  return new TreeCompiler(e, runtime, place, use).compile(root);
 }
 
 class TreeCompiler {
@@ -90,50 +72,98 @@ class TreeCompiler {
   private readonly isMatchOnly: boolean;
   private readonly module = new WasmModule();
   private readonly out = new WasmBytes();
-  /** Imports, -1 when the tree needs none. */
+  private readonly isBurst: boolean;
+  /** Blocks that are open in what a burst does with one packet. */
+  private depth = 0;
+  /** The import, -1 when the tree needs none. */
   private helper = -1;
-  private lookup = -1;
-  /** Functions by map; of lookups that are no use by the map's negative address. */
-  private readonly lookups = new Map<number, number>();
-  private readonly bodies: {
-    parameters: readonly number[];
-    locals: readonly number[];
-    code: WasmBytes;
-  }[] = [];
+  private readonly lookups: TraceLookups;
   private code: ExpressionCode;
   private uses: ReadonlyMap<number, number> = new Map();
 
-  constructor(e: Expressions, runtime: Runtime, place: CodePlace, isMatchOnly: boolean) {
+  constructor(e: Expressions, runtime: Runtime, place: CodePlace, use: TreeUse) {
     this.e = e;
     this.runtime = runtime;
     this.place = place;
-    this.isMatchOnly = isMatchOnly;
+    this.isMatchOnly = use === "match";
+    const { module, out } = this;
+    this.lookups = new TraceLookups(e, runtime, place, this.isMatchOnly, module, out);
+    this.isBurst = use === "burst";
     this.code = this.newCode();
   }
 
   private newCode(): ExpressionCode {
-    return new ExpressionCode(this.e, this.out, this.place, this.uses, this.writeLookup);
+    return new ExpressionCode(this.e, this.out, this.place, this.uses, this.lookups.write);
   }
 
   compile(root: Slot): Uint8Array<ArrayBuffer> {
     this.uses = countUses(this.e, root, this.isMatchOnly);
     this.importFunctions(root);
     this.code = this.newCode();
-    if (!this.isMatchOnly) this.writeStart();
-    this.writeSlot(root);
-    const { module, out, code } = this;
-    if (this.isMatchOnly) module.addFunction(ENDS, [I32], code.localTypes, out);
-    else module.addFunction([], [I32], [...ENDS, ...code.localTypes], out);
-    module.exportFunction("run", module.importCount);
-    for (const { parameters, locals, code: body } of this.bodies) {
-      module.addFunction(parameters, [I32], locals, body);
+    if (this.isBurst) this.writeBurst(root);
+    else {
+      if (!this.isMatchOnly) this.writeStart();
+      this.writeSlot(root);
     }
+    const { module } = this;
+    const parameters = this.isMatchOnly ? ENDS : this.isBurst ? BURST_PARAMETERS : [];
+    const locals = [...ENDS.slice(parameters.length), ...this.code.localTypes];
+    module.addFunction(parameters, [I32], locals, this.out);
+    module.exportFunction("run", module.importCount);
+    this.lookups.addFunctions();
     if (this.isMatchOnly) {
-      module.addFunction([I32, I32], [I32], [], batchBody(module.importCount));
-      module.exportFunction("batch", module.importCount + 1 + this.bodies.length);
+      module.addFunction(BURST_PARAMETERS, [I32], [], batchBody(module.importCount));
+      module.exportFunction("batch", this.lookups.end);
     }
     const isShared = this.runtime.memory.memory.buffer instanceof SharedArrayBuffer;
     return module.finish(isShared, this.runtime.bytes.length / 65_536);
+  }
+
+  /**
+   * The tree in a loop over records, see ebpf/burst.ts. Where the packet is goes from the record into locals, and
+   * into the context only when somebody asks there.
+   */
+  private writeBurst(root: Slot): void {
+    const { out, place, runtime } = this;
+    const needsContext = hasCalls(root, false);
+    out.get(0).set(RECORD).get(1).tee(COUNT).set(LEFT);
+    out.ops(Wasm.block, NO_RESULT, Wasm.loop, NO_RESULT);
+    out.get(LEFT).ops(Wasm.i32_eqz, Wasm.br_if).unsigned(1);
+    out.i32Const(runtime.burstAt).get(RECORD).memory(Wasm.i32_store, 0);
+    const ops = this.usedOps();
+    const fromRecord = (at: number, local: number): void => {
+      out.get(RECORD).memory(Wasm.i32_load, at).set(local);
+    };
+    fromRecord(BurstAt.AT, DATA);
+    fromRecord(BurstAt.END, DATA_END);
+    if (needsContext || ops.has(Ex.HEADROOM)) fromRecord(BurstAt.HARD_START, HARD_START);
+    if (needsContext || ops.has(Ex.TAILROOM)) fromRecord(BurstAt.HARD_END, HARD_END);
+    if (needsContext) {
+      const context = place.contextAt;
+      out.i32Const(context).get(DATA).memory(Wasm.i32_store, Ctx.DATA);
+      out.i32Const(context).get(DATA_END).memory(Wasm.i32_store, Ctx.DATA_END);
+      out.i32Const(context).get(DATA).memory(Wasm.i32_store, Ctx.DATA_META);
+      out.i32Const(place.inputsAt).get(HARD_START).memory(Wasm.i32_store, InputAt.HARD_START);
+      out.i32Const(place.inputsAt).get(HARD_END).memory(Wasm.i32_store, InputAt.HARD_END);
+    }
+    out.ops(Wasm.block, NO_RESULT);
+    this.writeSlot(root);
+    out.byte(Wasm.end).get(LEFT).i32Const(-1).byte(Wasm.i32_add).set(LEFT);
+    out.get(RECORD).i32Const(BurstAt.BYTES).byte(Wasm.i32_add).set(RECORD);
+    if (needsContext) {
+      // Where a packet is redirected to, the runtime says only until the next call.
+      out
+        .get(RECORD)
+        .i32Const(BurstAt.VERDICT - BurstAt.BYTES)
+        .byte(Wasm.i32_add);
+      out.memory(Wasm.i32_load, 0).i32Const(XdpVerdict.REDIRECT).ops(Wasm.i32_ne, Wasm.br_if);
+      out.unsigned(0);
+    } else out.byte(Wasm.br).unsigned(0);
+    out.ops(Wasm.end, Wasm.end).get(COUNT).get(LEFT).byte(Wasm.i32_sub);
+  }
+
+  private usedOps(): Set<number> {
+    return new Set([...this.uses.keys()].map((node) => this.e.op[node]!));
   }
 
   /**
@@ -141,22 +171,17 @@ class TreeCompiler {
    * without, as each brings a wrapper to compile (60 additions, loaded machine, node 20, 2026-11).
    */
   private importFunctions(root: Slot): void {
-    const { e, module } = this;
+    const { module } = this;
     if (hasCalls(root, this.isMatchOnly)) this.helper = module.importFunction("helper", [I32], []);
-    for (const node of this.uses.keys()) {
-      if (e.op[node] !== Ex.LOOKUP) continue;
-      if (lookupBody(this.runtime.maps[e.low[node]!]!, this.place.cpuAt, true) !== null) continue;
-      this.lookup = module.importFunction("lookup", [I32, I32], [I32]);
-      return;
-    }
+    this.lookups.importFor(this.uses.keys());
   }
 
   /** Reads where the packet is: nothing has to be handed over by JavaScript. */
   private writeStart(): void {
-    const { out, place, e } = this;
+    const { out, place } = this;
     out.i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA).set(DATA);
     out.i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA_END).set(DATA_END);
-    const ops = new Set([...this.uses.keys()].map((node) => e.op[node]!));
+    const ops = this.usedOps();
     if (ops.has(Ex.HEADROOM)) {
       out.i32Const(place.inputsAt).memory(Wasm.i32_load, InputAt.HARD_START).set(HARD_START);
     }
@@ -165,10 +190,10 @@ class TreeCompiler {
     }
   }
 
-  /** Everything under a place; leaves the function's result on the stack. */
+  /** Everything under a place; leaves the function's result on the stack, or a burst's packet. */
   private writeSlot(slot: Slot): void {
     const { tree } = slot;
-    if (tree === null) this.out.i32Const(-1);
+    if (tree === null) this.writeNone(NO_TRACE);
     else if (tree.kind === "leaf") this.writeLeaf(tree);
     else this.writeBranch(tree);
   }
@@ -180,14 +205,37 @@ class TreeCompiler {
     code.emitTest(test);
     if (yes.tree === null || no.tree === null) {
       if (no.tree === null) out.byte(Wasm.i32_eqz);
-      out.ops(Wasm.if, NO_RESULT).i32Const(-1).ops(Wasm.return, Wasm.end);
+      this.writeIf(() => this.writeNone(NO_TRACE));
       this.writeSlot(yes.tree === null ? no : yes);
       return;
     }
-    out.ops(Wasm.if, NO_RESULT);
-    code.scope(() => this.writeSlot(yes));
-    out.ops(Wasm.return, Wasm.end);
+    this.writeIf(() => code.scope(() => this.writeSlot(yes)));
     this.writeSlot(no);
+  }
+
+  /** Writes what is done with the packet, and is all, if the number on the stack is not 0. */
+  private writeIf(write: () => void): void {
+    const { out } = this;
+    out.ops(Wasm.if, NO_RESULT);
+    this.depth++;
+    write();
+    this.depth--;
+    if (!this.isBurst) out.byte(Wasm.return);
+    out.byte(Wasm.end);
+  }
+
+  /** The packet is not run here; `why` is what the function says of it. */
+  private writeNone(why: number): void {
+    const { out } = this;
+    if (!this.isBurst) out.i32Const(why);
+    else
+      this.writeTrace(why)
+        .byte(Wasm.br)
+        .unsigned(this.depth + 2);
+  }
+
+  private writeTrace(id: number): WasmBytes {
+    return this.out.get(RECORD).i32Const(id).memory(Wasm.i32_store, BurstAt.TRACE);
   }
 
   /** Makes lookups that LRU tables have to know of. */
@@ -198,32 +246,54 @@ class TreeCompiler {
   private writeLeaf({ calls, uses, trace }: Leaf): void {
     const { out, place } = this;
     if (trace.hostOnly !== null) {
-      out.i32Const(-2 - trace.id);
+      this.writeNone(-2 - trace.id);
       return;
     }
     out
       .i32Const(place.enabledAt + trace.id)
       .memory(Wasm.i32_load8_u, 0)
       .byte(Wasm.i32_eqz);
-    out
-      .ops(Wasm.if, NO_RESULT)
-      .i32Const(-2 - trace.id)
-      .ops(Wasm.return, Wasm.end);
+    this.writeIf(() => this.writeNone(-2 - trace.id));
     if (!this.isMatchOnly) {
       for (const call of calls) this.writeCall(call);
       this.writeUses(uses);
       this.writeEffects(trace);
+      this.writeHit(trace.id);
     }
-    out.i32Const(trace.id);
+    if (this.isBurst) this.writeTrace(trace.id).byte(Wasm.br).unsigned(this.depth);
+    else out.i32Const(trace.id);
+  }
+
+  private writeHit(id: number): void {
+    const { out, place } = this;
+    const at = place.hitsAt + 8 * id;
+    out.i32Const(at).i32Const(at).memory(Wasm.i64_load, 0).i64Const(1, 0);
+    out.byte(Wasm.i64_add).memory(Wasm.i64_store, 0);
   }
 
   private writeEffects(trace: Trace): void {
     const { code, out, place } = this;
     for (const leaf of clobberedLeaves(this.e, trace)) code.preload(leaf);
     for (const op of trace.effects) this.writeEffect(op);
+    if (this.isBurst) {
+      out.get(RECORD);
+      code.emitLow(trace.verdict);
+      out.memory(Wasm.i32_store, BurstAt.VERDICT);
+      if (trace.effects.some(({ kind }) => kind === "call" || kind === "move")) this.writePlace();
+      return;
+    }
     out.i32Const(place.registersAt);
     code.emitLow(trace.verdict);
     out.memory(Wasm.i32_store, 0);
+  }
+
+  /** Where the packet is in the end, into a burst's record. */
+  private writePlace(): void {
+    const { out, place } = this;
+    out.get(RECORD).i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA);
+    out.memory(Wasm.i32_store, BurstAt.AT);
+    out.get(RECORD).i32Const(place.contextAt).memory(Wasm.i32_load, Ctx.DATA_END);
+    out.memory(Wasm.i32_store, BurstAt.END);
   }
 
   private writeEffect(op: EffectOp): void {
@@ -318,60 +388,5 @@ class TreeCompiler {
       code.emitLow(offset);
       out.byte(Wasm.i32_add).memory(Wasm.i32_store, field);
     }
-  }
-
-  /** Of a LOOKUP the address, of a COUNT the number of keys. */
-  private readonly writeLookup = (code: ExpressionCode, node: number): void => {
-    const { e, out, place } = this;
-    const map = this.runtime.maps[e.low[node]!]!;
-    if (e.op[node] === Ex.COUNT) {
-      out.i32Const(map.at + MAP_COUNT).memory(Wasm.i32_load, 0);
-      return;
-    }
-    const isUse = !this.isMatchOnly && e.high[node] === Use.COUNTS;
-    const own = this.functionOf(map, isUse);
-    if (own >= 0) {
-      this.writeKeyWords(code, e.a[node]!, Math.ceil(map.keyBytes / 4));
-      out.call(own);
-      return;
-    }
-    let at = place.keyAt;
-    for (let part = e.a[node]!; part !== NONE; part = e.b[part]!) {
-      const size = e.low[part]!;
-      out.i32Const(at);
-      code.emit(e.a[part]!);
-      out.memory(STORES[log2(size)]!, 0);
-      at += size;
-    }
-    // Maps' addresses are even.
-    out
-      .i32Const(isUse ? map.at : map.at | PEEK)
-      .i32Const(place.keyAt)
-      .call(this.lookup);
-  };
-
-  /** Pushes the words of a key; the last one may have fewer bytes, in several parts. */
-  private writeKeyWords(code: ExpressionCode, key: number, words: number): void {
-    const { e, out } = this;
-    let part = key;
-    for (let n = 0; n < words; n++) {
-      for (let bytes = 0; bytes < 4 && part !== NONE; part = e.b[part]!) {
-        code.emitLow(e.a[part]!);
-        if (bytes > 0) out.i32Const(8 * bytes).ops(Wasm.i32_shl, Wasm.i32_or);
-        bytes += e.low[part]!;
-      }
-    }
-  }
-
-  /** The module's own function for a map's lookups; -1: JavaScript does it. */
-  private functionOf(map: LinearMap, isUse: boolean): number {
-    const which = isUse ? map.at : -map.at;
-    const known = this.lookups.get(which);
-    if (known !== undefined) return known;
-    const body = lookupBody(map, this.place.cpuAt, isUse);
-    const index = body === null ? -1 : this.module.importCount + 1 + this.bodies.length;
-    if (body !== null) this.bodies.push(body);
-    this.lookups.set(which, index);
-    return index;
   }
 }

@@ -10,8 +10,9 @@ import type { Evaluator } from "./evaluate.js";
 import type { Expressions } from "./expr.js";
 import { PendingTraces } from "./pending-traces.js";
 import { MAX_TRACES, NO_TRACE, type Trace } from "./trace.js";
-import { type CodePlace, compileTree, InputAt, PEEK } from "./trace-code.js";
-import { WasmSwitch } from "./wasm-switch.js";
+import { type CodePlace, compileTree, type TreeUse } from "./trace-code.js";
+import { PEEK } from "./trace-lookups.js";
+import { SwitchKind, WasmSwitch } from "./wasm-switch.js";
 
 const MAX_FRESH = 8;
 /** A fresh function. */
@@ -22,6 +23,7 @@ interface Group {
 /** Fresh traces that are used more than this in all go into the tree. */
 const FRESH_HITS = 20_000;
 const LONGEST_KEY_BYTES = 512;
+const HIT_BYTES = 8;
 
 /** Takes a packet that lies in memory. */
 export type TraceFunction = (at: number, end: number, hardStart: number, hardEnd: number) => number;
@@ -31,8 +33,6 @@ export type BatchFunction = (recordsAt: number, count: number) => number;
 
 export class TraceStore {
   readonly traces: Trace[] = [];
-  /** Packets that each trace ran, by number. */
-  hits = new Float64Array(MAX_TRACES);
   readonly place: CodePlace;
   private readonly e: Expressions;
   private readonly runtime: Runtime;
@@ -42,8 +42,13 @@ export class TraceStore {
   refused = 0;
   /** Hot path. The tree, see `trace-code.ts`; always the same function, whatever is behind it. */
   readonly main: () => number;
+  /** Hot path. The tree on the packets of records: how many it ran before one that is not its. */
+  readonly burst: (recordsAt: number, count: number) => number;
   hasFresh = false;
-  private readonly switch: WasmSwitch;
+  private readonly switch: WasmSwitch<() => number>;
+  private readonly burstSwitch: WasmSwitch<BatchFunction>;
+  /** Hot path. There is a tree, and {@link compileBurst} is to be called. */
+  lacksBurst = false;
   private fresh: Group[] = [];
   /** Traces in the tree's function. */
   private settled = 0;
@@ -57,14 +62,16 @@ export class TraceStore {
     this.runtime = runtime;
     this.tree = new DecisionTree(e);
     const { memory } = runtime;
-    this.switch = new WasmSwitch(NO_TRACE);
+    this.switch = new WasmSwitch(SwitchKind.ONE, NO_TRACE);
     this.main = this.switch.run;
-    const inputsAt = memory.take(InputAt.BYTES, "what traces sample");
+    this.burstSwitch = new WasmSwitch(SwitchKind.BURST, 0);
+    this.burst = this.burstSwitch.run;
     this.place = {
       contextAt: runtime.contextAt,
       registersAt: runtime.registersAt,
-      inputsAt,
-      cpuAt: inputsAt + InputAt.CPU,
+      inputsAt: runtime.inputsAt,
+      cpuAt: runtime.cpuAt,
+      hitsAt: memory.take(HIT_BYTES * MAX_TRACES, "hits of traces"),
       enabledAt: memory.take(MAX_TRACES, "the table of traces"),
       keyAt: memory.take(LONGEST_KEY_BYTES, "a key"),
     };
@@ -82,6 +89,27 @@ export class TraceStore {
 
   get isFull(): boolean {
     return this.traces.length >= MAX_TRACES;
+  }
+
+  /** Packets that a trace ran. */
+  hitsOf(id: number): number {
+    const { words } = this.runtime;
+    const n = (this.place.hitsAt + HIT_BYTES * id) >>> 2;
+    return (words[n + 1]! >>> 0) * 2 ** 32 + (words[n]! >>> 0);
+  }
+
+  /** Hot path. Counts a packet that was not run by compiled code. */
+  noteHit(id: number): void {
+    const { words } = this.runtime;
+    const n = (this.place.hitsAt + HIT_BYTES * id) >>> 2;
+    words[n]! += 1;
+    if (words[n] === 0) words[n + 1]! += 1;
+  }
+
+  get allHits(): number {
+    let sum = 0;
+    for (let id = 0; id < this.traces.length; id++) sum += this.hitsOf(id);
+    return sum;
   }
 
   setEnabled(id: number, isEnabled: boolean): void {
@@ -154,10 +182,18 @@ export class TraceStore {
   rebuild(): void {
     this.pending.take();
     this.switch.set(this.instantiate(this.tree.root));
+    this.burstSwitch.clear();
+    this.lacksBurst = true;
     this.settled = this.tree.size;
     this.fresh = [];
     this.hasFresh = false;
     this.freshHits = 0;
+  }
+
+  /** Compiles what bursts run, which is only done when somebody runs one. */
+  compileBurst(): void {
+    this.burstSwitch.set(this.exportsOf(this.tree.root, "burst").run as BatchFunction);
+    this.lacksBurst = false;
   }
 
   /** A function that says which trace is a packet's, and runs none. */
@@ -165,7 +201,7 @@ export class TraceStore {
     return this.matchers(traces).run as TraceFunction;
   }
 
-  /** The same for several packets a call, in records of {@link BatchAt}. */
+  /** The same for several packets a call, in records of {@link BurstAt}: none is run, their traces are written down. */
   batchMatcher(traces: Iterable<Trace> = this.tree.traces()): BatchFunction {
     return this.matchers(traces).batch as BatchFunction;
   }
@@ -173,15 +209,18 @@ export class TraceStore {
   private matchers(traces: Iterable<Trace>): WebAssembly.Instance["exports"] {
     const tree = new DecisionTree(this.e);
     for (const trace of traces) tree.add(trace);
-    return this.exportsOf(tree.root, true);
+    return this.exportsOf(tree.root, "match");
   }
 
   clear(): void {
-    this.runtime.bytes.fill(0, this.place.enabledAt, this.place.enabledAt + MAX_TRACES);
+    const { enabledAt, hitsAt } = this.place;
+    this.runtime.bytes.fill(0, enabledAt, enabledAt + MAX_TRACES);
+    this.runtime.bytes.fill(0, hitsAt, hitsAt + HIT_BYTES * MAX_TRACES);
     this.traces.length = 0;
-    this.hits.fill(0);
     this.tree = new DecisionTree(this.e);
     this.switch.clear();
+    this.burstSwitch.clear();
+    this.lacksBurst = false;
     this.pending.take();
     this.settled = 0;
     this.fresh = [];
@@ -190,11 +229,11 @@ export class TraceStore {
   }
 
   private instantiate(root: Slot): () => number {
-    return this.exportsOf(root, false).run as () => number;
+    return this.exportsOf(root, "one").run as () => number;
   }
 
-  private exportsOf(root: Slot, isMatchOnly: boolean): WebAssembly.Instance["exports"] {
-    const bytes = compileTree(this.e, root, this.runtime, this.place, isMatchOnly);
+  private exportsOf(root: Slot, use: TreeUse): WebAssembly.Instance["exports"] {
+    const bytes = compileTree(this.e, root, this.runtime, this.place, use);
     return new WebAssembly.Instance(new WebAssembly.Module(bytes), this.imports).exports;
   }
 }

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Assembler } from "../ebpf/asm.js";
+import { BurstAt } from "../ebpf/burst.js";
 import { MapFlag, MapType } from "../ebpf/map-type.js";
 import { assembled, mapDefinition, objectOf } from "../ebpf/object-fixture.js";
 import { R0, R1, R2, R3, R4, R6, R10 } from "../ebpf/registers.js";
 import { XdpVerdict } from "../ebpf/xdp-verdict.js";
 import { FifoPolicy } from "./cache-fifo.js";
-import { BatchAt } from "./trace-code.js";
 import { type TracedOptions, TracedProgram } from "./traced-program.js";
 import { weakestEntries } from "./weakest.js";
 import { Words } from "./words.js";
@@ -280,16 +280,16 @@ test("a batch of packets is matched as each of them alone", () => {
   traced.cache.evict(1);
   const { memory, words } = traced.runtime;
   const order = [2, 0, 1, 1, 0, 2, 0];
-  const recordsAt = memory.take(order.length * BatchAt.BYTES, "records");
+  const recordsAt = memory.take(order.length * BurstAt.BYTES, "records");
   for (const [n, kind] of order.entries()) {
     const at = memory.take(256, "a packet");
     memory.bytes.set(kinds[kind]!, at);
     const place = [at, at + kinds[kind]!.length, at, at + 256];
-    words.set(place, (recordsAt + n * BatchAt.BYTES) >>> 2);
+    words.set(place, (recordsAt + n * BurstAt.BYTES) >>> 2);
   }
   const answers = (count: number): number[] => {
     traced.batchMatcher()(recordsAt, count);
-    return order.map((_, n) => words[(recordsAt + n * BatchAt.BYTES + BatchAt.TRACE) >>> 2]! | 0);
+    return order.map((_, n) => words[(recordsAt + n * BurstAt.BYTES + BurstAt.TRACE) >>> 2]! | 0);
   };
   assert.deepEqual(answers(0), [0, 0, 0, 0, 0, 0, 0]);
   assert.deepEqual(answers(order.length), [2, 0, -3, -3, 0, 2, 0]);

@@ -10,6 +10,13 @@
  */
 import type { Random } from "../base/random.js";
 import { Random as Generator } from "../base/random.js";
+import {
+  BurstAt,
+  type BurstRunner,
+  canBurst,
+  ranBeforeFailure,
+  runOneByOne,
+} from "../ebpf/burst.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import {
   type PacketContext,
@@ -22,7 +29,7 @@ import type { BpfObject } from "../ebpf/object.js";
 import type { Runtime } from "../ebpf/runtime.js";
 import type { CachePolicy } from "./cache-policy.js";
 import { MAX_NODES } from "./expr.js";
-import { type InputUse, inputUse } from "./input-use.js";
+import { isRandom } from "./input-use.js";
 import { findMapUse, isReadOnly } from "./map-use.js";
 import { DEFAULT_PATIENCE } from "./pending-traces.js";
 import { MAX_TRACES, NO_TRACE, type Trace } from "./trace.js";
@@ -59,14 +66,19 @@ export interface TraceCounters {
   readonly hostOnly: number;
 }
 
-export class TracedProgram {
+export class TracedProgram implements BurstRunner {
   readonly instance: XdpInstance;
   readonly tracer: Tracer;
   readonly cache: TraceCache;
   readonly runtime: Runtime;
   private readonly store: TraceStore;
   private readonly main: () => number;
-  private readonly uses: InputUse;
+  private readonly burst: BatchFunction;
+  /** Bursts are run as such, not packet by packet. */
+  readonly canBurst: boolean;
+  burstError: EbpfError | null = null;
+  /** The program draws random numbers, or may. */
+  private readonly isRandom: boolean;
   /** null: nothing ever leaves, and nobody wants to know what is used. */
   private readonly policy: CachePolicy | null;
   private needsCare: boolean;
@@ -93,6 +105,7 @@ export class TracedProgram {
       options.compilesAfter ?? DEFAULT_PATIENCE,
     );
     this.main = this.store.main;
+    this.burst = this.store.burst;
     this.cache = new TraceCache(this.tracer.e, this.store, options);
     for (const name of options.specialises ?? []) {
       if (!isWritten(instance.object, name)) {
@@ -101,8 +114,9 @@ export class TracedProgram {
     }
     const isAsked = this.cache.isLimited || options.policy !== undefined;
     this.policy = isAsked ? this.cache.policy : null;
-    this.uses = inputUse(instance.program, instance.runtime);
-    this.needsCare = this.uses.hasInputs || this.uses.isRandom;
+    this.isRandom = isRandom(instance.program);
+    this.canBurst = canBurst(instance.program) && !this.isRandom;
+    this.needsCare = this.isRandom;
   }
 
   /** Throws `EbpfError`, as {@link XdpInstance.open} does. The host's engine is the compiled program. */
@@ -112,7 +126,7 @@ export class TracedProgram {
 
   get counters(): TraceCounters {
     const { traced, evicted, hostRuns } = this;
-    const hits = this.store.hits.reduce((sum, n) => sum + n, this.forgotten);
+    const hits = this.store.allHits + this.forgotten;
     const packets = hits + traced + evicted + hostRuns;
     return { packets, hits, evicted, traced, hostOnly: hostRuns };
   }
@@ -144,14 +158,14 @@ export class TracedProgram {
     return this.store.matcher(traces);
   }
 
-  /** The same for several packets a call: (address of records of {@link BatchAt} in the memory, how many). */
+  /** The same for several packets a call: (address of records of {@link BurstAt} in the memory, how many). */
   batchMatcher(traces: Iterable<Trace> = this.traces): BatchFunction {
     return this.store.batchMatcher(traces);
   }
 
   /** Packets that each trace has run, by number. */
   hitsOf(id: number): number {
-    return this.store.hits[id] ?? 0;
+    return this.store.hitsOf(id);
   }
 
   map(name: string): LinearMap {
@@ -167,52 +181,73 @@ export class TracedProgram {
   runAt(at: number, end: number, hardStart: number, hardEnd: number): number {
     const { runtime, store } = this;
     runtime.begin(at, end, hardStart, hardEnd);
-    if (this.needsCare) this.prepare(hardStart, hardEnd);
+    if (this.needsCare) this.prepare();
     let id = NO_TRACE;
     try {
       id = this.main();
       if (id === NO_TRACE && store.hasFresh) id = store.runFresh(this.rewind);
     } catch (error) {
-      this.fail(error);
+      throw this.failure(error);
     }
     if (id < 0) return this.runOnHost(id);
     this.noteHit(id);
     return runtime.registers[0]!;
   }
 
+  /**
+   * Hot path. As {@link XdpInstance.runBurst}. Packets that are not the tree's are run one by one.
+   *
+   * Measured: a filter of 14 instructions takes 1.7 ns a packet instead of 9.9, a forwarder of 108 6.3 instead of 18.2, a
+   * five-tuple filter 9.7 instead of 20.5, a balancer of four lookups 23.2 instead of 35.6 (best pieces of three or four
+   * interleaved runs, 64 frames in turn, node 20, 2026-11). With the tree called from the loop the forwarder took 15.3.
+   */
+  runBurst(recordsAt: number, count: number): number {
+    if (!this.canBurst) return runOneByOne(this, recordsAt, count);
+    this.burstError = null;
+    if (this.needsCare && this.isOutdated()) this.flush();
+    if (this.store.lacksBurst) this.store.compileBurst();
+    let n: number;
+    try {
+      n = this.burst(recordsAt, count);
+    } catch (error) {
+      n = ranBeforeFailure(this.runtime, recordsAt);
+      this.burstError = this.failure(error);
+    }
+    if (n === 0) return runOneByOne(this, recordsAt, 1);
+    this.noteBurst(recordsAt, this.burstError === null ? n : n - 1);
+    return n;
+  }
+
+  private noteBurst(recordsAt: number, count: number): void {
+    if (count === 0) return;
+    const { words } = this.runtime;
+    const trace = (recordsAt + BurstAt.TRACE) >>> 2;
+    const stride = BurstAt.BYTES >>> 2;
+    this.lastTrace = words[trace + stride * (count - 1)]!;
+    if (this.policy === null) return;
+    const { entryOf } = this.cache;
+    for (let n = 0; n < count; n++) this.policy.hit(entryOf[words[trace + stride * n]!]!);
+  }
+
   private noteHit(id: number): void {
-    const { store } = this;
     this.lastTrace = id;
-    store.hits[id]! += 1;
     if (this.policy !== null) this.policy.hit(this.cache.entryOf[id]!);
   }
 
-  private fail(error: unknown): never {
-    if (error instanceof EbpfError) throw error;
-    throw new EbpfError("EFAULT", `${this.instance.program.name}: ${(error as Error).message}`);
+  private failure(error: unknown): EbpfError {
+    if (error instanceof EbpfError) return error;
+    return new EbpfError("EFAULT", `${this.instance.program.name}: ${(error as Error).message}`);
   }
 
-  /** What has to be done before packets of programs that use more than packets and maps. */
-  private prepare(hardStart: number, hardEnd: number): void {
-    this.sample(hardStart, hardEnd);
+  /** What has to be done before packets of programs that draw random numbers, or traces with constants. */
+  private prepare(): void {
+    if (this.isRandom) this.random.copyFrom(this.runtime.random);
     if (this.isOutdated()) this.flush();
-  }
-
-  /** What is sampled once per packet. */
-  private sample(hardStart: number, hardEnd: number): void {
-    const { runtime, store } = this;
-    const at = store.place.inputsAt >>> 2;
-    runtime.words[at + 3] = hardStart;
-    runtime.words[at + 4] = hardEnd;
-    runtime.words[at] = runtime.nowLow;
-    runtime.words[at + 1] = runtime.nowHigh;
-    runtime.words[at + 2] = runtime.cpu;
-    if (this.uses.isRandom) this.random.copyFrom(runtime.random);
   }
 
   /** What a trace drew that was not taken is drawn again. */
   private readonly rewind = (): void => {
-    if (this.uses.isRandom) this.runtime.random.copyFrom(this.random);
+    if (this.isRandom) this.runtime.random.copyFrom(this.random);
   };
 
   private runOnHost(compiled: number): number {
@@ -222,6 +257,7 @@ export class TracedProgram {
     if (id === NO_TRACE && !store.pending.isEmpty) {
       id = store.matchPending();
       if (id >= 0) {
+        store.noteHit(id);
         this.noteHit(id);
         return this.instance.runHost();
       }

@@ -3,7 +3,7 @@
  * needed, as long as the code that follows is only reached through there (scopes).
  *
  * The first four locals, or parameters, are where the packet begins and ends, and the frame; the fifth is for
- * one word. All others have 64 bits; values of at most 32 bits are computed in 32.
+ * one word, and three are a burst's. All others have 64 bits; values of at most 32 bits are computed in 32.
  */
 import { I32, I64, Wasm, type WasmBytes } from "../ebpf/wasm-writer.js";
 import { Ex, type Expressions, Input, isBinary, isComparison, isUnary, NONE } from "./expr.js";
@@ -17,7 +17,11 @@ export const HARD_END = 3;
 export const ENDS: readonly number[] = [I32, I32, I32, I32];
 /** A word, during an operation. */
 const SCRATCH = 4;
-const FIRST_VALUE = 5;
+/** Of a burst: its record at hand, how many records there are, and are left. */
+export const RECORD = 5;
+export const COUNT = 6;
+export const LEFT = 7;
+const FIRST_VALUE = 8;
 
 /** What expressions need to know of the instance that they are about. */
 export interface Addresses {
@@ -58,7 +62,7 @@ export class ExpressionCode {
 
   /** Types of the locals behind the first four. */
   get localTypes(): number[] {
-    return [I32, ...new Array<number>(this.most - FIRST_VALUE).fill(I64)];
+    return [I32, I32, I32, I32, ...new Array<number>(this.most - FIRST_VALUE).fill(I64)];
   }
 
   /** Runs `write`; what it kept in locals is not valid behind it. */

@@ -59,12 +59,17 @@ const FRAMES = 32;
 const BYTES = frame("udp");
 
 for (const name of ["ddos_guard", "tunnel"]) {
-  for (const engine of ["interp", "wasm"] satisfies EngineName[]) {
+  for (const engine of ["interp", "wasm", "trace"] satisfies (EngineName | "trace")[]) {
     test(`${name} in front of a device, ${engine}: nothing is allocated`, async () => {
       const file = new URL(`../../../fuzz/corpus/elf/${name}.o`, import.meta.url);
       const pool = createPool({ smallSlots: 256, bigSlots: 64, peerBytes: 64 << 20 });
       const object = parseObject(readFileSync(file));
-      const device = attachProgram(new Circle(pool), pool, object, { engine });
+      // With a limit, so that the policy has to be told of each packet of a burst.
+      const limited = { capacity: { entries: 4 } };
+      const device = attachProgram(new Circle(pool), pool, object, {
+        engine: engine === "trace" ? "wasm" : engine,
+        ...(engine === "trace" ? { wrap: (one) => new TracedProgram(one, limited) } : {}),
+      });
       const batch = new Batch();
       let nowUs = 1_700_000_000_000_000;
       const n = await fewestCollections(() => {

@@ -214,3 +214,56 @@ int counting(struct xdp_md *ctx __attribute__((unused))) {
     [3, 0, 0, 0, 0, 0, 0, 0],
   );
 });
+
+const STAGES = `
+#include "packet.h"
+struct inner { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u32); };
+struct inner chosen SEC(".maps");
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, 2);
+  __type(key, __u32);
+  __array(values, struct inner);
+} outer SEC(".maps");
+struct {
+  __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+  __uint(max_entries, 2);
+  __uint(key_size, 4);
+  __uint(value_size, 4);
+} stages SEC(".maps");
+SEC("xdp") int entry(struct xdp_md *ctx) {
+  bpf_tail_call(ctx, &stages, 1);
+  return XDP_ABORTED;
+}
+SEC("xdp") int second(struct xdp_md *ctx __attribute__((unused))) {
+  __u32 key = 0;
+  void *map = bpf_map_lookup_elem(&outer, &key);
+  __u32 *value = map ? bpf_map_lookup_elem(map, &key) : 0;
+  return value ? *value : XDP_ABORTED;
+}
+char _license[] SEC("license") = "GPL";
+`;
+
+test("programs and maps are put into maps by their names, in the kernel and here", () => {
+  const object = compiled(STAGES);
+  const name = (n: number): Uint8Array => new Uint8Array(Uint32Array.of(n).buffer);
+  const packet = new Uint8Array(60);
+  const kernel = KernelObject.load(object, {
+    program: "entry",
+    fill(map, refer) {
+      assert.equal(refer("stages", name(1), "second"), 0);
+      assert.equal(refer("outer", name(0), "chosen"), 0);
+      assert.equal(map("chosen").update(name(0), name(3)), 0);
+    },
+  });
+  try {
+    assert.equal(kernel.run(packet, new Uint8Array(4096)).verdict, 3);
+  } finally {
+    kernel.close();
+  }
+  const here = XdpInstance.open(object, { program: "entry" });
+  assert.equal(here.setProgram("stages", 1, "second"), 0);
+  assert.equal(here.setInner("outer", name(0), "chosen"), 0);
+  here.map("chosen").set(name(0), name(3));
+  assert.equal(here.run(packet).verdict, 3);
+});

@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** Files that interpose, and what only they need: the test program has stand-ins for these. */
 const INTERPOSES =
-  /^(interpose|epoll|poll|select|fork|exec|resolver|signal|copy|process|rights|api)|^splice/;
+  /^(interpose|epoll|poll|select|fork|exec|resolver|signal|copy|process|rights|sandbox|api)|^splice/;
 
 function build(t: TestContext, options: string[]): string {
   const folder = mkdtempSync(join(tmpdir(), "millrace-shim-"));

@@ -1,10 +1,10 @@
 /** Runs one test of `millrace perf` from its options to its report and exit status. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { NetError } from "../../base/errors.js";
 import { ANY4, IpAddress } from "../../base/ip-address.js";
-import { DONE, FAILED, isSystemError, USAGE, type World } from "../world.js";
+import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "../world.js";
 import { type ClientOptions, PerfClient } from "./client.js";
 import { drive } from "./drive.js";
 import { FullLog } from "./full-log.js";
@@ -77,6 +77,8 @@ export function runClient(test: TestName, o: PerfOptions, world: World): Promise
     if (sockets.address.isMulticast && isTcp) {
       throw new TypeError(`${sockets.address} is a multicast group: groups have UDP only`);
     }
+    // Before the measurement, not behind it.
+    for (const file of [o.csv, o.plotFile]) if (file !== undefined) closeSync(openSync(file, "a"));
     const { transport, far } = openTransport(nicOptions(o));
     closeLater(transport);
     await linkUp(transport, o.nic, world);
@@ -121,9 +123,10 @@ export function runClient(test: TestName, o: PerfOptions, world: World): Promise
     const title = `${test} to ${sockets.address}, ${isTcp ? "TCP" : "UDP"}, ${transport.name}`;
     if (o.plotFile !== undefined) {
       const draw = o.plotFile.endsWith(".svg") ? svgPlot : htmlPlot;
-      writeFileSync(o.plotFile, draw(result.latency, isFullRtt, title));
+      const plot = draw(result.latency, isFullRtt, title);
+      await naming(o.plotFile, async (file) => writeFileSync(file, plot));
     }
-    if (log !== null) await writeLog(o.csv!, log, isFullRtt);
+    if (log !== null) await naming(o.csv!, (file) => writeLog(file, log, isFullRtt));
     if (result.repliesWanted > 0 && result.received === 0) {
       throw new NothingCame(
         `no reply came from ${sockets.address} port ${sockets.port}: is a server running there (millrace perf server, or sockperf server)? is the address right? does a firewall drop it?`,
@@ -166,6 +169,16 @@ export function runServer(o: PerfOptions, world: World): Promise<number> {
   });
 }
 
+/** Errors of the write itself do not name the file. */
+async function naming(file: string, write: (file: string) => Promise<void>): Promise<void> {
+  try {
+    await write(file);
+  } catch (error) {
+    if (isSystemError(error)) error.path ??= file;
+    throw error;
+  }
+}
+
 /** A test that could be made and found nothing. */
 class NothingCame extends Error {}
 
@@ -188,7 +201,7 @@ async function guarded(
     }
     const isExpected = error instanceof NetError || error instanceof NothingCame;
     if (!isExpected && !isSystemError(error)) throw error;
-    await say((error as Error).message);
+    await say(isExpected ? (error as Error).message : systemText(error as NodeJS.ErrnoException));
     return FAILED;
   } finally {
     (transport as Transport | null)?.close();

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { EbpfError } from "../../ebpf/ebpf-error.js";
+import { instanceMap } from "../../ebpf/map-text.js";
 import { examples } from "../command.js";
 import { DONE, FAILED, type World } from "../world.js";
 import { Packets } from "./debug/packets.js";
@@ -12,7 +13,7 @@ import { mapFiles, mapSizes } from "./map-options.js";
 import { chooseProgram, type ObjectOptions, readObject, reporting } from "./object-file.js";
 import { onlyOnce } from "./only-once.js";
 import { capturedOf } from "./page/captured.js";
-import { instanceMap, parseSizes } from "./runner.js";
+import { parseSizes } from "./runner.js";
 
 export interface DebugOptions extends ObjectOptions {
   readonly in: string;

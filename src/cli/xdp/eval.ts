@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { Random } from "../../base/random.js";
 import { EbpfError } from "../../ebpf/ebpf-error.js";
 import type { XdpInstance } from "../../ebpf/instance.js";
+import { instanceMap } from "../../ebpf/map-text.js";
 import type { BpfObject, ObjectProgram } from "../../ebpf/object.js";
 import { CaptureReader } from "../../wire/capture-reader.js";
 import * as linkType from "../../wire/link-type.js";
@@ -20,7 +21,7 @@ import { DONE, FAILED, type World } from "../world.js";
 import { asMarkdown, asText, evaluationTables } from "./eval-tables.js";
 import { fillMap, parseMapOption } from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
-import { instanceMap, parseSizes } from "./runner.js";
+import { parseSizes } from "./runner.js";
 
 export interface EvalOptions extends ObjectOptions {
   readonly in: readonly string[];

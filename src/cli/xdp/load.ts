@@ -1,10 +1,9 @@
 /** `millrace xdp load`: the object into the kernel, and onto an interface until Ctrl-C. */
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
-import type { BpfMap } from "../../sys/bpf-map.js";
 import { XdpLink } from "../../sys/xdp-link.js";
 import { DONE, type World } from "../world.js";
-import { definitionOf, fillMap, parseMapOption, readMap } from "./map-file.js";
+import { definitionOf, fillMap, parseMapOption, readMap, type WritableMap } from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
 import { kernelMap, parseSizes } from "./runner.js";
 
@@ -27,7 +26,11 @@ export async function loadProgram(
   const kernel = KernelObject.load(object, {
     program: name,
     maxEntries,
-    fill: (mapOf) => fillMaps(object, options.map ?? [], mapOf),
+    fill: (mapOf, refer) =>
+      fillMaps(object, options.map ?? [], (map) => ({
+        ...kernelMap(mapOf(map)),
+        refer: (key, target) => refer(map, key, target),
+      })),
   });
   try {
     if (options.dev === undefined) await world.err.write(`the kernel takes ${name}\n`);
@@ -48,12 +51,12 @@ export async function loadProgram(
 function fillMaps(
   object: BpfObject,
   texts: readonly string[],
-  mapOf: (name: string) => BpfMap,
+  mapOf: (name: string) => WritableMap,
 ): void {
   for (const text of texts) {
     const [name, entries] = parseMapOption(text);
     definitionOf(object, name); // names the maps that there are
-    fillMap(object, name, entries, kernelMap(mapOf(name)));
+    fillMap(object, name, entries, mapOf(name));
   }
 }
 

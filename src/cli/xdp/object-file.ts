@@ -6,7 +6,7 @@ import { assembleText } from "../../ebpf/asm-text.js";
 import { Btf } from "../../ebpf/btf.js";
 import { EbpfError } from "../../ebpf/ebpf-error.js";
 import { type BpfObject, type ObjectProgram, parseObject } from "../../ebpf/object.js";
-import { FAILED, isSystemError, type World } from "../world.js";
+import { FAILED, isSystemError, systemText, type World } from "../world.js";
 
 /** Options that every command has. */
 export interface ObjectOptions {
@@ -36,13 +36,13 @@ function named<T>(file: string, read: () => T): T {
   }
 }
 
-/** A whole file. Throws the system's error; of a folder, which Node does not name, `EbpfError`. */
+/** A whole file. Throws the system's error, which names it, also when it is a folder. */
 export function readBytes(file: string): Uint8Array {
   try {
     return readFileSync(file);
   } catch (error) {
     if (!isSystemError(error) || error.code !== "EISDIR") throw error;
-    throw new EbpfError("EINVAL", `${file}: expected a file, and this is a folder`);
+    throw Object.assign(error, { path: file });
   }
 }
 
@@ -81,7 +81,11 @@ export async function reporting(
       error instanceof PlacedError ||
       error instanceof RangeError;
     if (!isTheirs) throw error;
-    await world.err.write(`millrace xdp ${command}: ${(error as Error).message}\n`);
+    const text =
+      isSystemError(error) && !(error instanceof NetError)
+        ? systemText(error)
+        : (error as Error).message;
+    await world.err.write(`millrace xdp ${command}: ${text}\n`);
     return FAILED;
   }
 }

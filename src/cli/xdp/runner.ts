@@ -1,7 +1,7 @@
 /** A program ready to take packets, in one of our engines or in the kernel. */
 
 import { XdpInstance } from "../../ebpf/instance.js";
-import { definitionOf, type WritableMap, writable } from "../../ebpf/map-text.js";
+import { definitionOf, instanceMap, type WritableMap } from "../../ebpf/map-text.js";
 import type { BpfObject } from "../../ebpf/object.js";
 import { KernelObject } from "../../nic/kernel-object.js";
 import type { BpfMap } from "../../sys/bpf-map.js";
@@ -68,9 +68,6 @@ function openEngine(
   };
 }
 
-export const instanceMap = (instance: XdpInstance, name: string): WritableMap =>
-  writable(instance.map(name));
-
 /** The kernel takes frames of a page, less what it needs itself. */
 const KERNEL_OUT_BYTES = 4096;
 
@@ -79,7 +76,11 @@ function openKernel(object: BpfObject, options: RunnerOptions): Runner {
   const kernel = KernelObject.load(object, {
     program,
     maxEntries,
-    fill: (mapOf) => fill((name) => kernelMap(mapOf(name))),
+    fill: (mapOf, refer) =>
+      fill((name) => ({
+        ...kernelMap(mapOf(name)),
+        refer: (key, target) => refer(name, key, target),
+      })),
   });
   const out = new Uint8Array(KERNEL_OUT_BYTES);
   return {

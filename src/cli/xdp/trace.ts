@@ -1,4 +1,6 @@
 /** `millrace xdp trace`: the paths that a program takes on the packets of a capture, and when. */
+
+import { instanceMap } from "../../ebpf/map-text.js";
 import { verdictName } from "../../ebpf/xdp-verdict.js";
 import { TracedProgram } from "../../xdp/traced-program.js";
 import { DONE, FAILED, type World } from "../world.js";
@@ -7,7 +9,7 @@ import { fillMap, parseMapOption } from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
 import { type ReadableTrace, readable, type Sourced } from "./readable-trace.js";
 import { expectArray } from "./run.js";
-import { instanceMap, parseSizes, SEED } from "./runner.js";
+import { parseSizes, SEED } from "./runner.js";
 
 export interface TraceOptions extends ObjectOptions {
   readonly in: readonly string[];

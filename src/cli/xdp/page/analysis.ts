@@ -5,7 +5,7 @@
 import { assembleText } from "../../../ebpf/asm-text.js";
 import { Btf } from "../../../ebpf/btf.js";
 import { XdpInstance } from "../../../ebpf/instance.js";
-import { writable, writeEntries } from "../../../ebpf/map-text.js";
+import { instanceMap, writeEntries } from "../../../ebpf/map-text.js";
 import { type BpfObject, parseObject } from "../../../ebpf/object.js";
 import { verdictName } from "../../../ebpf/xdp-verdict.js";
 import type { PolicyName } from "../../../xdp/cache-policies.js";
@@ -132,7 +132,7 @@ export class Analysis {
     const options = { program: this.name, maxEntries, verifies, seed: SEED, print };
     const instance = XdpInstance.open(this.object, { ...options, engine: "wasm" });
     for (const { map, text, source } of maps) {
-      writeEntries(this.object, map, text, source, writable(instance.map(map)));
+      writeEntries(this.object, map, text, source, instanceMap(instance, map));
     }
     return instance;
   }

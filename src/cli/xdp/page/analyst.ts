@@ -1,6 +1,7 @@
 /** Asks the worker, with a limit of time, and starts another one when it is lost. */
 import { Worker } from "node:worker_threads";
 import { PageError } from "./page-error.js";
+import { runningLimit } from "./running-limit.js";
 import type { Answer, Call } from "./worker.js";
 
 const LIMIT_MS = 30_000;
@@ -35,7 +36,7 @@ export class Analyst {
     const { worker } = this;
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.stop(this.tooLong), this.limitMs);
+      const timer = runningLimit(this.limitMs, () => this.stop(this.tooLong));
       this.waiting.set(id, { resolve, reject, timer });
       worker.postMessage({ id, call });
     });
@@ -64,7 +65,7 @@ export class Analyst {
     const waiting = this.waiting.get(id);
     if (waiting === undefined) return;
     this.waiting.delete(id);
-    clearTimeout(waiting.timer);
+    clearInterval(waiting.timer);
     if (problem === undefined) waiting.resolve(result);
     else waiting.reject(new PageError(problem.about, problem.message, problem.advice));
   }
@@ -74,7 +75,7 @@ export class Analyst {
     void this.worker?.terminate();
     this.worker = null;
     for (const { reject, timer } of this.waiting.values()) {
-      clearTimeout(timer);
+      clearInterval(timer);
       reject(new PageError("object", reason, "Try a shorter capture, or another object."));
     }
     this.waiting.clear();

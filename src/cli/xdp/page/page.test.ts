@@ -10,6 +10,7 @@ import { refusal } from "./allowed.js";
 import { Analyst } from "./analyst.js";
 import { NOT_CACHEABLE, tellCache } from "./cache-story.js";
 import { Desk, type Overview } from "./desk.js";
+import { runningLimit } from "./running-limit.js";
 import { pageServer } from "./server.js";
 
 const root = (path: string): string =>
@@ -210,6 +211,22 @@ test("a worker that takes too long is ended, and the next file gets another one"
   const input = { ...nothing, name: "a.o", object: OBJECT, capture: CAPTURE };
   await assert.rejects(impatient.ask({ kind: "open", input }), /took more than 0 s/);
   assert.equal(impatient.isAlive, false);
+});
+
+test("time in which the process is suspended does not count as a limit's", async () => {
+  let passed = 0;
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = runningLimit(100, () => {
+      passed++;
+      resolve();
+    });
+  });
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(passed, 0);
+  await over;
+  clearInterval(timer);
 });
 
 test("the story of a cache: every miss is told, with who left", () => {
