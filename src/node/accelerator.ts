@@ -51,7 +51,8 @@ let failure: Verdict | null = null;
  * The device of the process that has forked this one, which has a channel to it: both run the same
  * preloads with the same environment, and one device cannot serve two.
  */
-const PARENTS_NIC = process.channel === undefined ? undefined : process.env.MILLRACE_PARENT_NIC;
+const PARENTS_NIC =
+  isMainThread && process.channel !== undefined ? process.env.MILLRACE_PARENT_NIC : undefined;
 let isParents = false;
 
 /** Takes the settings for the sockets to come. Throws when the stack is in use already. */
