@@ -6,7 +6,7 @@ import type { MapDefinition } from "./map-definition.js";
 import { MapType, mapTypeName } from "./map-type.js";
 import type { Verifier } from "./verify.js";
 import { lockOrUnlock } from "./verify-lock.js";
-import { describeKind, stored } from "./verify-memory.js";
+import { describeKind, isReadOnly, stored } from "./verify-memory.js";
 import type { State } from "./verify-state.js";
 import {
   Kind,
@@ -41,6 +41,8 @@ const ONLY: ReadonlyMap<number, readonly string[]> = new Map([
   [MapType.ARRAY_OF_MAPS, ["map_lookup_elem"]],
   [MapType.HASH_OF_MAPS, ["map_lookup_elem"]],
 ]);
+
+const CHANGES: ReadonlySet<string> = new Set(["map_update_elem", "map_delete_elem"]);
 
 const FILLED = { "u16 to fill": 2, "u32 to fill": 4, "u64 to fill": 8 } as const;
 
@@ -190,6 +192,8 @@ class Call {
     ) {
       this.refuse(n, `is ${map.name}, a ${mapTypeName(map.type)}, for which it is not`);
     }
+    if (CHANGES.has(name) && isReadOnly(map))
+      this.refuse(n, `is ${map.name}, which is for reading only`);
     this.map = map;
   }
 

@@ -13,7 +13,7 @@ import { closeFd } from "./fd.js";
 export const ProgramType = { SOCKET_FILTER: 1, SCHED_CLS: 3, XDP: 6 } as const;
 
 /** `enum bpf_attach_type`. */
-export const AttachType = { NONE: 0, XDP: 37 } as const;
+export const AttachType = { NONE: 0, XDP_DEVMAP: 33, XDP_CPUMAP: 35, XDP: 37 } as const;
 
 export const ProgramFlag = {
   /** The program copes with frames in several buffers (jumbo); from Linux 5.18 on. */
@@ -155,7 +155,7 @@ const results = new Int32Array(3);
 
 /**
  * Runs a program `repeat` times on bytes (BPF_PROG_TEST_RUN), the context being `struct xdp_md` or
- * the like. XDP wants at least 14 bytes. Throws `NetError`.
+ * the like, which is then as the program left it. XDP wants at least 14 bytes. Throws `NetError`.
  */
 export function testRun(
   fd: number,
