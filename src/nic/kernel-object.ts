@@ -3,7 +3,7 @@
  * `ebpf/` runs, for comparison and for use.
  */
 
-import { errnoName } from "../base/errno.js";
+import { E2BIG, EINVAL, errnoName } from "../base/errno.js";
 import { linkMaps } from "../ebpf/assembled-program.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { helperName } from "../ebpf/helpers.js";
@@ -207,6 +207,9 @@ function refer(
   if (inner !== undefined && outer.type !== MapType.PROG_ARRAY) {
     return outer.update(key, word(inner.fd));
   }
+  if (outer.type !== MapType.PROG_ARRAY) return -EINVAL;
+  if (new DataView(key.buffer, key.byteOffset).getUint32(0, true) >= outer.maxEntries)
+    return -E2BIG;
   later.push({ map: outer, key, name });
   return 0;
 }

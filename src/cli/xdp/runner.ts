@@ -88,10 +88,18 @@ function openKernel(object: BpfObject, options: RunnerOptions): Runner {
       })),
   });
   const out = new Uint8Array(KERNEL_OUT_BYTES);
+  let packets = 0;
   const section = object.programs.find(({ name }) => name === program)?.section ?? "";
   return {
     run(packet) {
-      const { verdict, lengthBytes, metadataBytes } = runInKernel(kernel, packet, out, section);
+      packets++;
+      const { verdict, lengthBytes, metadataBytes } = runInKernel(
+        kernel,
+        packet,
+        out,
+        section,
+        packets,
+      );
       return { verdict, packet: out.slice(metadataBytes, lengthBytes), target: "" };
     },
     map: (name) => kernelMap(kernel.map(name)),
@@ -99,12 +107,13 @@ function openKernel(object: BpfObject, options: RunnerOptions): Runner {
   };
 }
 
-/** Throws `EbpfError` for what the kernel's test runs do not take. */
+/** Runs packet `n`, from 1. Throws `EbpfError` for what the kernel's test runs do not take. */
 function runInKernel(
   kernel: KernelObject,
   packet: Uint8Array,
   out: Uint8Array,
   section: string,
+  n: number,
 ): KernelRun {
   try {
     return kernel.run(packet, out);
@@ -119,8 +128,8 @@ function runInKernel(
     if (packet.length <= KERNEL_FIRST_BYTES) throw error;
     throw new EbpfError(
       "EINVAL",
-      `${error.code}: it has ${packet.length} bytes, and the kernel's test run (BPF_PROG_TEST_RUN) takes at most ` +
-        `${KERNEL_LONGEST_BYTES}, on some kernels ${KERNEL_FIRST_BYTES}: choose another --engine`,
+      `packet ${n}: ${error.code}: it has ${packet.length} bytes, and the kernel's test run (BPF_PROG_TEST_RUN) ` +
+        `takes at most ${KERNEL_LONGEST_BYTES} (${KERNEL_FIRST_BYTES} before Linux 5.18): choose another --engine`,
     );
   }
 }
