@@ -110,11 +110,10 @@ export async function servePage(
   }
 }
 
-/** The header of a pcap file of Ethernet frames (pcap-savefile(5)). */
-const NO_PACKETS: NamedFile = {
-  name: "no packets",
-  bytes: new Uint8Array(Uint32Array.of(0xa1b2c3d4, 0x0004_0002, 0, 0, 65_535, 1).buffer),
-};
+/** A pcap file with an Ethernet frame of zeros (pcap-savefile(5)): something must run. */
+const ONE_FRAME: NamedFile = { name: "a frame of zeros", bytes: new Uint8Array(24 + 16 + 60) };
+const HEADERS = [0xa1b2c3d4, 0x0004_0002, 0, 0, 65_535, 1, 0, 0, 60, 60];
+ONE_FRAME.bytes.set(new Uint8Array(Uint32Array.from(HEADERS).buffer));
 
 /** Files of the command line are the user's to put right now; those that come over the page, there. */
 async function expectReadable(
@@ -124,8 +123,8 @@ async function expectReadable(
 ): Promise<void> {
   if (file !== undefined) parseSizes(readObject(file, options), options.maxEntries);
   if (options.in !== undefined) capturedOf(options.in);
-  // Without packets the program is all the same verified.
-  const desk = new Desk({ ...given, capture: given.capture ?? NO_PACKETS });
+  // Without a capture the program is all the same verified.
+  const desk = new Desk({ ...given, capture: given.capture ?? ONE_FRAME });
   const { problem } = await desk.overview().finally(() => desk.close());
   if (problem === null) return;
   const { about, message, advice } = problem;
