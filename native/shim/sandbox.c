@@ -1,6 +1,7 @@
 /*
  * Programs that lock themselves in by a filter of system calls (sshd) die of one that its author did not think of.
- * The handler of faults, which the first copy of a pointer's memory sets, is set before.
+ * The handler of faults, which the first copy of a pointer's memory sets, is set before, and the first lock finds
+ * its pid namespace known.
  */
 #include <sys/prctl.h>
 
@@ -11,6 +12,7 @@
 void mr_before_filter(void) {
   int saved = errno;
   mr_guard_faults();
+  mr_holder();
   if (mr_link_control() >= 0) mr_link_get(); /* one that has begun is made by calls of which few programs think */
   errno = saved;
 }
