@@ -48,6 +48,7 @@ static inline ssize_t mr_return(ssize_t result) {
 
 /* This thread, as locks name it. */
 uint32_t mr_holder(void);
+void mr_holder_after_fork(void); /* in the child, which may be of another pid namespace */
 void mr_lock_slow(uint32_t *lock, uint32_t holder);
 void mr_unlock_slow(uint32_t *lock);
 

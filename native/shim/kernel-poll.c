@@ -69,8 +69,7 @@ static int by_select(struct pollfd *fds, nfds_t n, const struct timespec *timeou
 }
 
 int mr_kernel_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask) {
-  int result = -1;
-  errno = EINVAL;
+  int saved = errno, result = -1;
   if (MR_LIKELY(mr_allows(SYS_ppoll))) {
     result = real.ppoll(fds, n, timeout, mask);
 #ifdef SYS_poll
@@ -79,8 +78,12 @@ int mr_kernel_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
                                    : timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000;
     result = real.poll(fds, n, (int)ms);
 #endif
+  } else {
+    errno = EINVAL;
   }
-  return result < 0 && errno == EINVAL ? by_select(fds, n, timeout, mask) : result;
+  if (result >= 0 || errno != EINVAL) return result;
+  errno = saved;
+  return by_select(fds, n, timeout, mask);
 }
 
 int mr_kernel_look(struct pollfd *fds, nfds_t n) {

@@ -63,13 +63,25 @@ static uint32_t namespace_tag(void) {
   return inode == 0 ? 0 : (uint32_t)(inode % (TAGS - 1) + 1) * (MR_LOCK_TID + 1);
 }
 
+/*
+ * As the process's first thread found it, so that all its threads agree: later ones may have no /proc any more
+ * (chroot), or die of reading a link (a filter of system calls). Plus 1; 0: nobody has looked.
+ */
+static atomic_uint own_tag;
+
 uint32_t mr_holder(void) {
   if (mr_thread.holder == 0) {
     int saved = errno;
-    mr_thread.holder = (uint32_t)mr_tid() | namespace_tag();
+    if (atomic_load(&own_tag) == 0) atomic_store(&own_tag, namespace_tag() + 1);
+    mr_thread.holder = (uint32_t)mr_tid() | (atomic_load(&own_tag) - 1);
     errno = saved;
   }
   return mr_thread.holder;
+}
+
+void mr_holder_after_fork(void) {
+  mr_thread.holder = 0;
+  atomic_store(&own_tag, 0);
 }
 
 static bool is_foreign(uint32_t holder, uint32_t own) {

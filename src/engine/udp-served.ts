@@ -69,19 +69,22 @@ export class UdpServed extends EngineSocket {
     socket.endpoint.user = this;
   }
 
-  /** Nothing stays in the ring for a receiver to make room. */
+  /** Nothing stays in the ring for a receiver to make room. Nor of a socket that is closed: its port is to be free. */
   private mustSend = false;
 
-  override pumpAll(): void {
+  override pumpAll(): number {
     this.mustSend = true;
     // No more than the ring holds, however fast the program puts more into it.
-    const passes = this.block.txBytes / (BATCH * DATAGRAM_BYTES);
-    for (let i = 0; i < passes && !this.isClosed && this.txUsed() !== 0; i++) {
+    const most = this.block.txBytes / (BATCH * DATAGRAM_BYTES);
+    let passes = 0;
+    while (passes < most && !this.isClosed && this.txUsed() !== 0) {
       const before = this.txHead;
       this.pumpOut();
+      passes++;
       if (this.txHead === before) break;
     }
     this.mustSend = false;
+    return passes;
   }
 
   /** Who was handed datagrams that it has not been told of. */
@@ -151,7 +154,7 @@ export class UdpServed extends EngineSocket {
     if (receiver instanceof UdpServed) {
       const handing = this.hand(receiver, bytes, from, n);
       if (handing === Handing.DONE) return n;
-      if (handing === Handing.LATER && !this.mustSend) return -ENOBUFS;
+      if (handing === Handing.LATER && !this.mustSend && !this.isDraining) return -ENOBUFS;
       this.longTo = this.longTo === null || this.longTo === receiver ? receiver : SEVERAL;
     } else this.longTo = SEVERAL;
     return socket.send(bytes, from, n, to, peer.port, ifIndex);
@@ -162,7 +165,10 @@ export class UdpServed extends EngineSocket {
    * Null: all have arrived.
    */
   private longTo: UdpServed | typeof SEVERAL | null = null;
-  /** Since when others wait for them, or NEVER. */
+  /**
+   * Since when others wait for them, or NEVER. Once that was too long all go the long way until nothing is on it: there
+   * may always be something of other programs.
+   */
   private waitsUs = NEVER;
 
   /**
@@ -190,9 +196,7 @@ export class UdpServed extends EngineSocket {
   private awaitLong(): number {
     const { nowUs } = this.host.stack;
     if (this.waitsUs === NEVER) this.waitsUs = nowUs;
-    if (nowUs - this.waitsUs < ON_THE_WAY_US) return Handing.LATER;
-    this.waitsUs = NEVER;
-    return Handing.LONG_WAY;
+    return nowUs - this.waitsUs < ON_THE_WAY_US ? Handing.LATER : Handing.LONG_WAY;
   }
 
   private tellHanded(): void {

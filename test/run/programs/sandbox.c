@@ -178,13 +178,39 @@ static void fill(int type) {
   must(setrlimit(RLIMIT_NOFILE, &before) == 0, "setrlimit");
 }
 
+#ifdef SYS_readlink
+#define READLINK SYS_readlink
+#else
+#define READLINK SYS_readlinkat
+#endif
+
+static int near_end, far_end;
+
+/* A thread whose first lock this is. */
+static void *talk(void *nothing) {
+  char byte;
+  SAY(send(near_end, "x", 1, 0));
+  SAY(recv(far_end, &byte, 1, 0));
+  return nothing;
+}
+
+static void talk_in_a_thread(void) {
+  pthread_t thread;
+  must(pthread_create(&thread, NULL, talk, NULL) == 0, "pthread_create");
+  pthread_join(thread, NULL);
+}
+
 static void filter_at_last(void) {
   section("a filter of the process's own");
   int pair[2];
+  stream(&near_end, &far_end);
+  talk_in_a_thread(); /* libc sets a handler with the first one */
   socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
   struct sock_filter code[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigaction, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_rt_sigaction, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_readlinkat, 1, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, READLINK, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
@@ -195,6 +221,7 @@ static void filter_at_last(void) {
   struct pollfd fds = {.fd = pair[0], .events = POLLIN};
   SAY(write(pair[1], "x", 1));
   SAY(poll(&fds, 1, 0));
+  talk_in_a_thread();
 }
 
 int main(int argc, char **argv) {
