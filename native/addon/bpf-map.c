@@ -56,17 +56,19 @@ static napi_value open_map(napi_env env, union bpf_attr *attr, int32_t cpus) {
 }
 
 /*
- * bpfMapCreate(type, keyBytes, valueBytes, maxEntries, flags, name, cpus, innerFd): a handle; cpus: possible
- * ones; innerFd: a map that those in a map of maps are like, otherwise below 0.
+ * bpfMapCreate(type, keyBytes, valueBytes, maxEntries, flags, name, cpus, innerFd, btfFd, keyType, valueType): a
+ * handle; cpus: possible ones; innerFd: a map that those in a map of maps are like, otherwise below 0; btfFd: of
+ * the types that keys and values have, or 0.
  */
 static napi_value map_create(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
-  int32_t type, key, value, entries, flags, cpus, inner;
+  int32_t type, key, value, entries, flags, cpus, inner, btf, key_type, value_type;
   union bpf_attr attr = {0};
   if (!arg_int(&args, 0, &type) || !arg_int(&args, 1, &key) || key < 0 || !arg_int(&args, 2, &value) ||
       value < 0 || !arg_int(&args, 3, &entries) || !arg_int(&args, 4, &flags) ||
       !arg_text(&args, 5, attr.map_name, sizeof attr.map_name) || !arg_int(&args, 6, &cpus) ||
-      cpus < 1 || !arg_int(&args, 7, &inner)) {
+      cpus < 1 || !arg_int(&args, 7, &inner) || !arg_int(&args, 8, &btf) ||
+      !arg_int(&args, 9, &key_type) || !arg_int(&args, 10, &value_type)) {
     return int_result(env, -EINVAL);
   }
   attr.map_type = (uint32_t)type;
@@ -75,6 +77,11 @@ static napi_value map_create(napi_env env, napi_callback_info info) {
   attr.max_entries = (uint32_t)entries;
   attr.map_flags = (uint32_t)flags;
   if (inner >= 0) attr.inner_map_fd = (uint32_t)inner;
+  if (btf > 0) {
+    attr.btf_fd = (uint32_t)btf;
+    attr.btf_key_type_id = (uint32_t)key_type;
+    attr.btf_value_type_id = (uint32_t)value_type;
+  }
   return open_map(env, &attr, cpus);
 }
 

@@ -71,7 +71,7 @@ static napi_value btf_load(napi_env env, napi_callback_info info) {
 /*
  * bpfTestRun(fd, data: Uint8Array, out: Uint8Array, context: Uint8Array or null, repeat,
  * results: Int32Array(3)): runs a program on bytes; the results are its return value, the bytes that
- * it left, and nanoseconds per run.
+ * it left, and nanoseconds per run. The context is what the program finds, and then what it left.
  */
 static napi_value test_run(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
@@ -94,6 +94,8 @@ static napi_value test_run(napi_env env, napi_callback_info info) {
   if (context.length > 0) {
     attr.test.ctx_in = address_of(context.bytes);
     attr.test.ctx_size_in = (uint32_t)context.length;
+    attr.test.ctx_out = address_of(context.bytes);
+    attr.test.ctx_size_out = (uint32_t)context.length;
   }
   int result = bpf(BPF_PROG_TEST_RUN, &attr);
   results[0] = (int32_t)attr.test.retval;

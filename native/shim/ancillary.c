@@ -189,9 +189,11 @@ static bool is_ipv4_datagram(const struct mr_datagram *header) {
   return header->peer.family == AF_INET || is_mapped(header->peer.address);
 }
 
-/* The local address that answers would have: the destination, unless that is a group. */
+/* The local address that answers would have: the destination, unless that is a group. Of what came before it was asked
+ * for nothing is known, as ipv4_pktinfo_prepare of Linux has it. */
 static void spec_dst_of(struct mr_sock *sock, const struct mr_datagram *header, uint8_t out[4]) {
-  if (header->flags & MR_DATAGRAM_MULTICAST) memcpy(out, sock->shared->local.address, 4);
+  if (header->if_index == 0) memset(out, 0, 4);
+  else if (header->flags & MR_DATAGRAM_MULTICAST) memcpy(out, sock->shared->local.address, 4);
   else memcpy(out, own_ipv4(header), 4);
 }
 

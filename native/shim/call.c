@@ -98,7 +98,7 @@ bool mr_call_try(struct mr_calling *calling, struct mr_link *link, uint32_t loca
 int mr_call_begin_at(struct mr_calling *calling, struct mr_link *link, uint32_t local, uint32_t op) {
   while (!mr_call_try(calling, link, local, op)) {
     if (mr_engine_died()) return -ENETDOWN;
-    sched_yield();
+    mr_yield();
   }
   return 0;
 }
@@ -243,9 +243,8 @@ bool mr_call_await_released(struct mr_link *link) {
   mr_wait_begin(&wait, SETTLE_NS);
   for (int look = 0; !mr_engine_died(); look++) {
     /* Mostly it takes the engine one turn; then it has much else to do. */
-    struct timespec nap = {.tv_nsec = 100000};
-    if (look < YIELDS) sched_yield();
-    else nanosleep(&nap, NULL);
+    if (look < YIELDS) mr_yield();
+    else mr_nap();
     mr_call_collect(link);
     if (!has_releases()) return true;
     if (mr_wait_check(&wait, false) == -ETIMEDOUT) return false;

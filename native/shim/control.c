@@ -6,7 +6,7 @@
 #include "core.h"
 
 #define ANSWER_MS 20000 /* an engine that does not answer this long is taken for dead */
-#define GIVE_MS 1000    /* how long there may be no room for another process's end */
+#define GIVE_NS 1000000000LL /* how long there may be no room for another process's end */
 
 static struct mr_mutex turn;
 
@@ -34,8 +34,16 @@ int mr_pair_make(int pair[2], int flags) {
   return result;
 }
 
-static int send_all(int control_fd, const void *message, size_t bytes, const int *fds,
-                    unsigned fds_count) {
+int mr_pair_make_anywhere(int pair[2], int flags) {
+  int result = mr_pair_make(pair, flags);
+  if (result == 0 || errno != EMFILE || !mr_limit_raise()) return result;
+  result = real.socketpair(AF_UNIX, SOCK_SEQPACKET | flags, 0, pair);
+  mr_limit_restore();
+  return result;
+}
+
+static int send_with(int control_fd, const void *message, size_t bytes, const int *fds,
+                     unsigned fds_count, int flags) {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
   struct iovec vector = {.iov_base = (void *)(uintptr_t)message, .iov_len = bytes};
   struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
@@ -50,22 +58,36 @@ static int send_all(int control_fd, const void *message, size_t bytes, const int
     memcpy(CMSG_DATA(rights), fds, fds_count * sizeof(int));
   }
   for (;;) {
-    if (real.sendmsg(control_fd, &header, MSG_NOSIGNAL) >= 0) return 0;
+    if (real.sendmsg(control_fd, &header, flags | MSG_NOSIGNAL) >= 0) return 0;
     if (errno != EINTR) return -errno;
   }
+}
+
+static int send_all(int control_fd, const void *message, size_t bytes, const int *fds, unsigned fds_count) {
+  return send_with(control_fd, message, bytes, fds, fds_count, 0);
 }
 
 /* Of an engine that has stopped the socket fills up some time: who starts a process is not to wait for it. */
 int mr_control_give(int control_fd, uint32_t type, int fd) {
   struct pollfd wanted = {.fd = control_fd, .events = POLLOUT};
-  if (real.poll(&wanted, 1, GIVE_MS) == 0) return -ETIMEDOUT;
-  return send_all(control_fd, &type, sizeof type, &fd, 1);
+  int64_t until_ns = 0;
+  for (;;) {
+    /* Another thread may take the room that poll has found, and a signal may end it. */
+    int failed = send_with(control_fd, &type, sizeof type, &fd, 1, MSG_DONTWAIT);
+    if (failed != -EAGAIN) return failed;
+    int64_t now = mr_now_ns();
+    if (until_ns == 0) until_ns = now + GIVE_NS;
+    if (now >= until_ns) return -ETIMEDOUT;
+    struct timespec left = {.tv_sec = (until_ns - now) / 1000000000, .tv_nsec = (until_ns - now) % 1000000000};
+    mr_kernel_poll(&wanted, 1, &left, NULL);
+  }
 }
 
 static int wait_for_answer(int control_fd) {
   struct pollfd wanted = {.fd = control_fd, .events = POLLIN};
   for (;;) {
-    int ready = real.poll(&wanted, 1, ANSWER_MS);
+    struct timespec most = {.tv_sec = ANSWER_MS / 1000};
+    int ready = mr_kernel_poll(&wanted, 1, &most, NULL);
     if (ready > 0) return 0;
     if (ready == 0) return -ETIMEDOUT;
     if (errno != EINTR) return -errno;
@@ -155,6 +177,8 @@ int mr_control_welcome(int control_fd, struct mr_welcome *welcome, int got[2]) {
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
                    unsigned fds_count, void *answer, size_t answer_bytes, int *got) {
   int none[2];
+  /* A filter of system calls ends the program instead. */
+  if (!mr_allows(SYS_sendmsg) || !mr_allows(SYS_recvmsg)) return -EPERM;
   mr_mutex_lock(&turn);
   int failed = send_all(link->control_fd, message, bytes, fds, fds_count);
   if (failed == 0) {

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "real.h"
@@ -46,6 +48,7 @@ static inline ssize_t mr_return(ssize_t result) {
 
 /* This thread, as locks name it. */
 uint32_t mr_holder(void);
+void mr_holder_after_fork(void); /* in the child, which may be of another pid namespace */
 void mr_lock_slow(uint32_t *lock, uint32_t holder);
 void mr_unlock_slow(uint32_t *lock);
 
@@ -225,6 +228,56 @@ int mr_control_connect(const char *path);
 /* A message of nothing but its type, with a descriptor; there is no answer. 0 or a negated error number. */
 int mr_control_give(int control_fd, uint32_t type, int fd);
 
+/* ---- filter.c: what a filter of system calls leaves ------------------------------------------------------ */
+
+#define MR_FILTER_NUMBERS 512
+struct mr_filter_before {
+  uint64_t denied[MR_FILTER_NUMBERS / 64];
+  bool is_filtered;
+};
+extern atomic_bool mr_is_filtered;
+extern _Atomic uint64_t mr_filter_denied[MR_FILTER_NUMBERS / 64];
+/* About to be set: a struct sock_fprog of the program's, NULL for the strict mode; and that it was not. */
+void mr_filter_set(const void *program, struct mr_filter_before *before);
+void mr_filter_undo(const struct mr_filter_before *before);
+bool mr_filter_allows(long number);
+/* Whether the process may make the system call of that number (SYS_…), and lives. */
+static inline bool mr_allows(long number) {
+  return MR_LIKELY(!atomic_load_explicit(&mr_is_filtered, memory_order_relaxed)) || mr_filter_allows(number);
+}
+/* sched_yield, and a tenth of a millisecond's sleep; without, they are short pauses. */
+void mr_yield(void);
+void mr_nap(void);
+
+/* ---- limit.c: numbers of descriptors above the program's limit ------------------------------------------- */
+
+/* From here to mr_limit_restore there are more; neither waits for anybody in between but the engine. False: there are
+ * none, and nothing is to be restored. */
+bool mr_limit_raise(void);
+void mr_limit_restore(void);
+/* Whether a call that needs some numbers for a moment may not have them, `fd` being the lowest free one lately. */
+bool mr_limit_is_near(int fd);
+/* Whether another companion leaves the program enough; and that one came or went that lies below the limit. */
+bool mr_limit_takes_companion(void);
+void mr_limit_count_companions(int change);
+/* The limit is the program's in between. */
+void mr_limit_hold(void);
+void mr_limit_release(void);
+
+/* ---- kernel-poll.c ---------------------------------------------------------------------------------------- */
+
+/* As ppoll, by whichever call is allowed, with any RLIMIT_NOFILE; it may return 0 early. `mask` holds with ppoll and
+ * pselect6 only. And without waiting. */
+int mr_kernel_poll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask);
+int mr_kernel_look(struct pollfd *fds, nfds_t n);
+
+/* ---- confine.c ---------------------------------------------------------------------------------------------- */
+
+/* Soon the process may have no room for descriptors, or a filter of system calls: joins its sockets, and makes
+ * what this thread sleeps on. */
+void mr_confine(void);
+void mr_raise_sigpipe(void);
+
 /* ---- door.c ----------------------------------------------------------------------------------------------- */
 
 #define MR_DOOR_BYTES 64
@@ -252,6 +305,8 @@ int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, cons
 uint64_t mr_inode_of(int fd); /* 0: none */
 /* The program's end of a socket and the engine's. As socketpair. */
 int mr_pair_make(int pair[2], int flags);
+/* The same, of numbers above the program's limit if there are no others: for ends that take an older number's place. */
+int mr_pair_make_anywhere(int pair[2], int flags);
 /* Says HELLO; 0 or a negated error number, of which `welcome` may have the reason. `by_door`: another process
  * has let it in. Then, whenever it is wanted, the answer. */
 int mr_control_hello(int control_fd, bool by_door, struct mr_welcome *welcome);
@@ -429,6 +484,8 @@ ssize_t mr_error_recv(struct mr_sock *sock, int fd, struct msghdr *message, stru
 
 /* Applies those that the shim itself keeps; used when a socket is opened with options set before. */
 void mr_options_replay(struct mr_sock *sock, const uint8_t *records, uint32_t bytes);
+/* SO_RCVBUF of SO_RCVBUFFORCE, for what the kernel has taken: it has seen the privilege that this needs. */
+int mr_as_buffer_option(int level, int option);
 /* Whether the option joins a group, and which. */
 bool mr_option_joins(int level, int option, const void *value, size_t bytes, struct mr_address *group);
 void mr_options_inherit(struct mr_sock *child, const struct mr_sock *listener);

@@ -141,6 +141,13 @@ int mr_open_listen(int fd, struct mr_pending *pending, int backlog) {
 
 /* ---- connect ------------------------------------------------------------------------------------------ */
 
+/* The kernel may have no route where Millrace has one: that is not why it failed. */
+static int connect_kernel(int fd, bool had_no_room, const struct sockaddr *user, socklen_t bytes) {
+  int result = real.connect(fd, user, bytes);
+  if (result < 0 && had_no_room && (errno == ENETUNREACH || errno == EHOSTUNREACH)) errno = EMFILE;
+  return result;
+}
+
 int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *user, socklen_t bytes) {
   struct sockaddr_storage storage;
   struct mr_address peer;
@@ -161,7 +168,7 @@ int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *u
     AGAIN(fd, (int)mr_return(mr_sock_connecting(sock)), real.connect(fd, user, bytes));
   }
   if (answer < 0) return (int)mr_return(answer);
-  AGAIN(fd, mr_sock_connect(sock, fd, user, bytes), real.connect(fd, user, bytes));
+  AGAIN(fd, mr_sock_connect(sock, fd, user, bytes), connect_kernel(fd, answer > 0 && pending->state->had_no_room, user, bytes));
 }
 
 /* ---- sendto ------------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
  * up nobody who only starts processes.
  */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -90,6 +91,13 @@ CONFINING(setfsuid, (uid_t user), (user))
 CONFINING(chroot, (const char *folder), (folder))
 CONFINING(unshare, (int flags), (flags))
 CONFINING(setns, (int fd, int type), (fd, type))
+
+/* libc has it, and no header that declares it. */
+EXPORT int capset(cap_user_header_t header, const cap_user_data_t data);
+EXPORT int capset(cap_user_header_t header, const cap_user_data_t data) {
+  mr_door_confine();
+  return (int)real.syscall(SYS_capset, (long)header, (long)data, 0, 0, 0, 0);
+}
 
 /* ---- Those that it starts -------------------------------------------------------------------------- */
 

@@ -37,7 +37,7 @@ static bool has_happened(struct mr_epoll_item *item, uint64_t events, uint32_t s
 static uint32_t look_at_companion(struct mr_sock *sock) {
   if (MR_LIKELY(sock->companion < 0 || !atomic_exchange(&sock->companion_ready, 0))) return 0;
   struct pollfd kernel = {.fd = sock->companion, .events = POLLIN};
-  if (real.poll(&kernel, 1, 0) <= 0) return 0;
+  if (mr_kernel_look(&kernel, 1) <= 0) return 0;
   atomic_store(&sock->companion_ready, 1);
   return (kernel.revents & POLLIN ? EPOLLIN | EPOLLRDNORM : 0) | (kernel.revents & POLLERR ? EPOLLERR : 0);
 }
@@ -178,7 +178,7 @@ static bool keep_inner(uint32_t index, struct epoll_event *event) {
   bool is_ready = mr_epoll_ready(inner, false);
   if (!is_ready) {
     struct pollfd kernel = {.fd = fd, .events = POLLIN};
-    is_ready = real.poll(&kernel, 1, 0) != 0;
+    is_ready = mr_kernel_look(&kernel, 1) != 0;
   }
   mr_epoll_drop(inner);
   return is_ready;
@@ -371,9 +371,9 @@ static int wait_ours(struct mr_epoll *epoll, int epfd, struct epoll_event *event
   mr_wait_begin(&wait, timeout_ns);
   /* A signal that the mask lets in comes at once, and ends the wait. */
   sigset_t old;
-  if (mask != NULL) sigprocmask(SIG_SETMASK, mask, &old);
+  if (mask != NULL && mr_allows(SYS_rt_sigprocmask)) sigprocmask(SIG_SETMASK, mask, &old);
   n = wait_for(epoll, epfd, events, max, &wait);
-  if (mask != NULL) sigprocmask(SIG_SETMASK, &old, NULL);
+  if (mask != NULL && mr_allows(SYS_rt_sigprocmask)) sigprocmask(SIG_SETMASK, &old, NULL);
   return n;
 }
 

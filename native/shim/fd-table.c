@@ -178,7 +178,8 @@ int mr_fd_hidden_copy(int fd) {
 
 int mr_fd_hide(int fd) {
   int saved = errno;
-  int hidden = copy_above(fd, hidden_from());
+  int hidden = mr_limit_copy_above(fd);
+  if (hidden < 0) hidden = copy_above(fd, hidden_from());
   if (hidden >= 0) {
     real.close(fd);
   } else {

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
@@ -110,14 +111,16 @@ EXPORT long syscall(long number, ...) {
     case SYS_setresuid:
     case SYS_setfsuid:
     case SYS_chroot:
+    case SYS_capset:
     case SYS_unshare:
     case SYS_setns:
       mr_door_confine();
       break;
-    case SYS_seccomp: mr_before_filter(); break;
-    case SYS_prctl:
-      if (a == PR_SET_SECCOMP) mr_before_filter();
-      break;
+    case SYS_seccomp: return mr_confine_by_seccomp((unsigned long)a, (unsigned long)b, (const void *)c);
+    case SYS_setrlimit: return setrlimit((enum __rlimit_resource)a, (const struct rlimit *)b);
+    case SYS_prlimit64:
+      return prlimit((pid_t)a, (enum __rlimit_resource)b, (const struct rlimit *)c, (struct rlimit *)d);
+    case SYS_prctl: return prctl((int)a, b, c, d, e);
     case SYS_epoll_create1: return epoll_create1((int)a);
     case SYS_epoll_ctl: return epoll_ctl((int)a, (int)b, (int)c, (struct epoll_event *)d);
     case SYS_epoll_pwait:

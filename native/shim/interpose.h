@@ -39,6 +39,9 @@ void mr_epoll_after_fork(bool in_child);
 /* interpose-stdio.c: 0, 1 or 2 is an accelerated socket now: stdin, stdout or stderr go through it. */
 void mr_stdio_follow(int fd);
 
+/* confine.c: seccomp(2) by its number. */
+long mr_confine_by_seccomp(unsigned long operation, unsigned long flags, const void *program);
+
 /* exec.c: descriptors that came from elsewhere, in a message. */
 void mr_adopt_received(const struct msghdr *message);
 

@@ -350,7 +350,7 @@ struct mr_option {
 
 struct mr_opened {
   uint32_t type;
-  int32_t result;          /* 0; a negated error number for the caller; 1: stays with the kernel */
+  int32_t result;          /* 0; a negated error number for the caller; 1: stays with the kernel; 2: so it does, as there is no room for descriptors */
   uint32_t local;
   uint32_t region_id, region_bytes;
   uint32_t header_at, generation;

@@ -21,6 +21,11 @@
 #define TAGS 512 /* what fits between the number and WAITED */
 
 static long futex(uint32_t *word, int op, uint32_t value, const struct timespec *timeout) {
+  if (!mr_allows(SYS_futex)) {
+    mr_nap();
+    errno = op == FUTEX_WAIT ? ETIMEDOUT : EPERM;
+    return -1;
+  }
   return real.syscall(SYS_futex, (long)word, op, value, (long)timeout, 0, 0);
 }
 
@@ -58,18 +63,40 @@ static uint32_t namespace_tag(void) {
   return inode == 0 ? 0 : (uint32_t)(inode % (TAGS - 1) + 1) * (MR_LOCK_TID + 1);
 }
 
+/*
+ * As the process's first thread found it, so that all its threads agree: later ones may have no /proc any more
+ * (chroot), or die of reading a link (a filter of system calls). Plus 1; 0: nobody has looked.
+ */
+static atomic_uint own_tag;
+
 uint32_t mr_holder(void) {
   if (mr_thread.holder == 0) {
     int saved = errno;
-    mr_thread.holder = (uint32_t)mr_tid() | namespace_tag();
+    if (atomic_load(&own_tag) == 0) atomic_store(&own_tag, namespace_tag() + 1);
+    mr_thread.holder = (uint32_t)mr_tid() | (atomic_load(&own_tag) - 1);
     errno = saved;
   }
   return mr_thread.holder;
 }
 
+void mr_holder_after_fork(void) {
+  mr_thread.holder = 0;
+  atomic_store(&own_tag, 0);
+}
+
 static bool is_foreign(uint32_t holder, uint32_t own) {
   uint32_t tags = ~(MR_LOCK_TID | MR_LOCK_WAITED);
   return (own & tags) == 0 || ((holder ^ own) & tags) != 0;
+}
+
+/* A filter of system calls may forbid it: then that holder is as foreign. */
+static bool may_look(void) {
+#ifdef SYS_readlink
+  if (!mr_allows(SYS_readlink)) return false;
+#else
+  if (!mr_allows(SYS_readlinkat)) return false;
+#endif
+  return mr_allows(SYS_openat) && mr_allows(SYS_tkill);
 }
 
 static bool is_dead(uint32_t tid) {
@@ -101,7 +128,7 @@ void mr_lock_slow(uint32_t *lock, uint32_t own) {
     struct timespec timeout = {.tv_nsec = CHECK_NS};
     if (futex(lock, FUTEX_WAIT, seen, &timeout) == 0 || errno != ETIMEDOUT) continue;
     if (mr_load(lock) != seen) continue;
-    if (is_foreign(holder, own)) {
+    if (is_foreign(holder, own) || !may_look()) {
       looks = watched == holder ? looks + 1 : 0;
       watched = holder;
       if (looks >= FOREIGN_LOOKS) goto take;

@@ -21,9 +21,8 @@ static __thread struct {
 
 static void await_none(const atomic_uint *count) {
   for (int look = 0; atomic_load(count) > 0; look++) {
-    struct timespec nap = {.tv_nsec = 100000};
-    if (look < YIELDS) sched_yield();
-    else nanosleep(&nap, NULL);
+    if (look < YIELDS) mr_yield();
+    else mr_nap();
   }
 }
 

@@ -7,14 +7,8 @@
 
 /* ---- Sending ---------------------------------------------------------------------------------------- */
 
-static void raise_sigpipe(void) {
-  int saved = errno;
-  real.syscall(SYS_tgkill, getpid(), mr_tid(), SIGPIPE, 0, 0, 0);
-  errno = saved;
-}
-
 static ssize_t stream_result(ssize_t result, int flags) {
-  if (MR_UNLIKELY(result == -EPIPE) && !(flags & MSG_NOSIGNAL)) raise_sigpipe();
+  if (MR_UNLIKELY(result == -EPIPE) && !(flags & MSG_NOSIGNAL)) mr_raise_sigpipe();
   return mr_return(result);
 }
 

@@ -213,11 +213,15 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
                      const struct mr_opened *opened, int got[2], const struct mr_asking *asking,
                      const struct asked *asked) {
   int companion = asking->with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
+  if (companion < 0 && asking->with_companion && mr_limit_raise()) {
+    companion = real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3);
+    mr_limit_restore();
+  }
   if (companion >= 0) companion = mr_fd_hide(companion);
   struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
   if (sock == NULL) {
     mr_call_release(link, opened->local); /* the engine has it under this number */
-    return -ENOMEM;
+    return mr_limit_is_near(pair_end) ? -EMFILE : -ENOMEM;
   }
   say_enabled(fd, sock, asking->peer, opened);
   bool nonblock = is_nonblocking(fd);
@@ -303,8 +307,18 @@ static int keep_with_kernel(int fd, struct mr_pending *pending, const struct mr_
   return 1;
 }
 
+/* What it takes to have a socket accelerated. */
+static bool may_ask(void) {
+  return mr_allows(SYS_socketpair) && mr_allows(SYS_sendmsg) && mr_allows(SYS_recvmsg) && mr_allows(SYS_fcntl) &&
+         mr_allows(SYS_dup3) && mr_allows(SYS_getsockopt);
+}
+
 int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *asking) {
   const char *own_choice = mr_opt_out_reason(pending);
+  if (own_choice == NULL && asking->with_companion && !mr_limit_takes_companion()) {
+    own_choice = "RLIMIT_NOFILE has no room for the kernel's socket beside it";
+  }
+  if (own_choice == NULL && !may_ask()) own_choice = "a filter of system calls is in the way";
   if (own_choice != NULL) return keep_with_kernel(fd, pending, asking, own_choice);
   _Alignas(8) uint8_t buffer[MR_MESSAGE_BYTES];
   struct mr_link *link = mr_link_get();
@@ -318,13 +332,18 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   /* Who chooses its port must find those of closed sockets free. */
   if (local >= 0 && (asking->own != NULL || pending->state->own.family != 0)) mr_call_await_released(link);
   mr_making_begin();
-  if (local >= 0 && mr_pair_make(fds, SOCK_CLOEXEC) < 0) result = -errno;
+  if (local >= 0 && mr_pair_make_anywhere(fds, SOCK_CLOEXEC) < 0) result = -errno;
+  /* The answer comes with descriptors. */
+  bool is_raised = local >= 0 && result == 0 && mr_limit_is_near(fds[1]) && mr_limit_raise();
   if (local >= 0 && result == 0) {
     size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
     unsigned count = asking->with_companion || asking->with_hold ? 2 : 1;
     result = mr_control_ask(link, buffer, bytes, &fds[1], count, &opened, sizeof opened, got);
     if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
   }
+  if (is_raised) mr_limit_restore();
+  pending->state->had_no_room = result == -EMFILE || (result == 0 && opened.result == 2);
+  if (result == -EMFILE) memcpy(opened.reason, "there is no room for descriptors", 33);
   if (result == 0) result = opened.result;
   else opened.result = result = 1; /* the program does not have to know */
   if (result == 0) {
@@ -433,7 +452,7 @@ static int try_options(int fd, struct mr_pending *pending) {
   struct mr_opened opened = {.result = -ENODEV};
   int got[2] = {-1, -1}, pair[2];
   mr_making_begin();
-  if (mr_pair_make(pair, SOCK_CLOEXEC) < 0) {
+  if (mr_pair_make_anywhere(pair, SOCK_CLOEXEC) < 0) {
     int why = -errno;
     mr_making_end();
     return why;
@@ -481,6 +500,7 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
   if (may_be_ours) return (int)mr_return(keep_if_ours(fd, pending, level, option, copy, bytes));
   if (result < 0 && !joins) return result;
   if (!mr_open_begin(fd, pending)) return result;
+  option = mr_as_buffer_option(level, option);
   keep_option(pending, level, option, copy, bytes);
   if (!joins) keep_readback(fd, pending, level, option);
   if (joins) {

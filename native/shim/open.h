@@ -12,6 +12,7 @@ struct mr_open_state {
   bool too_many;             /* options that could not be kept */
   int choice;                /* MR_CHOICE_* of the program, opt-out.c */
   struct mr_address own;     /* of a wildcard-bound TCP socket; family 0: not bound */
+  bool had_no_room;          /* for descriptors, when it was last decided */
   bool port_was_asked;       /* by number, when it was bound */
   uint8_t options[MR_OPTIONS_BYTES];
 };

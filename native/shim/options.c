@@ -210,8 +210,7 @@ static int set_with_companion(struct mr_sock *sock, int level, int option, const
   return decides && of_kernel == 0 ? 0 : result;
 }
 
-/* The kernel has seen the privilege that the first two need. */
-static int as_buffer_option(int level, int option) {
+int mr_as_buffer_option(int level, int option) {
   if (level != SOL_SOCKET) return option;
   if (option == SO_SNDBUFFORCE) return SO_SNDBUF;
   return option == SO_RCVBUFFORCE ? SO_RCVBUF : option;
@@ -247,7 +246,7 @@ int mr_sock_setsockopt(struct mr_sock *sock, int fd, int level, int option, cons
   } else if (bytes > 0 && mr_copy_from(value, user, bytes) != 0) {
     return (int)mr_return(-EFAULT);
   }
-  option = as_buffer_option(level, option);
+  option = mr_as_buffer_option(level, option);
   if (level == SOL_SOCKET && option == SO_RCVLOWAT && as.bytes == bytes) memcpy(value, as.value, bytes);
   result = set_own(sock, level, option, value, bytes);
   bool is_done = result == 0 || result == 2;

@@ -8,7 +8,6 @@
  * beside the engine, 10 to 15 with the engine alone on its core.
  */
 #include <sched.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "core.h"
@@ -65,7 +64,7 @@ bool mr_leave_engine(const struct mr_link *link) {
   if (now < next_ns) return false;
   int saved = errno;
   /* Under a filter the calls may be death. */
-  bool moved = real.prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0 &&
+  bool moved = mr_allows(SYS_sched_getaffinity) && mr_allows(SYS_sched_setaffinity) &&
                move(__atomic_load_n(&link->session->engine_cpu, __ATOMIC_RELAXED) - 1);
   next_ns = now + (moved ? MOVE_NS : STAY_NS);
   errno = saved;

@@ -92,7 +92,7 @@ static int look_at_kernel(struct set *set) {
       set->fds[i].revents = reported(POLLIN | POLLRDNORM, set->fds[i].events);
     }
   }
-  if (set->kernel_n > 0 && real.poll(set->kernel, set->kernel_n, 0) > 0) {
+  if (set->kernel_n > 0 && mr_kernel_look(set->kernel, set->kernel_n) > 0) {
     for (unsigned k = 0; k < set->kernel_n; k++) take_kernel(set, k);
   }
   int ready = 0;
@@ -183,9 +183,9 @@ static int wait_for(struct set *set, int64_t timeout_ns, const sigset_t *mask) {
   mr_wait_begin(&wait, timeout_ns);
   /* While it polls, too: the mask is the wait's, and a signal that it lets in ends the wait. */
   sigset_t old;
-  if (mask != NULL) sigprocmask(SIG_SETMASK, mask, &old);
+  if (mask != NULL && mr_allows(SYS_rt_sigprocmask)) sigprocmask(SIG_SETMASK, mask, &old);
   int result = wait_on(set, &wait, mask);
-  if (mask != NULL) sigprocmask(SIG_SETMASK, &old, NULL);
+  if (mask != NULL && mr_allows(SYS_rt_sigprocmask)) sigprocmask(SIG_SETMASK, &old, NULL);
   return result;
 }
 
@@ -231,7 +231,7 @@ static int poll_copied(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const s
 
 int mr_poll(struct pollfd *fds, nfds_t n, int64_t timeout_ns, const sigset_t *mask) {
   struct rlimit limit;
-  if (n > FEW && getrlimit(RLIMIT_NOFILE, &limit) == 0 && n > limit.rlim_cur) return mr_fail(EINVAL);
+  if (n > FEW && mr_allows(SYS_prlimit64) && getrlimit(RLIMIT_NOFILE, &limit) == 0 && n > limit.rlim_cur) return mr_fail(EINVAL);
   int result = poll_copied(fds, n, timeout_ns, mask);
   return result < 0 ? mr_fail(-result) : result;
 }

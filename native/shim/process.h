@@ -10,9 +10,6 @@ void mr_before_fork(void);
 void mr_after_fork_in_parent(void);
 void mr_after_fork_in_child(void);
 
-/* Before the process locks itself in by a filter of system calls. */
-void mr_before_filter(void);
-
 /* Around a clone with CLONE_VM and without CLONE_FILES; whether the child can be told from its parent. */
 bool mr_lodger_begin(unsigned long flags);
 void mr_lodger_end(bool is_child);

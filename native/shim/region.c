@@ -68,7 +68,12 @@ static int ask_once(struct mr_link *link, uint32_t id) {
 
 static int ask(struct mr_link *link, uint32_t id) {
   int fd = ask_once(link, id);
-  return fd == -EMFILE && mr_spares_shed() ? ask_once(link, id) : fd;
+  if (fd == -EMFILE && mr_spares_shed()) fd = ask_once(link, id);
+  if (fd == -EMFILE && mr_limit_raise()) {
+    fd = ask_once(link, id);
+    mr_limit_restore();
+  }
+  return fd;
 }
 
 int mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd, uint8_t **at) {

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "core.h"
 #include "interpose.h"
 
 typedef unsigned long bits;
@@ -108,7 +109,7 @@ static int ours_among(const struct sets *sets, int *n) {
   bool is_ours = false;
   struct rlimit limit;
   if (*n < 0) return -1;
-  if (*n > 1024 && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)*n > limit.rlim_cur) {
+  if (*n > 1024 && mr_allows(SYS_prlimit64) && getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)*n > limit.rlim_cur) {
     *n = (int)limit.rlim_cur;
   }
   int total = count(sets, *n, NULL, &is_ours);

@@ -13,7 +13,7 @@ static struct mr_link link_memory = {.control_fd = -1, .wake_fd = -1};
 static struct mr_mutex link_mutex;
 static atomic_bool has_failed; /* there is no engine, and it was said */
 static bool has_ended; /* there was one */
-static int begun_fd = -1; /* control socket on which HELLO was said and whose answer nobody has taken yet */
+static atomic_int begun_fd = -1; /* control socket on which HELLO was said and whose answer nobody has taken yet */
 
 /* Entries of the session's table that sockets use: those never used, then those given back. */
 static struct mr_mutex locals_mutex;
@@ -53,6 +53,11 @@ static void close_hidden(int *fd) {
   *fd = -1;
 }
 
+static void close_begun(void) {
+  int fd = atomic_exchange(&begun_fd, -1);
+  close_hidden(&fd);
+}
+
 /* What went wrong, or NULL; `said`: with the engine's words, if it has any. */
 static const char *begin(const char *path, int *error, struct mr_welcome *said) {
   int fd = mr_door_take();
@@ -76,12 +81,13 @@ static const char *finish(int *error, struct mr_welcome *said) {
   if (got[0] >= 0) real.close(got[0]);
   if (session != NULL) {
     use_session(session, begun_fd, got[1], said->session_id);
-    begun_fd = -1;
+    mr_link_now = &link_memory;
+    begun_fd = -1; /* after it: mr_link_control looks without the lock */
     mr_door_keep_room();
     return NULL;
   }
   if (got[1] >= 0) real.close(got[1]);
-  close_hidden(&begun_fd);
+  close_begun();
   *error = failed != 0 ? -failed : EPROTO;
   return "join";
 }
@@ -93,10 +99,7 @@ static void make(const char *path, bool waits) {
   if (step == NULL && begun_fd < 0) step = begin(path, &error, &said);
   if (step == NULL && !waits) return;
   if (step == NULL) step = finish(&error, &said);
-  if (step == NULL) {
-    mr_link_now = &link_memory;
-    return;
-  }
+  if (step == NULL) return;
   atomic_store(&has_failed, true);
   said.reason[sizeof said.reason - 1] = '\0';
   if (path == NULL) mr_debug("MILLRACE_ENGINE is not set; all sockets stay with the kernel");
@@ -125,7 +128,13 @@ void mr_link_begin(void) {
   if (mr_link_now == NULL) link_make(false);
 }
 
-int mr_link_control(void) { return mr_link_now != NULL ? link_memory.control_fd : begun_fd; }
+int mr_link_control(void) {
+  if (mr_link_now == NULL) {
+    int fd = begun_fd;
+    if (fd >= 0 || mr_link_now == NULL) return fd;
+  }
+  return link_memory.control_fd; /* at times made between the looks */
+}
 
 /* ---- Its end ------------------------------------------------------------------------------------ */
 
@@ -135,7 +144,7 @@ bool mr_engine_died(void) {
   if (link == NULL) return false;
   int saved = errno;
   struct pollfd control = {.fd = link->control_fd};
-  int ready = real.poll(&control, 1, 0);
+  int ready = mr_kernel_look(&control, 1);
   errno = saved;
   if (ready <= 0 || !(control.revents & (POLLHUP | POLLERR | POLLNVAL))) return false;
   has_ended = true;
@@ -151,7 +160,7 @@ static void link_forget(void) {
   if (link->session != NULL) munmap(link->session, MR_SESSION_BYTES);
   close_hidden(&link->control_fd);
   close_hidden(&link->wake_fd);
-  close_hidden(&begun_fd);
+  close_begun();
   *link = (struct mr_link){.control_fd = -1, .wake_fd = -1};
   mr_link_now = NULL;
 }
@@ -216,10 +225,12 @@ void mr_core_before_fork(void) {
   mr_control_before_fork();
   mr_mutex_lock(&locals_mutex);
   mr_pools_before_fork();
+  mr_limit_hold();
 }
 
 void mr_core_after_fork(bool in_child) {
   if (in_child) {
+    mr_holder_after_fork();
     mr_waiters_reset(&link_memory, true);
     mr_call_reset();
     mr_routes_reset();
@@ -233,6 +244,7 @@ void mr_core_after_fork(bool in_child) {
     /* What came by fork is that engine's: a new one would not know it. */
     atomic_store(&mr_engine_is_dead, has_ended);
   }
+  mr_limit_release();
   mr_pools_after_fork();
   mr_mutex_unlock(&locals_mutex);
   mr_control_after_fork();

@@ -57,6 +57,8 @@ void mr_fd_put(struct mr_fd entry);
 void mr_fd_set(int fd, struct mr_fd entry);
 void mr_fd_clear(int fd);
 /* The table's references count by thousands in `references`: give back with the drop functions only. */
+/* limit.c: a close-on-exec copy above RLIMIT_NOFILE, or -1. */
+int mr_limit_copy_above(int fd);
 /* Moves a descriptor of the shim to a number that programs do not expect (high, close-on-exec). */
 int mr_fd_hide(int fd);
 /* A copy of it at such a number, PRIVATE; -1: there is no room. */

@@ -45,6 +45,7 @@ bool mr_sock_fill(struct mr_sock *sock, struct mr_link *link, uint8_t *region, u
   sock->local = local;
   sock->link_id = link->id;
   sock->companion = companion;
+  if (companion >= 0) mr_limit_count_companions(1);
   atomic_init(&sock->copy, -1);
   atomic_store(&by_local[local % MR_SOCKETS], sock);
   return true;
@@ -87,6 +88,7 @@ void mr_sock_drop(struct mr_sock *sock) {
     mr_spare_end();
   }
   if (has_entry && !is_parked && !mr_engine_is_dead) mr_call_release(link, sock->local);
+  if (sock->companion >= 0) mr_limit_count_companions(-1);
   close_companion(sock->companion);
   mr_corked_free(sock);
   mr_region_give(sock->region);
@@ -401,7 +403,7 @@ static short companion_ready(struct mr_sock *sock) {
   short all = POLLIN | POLLRDNORM | POLLPRI | POLLOUT | POLLWRNORM | POLLWRBAND | POLLRDHUP;
   struct pollfd kernel = {.fd = sock->companion, .events = all};
   int saved = errno;
-  int n = real.poll(&kernel, 1, 0);
+  int n = mr_kernel_look(&kernel, 1);
   errno = saved;
   return n > 0 ? kernel.revents : 0;
 }

@@ -45,6 +45,7 @@ static unsigned most_copies(void) {
   unsigned most = atomic_load(&known_most);
   struct rlimit limit;
   if (most != 0) return most - 1;
+  if (atomic_load(&mr_is_filtered)) return 0; /* they are copied and closed by calls that it may not have */
   most = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 8 < SPARES ? (unsigned)limit.rlim_cur / 8
                                                                               : SPARES;
   atomic_store(&known_most, most + 1);
@@ -86,9 +87,8 @@ void mr_spare_end(void) {
 
 static void await_users(void) {
   for (int look = 0; atomic_load(&users) > 0; look++) {
-    struct timespec nap = {.tv_nsec = 100000};
-    if (look < YIELDS) sched_yield();
-    else nanosleep(&nap, NULL);
+    if (look < YIELDS) mr_yield();
+    else mr_nap();
   }
 }
 
@@ -102,7 +102,7 @@ static bool is_own(const struct mr_sock *sock) { return sock->epoch == atomic_lo
 /* ---- Closing ------------------------------------------------------------------------------------------- */
 
 void mr_spare_prepare(struct mr_sock *sock, int fd) {
-  if (!is_own(sock) || atomic_load(&sock->copy) >= 0 || atomic_load(&sock->descriptors) > 1) return;
+  if (!is_own(sock) || atomic_load(&mr_is_filtered) || atomic_load(&sock->copy) >= 0 || atomic_load(&sock->descriptors) > 1) return;
   if (sock->shared->kind != MR_KIND_TCP || sock->companion >= 0) return;
   if (atomic_load(&copies) >= most_copies() || !mr_spare_begin()) return;
   int none = -1, copy = is_own(sock) ? mr_fd_hidden_copy(fd) : -1;
@@ -219,7 +219,7 @@ bool mr_spares_shed(void) {
   bool has_lock = false;
   for (int tries = 0; tries < YIELDS && !has_lock; tries++) {
     has_lock = mr_mutex_try(&mr_spares_lock);
-    if (!has_lock) sched_yield();
+    if (!has_lock) mr_yield();
   }
   if (!has_lock) return false;
   close_all();

@@ -228,7 +228,7 @@ static size_t target_of(struct mr_sock *sock, size_t n, int flags) {
 /*
  * The peer's end is told when it is known, and a read after it that falls short is the last one in Linux:
  * programs rely on it (HAProxy). So what lies in the stack for want of room in the ring is waited for, by
- * those that do not block as well. They wait for nobody but the engine.
+ * those that do not block, or have enough to return, as well. They wait for nobody but the engine.
  */
 static bool is_rest_due(const struct mr_sock *sock, uint32_t status, int flags) {
   if (MR_LIKELY(!mr_sock_has_end_behind(sock, status))) return false;
@@ -243,7 +243,7 @@ static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, in
   bool peeks = (flags & MSG_PEEK) != 0;
   uint32_t skip = peeks && shared->peek_off > 0 ? (uint32_t)shared->peek_off : 0;
   struct mr_wait wait;
-  bool waits = false;
+  bool waits = false, had_target = false;
   ssize_t done = 0;
   for (;;) {
     uint32_t seen = mr_sock_seen(sock);
@@ -269,8 +269,12 @@ static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, in
       mr_sock_missed(sock);
       return ended(done, -EAGAIN);
     }
-    if (!waits) mr_wait_begin(&wait, never_blocks ? REST_NS : mr_timeout(shared->rcvtimeo_ns));
+    bool has_target = (size_t)done >= target;
+    if (!waits || (has_target && !had_target)) {
+      mr_wait_begin(&wait, never_blocks || has_target ? REST_NS : mr_timeout(shared->rcvtimeo_ns));
+    }
     waits = true;
+    had_target = has_target;
     int failed = mr_wait_change(&wait, sock, seen, -1);
     if (failed != 0) return ended(done, never_blocks ? -EAGAIN : failed);
   }

@@ -87,6 +87,7 @@ bool mr_wait_spin(struct mr_wait *wait) {
   if (spin_us == 0) return false;
   if (MR_UNLIKELY(mr_is_beside_engine(wait->link)) && !mr_leave_engine(wait->link)) return false;
   bool yields = wait->link->session->yields != 0;
+  if (MR_UNLIKELY(!mr_allows(SYS_sched_yield))) return false;
   if ((yields || wait->looks % LOOKS_A_CLOCK == 0) && !may_spin(wait, spin_us)) return false;
   wait->looks++;
   if (yields) sched_yield();
@@ -121,6 +122,9 @@ static struct timespec *time_left(const struct mr_wait *wait, bool has_waiter, s
   return left;
 }
 
+/* Without its call a signal may come between the look whether one has and the sleep. */
+#define SLEEP_BLIND_NS 10000000
+
 static void set_mask(const uint64_t *mask, uint64_t *old) {
   real.syscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)old, KERNEL_SET_BYTES, 0, 0);
 }
@@ -138,15 +142,22 @@ int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsig
   int saved = errno;
   sigset_t old;
   sigemptyset(&old);
+  bool has_masks = mr_allows(SYS_rt_sigprocmask) && (mr_allows(SYS_ppoll) || mr_allows(SYS_pselect6));
   uint64_t all = ~0ull;
-  set_mask(&all, (uint64_t *)(void *)&old);
+  if (has_masks) set_mask(&all, (uint64_t *)(void *)&old);
   int result = 0;
   if (mr_wait_check(wait, mask != NULL) == 0) {
     struct timespec left;
-    result = real.ppoll(fds, count, time_left(wait, waiter_fd >= 0 || !watches, &left), mask != NULL ? mask : &old);
+    struct timespec *most = time_left(wait, waiter_fd >= 0 || !watches, &left);
+    if (MR_UNLIKELY(!has_masks)) {
+      bool is_short = most != NULL && most->tv_sec == 0 && most->tv_nsec < SLEEP_BLIND_NS;
+      if (!is_short) left = (struct timespec){.tv_nsec = SLEEP_BLIND_NS};
+      most = &left;
+    }
+    result = mr_kernel_poll(fds, count, most, !has_masks ? NULL : mask != NULL ? mask : &old);
     if (result < 0) result = -errno;
   }
-  set_mask((uint64_t *)(void *)&old, NULL);
+  if (has_masks) set_mask((uint64_t *)(void *)&old, NULL);
   errno = saved;
   if (result < 0 && result != -EINTR) return result;
   if (result > 0) {
@@ -167,7 +178,7 @@ int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsig
 
 static bool companion_is_ready(int companion) {
   struct pollfd kernel = {.fd = companion, .events = POLLIN};
-  return real.poll(&kernel, 1, 0) > 0;
+  return mr_kernel_look(&kernel, 1) > 0;
 }
 
 /* 0: look again. */

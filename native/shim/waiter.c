@@ -36,6 +36,7 @@ static int choose(void) {
 /* Makes the eventfd and gives it to the engine. */
 static bool equip(struct mr_link *link, int waiter) {
   if (eventfds[waiter] != 0) return true;
+  if (!mr_allows(SYS_eventfd2) || !mr_allows(SYS_sendmsg) || !mr_allows(SYS_fcntl)) return false;
   int fd = real.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd < 0 && mr_spares_make_room()) fd = real.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd < 0) return false;

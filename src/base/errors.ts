@@ -12,6 +12,8 @@ export interface NetErrorDetails {
   readonly syscall?: string;
   readonly address?: string;
   readonly port?: number;
+  /** What happened, where the words for the error number are about something else. */
+  readonly text?: string;
   /** What the user can do about it; becomes part of the message. */
   readonly hint?: string;
   readonly cause?: unknown;
@@ -48,5 +50,5 @@ function messageOf(errno: number, d: NetErrorDetails): string {
   const port = d.port === undefined ? "" : `:${d.port}`;
   const where = host === undefined ? "" : ` ${host}${port}`;
   const hint = d.hint === undefined ? "" : `; ${d.hint}`;
-  return `${what}${errnoName(errno)}${where}: ${errnoText(errno)}${hint}`;
+  return `${what}${errnoName(errno)}${where}: ${d.text ?? errnoText(errno)}${hint}`;
 }

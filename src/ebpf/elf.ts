@@ -35,6 +35,9 @@ export const SymbolType = { NONE: 0, OBJECT: 1, FUNCTION: 2, SECTION: 3 } as con
 /** The high half of `st_info`. */
 export const SymbolBinding = { LOCAL: 0, GLOBAL: 1, WEAK: 2 } as const;
 
+const STV_INTERNAL = 1;
+const STV_HIDDEN = 2;
+
 export interface ElfSection {
   readonly index: number;
   readonly name: string;
@@ -52,6 +55,8 @@ export interface ElfSymbol {
   readonly name: string;
   readonly type: number;
   readonly binding: number;
+  /** For this file's parts only (STV_HIDDEN, STV_INTERNAL). */
+  readonly isHidden: boolean;
   /** 0: not in this file; above 0xff00: no section. */
   readonly section: number;
   readonly value: number;
@@ -178,6 +183,7 @@ function readSymbols(sections: readonly ElfSection[]): ElfSymbol[] {
       name: name === "" && type === SymbolType.SECTION ? (sections[section]?.name ?? "") : name,
       type,
       binding: info >> 4,
+      isHidden: [STV_INTERNAL, STV_HIDDEN].includes(view.getUint8(at + 5) & 3),
       section,
       value: u64(view, at + 8, `the value of symbol ${index}`),
       sizeBytes: u64(view, at + 16, `the size of symbol ${index}`),

@@ -19,7 +19,7 @@ import { LinearMemory } from "./linear-memory.js";
 import { makeMap, mapMemoryBytes } from "./make-map.js";
 import type { MapDefinition } from "./map-definition.js";
 import { MapType } from "./map-type.js";
-import { noMetadata } from "./metadata-helpers.js";
+import { takeMetadata } from "./metadata-helpers.js";
 import type { BpfObject, ObjectProgram } from "./object.js";
 import { Ctx, HEADROOM_BYTES, type PacketMetadata, Runtime, type RuntimeHooks } from "./runtime.js";
 import { VerifyError } from "./verify-error.js";
@@ -232,7 +232,7 @@ export class XdpInstance implements BurstRunner {
     const { words, contextAt } = this.runtime;
     words[(contextAt + Ctx.INGRESS_IFINDEX) >>> 2] = context.ingressIfindex ?? 1;
     words[(contextAt + Ctx.RX_QUEUE_INDEX) >>> 2] = context.rxQueueIndex ?? 0;
-    Object.assign(this.runtime.metadata, noMetadata(), context.metadata);
+    takeMetadata(this.runtime.metadata, context.metadata);
   }
 
   private addMap(definition: MapDefinition, cpus: number, seed: number): LinearMap {

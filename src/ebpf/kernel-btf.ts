@@ -2,7 +2,8 @@
  * Types and source lines for the kernel, which then has the source in its verifier's log and functions by their
  * names in its listings (Documentation/bpf/btf.rst, bpf_prog_load). Not the object's own types, which the
  * kernel of the day may not know all of, but the least that lines and names hang on: one number, one
- * prototype, a function each. All are static to the kernel: what they are given is checked at each call.
+ * prototype, a function each. All are static to the kernel: what they are given is checked at each call. Of maps it
+ * is where their values have a spin lock.
  */
 import { BtfKind } from "./btf.js";
 import { INSTRUCTION_BYTES } from "./isa.js";
@@ -15,6 +16,14 @@ export interface KernelBtf {
   readonly functions: Uint8Array;
   /** `struct bpf_line_info`s: 16 bytes each; empty when there are none, or not for each function. */
   readonly lines: Uint8Array;
+}
+
+/** Types of a map's keys and values. */
+export interface KernelMapTypes {
+  /** For BPF_BTF_LOAD. */
+  readonly types: Uint8Array;
+  readonly keyType: number;
+  readonly valueType: number;
 }
 
 const HEADER_BYTES = 24;
@@ -41,6 +50,23 @@ export function kernelBtf(program: LinkedProgram): KernelBtf {
   const infos = functions.flatMap(({ at }, n) => [at / INSTRUCTION_BYTES, FIRST_FUNCTION + n]);
   const lines = linesOf(program, functions, strings);
   return { types: blob(types, strings.bytes()), functions: words(infos), lines: words(lines) };
+}
+
+/** Of a map whose values have a lock at byte `lockAt`; of the rest of them, and of keys of several words, only the size. */
+export function kernelMapTypes(
+  keyBytes: number,
+  valueBytes: number,
+  lockAt: number,
+): KernelMapTypes {
+  const strings = new Strings();
+  const [one, struct] = [1, BtfKind.STRUCT << 24];
+  const types = [
+    ...[strings.at("int"), BtfKind.INT << 24, 4, 32], // 1: what locks have, and keys of arrays are
+    ...[strings.at("bpf_spin_lock"), struct | one, 4, strings.at("val"), 1, 0],
+    ...[strings.at("value"), struct | one, valueBytes, strings.at("lock"), 2, 8 * lockAt],
+    ...[strings.at("key"), struct, keyBytes],
+  ];
+  return { types: blob(types, strings.bytes()), keyType: keyBytes === 4 ? 1 : 4, valueType: 3 };
 }
 
 /** Every function begins with a line, or there are none. */

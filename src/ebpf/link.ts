@@ -29,6 +29,8 @@ export interface LinkedFunction {
   readonly name: string;
   /** Byte offset of its first instruction. */
   readonly at: number;
+  /** Others may call it, too: the kernel verifies it by itself. Hidden ones are static to whoever loads them. */
+  readonly isGlobal?: boolean;
 }
 
 export interface LinkedProgram {
@@ -47,6 +49,7 @@ export interface FunctionSymbol {
   readonly at: number;
   readonly sizeBytes: number;
   readonly isGlobal: boolean;
+  readonly isHidden: boolean;
 }
 
 /** Everything that linking needs to know of an object. */
@@ -75,7 +78,14 @@ export function findFunctions(
         `the function ${name} (bytes ${at} to ${at + sizeBytes}) is not inside its section`,
       );
     }
-    found.push({ name, section, at, sizeBytes, isGlobal: symbol.binding !== SymbolBinding.LOCAL });
+    found.push({
+      name,
+      section,
+      at,
+      sizeBytes,
+      isGlobal: symbol.binding !== SymbolBinding.LOCAL,
+      isHidden: symbol.isHidden,
+    });
   }
   return found;
 }
@@ -116,6 +126,7 @@ class Linker {
     const functions = [...this.placed.values()].map(({ symbol, word }) => ({
       name: symbol.name,
       at: word * INSTRUCTION_BYTES,
+      isGlobal: symbol.isGlobal && !symbol.isHidden,
     }));
     return { code, maps: this.maps, functions, lines: this.lines() };
   }

@@ -19,6 +19,11 @@ export const MapType = {
   RINGBUF: 27,
 } as const;
 
+const SUPPORTED: ReadonlySet<number> = new Set(Object.values(MapType));
+
+/** Whether this engine has maps of that kind. */
+export const isSupported = (type: number): boolean => SUPPORTED.has(type);
+
 /** Every kind that the kernel has, by number, for messages. */
 const NAMES =
   "UNSPEC HASH ARRAY PROG_ARRAY PERF_EVENT_ARRAY PERCPU_HASH PERCPU_ARRAY STACK_TRACE CGROUP_ARRAY " +

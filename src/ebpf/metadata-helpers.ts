@@ -4,6 +4,7 @@
  * the helpers, which get no new ones.
  */
 import { EOPNOTSUPP } from "../base/errno.js";
+import { EbpfError } from "./ebpf-error.js";
 import { argument, type Helper, setResult } from "./helper.js";
 import type { PacketMetadata } from "./runtime.js";
 
@@ -57,15 +58,28 @@ export const METADATA_HELPERS: readonly Helper[] = [
   },
 ];
 
+const NAMES: ReadonlySet<string> = new Set(Object.keys(noMetadata()));
+
+/** Puts what is said of a packet in place of what was said before. Throws `EbpfError` EINVAL for unknown names. */
+export function takeMetadata(to: PacketMetadata, given: Partial<PacketMetadata> = {}): void {
+  const unknown = Object.keys(given).find((name) => !NAMES.has(name));
+  if (unknown !== undefined) {
+    throw new EbpfError("EINVAL", `metadata has ${[...NAMES].join(", ")}, and no ${unknown}`);
+  }
+  Object.assign(to, noMetadata(), given);
+}
+
 /** What no NIC says anything of. */
-export const noMetadata = (): PacketMetadata => ({
-  hasTime: false,
-  timeLow: 0,
-  timeHigh: 0,
-  hasHash: false,
-  hash: 0,
-  hashType: 0,
-  hasTag: false,
-  tagProtocol: 0,
-  tag: 0,
-});
+export function noMetadata(): PacketMetadata {
+  return {
+    hasTime: false,
+    timeLow: 0,
+    timeHigh: 0,
+    hasHash: false,
+    hash: 0,
+    hashType: 0,
+    hasTag: false,
+    tagProtocol: 0,
+    tag: 0,
+  };
+}

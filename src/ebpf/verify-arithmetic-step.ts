@@ -109,6 +109,8 @@ function pointerArithmetic(
     return refuse(", of which no arithmetic is possible but adding and subtracting numbers");
   }
   if (pointer === right && isSubtraction) return refuse(", and is subtracted from a number");
+  if (isSubtraction && pointer.kind === Kind.STACK)
+    return refuse(", from which nothing is subtracted: add a negative number");
   if (pointer.mayBeNull) return refuse(": compare it with 0 first");
   const amount = pointer === left ? right : left;
   return advance(verifier, pointer, amount, isSubtraction, refuse);

@@ -3,10 +3,10 @@ import { POISON } from "./core.js";
 import type { Argument, Helper } from "./helper.js";
 import { calledHelper, helperName } from "./helpers.js";
 import type { MapDefinition } from "./map-definition.js";
-import { MapType, mapTypeName } from "./map-type.js";
+import { isSupported, MapType, mapTypeName } from "./map-type.js";
 import type { Verifier } from "./verify.js";
 import { lockOrUnlock } from "./verify-lock.js";
-import { describeKind, stored } from "./verify-memory.js";
+import { describeKind, isReadOnly, stored } from "./verify-memory.js";
 import type { State } from "./verify-state.js";
 import {
   Kind,
@@ -42,6 +42,8 @@ const ONLY: ReadonlyMap<number, readonly string[]> = new Map([
   [MapType.HASH_OF_MAPS, ["map_lookup_elem"]],
 ]);
 
+const CHANGES: ReadonlySet<string> = new Set(["map_update_elem", "map_delete_elem"]);
+
 const FILLED = { "u16 to fill": 2, "u32 to fill": 4, "u64 to fill": 8 } as const;
 
 /** Helpers for one kind of map. */
@@ -70,7 +72,12 @@ export function callHelper(
   const helper = calledHelper(helperNumber, isKernelFunction);
   if (helper === undefined && isKernelFunction)
     return verifier.refuse(`function ${helperNumber} of the kernel cannot be called here`);
-  if (helper === undefined) return verifier.refuse(`${helperName(helperNumber)} is not supported`);
+  if (helper === undefined) {
+    const { map } = state.frame.registers[1]!;
+    const isOther = map !== null && !isSupported(map.type);
+    const also = isOther ? `, nor are maps of type ${mapTypeName(map.type)}: ${map.name}` : "";
+    return verifier.refuse(`${helperName(helperNumber)} is not supported${also}`);
+  }
   if (helper.isGpl === true && !verifier.isGpl) {
     verifier.refuse(
       `bpf_${helper.name} is for programs under the GPL only: see its license section`,
@@ -181,6 +188,8 @@ class Call {
   private checkMap(n: number, value: Value): void {
     this.expect(n, value, Kind.MAP, "a map");
     const map = value.map!;
+    if (!isSupported(map.type))
+      this.refuse(n, `is ${map.name}, a ${mapTypeName(map.type)}, which is not supported`);
     const { name } = this.helper;
     const only = ONLY.get(map.type);
     const wants = WANTS[name];
@@ -190,6 +199,8 @@ class Call {
     ) {
       this.refuse(n, `is ${map.name}, a ${mapTypeName(map.type)}, for which it is not`);
     }
+    if (CHANGES.has(name) && isReadOnly(map))
+      this.refuse(n, `is ${map.name}, which is for reading only`);
     this.map = map;
   }
 

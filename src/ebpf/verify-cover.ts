@@ -46,8 +46,8 @@ export class StateComparison {
     this.lowestShift = 0;
     if (old.frames.length !== now.frames.length || old.held.length !== now.held.length)
       return false;
-    // Where a lock is held there is little to walk, and nothing to save by comparing whose it is.
-    if (old.lock !== null || now.lock !== null) return false;
+    // Where a lock is held there is little to walk, and nothing to save by comparing whose it is: only loops are found.
+    if (old.lock !== now.lock || (old.lock !== null && !this.isExact)) return false;
     // The innermost first: that is where states differ.
     for (let depth = old.frames.length - 1; depth >= 0; depth--) {
       const frame = old.frames[depth]!;

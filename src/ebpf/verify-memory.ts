@@ -1,6 +1,6 @@
 /** What a program may read and write through a pointer, and what it finds there. */
 import type { MapDefinition } from "./map-definition.js";
-import { MapFlag } from "./map-type.js";
+import { MapFlag, MapType } from "./map-type.js";
 import { touchesLock } from "./verify-lock.js";
 import type { Frame, State } from "./verify-state.js";
 import { Kind, markPrecise, number, plain, unknown, type Value } from "./verify-value.js";
@@ -115,17 +115,20 @@ function checkInside(access: Access, sizeBytes: number, what: string, refuse: Re
   const from = pointer.offset + pointer.min + offset;
   const end = pointer.offset + pointer.max + offset + lengthBytes;
   markPrecise(pointer);
-  if (from >= 0 && end <= sizeBytes) return;
+  const isInside = from >= 0 && end <= sizeBytes;
+  // The kernel takes the unknown part without its sign.
+  if (isInside && (pointer.min >= 0 || pointer.isConstant)) return;
   if (!Number.isFinite(from) || !Number.isFinite(end)) {
     refuse(`${name} may point anywhere: what was added to it has no bounds`);
   }
+  if (isInside) refuse(`${name} may be moved back: what is added to it may be negative`);
   refuse(`${name} reaches bytes ${from} to ${end - 1} of ${what}, which has ${sizeBytes}`);
 }
 
 function checkValue(access: Access, refuse: Refuse): void {
   const { pointer, isWrite } = access;
   const map = pointer.map!;
-  if (isWrite && (map.flags & MapFlag.RDONLY_PROG) !== 0) {
+  if (isWrite && isReadOnly(map)) {
     refuse(`${map.name} is for reading only, and is written`);
   }
   if (!isWrite && (map.flags & MapFlag.WRONLY_PROG) !== 0) {
@@ -139,6 +142,13 @@ function checkValue(access: Access, refuse: Refuse): void {
     );
   }
 }
+
+/** Values of maps of devices and sockets are what processes put there. */
+export const isReadOnly = ({ type, flags }: MapDefinition): boolean =>
+  (flags & MapFlag.RDONLY_PROG) !== 0 ||
+  type === MapType.DEVMAP ||
+  type === MapType.DEVMAP_HASH ||
+  type === MapType.XSKMAP;
 
 function checkStack(access: Access, refuse: Refuse, state: State): void {
   const { pointer, name, offset, lengthBytes, isInstruction } = access;

@@ -45,6 +45,8 @@ import {
   worthless,
 } from "./verify-value.js";
 
+import { isForDeviceMap } from "./xdp-section.js";
+
 export { VerifyError } from "./verify-error.js";
 export type { VerifyInput, VerifyResult } from "./verify-input.js";
 
@@ -77,7 +79,7 @@ export class Verifier {
     this.input = input;
     this.maxSteps = input.maxSteps ?? MAX_STEPS;
     this.isGpl = GPL.has(input.license);
-    this.mayEgress = input.section.includes("devmap");
+    this.mayEgress = isForDeviceMap(input.section);
     this.maps = new Map(input.maps.map((map) => [map.name, map]));
     this.flow = new ProgramFlow(input.name, input.program);
     this.references = new Map(
@@ -319,7 +321,9 @@ export class Verifier {
 
   private stepExit(state: State): number {
     const { frame } = state;
-    const result = this.read(state, 0);
+    const isVoid =
+      frame.returnTo >= 0 && !frame.isCallback && frame.registers[0]!.kind === Kind.NOTHING;
+    const result = isVoid ? VOID : this.read(state, 0);
     if (frame.returnTo < 0) {
       if (state.held.length > 0)
         this.refuse("a record of a ring was reserved and never submitted or discarded");
@@ -332,12 +336,19 @@ export class Verifier {
     state.frames.pop();
     this.destroyArguments(state);
     state.frame.put(0, frame.isCallback ? unknown() : result);
-    if (frame.isCallback && result.kind !== Kind.NUMBER) this.refuse("a callback returns a number");
+    if (frame.isCallback) this.checkCallbackResult(result);
     return frame.returnTo;
   }
 
+  private checkCallbackResult(result: Value): void {
+    if (result.kind !== Kind.NUMBER) this.refuse("a callback returns a number");
+    markPrecise(result);
+    if (result.min < 0 || result.max > 1)
+      this.refuse("a callback returns 0 (go on) or 1 (stop), and this may be another number");
+  }
+
   private stepCall(state: State, i: PlacedInstruction, at: number): number {
-    if (i.src === CallKind.LOCAL) return this.enter(state, this.functionAt(at, i), at + 1, null);
+    if (i.src === CallKind.LOCAL) return this.stepLocalCall(state, this.functionAt(at, i), at + 1);
     const callback = callHelper(this, state, i.imm, i.src === CallKind.BTF);
     if (callback === null) return at + 1;
     // Not at all, or some times; what it may change is forgotten before the first.
@@ -351,6 +362,16 @@ export class Verifier {
     without.frame.put(0, unknown());
     this.open.push({ state: without, at: at + 1 });
     return this.enter(state, callback.index, at + 1, callback.arguments);
+  }
+
+  private stepLocalCall(state: State, index: number, returnTo: number): number {
+    const { name, isGlobal } = this.input.program.functions[index]!;
+    if (isGlobal === true && state.lock !== null) {
+      this.refuse(
+        `${name} is called while the lock of ${state.lock.map?.name} is held, and is not static: the kernel takes static functions only there`,
+      );
+    }
+    return this.enter(state, index, returnTo, null);
   }
 
   destroyArguments(state: State): void {
@@ -384,3 +405,4 @@ const BYTES = [4, 2, 1, 8];
 /** r1 to r5. */
 const ARGUMENTS = 0b11_1110;
 const DESTROYED = worthless("was destroyed by a call");
+const VOID = worthless("is not what the function that was called returns, which is nothing");

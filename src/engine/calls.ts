@@ -67,40 +67,41 @@ export class Calls {
     this.view = parts.memory.view;
   }
 
-  /** Does what call `n` of a session asks for. */
-  run(session: Session, n: number): void {
+  /** Does what call `n` of a session asks for; how many submissions it is worth by the work that it was. */
+  run(session: Session, n: number): number {
     const at = session.callAt(n);
-    if (at < 0) return;
+    if (at < 0) return 1;
     const op = this.view.getUint32(at + CallAt.op, true);
     const local = this.view.getUint32(at + CallAt.local, true);
     if (op === Op.PING) {
       session.finishCall(at, 0);
-      return;
+      return 1;
     }
     if (op === Op.CLAIM || op === Op.OPEN) {
       session.finishCall(at, this.useParked(session, local, op, at));
-      return;
+      return 1;
     }
     const served = this.parts.socketFor(session, local);
-    if (session.isClosed) return;
+    if (session.isClosed) return 1;
     if (served === null || served.isClosed) {
       session.finishCall(at, -EBADF);
-      return;
+      return 1;
     }
     if (op === Op.RELEASE) {
       served.removeHolder(session, local);
       // What the program does next finds the socket closed, if that was its last descriptor.
       if (!served.isHeld) this.parts.onUnheld(served);
       session.finishCall(at, 0);
-      return;
+      return 1;
     }
     if (op === Op.PARK) {
       this.park(session, served, local, at);
-      return;
+      return 1;
     }
-    served.pumpAll(); // what was sent before the call goes before it
+    const work = served.pumpAll(); // what was sent before the call goes before it
     const result = served.isClosed ? -EBADF : this.dispatch(session, served, op, at);
     if (result !== LATER) session.finishCall(at, result);
+    return Math.max(1, work);
   }
 
   private park(session: Session, served: EngineSocket, local: number, at: number): void {

@@ -118,7 +118,7 @@ export class ControlRequests {
     if (request === null || !isEntry(request.local)) return false;
     this.host.noDescriptors();
     this.host.kernelKeeps(session, request, NO_DESCRIPTORS);
-    const result = { request, served: null, code: 1, reason: NO_DESCRIPTORS };
+    const result = { request, served: null, code: 2, reason: NO_DESCRIPTORS };
     return this.answer(session.controlFd, openedAs(Msg.OPEN, result, []), []);
   }
 

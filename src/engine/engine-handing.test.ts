@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Kind, Op, OpenedFor } from "../ring/engine-layout.js";
+import { closeFd } from "../sys/fd.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
 import type { TestClient } from "./test-client-fixture.js";
 import type { TestSocket } from "./test-socket-fixture.js";
@@ -125,5 +126,65 @@ test("what was sent before a call goes before it, however much it is", () => {
     while (first.receiveFrom() !== null) got++;
     assert.equal(got, sent);
     assert.equal(second.receiveFrom(), null);
+  });
+});
+
+test("who closes while its receiver does not read leaves its port at once", () => {
+  withEngine((rig) => {
+    const deaf = udp(rig.client(), 7_000);
+    const client = rig.client();
+    const sender = udp(client, 7_001);
+    const turns = new Turns(rig);
+    let sent = 0;
+    while (sent < 100 && sender.sendTo(numbered(sent), HOST, 7_000)) sent++;
+    turns.turn(1);
+    while (sender.sendTo(numbered(sent), HOST, 7_000)) sent++;
+    turns.turn(1);
+    assert.ok(sender.room < sender.txBytes, "nothing waits for the receiver");
+    closeFd(sender.endFd);
+    client.startCall(0, Op.RELEASE, sender.local, []);
+    turns.turn(1);
+    assert.equal(client.isDone(0), true);
+    udp(client, 7_001);
+    assert.ok(deaf.receiveFrom() !== null);
+  });
+});
+
+test("what goes before calls does not take all of a turn", () => {
+  withEngine((rig) => {
+    const client = rig.client();
+    const calls = Array.from({ length: 24 }, (_, i) => udp(client, 7_100 + i));
+    const others = rig.client();
+    for (let i = 0; i < calls.length; i++) udp(others, 7_200 + i);
+    const turns = new Turns(rig);
+    for (const [n, sender] of calls.entries()) {
+      while (sender.sendTo(new Uint8Array(0), HOST, 7_200 + n)) {}
+      client.startCall(n, Op.GETSOCKOPT, sender.local, []);
+    }
+    const unsent = (): number => calls.reduce((n, { room, txBytes }) => n + txBytes - room, 0);
+    const all = unsent();
+    turns.turn(1);
+    assert.ok(all - unsent() <= all / 4, "a turn sends it all");
+    for (let i = 0; i < calls.length; i++) turns.turn(LONG_US);
+    assert.ok(calls.every((_, n) => client.isDone(n)));
+    assert.equal(unsent(), 0);
+  });
+});
+
+test("a host that always sends itself something does not slow down others' datagrams", () => {
+  withEngine((rig) => {
+    const receiver = udp(rig.client(), 7_000);
+    const sender = udp(rig.client(), 7_001);
+    const busy = udp(rig.client(), 7_002);
+    const turns = new Turns(rig);
+    sender.sendTo(new Uint8Array(8), HOST, 7_009); // to nobody: the long way
+    let got = 0;
+    for (let i = 0; i < 50; i++) {
+      while (busy.sendTo(new Uint8Array(0), HOST, 7_009)) {}
+      while (sender.sendTo(new Uint8Array(8), HOST, 7_000)) {}
+      turns.turn(5);
+      while (receiver.receiveFrom() !== null) got++;
+    }
+    assert.ok(got > 500, `only ${got} arrive in 50 turns`);
   });
 });

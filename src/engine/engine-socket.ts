@@ -107,9 +107,13 @@ export abstract class EngineSocket {
 
   /** Hot path. Moves what lies in the program's ring into the stack, as far as that takes it. */
   abstract pumpOut(): void;
-  /** The same before a call that may change where it goes: all of it, unless the stack has no room. */
-  pumpAll(): void {
+  /**
+   * The same before a call that may change where it goes: all of it, unless the stack has no room. How many
+   * times as much work as {@link pumpOut} it was.
+   */
+  pumpAll(): number {
     this.pumpOut();
+    return 1;
   }
   /** Hot path. Moves from the stack into the ring to the program. `bits`: `Readiness`. */
   abstract pumpIn(bits: number): void;

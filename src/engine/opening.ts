@@ -26,7 +26,7 @@ export interface OpenResult {
   readonly request: OpenRequest;
   /** Null: it is not accelerated. */
   readonly served: EngineSocket | null;
-  /** 0, a negated error number for the program, or 1: stays with the kernel. */
+  /** 0, a negated error number for the program, or 1, 2: stays with the kernel. */
   readonly code: number;
   readonly reason: string;
 }

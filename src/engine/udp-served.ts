@@ -43,6 +43,7 @@ const SEVERAL = "several";
 const Handing = { DONE: 0, LONG_WAY: 1, LATER: 2 } as const;
 /** Index of `lo`: where what this host sends itself comes in. */
 const LO = 1;
+const PKTINFO = Report.PKTINFO | Report.PKTINFO6;
 const TIMESTAMPS = Report.TIMESTAMP | Report.TIMESTAMPNS | Report.TIMESTAMPING;
 
 /** Hot path. What a datagram takes of a ring. */
@@ -68,19 +69,22 @@ export class UdpServed extends EngineSocket {
     socket.endpoint.user = this;
   }
 
-  /** Nothing stays in the ring for a receiver to make room. */
+  /** Nothing stays in the ring for a receiver to make room. Nor of a socket that is closed: its port is to be free. */
   private mustSend = false;
 
-  override pumpAll(): void {
+  override pumpAll(): number {
     this.mustSend = true;
     // No more than the ring holds, however fast the program puts more into it.
-    const passes = this.block.txBytes / (BATCH * DATAGRAM_BYTES);
-    for (let i = 0; i < passes && !this.isClosed && this.txUsed() !== 0; i++) {
+    const most = this.block.txBytes / (BATCH * DATAGRAM_BYTES);
+    let passes = 0;
+    while (passes < most && !this.isClosed && this.txUsed() !== 0) {
       const before = this.txHead;
       this.pumpOut();
+      passes++;
       if (this.txHead === before) break;
     }
     this.mustSend = false;
+    return passes;
   }
 
   /** Who was handed datagrams that it has not been told of. */
@@ -150,7 +154,7 @@ export class UdpServed extends EngineSocket {
     if (receiver instanceof UdpServed) {
       const handing = this.hand(receiver, bytes, from, n);
       if (handing === Handing.DONE) return n;
-      if (handing === Handing.LATER && !this.mustSend) return -ENOBUFS;
+      if (handing === Handing.LATER && !this.mustSend && !this.isDraining) return -ENOBUFS;
       this.longTo = this.longTo === null || this.longTo === receiver ? receiver : SEVERAL;
     } else this.longTo = SEVERAL;
     return socket.send(bytes, from, n, to, peer.port, ifIndex);
@@ -161,7 +165,10 @@ export class UdpServed extends EngineSocket {
    * Null: all have arrived.
    */
   private longTo: UdpServed | typeof SEVERAL | null = null;
-  /** Since when others wait for them, or NEVER. */
+  /**
+   * Since when others wait for them, or NEVER. Once that was too long all go the long way until nothing is on it: there
+   * may always be something of other programs.
+   */
   private waitsUs = NEVER;
 
   /**
@@ -189,9 +196,7 @@ export class UdpServed extends EngineSocket {
   private awaitLong(): number {
     const { nowUs } = this.host.stack;
     if (this.waitsUs === NEVER) this.waitsUs = nowUs;
-    if (nowUs - this.waitsUs < ON_THE_WAY_US) return Handing.LATER;
-    this.waitsUs = NEVER;
-    return Handing.LONG_WAY;
+    return nowUs - this.waitsUs < ON_THE_WAY_US ? Handing.LATER : Handing.LONG_WAY;
   }
 
   private tellHanded(): void {
@@ -381,11 +386,14 @@ export class UdpServed extends EngineSocket {
     view.setInt32(at + DatagramAt.flags, flags | (ttl << 16) | (tos << 24), true);
     const scope = !from.isV4 && from.isLinkLocal ? ifIndex : 0;
     writeAddress(view, at + DatagramAt.peer, this.family, from, fromPort, scope);
-    const reports = this.word(SocketAt.reports);
-    if (reports === 0) return;
+    // Reports may be asked for when it is here already: of an IPv4 datagram Linux then knows the destination, and of
+    // the rest nothing (ipv4_pktinfo_prepare, sock_skb_set_dropcount).
     writeBytes16(view, at + DatagramAt.own, to);
-    view.setInt32(at + DatagramAt.ifIndex, ifIndex, true);
-    view.setInt32(at + DatagramAt.drops, this.socket.endpoint.dropped, true);
+    const reports = this.word(SocketAt.reports);
+    const hasIndex = (reports & PKTINFO) !== 0 || !to.isV4;
+    view.setInt32(at + DatagramAt.ifIndex, hasIndex ? ifIndex : 0, true);
+    const counts = (reports & Report.RXQ_OVFL) !== 0;
+    view.setInt32(at + DatagramAt.drops, counts ? this.socket.endpoint.dropped : 0, true);
     if ((reports & TIMESTAMPS) === 0) return;
     view.setUint16(at + DatagramAt.flags, flags | DatagramFlag.TIMED, true);
     this.writeTime(at, timeUs + this.host.realTimeUs);

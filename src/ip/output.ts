@@ -57,7 +57,8 @@ export class Output {
     const packetBytes = pool.end[slot]! - at + headerBytes + (o.routerAlert ? 8 : 0);
     if (CHECKED) assert(at - pool.base(slot) >= 80, "headroom before the transport header");
     let mustFragment = false;
-    const limit = o.dontFragment === DontFragment.PROBE ? linkMtu(path) : path.mtuBytes;
+    let limit = o.dontFragment === DontFragment.PROBE ? linkMtu(path) : path.mtuBytes;
+    if (o.mtu6Bytes !== 0 && !path.isV4 && o.mtu6Bytes < limit) limit = o.mtu6Bytes;
     if (packetBytes > limit) {
       const fits = this.piecesFit(slot, protocol, headerBytes, limit);
       mustFragment = !fits;
@@ -75,7 +76,9 @@ export class Output {
       this.writeHeader4(slot, path, protocol, o, df);
     } else this.writeHeader6(slot, path, protocol, o);
     if (path.kind >= PathKind.BROADCAST && !this.copyToSelf(slot, path, o)) return 0;
-    return mustFragment ? this.fragment(slot, path) : this.link(slot, path);
+    return mustFragment
+      ? this.fragment(slot, path, Math.min(limit, path.mtuBytes))
+      : this.link(slot, path);
   }
 
   /** A GSO frame may exceed the path's MTU when each of its pieces does not. */
@@ -244,14 +247,14 @@ export class Output {
     if (!this.ip.loopback.loop(copy, path.iface.index)) this.ip.drop(copy, Drop.LOOP);
   }
 
-  /** Sends the packet at `at` in pieces that fit the path, and gives the slot back. */
-  private fragment(slot: number, path: Path): number {
+  /** Sends the packet at `at` in pieces of up to `most` octets, and gives the slot back. */
+  private fragment(slot: number, path: Path, most: number): number {
     const { pool } = this.ip;
     const at = pool.at[slot]!;
     const b = pool.bytes;
     const headerBytes = path.isV4 ? ipv4.headerBytes(b, at) : this.unfragmentable6(at);
     const extraBytes = path.isV4 ? 0 : fragment6.HEADER_BYTES;
-    const room = path.mtuBytes - headerBytes - extraBytes;
+    const room = most - headerBytes - extraBytes;
     const pieceBytes = room & ~7;
     const end = pool.end[slot]!;
     const id6 = path.isV4 ? 0 : this.ip.random.int32();

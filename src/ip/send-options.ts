@@ -22,6 +22,8 @@ export class SendOptions {
   tos = 0;
   /** {@link DontFragment}. For IPv6, ALWAYS and PROBE forbid fragmentation by the sender. */
   dontFragment: number = DontFragment.WANT;
+  /** Octets of an IPv6 packet above which it is sent in fragments though the path takes more; 0: as the path. */
+  mtu6Bytes = 0;
   /** IPv6 flow label, 20 bits. */
   flowLabel = 0;
   /** Adds the router alert (RFC 2113, RFC 2711), as IGMP and MLD need. */

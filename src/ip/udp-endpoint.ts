@@ -71,6 +71,8 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
   recvErr = false;
   /** `DontFragment`, the values of IP_MTU_DISCOVER. */
   pmtuDiscover: number = DontFragment.WANT;
+  /** IPV6_MTU: largest IPv6 packet that goes out in one piece; 0: the path's. */
+  mtu6Bytes = 0;
   /** UDP_SEGMENT: payload of each datagram that a longer send is split into; 0: not split. */
   gsoBytes = 0;
   /** SO_NO_CHECK: IPv4 datagrams go out without checksum. */
@@ -391,6 +393,7 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
     const o = this.sendOptions;
     o.tos = this.tos;
     o.dontFragment = this.pmtuDiscover;
+    o.mtu6Bytes = this.mtu6Bytes;
     if (path.kind === PathKind.MULTICAST) this.setGroupOptions(o);
     else {
       o.ttl = this.ttl;

@@ -3,17 +3,19 @@
  * `ebpf/` runs, for comparison and for use.
  */
 
-import { errnoName } from "../base/errno.js";
+import { E2BIG, EINVAL, errnoName } from "../base/errno.js";
 import { linkMaps } from "../ebpf/assembled-program.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { helperName } from "../ebpf/helpers.js";
 import { CallKind, Class, INSTRUCTION_BYTES, Jmp, LDDW } from "../ebpf/isa.js";
-import { kernelBtf } from "../ebpf/kernel-btf.js";
+import { kernelBtf, kernelMapTypes } from "../ebpf/kernel-btf.js";
 import type { MapDefinition } from "../ebpf/map-definition.js";
 import { MapFlag, MapType } from "../ebpf/map-type.js";
 import type { BpfObject, ObjectProgram } from "../ebpf/object.js";
-import { BpfMap, possibleCpus } from "../sys/bpf-map.js";
+import { isForCpuMap, isForDeviceMap } from "../ebpf/xdp-section.js";
+import { BpfMap, type MapTypes, possibleCpus } from "../sys/bpf-map.js";
 import {
+  AttachType,
   loadProgram,
   ProgramFlag,
   ProgramType,
@@ -34,6 +36,17 @@ export interface KernelObjectOptions {
   /** Called before constants (`.rodata`) are frozen and the program is loaded: they can be written then. */
   readonly fill?: (map: (name: string) => BpfMap, refer: Refer) => void;
 }
+
+export interface KernelRun extends TestRun {
+  /** How much of the output is metadata, which is in front of the packet (bpf_xdp_adjust_meta). */
+  readonly metadataBytes: number;
+}
+
+/** `struct xdp_md`; in test runs its places are counted from where metadata begins. */
+const context = new Uint32Array(6);
+const contextBytes = new Uint8Array(context.buffer);
+const CONTEXT_START = 0;
+const CONTEXT_END = 1;
 
 export class KernelObject {
   readonly maps: ReadonlyMap<string, BpfMap>;
@@ -78,9 +91,15 @@ export class KernelObject {
     return mapOf(this.maps, name);
   }
 
-  /** Runs the program on a packet of at least 14 bytes (BPF_PROG_TEST_RUN). */
-  run(packet: Uint8Array, out: Uint8Array): TestRun {
-    return testRun(this.fd, packet, out);
+  /**
+   * Runs the program on a packet of at least 14 bytes (BPF_PROG_TEST_RUN); `out` gets its metadata and what it
+   * is then. Throws `NetError`: EINVAL for programs of a DEVMAP or CPUMAP, which have no test runs.
+   */
+  run(packet: Uint8Array, out: Uint8Array): KernelRun {
+    context.fill(0);
+    context[CONTEXT_END] = packet.length;
+    const result = testRun(this.fd, packet, out, contextBytes);
+    return { ...result, metadataBytes: context[CONTEXT_START]! };
   }
 
   close(): void {
@@ -141,6 +160,7 @@ function createPlain(map: MapDefinition, options: KernelObjectOptions, innerFd: 
     innerFd,
     flags: needsNoPrealloc ? map.flags | MapFlag.NO_PREALLOC : map.flags,
     name: map.name.replaceAll(/[^A-Za-z0-9_.]/g, "_").slice(0, 15),
+    ...lockOf(map),
   });
   if (map.initial !== null) {
     const value = new Uint8Array(valueBytes);
@@ -149,6 +169,9 @@ function createPlain(map: MapDefinition, options: KernelObjectOptions, innerFd: 
   }
   return created;
 }
+
+const lockOf = ({ keyBytes, valueBytes, lockAt = null }: MapDefinition): { types?: MapTypes } =>
+  lockAt === null ? {} : { types: kernelMapTypes(keyBytes, valueBytes, lockAt) };
 
 /** Entries that the object gives its maps of maps. */
 function fillMaps(object: BpfObject, maps: ReadonlyMap<string, BpfMap>): void {
@@ -184,6 +207,9 @@ function refer(
   if (inner !== undefined && outer.type !== MapType.PROG_ARRAY) {
     return outer.update(key, word(inner.fd));
   }
+  if (outer.type !== MapType.PROG_ARRAY) return -EINVAL;
+  if (new DataView(key.buffer, key.byteOffset).getUint32(0, true) >= outer.maxEntries)
+    return -E2BIG;
   later.push({ map: outer, key, name });
   return 0;
 }
@@ -220,5 +246,12 @@ function load(
     license: object.license,
     about: kernelBtf(program),
     flags: program.section.startsWith("xdp.frags") ? ProgramFlag.XDP_HAS_FRAGS : 0,
+    attachType: attachTypeOf(program.section),
   });
+}
+
+/** Other programs may be attached anywhere. */
+function attachTypeOf(section: string): number {
+  if (isForDeviceMap(section)) return AttachType.XDP_DEVMAP;
+  return isForCpuMap(section) ? AttachType.XDP_CPUMAP : AttachType.NONE;
 }

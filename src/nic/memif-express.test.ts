@@ -95,6 +95,32 @@ test("a batch ends with the frame that makes it 256 KiB, and the next look takes
   close(r);
 });
 
+for (const [what, length, metadata, counter] of [
+  ["frames that are too short", 13, 0, "badLength"],
+  // The payload is left where it is before the word is looked at, which says nothing of the segments' size.
+  ["offloads that make no sense", 9_000, 5 | (34 << 7) | (16 << 3), "badOffload"],
+] as const) {
+  test(`server: ${what}, more than a batch holds: so many a look, and no slot is lost`, () => {
+    const r = expressServerRig(256, 256);
+    const { view } = r.pool;
+    view.setUint16(r.regionAt + 12, 0x0800);
+    view.setUint8(r.regionAt + 14, 0x45);
+    view.setUint8(r.regionAt + 23, 6);
+    for (let n = 0; n < 200; n++) put(r, n, { kind: Kind.REGION, length, metadata });
+    const batch = new Batch();
+    const counted = [1, 2, 3, 4, 5].map((nowUs) => {
+      r.queue.receive(nowUs, batch);
+      assert.equal(batch.n, 0);
+      return r.counters.get(counter);
+    });
+    assert.deepEqual(counted, [64, 128, 192, 200, 200]);
+    close(r);
+    const slots = Array.from({ length: 256 }, () => r.pool.takeBig());
+    assert.equal(new Set(slots).size, 256);
+    assert.ok(slots.every((slot) => r.pool.isBig(slot)));
+  });
+}
+
 for (const [role, make, own] of [
   ["server", expressServerRig, SERVER],
   ["client", expressClientRig, CLIENT],

@@ -159,7 +159,9 @@ export abstract class ExpressQueue implements QueuePair, Lane {
     const firstNew = batch.n;
     let n = this.received;
     let bytes = 0;
-    while (batch.n < BATCH_FRAMES && bytes < BATCH_BYTES) {
+    // Frames that are dropped count, too: the peer may put such as fast as they are looked at.
+    const last = (n + BATCH_FRAMES) | 0;
+    while (batch.n < BATCH_FRAMES && n !== last && bytes < BATCH_BYTES) {
       const entry = rx.entryOf(n);
       if (loadAcquire(words, entry) !== ((n + 1) | 0)) break;
       const slot = this.take(entry);

@@ -48,10 +48,11 @@ class Rings {
   private readonly from: number;
   private readonly bytes: number;
 
-  constructor() {
+  constructor(bigSlots = SIZE.bigSlots) {
     const stride = ringBytes(RING_SIZE);
-    const arena = new Arena(PoolMemory.sizeBytes(SIZE) + 4 * stride + REGION_BYTES + 131_072);
-    this.pool = new Pool(new PoolMemory(arena, SIZE));
+    const size = { ...SIZE, bigSlots };
+    const arena = new Arena(PoolMemory.sizeBytes(size) + 4 * stride + REGION_BYTES + 131_072);
+    this.pool = new Pool(new PoolMemory(arena, size));
     this.bytes = 3 * stride;
     this.from = arena.lend(this.bytes);
     this.regionAt = arena.lend(REGION_BYTES);
@@ -141,6 +142,8 @@ export interface ExpressRig {
   readonly counters: Counters<MemifCounter>;
   readonly rx: ExpressRing;
   readonly tx: ExpressRing;
+  /** Where a client's region begins in the arena. */
+  readonly regionAt: number;
   /** Free for the test: frames taken so far. */
   taken: number;
   sharedWords(): Generator<number>;
@@ -148,13 +151,13 @@ export interface ExpressRig {
 
 const EXPRESS_SIZE = 32;
 
-function expressRings() {
-  const plain = new Rings();
+function expressRings(size = EXPRESS_SIZE, bigSlots = SIZE.bigSlots) {
+  const plain = new Rings(bigSlots);
   const { arena } = plain.pool.memory;
-  const bytes = expressBytes(EXPRESS_SIZE);
+  const bytes = expressBytes(size);
   const from = arena.lend(2 * bytes);
-  const rx = new ExpressRing(arena, from, EXPRESS_SIZE);
-  const tx = new ExpressRing(arena, from + bytes, EXPRESS_SIZE);
+  const rx = new ExpressRing(arena, from, size);
+  const tx = new ExpressRing(arena, from + bytes, size);
   for (const ring of [rx, tx]) ring.initialise(1);
   function* sharedWords(): Generator<number> {
     yield* plain.words();
@@ -164,8 +167,8 @@ function expressRings() {
 }
 
 /** A server's express queue; its client has one region, number 1, of 64 KiB. */
-export function expressServerRig(): ExpressRig {
-  const { plain, rx, tx, sharedWords } = expressRings();
+export function expressServerRig(size?: number, bigSlots?: number): ExpressRig {
+  const { plain, rx, tx, sharedWords } = expressRings(size, bigSlots);
   const regions = { at: new Int32Array(256), bytes: new Int32Array(256) };
   regions.at[1] = plain.regionAt;
   regions.bytes[1] = REGION_BYTES;
@@ -173,7 +176,8 @@ export function expressServerRig(): ExpressRig {
   const rings = { rx, tx, small: plain.tx, big: plain.big, ...events };
   const queue = new ExpressServerQueue(plain.context, regions, rings);
   queue.start();
-  return { queue, pool: plain.pool, counters: plain.counters, rx, tx, taken: 0, sharedWords };
+  const { pool, counters, regionAt } = plain;
+  return { queue, pool, counters, rx, tx, regionAt, taken: 0, sharedWords };
 }
 
 /** A client's express queue. */
@@ -190,5 +194,6 @@ export function expressClientRig(): ExpressRig {
     postedBigSlots: BIG_SIZE,
   });
   queue.start();
-  return { queue, pool: plain.pool, counters: plain.counters, rx, tx, taken: 0, sharedWords };
+  const { pool, counters, regionAt } = plain;
+  return { queue, pool, counters, rx, tx, regionAt, taken: 0, sharedWords };
 }

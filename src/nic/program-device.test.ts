@@ -142,6 +142,36 @@ for (const engine of ENGINES) {
     assertAllFree(pool);
   });
 
+  test(`${engine}: a verdict alone does not send a frame where one before it went`, () => {
+    const pool = bigPool();
+    const [inner, other] = [new FakeDevice(pool), new FakeDevice(pool)];
+    const object = program((a) => {
+      a.load("u32", R2, R1, 0);
+      a.load("u32", R3, R1, 4);
+      a.mov(R0, 4);
+      a.mov(R4, R2);
+      a.add(R4, 43);
+      a.jumpIf(R4, ">", R3, "end");
+      a.load("u8", R5, R2, 42);
+      a.jumpIf(R5, "!=", 9, "end");
+      a.mov(R1, 2);
+      a.mov(R2, 0);
+      a.call("redirect");
+      a.label("end");
+      a.exit();
+    });
+    const device = attachProgram(inner, pool, object, { engine, index: 1 });
+    RedirectPorts.of(pool).add(2, other);
+    const slots = [4, 9, 4, 4, 9].map((how) => verdictFrame(pool, how));
+    inner.arriving.push(...slots);
+    device.receive(0, new Batch());
+    assert.deepEqual(other.taken, [slots[1], slots[4]]);
+    assert.equal(device.programCounters.get("xdpNowhere"), 3);
+    device.close();
+    other.close();
+    assertAllFree(pool);
+  });
+
   test(`${engine}: a broadcast is a copy to each interface but the one that it came from`, () => {
     const pool = bigPool();
     const devices = [new FakeDevice(pool), new FakeDevice(pool), new FakeDevice(pool)];

@@ -228,6 +228,10 @@ export class ProgramDevice extends Middleware {
   private redirect(slot: number): boolean {
     const { runtime } = this.program;
     const { map, key, flags } = runtime.redirect;
+    // As Linux: it is used up. A later frame with this verdict, for which nothing was said, goes nowhere.
+    runtime.redirect.map = null;
+    runtime.redirect.key = 0;
+    runtime.redirect.flags = 0;
     if (map?.type === MapType.CPUMAP) {
       // Another CPU would take it up the stack: here it is the same one.
       this.values[PASS]! += 1;

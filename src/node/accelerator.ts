@@ -11,6 +11,7 @@ import { nowMs } from "../base/timers.js";
 import { ProgramRules, type Role } from "../socket/rules.js";
 import { printLine } from "./natives.js";
 import { accelerates, type NodeSettings, nameOf } from "./settings.js";
+import { checkTogether } from "./settings-together.js";
 import type { StackSide } from "./stack-side.js";
 import { both, kernel, millrace, printVerdicts, type Verdict } from "./verdict.js";
 
@@ -50,7 +51,8 @@ let failure: Verdict | null = null;
  * The device of the process that has forked this one, which has a channel to it: both run the same
  * preloads with the same environment, and one device cannot serve two.
  */
-const PARENTS_NIC = process.channel === undefined ? undefined : process.env.MILLRACE_PARENT_NIC;
+const PARENTS_NIC =
+  isMainThread && process.channel !== undefined ? process.env.MILLRACE_PARENT_NIC : undefined;
 let isParents = false;
 
 /** Takes the settings for the sockets to come. Throws when the stack is in use already. */
@@ -58,6 +60,7 @@ export function configure(next: NodeSettings): void {
   if (side !== null) {
     throw new Error("millrace: register() came after the first accelerated socket; call it before");
   }
+  checkTogether(next);
   rules = rulesOf(next);
   settings = next;
   if (next.nic !== undefined) takeDevice(next);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { accelerates, checkSettings, environmentSettings, spinUsOf } from "./settings.js";
+import { checkTogether } from "./settings-together.js";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-settings-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -33,7 +34,7 @@ test("the environment's words are read", () => {
 });
 
 test("a file has the same words, and the environment comes first", () => {
-  writeFileSync(file, '{ "nic": "tap:a", "loopback": true, "addresses": ["10.0.0.2/24"] }');
+  writeFileSync(file, '\uFEFF{ "nic": "tap:a", "loopback": true, "addresses": ["10.0.0.2/24"] }');
   const env = { MILLRACE_CONFIG: file, MILLRACE_NIC: "tap:b" };
   assert.deepEqual(environmentSettings(env), {
     nic: "tap:b",
@@ -90,6 +91,46 @@ test("what makes no sense is named, with what was expected", () => {
   writeFileSync(file, "{ nic }");
   assert.throws(() => environmentSettings({ MILLRACE_CONFIG: file }), /MILLRACE_CONFIG: .*json: /);
   assert.throws(() => environmentSettings({ MILLRACE_CONFIG: join(folder, "none") }), /ENOENT/);
+});
+
+test("a device's words and names are checked before it is opened", () => {
+  const wrong: [string, RegExp][] = [
+    [
+      "memif:/run/a.sock,role=boss",
+      /MILLRACE_NIC: memif: expected role=server\|client, .*"role=boss"/,
+    ],
+    ["memif:server:/run/a.sock,id=x", /got "id=x"/],
+    ["xdp:eth1,queue=all", /got "queue=all"/],
+    ["tap:a-name-that-is-too-long", /an interface's name of up to 15 bytes, got "a-name-/],
+    ["packet:eth 1", /got "eth 1"/],
+  ];
+  for (const [nic, message] of wrong) {
+    assert.throws(() => environmentSettings({ MILLRACE_NIC: nic }), { name: "TypeError", message });
+  }
+  const right = ["memif:/run/a.sock,id=%w", "tap:mr%w", "tap0", "xdp:eth1,shared,xdp=a.o,index=1"];
+  for (const nic of right) assert.equal(checkSettings({ nic }, "register").nic, nic);
+});
+
+test("settings that contradict one another are named", () => {
+  const addresses = ["10.0.0.2/24", "fd00::2/64"];
+  checkTogether({ nic: "tap:a", addresses, gateways: ["10.0.0.1", "fd00::1"] });
+  for (const nic of ["xdp:eth1,shared", "xdp:eth1,queue=1,shared"]) checkTogether({ nic });
+  const wrong: [Parameters<typeof checkTogether>[0], RegExp][] = [
+    [
+      { addresses, gateways: ["10.0.0.1", "10.0.0.3"] },
+      /^gateways .*: expected one a family, got /,
+    ],
+    [
+      { addresses, gateways: ["fd00:0::2"] },
+      /^gateways .*: .*, got Millrace's own address fd00::2$/,
+    ],
+    [{ addresses: [...addresses, "10.0.0.2/16"] }, /^addresses .*, got 10\.0\.0\.2 twice$/],
+    [{ nic: "tap:a" }, /^addresses \(MILLRACE_ADDRESS\): expected addresses for tap:a, /],
+    [{ nic: "xdp:shared", addresses: [] }, /^addresses /],
+  ];
+  for (const [settings, message] of wrong) {
+    assert.throws(() => checkTogether(settings), { name: "TypeError", message });
+  }
 });
 
 test("nothing is accelerated without a device or loopback", () => {

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { IpAddress } from "../base/ip-address.js";
 import { whyNoHost, whyNoHostText } from "../ip/host-address.js";
 import { tryParsePrefix } from "../ip/prefix.js";
+import { whyNoDeviceText } from "../socket/device-settings.js";
 
 export type Profile = "latency" | "balanced" | "idle";
 
@@ -42,6 +43,8 @@ const text: Reader = (v) => (typeof v === "string" && v !== "" ? v : undefined);
 /** What the device's opener would say is said at once, and without loading it. */
 const device: Reader = (v) =>
   typeof v === "string" && /^(memif|tap|xdp|packet|pcap):.|^tap[^:]/.test(v) ? v : undefined;
+/** The number of a thread stands in for `%w`. */
+const whyNoDevice = (v: string): string => whyNoDeviceText(v.replaceAll("%w", "0"));
 const list = (v: unknown, isGood: (part: string) => boolean): string[] | undefined => {
   const parts: unknown = typeof v === "string" ? v.split(",") : v;
   if (!Array.isArray(parts) || !parts.every((p) => typeof p === "string")) return undefined;
@@ -92,6 +95,8 @@ export const nameOf = (key: keyof NodeSettings): string => `${key} (${KNOWN[key]
 function read(key: keyof NodeSettings, value: unknown, where: string): unknown {
   const [, reader, expected] = KNOWN[key];
   const result = reader(value);
+  const why = key === "nic" && result !== undefined ? whyNoDevice(String(result)) : "";
+  if (why !== "") throw new TypeError(`${where}: ${why}`);
   if (result !== undefined) return result;
   throw new TypeError(`${where}: expected ${expected}, got ${shown(value)}`);
 }
@@ -123,7 +128,7 @@ export function checkSettings(given: unknown, where: string): NodeSettings {
 function fileSettings(path: string): NodeSettings {
   let given: unknown;
   try {
-    given = JSON.parse(readFileSync(path, "utf8"));
+    given = JSON.parse(readFileSync(path, "utf8").replace(/^\uFEFF/, ""));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new TypeError(`MILLRACE_CONFIG: ${path}: ${why}`, { cause });

@@ -19,6 +19,8 @@ import type { Backend, StreamHandle } from "./stream-handle.js";
  */
 const READ_BYTES = 65_536;
 const TURN_BYTES = 5 * READ_BYTES;
+/** What the shortest read costs of a turn: an `onread` buffer may be of one byte. */
+const LEAST_BYTES = 8_192;
 /** So much that was written does not wait for the turn: the peer can work on it meanwhile. */
 const FLUSH_BYTES = 65_536;
 /** libuv's settings for probes when Node gives none. */
@@ -133,7 +135,7 @@ export class StackStream implements Backend {
         this.readEnded(n);
         return;
       }
-      leftBytes -= n;
+      leftBytes -= n < LEAST_BYTES ? LEAST_BYTES : n;
     }
   }
 

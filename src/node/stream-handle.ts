@@ -10,6 +10,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { ENOTCONN } from "../base/errno.js";
 import { nextTick } from "../base/timers.js";
+import { Http2Frames } from "./http2-frames.js";
 import {
   binding,
   type NameOut,
@@ -75,6 +76,7 @@ export abstract class StreamHandle extends JSStream {
   readMax = Number.POSITIVE_INFINITY;
   /** TLS on top of this handle. */
   tls: NativeStream | null = null;
+  private readonly frames = new Http2Frames();
   readonly scope: AsyncResource = new AsyncResource("TCPWRAP");
   private isGiving = false;
   /** Writes that native code made while it was given what was read. */
@@ -191,7 +193,7 @@ export abstract class StreamHandle extends JSStream {
     const result = this.backend?.write(chunks) ?? -ENOTCONN;
     if (typeof result === "number") return result;
     // Native code is still in its call: it is told when that is over.
-    if (result && this.isGiving && this.tls === null) this.finishing.push(request);
+    if (result && this.isGiving) this.finishing.push(request);
     else if (result) nextTick(() => this.finishWrite(request, 0));
     else {
       this.backend?.whenWritten((status) => {
@@ -223,12 +225,30 @@ export abstract class StreamHandle extends JSStream {
     tell(this.scope, this.onread, this, buffer);
   }
 
+  /** Cut where ticks run between frames of HTTP/2. */
+  private giveNatively(bytes: Uint8Array): void {
+    const n = bytes.length;
+    let at = 0;
+    try {
+      while (at < n && !this.isClosing()) {
+        const end = this.tls === null ? at + this.frames.cut(bytes, at, n - at) : n;
+        const piece = bytes.subarray(at, end);
+        at = end;
+        this.givePiece(piece);
+        runTicks();
+      }
+    } finally {
+      // An exception of the user's: the stream goes on all the same.
+      if (at < n && !this.isClosing()) this.givePiece(bytes.subarray(at));
+    }
+  }
+
   /**
    * HTTP/2 answers settings while it reads, and is told that this was written before any tick runs: on the
    * kernel's sockets it knows at once. With a write under way it would not send the GOAWAY of a session
    * that is destroyed when its first stream comes.
    */
-  private giveNatively(bytes: Uint8Array): void {
+  private givePiece(bytes: Uint8Array): void {
     const wasGiving = this.isGiving;
     const before = givingNatively;
     this.isGiving = true;
@@ -241,8 +261,10 @@ export abstract class StreamHandle extends JSStream {
       if (!wasGiving)
         while (this.finishing.length > 0) this.finishWrite(this.finishing.shift()!, 0);
     }
-    runTicks();
   }
+
+  /** Called by native code, too. */
+  abstract isClosing(): boolean;
 
   /** The peer has ended its side. */
   giveEnd(): void {

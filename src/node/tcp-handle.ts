@@ -403,8 +403,7 @@ export class TcpHandle extends StreamHandle {
     });
   }
 
-  /** Called by native code. */
-  isClosing(): boolean {
+  override isClosing(): boolean {
     return this.isClosed;
   }
 }

@@ -62,6 +62,9 @@ interface Resolved {
   readonly ifIndex: number;
 }
 
+/** Who can be opened anew by a descriptor: the kernel's socket of a handle that has both. */
+const ofBoth = new Set<UdpHandle>();
+
 export class UdpHandle {
   onmessage: NativeUdp["onmessage"] | null = null;
   onerror: NativeUdp["onerror"] | null = null;
@@ -99,13 +102,13 @@ export class UdpHandle {
     return this.real.fd;
   }
 
-  /** The kernel's handle for another process, which receives from now on; null: there is none. */
+  /** The kernel's handle for another process or socket, which receives from now on; null: there is none. */
   passOn(): NativeUdp | null {
     if (this.by === Carrier.MILLRACE) return null;
     if (this.by === Carrier.BOTH) {
       this.closeStack();
       this.by = Carrier.KERNEL;
-      note(this, "udp bind", "", kernel("it is passed to other processes"));
+      note(this, "udp bind", "", kernel("others have its descriptor, too"));
     }
     return this.real;
   }
@@ -113,6 +116,7 @@ export class UdpHandle {
   // Deciding
 
   open(fd: number): number {
+    for (const other of ofBoth) if (other.fd === fd) other.passOn();
     note(this, "udp open", `fd ${fd}`, kernel("the descriptor was opened elsewhere"));
     return this.real.open(fd);
   }
@@ -150,6 +154,7 @@ export class UdpHandle {
       return 0;
     }
     this.by = verdict.by;
+    if (verdict.by === Carrier.BOTH) ofBoth.add(this);
     note(this, "udp bind", `${text} port ${bound}`, verdict);
     return 0;
   }
@@ -580,6 +585,7 @@ export class UdpHandle {
   private closeStack(): void {
     const { socket, side } = this;
     this.socket = null;
+    ofBoth.delete(this);
     if (socket === null || side === null) return;
     side.host.enter();
     side.host.detach(socket);

@@ -26,6 +26,46 @@ export function oneOf(...words: string[]): Setting {
   };
 }
 
+/** What may be said of a memif device, in the words that users of DPDK know. */
+export const MEMIF_SETTINGS = {
+  role: oneOf("server", "client"),
+  id: NUMBER,
+  secret: TEXT,
+  name: TEXT,
+  queuePairs: NUMBER,
+  ringSize: NUMBER,
+  mtuBytes: NUMBER,
+} as const;
+
+export const XDP_SETTINGS = {
+  queue: NUMBER,
+  mode: oneOf("auto", "native", "generic"),
+  shared: WORD,
+} as const;
+
+/** IFNAMSIZ less the terminating zero. */
+const INTERFACE_NAME_BYTES = 15;
+
+/**
+ * Why a device's specification makes no sense whatever there is on the machine, or "": without loading drivers.
+ * Its kind is not looked at, nor what follows `,xdp=`.
+ */
+export function whyNoDeviceText(specification: string): string {
+  const [text = ""] = specification.split(",xdp=");
+  const [, kind = "tap", rest = ""] = /^(?:([a-z]+):)?(.*)$/s.exec(text)!;
+  let name = rest;
+  try {
+    if (kind === "memif") readDevice(kind, rest.replace(/^server:/, ""), MEMIF_SETTINGS);
+    if (kind === "xdp") ({ name } = readDevice(kind, rest, XDP_SETTINGS));
+  } catch (error) {
+    return (error as TypeError).message;
+  }
+  if (kind !== "tap" && kind !== "xdp" && kind !== "packet") return "";
+  if (Buffer.byteLength(name) <= INTERFACE_NAME_BYTES && /^[^\s/]+$/.test(name)) return "";
+  const expected = `an interface's name of up to ${INTERFACE_NAME_BYTES} bytes`;
+  return `${kind}: expected ${expected}, got ${JSON.stringify(name)}`;
+}
+
 /**
  * Splits `NAME,key=value,word` and reads its settings by a table of the known ones. Throws
  * `TypeError` that names what is known for one that is not, or whose value makes no sense.

@@ -20,7 +20,7 @@ import { openTap } from "../nic/tap.js";
 import { openXdp, type XdpOptions } from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "./create-host.js";
-import { NUMBER, oneOf, readDevice, TEXT, WORD } from "./device-settings.js";
+import { MEMIF_SETTINGS, readDevice, XDP_SETTINGS } from "./device-settings.js";
 
 /** A device with the pool of its own that its frames are in; whoever opens it closes both. */
 export interface OpenDevice {
@@ -99,17 +99,6 @@ function plain(device: Device, pool: Pool): OpenDevice {
   return { device, pool, isFinished: () => false, complaint: () => null };
 }
 
-/** What may be said of a memif device, in the words that users of DPDK know. */
-const MEMIF_SETTINGS = {
-  role: oneOf("server", "client"),
-  id: NUMBER,
-  secret: TEXT,
-  name: TEXT,
-  queuePairs: NUMBER,
-  ringSize: NUMBER,
-  mtuBytes: NUMBER,
-} as const;
-
 /** `server:PATH` is short for `PATH,role=server`. */
 function memifOptions(text: string, offload: boolean): MemifOptions {
   const isServer = text.startsWith("server:");
@@ -120,12 +109,6 @@ function memifOptions(text: string, offload: boolean): MemifOptions {
   );
   return { path: name, offload, ...(isServer ? { role: "server" } : {}), ...settings };
 }
-
-const XDP_SETTINGS = {
-  queue: NUMBER,
-  mode: oneOf("auto", "native", "generic"),
-  shared: WORD,
-} as const;
 
 /** `eth1,queue=2,mode=native`. Throws `TypeError` for other words. */
 export function xdpOptions(text: string): XdpOptions {

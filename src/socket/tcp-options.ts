@@ -23,6 +23,8 @@ import { MIN_TTL_SHIFT, PMTU_SHIFT, RowFlags, type TcpRows } from "./tcp-rows.js
 import type { TcpSocket } from "./tcp-socket.js";
 
 const DEFAULT_TTL = 64;
+/** IPV6_MIN_MTU, RFC 8200 §5. */
+const MIN_MTU6_BYTES = 1_280;
 const ECN_BITS = 3;
 /** SOL_SOCKET options that the engine knows under their number plus this. */
 const ENGINE_SOCKET = 256;
@@ -195,6 +197,7 @@ function isReport4(option: number): boolean {
   return (
     option === IpOption.IP_RECVERR ||
     option === IpOption.IP_PKTINFO ||
+    option === IpOption.IP_RECVORIGDSTADDR ||
     option === IpOption.IP_RECVTTL ||
     option === IpOption.IP_RECVTOS ||
     option === IpOption.IP_RECVOPTS ||
@@ -277,6 +280,8 @@ function setIpv6(s: TcpSocket, option: number, value: number): number {
       return setMinTtl(s.stack.tcpRows, s.stack.tcpRows.changeIp6(), s.row, value);
     case Ipv6Option.IPV6_MTU_DISCOVER:
       return setPmtu(s.stack.tcpRows.changeIp6(), s.row, value);
+    case Ipv6Option.IPV6_MTU: // no effect on TCP, which has its segments' size of the path
+      return value !== 0 && value < MIN_MTU6_BYTES ? -EINVAL : 0;
     case Ipv6Option.IPV6_JOIN_GROUP:
     case Ipv6Option.IPV6_LEAVE_GROUP:
       return -EPROTO;

@@ -28,6 +28,8 @@ import type { UdpSocket } from "./udp-socket.js";
 
 const UDP_PROTOCOL = 17;
 const DEFAULT_TTL = 64;
+/** IPV6_MIN_MTU, RFC 8200 §5. */
+const MIN_MTU6_BYTES = 1_280;
 /** net.core.rmem_max and wmem_max; the kernel doubles what it is asked for. */
 const MAX_BUFFER_BYTES = 212_992;
 /** The kernel's own: a buffer holds two small packets with what the kernel keeps of each. */
@@ -300,6 +302,10 @@ function setIpv6(s: UdpSocket, option: number, value: number): number {
       return setPmtu(s, value);
     case Ipv6Option.IPV6_DONTFRAG:
       return setPmtu(s, value === 0 ? 1 : 2);
+    case Ipv6Option.IPV6_MTU:
+      if (value !== 0 && value < MIN_MTU6_BYTES) return -EINVAL;
+      e.mtu6Bytes = value;
+      return 0;
     case Ipv6Option.IPV6_RECVERR:
       e.recvErr = value !== 0;
       return 0;

@@ -196,6 +196,18 @@ test("too long datagrams give EMSGSIZE, with IP_MTU_DISCOVER already at the path
   assert.equal(sender.get("IP_MTU"), 1_500);
 });
 
+test("IPV6_MTU sends in pieces of that size what the path would take whole", () => {
+  const net = new TwoStacks();
+  const far = receiver(net);
+  const sender = net.a.udpSocket();
+  assert.equal(sender.set("IPV6_MTU", 1_279), -EINVAL);
+  assert.equal(sender.set("IPV6_MTU", 1_280), 0);
+  assert.equal(sender.send(new Uint8Array(1_300), 0, 1_300, B6, 7), 1_300);
+  net.settle();
+  assert.equal(net.a.ip.counters.get("fragmentedOut"), 1);
+  assert.equal(far.receive(new Uint8Array(2_000)), 1_300);
+});
+
 test("an interface's index finds that interface, and no other number does", () => {
   const { a } = new TwoStacks();
   const found = a.ip.interfaces.map((iface) => a.interfaceByIndex(iface.index));

@@ -59,6 +59,9 @@ export interface Addon {
     name: string,
     cpus: number,
     innerFd: number,
+    btfFd: number,
+    keyType: number,
+    valueType: number,
   ): BpfMapHandle | number;
   bpfMapFd(map: BpfMapHandle): number;
   bpfMapClose(map: BpfMapHandle): number;

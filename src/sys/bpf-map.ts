@@ -9,6 +9,7 @@ import { release } from "node:os";
 import * as errno from "../base/errno.js";
 import { addon, type BpfMapHandle } from "./addon.js";
 import { check, failure, type Hints } from "./check.js";
+import { closeFd } from "./fd.js";
 
 /** `enum bpf_map_type` of linux/bpf.h: those that are used here. */
 export const MapType = {
@@ -46,6 +47,16 @@ export interface BpfMapOptions {
   readonly name: string;
   /** Of a map of maps: one that its maps are like. */
   readonly innerFd?: number;
+  /** Types of keys and values, which the kernel wants of maps with spin locks. */
+  readonly types?: MapTypes;
+}
+
+/** See ebpf/kernel-btf.ts, which makes it. */
+export interface MapTypes {
+  /** For BPF_BTF_LOAD. */
+  readonly types: Uint8Array;
+  readonly keyType: number;
+  readonly valueType: number;
 }
 
 export class BpfMap {
@@ -68,6 +79,19 @@ export class BpfMap {
 
   /** A new map. Throws `NetError`: EPERM without privilege. */
   static create(options: BpfMapOptions): BpfMap {
+    const { types } = options;
+    if (types === undefined) return BpfMap.createTyped(options, 0);
+    const btfFd = check(addon().bpfBtfLoad(types.types), `bpf BPF_BTF_LOAD ${options.name}`, {
+      [errno.EPERM]: privilegeHint(),
+    });
+    try {
+      return BpfMap.createTyped(options, btfFd);
+    } finally {
+      closeFd(btfFd);
+    }
+  }
+
+  private static createTyped(options: BpfMapOptions, btfFd: number): BpfMap {
     const { type, keyBytes, valueBytes, maxEntries, flags = 0, name, innerFd = -1 } = options;
     const handle = addon().bpfMapCreate(
       type,
@@ -78,6 +102,9 @@ export class BpfMap {
       name,
       possibleCpus(),
       innerFd,
+      btfFd,
+      options.types?.keyType ?? 0,
+      options.types?.valueType ?? 0,
     );
     if (typeof handle !== "number") return new BpfMap(options, handle);
     throw failure(handle, `bpf BPF_MAP_CREATE ${name}`, createHints(options));

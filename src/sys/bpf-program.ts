@@ -13,7 +13,7 @@ import { closeFd } from "./fd.js";
 export const ProgramType = { SOCKET_FILTER: 1, SCHED_CLS: 3, XDP: 6 } as const;
 
 /** `enum bpf_attach_type`. */
-export const AttachType = { NONE: 0, XDP: 37 } as const;
+export const AttachType = { NONE: 0, XDP_DEVMAP: 33, XDP_CPUMAP: 35, XDP: 37 } as const;
 
 export const ProgramFlag = {
   /** The program copes with frames in several buffers (jumbo); from Linux 5.18 on. */
@@ -57,11 +57,14 @@ export class VerifierError extends NetError {
   constructor(result: number, name: string, log: string) {
     super(result, {
       syscall: `bpf BPF_PROG_LOAD ${name}`,
+      ...(result === -errno.E2BIG ? TOO_LARGE : {}),
       hint: `the verifier said: ${lastLines(log)}`,
     });
     this.log = log;
   }
 }
+
+const TOO_LARGE = { text: "the program is too large" };
 
 const LAST_LINES = 6;
 const FIRST_LOG_BYTES = 64 * 1024;
@@ -95,9 +98,12 @@ function load(options: BpfProgramOptions, btfFd: number): number {
   // The log is asked for only now: writing it makes loading several times slower.
   const log = fd === -errno.EPERM ? "" : readLog(options, btfFd);
   if (log !== "") throw new VerifierError(fd, options.name, log);
-  return check(fd, `bpf BPF_PROG_LOAD ${options.name}`, loadHints(options));
+  const syscall = `bpf BPF_PROG_LOAD ${options.name}`;
+  if (fd === -errno.E2BIG) throw new NetError(fd, { syscall, ...TOO_LARGE, hint: E2BIG_HINT });
+  return check(fd, syscall, loadHints(options));
 }
 
+const E2BIG_HINT = "it is longer, or more work to verify, than this kernel takes";
 const NO_BYTES = new Uint8Array(0);
 
 function tryLoad(options: BpfProgramOptions, log: Uint8Array | null, btfFd: number): number {
@@ -137,7 +143,6 @@ function loadHints(options: BpfProgramOptions): Hints {
     [errno.EINVAL]: isFrags
       ? "this kernel knows no XDP programs for frames in several buffers (Linux 5.18 on)"
       : "this kernel does not know the program's type, flags or instructions",
-    [errno.E2BIG]: "the program is longer, or more work to verify, than this kernel takes",
     [errno.ENOSYS]: "this kernel has no bpf(2); it must be configured with CONFIG_BPF_SYSCALL=y",
   };
 }
@@ -155,7 +160,7 @@ const results = new Int32Array(3);
 
 /**
  * Runs a program `repeat` times on bytes (BPF_PROG_TEST_RUN), the context being `struct xdp_md` or
- * the like. XDP wants at least 14 bytes. Throws `NetError`.
+ * the like, which is then as the program left it. XDP wants at least 14 bytes. Throws `NetError`.
  */
 export function testRun(
   fd: number,

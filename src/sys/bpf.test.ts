@@ -11,7 +11,7 @@ import { closeFd } from "./fd.js";
 const options = { skip: hasPrivilege() ? false : "needs to be root" };
 
 function hasPrivilege(): boolean {
-  const map = addon().bpfMapCreate(MapType.ARRAY, 4, 4, 1, 0, "probe", 1, -1);
+  const map = addon().bpfMapCreate(MapType.ARRAY, 4, 4, 1, 0, "probe", 1, -1, 0, 0, 0);
   if (typeof map !== "number") return addon().bpfMapClose(map) === 0;
   if (process.env.CI !== undefined) throw new Error(`bpf(2) is refused: ${map}`);
   return false;

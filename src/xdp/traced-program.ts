@@ -131,6 +131,11 @@ export class TracedProgram implements BurstRunner {
     return { packets, hits, evicted, traced, hostOnly: hostRuns };
   }
 
+  /** Packets that were the host's, as their path always is. */
+  get hostOnly(): number {
+    return this.hostRuns;
+  }
+
   /** Every trace that was made, in order. */
   get traces(): readonly Trace[] {
     return this.store.traces;

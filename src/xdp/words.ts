@@ -53,17 +53,20 @@ const MAX_DEPTH = 12;
 export class Words {
   private readonly e: Expressions;
   private readonly maps: readonly LinearMap[];
+  private readonly maxDepth: number;
 
-  constructor(e: Expressions, maps: readonly LinearMap[]) {
+  /** `maxDepth`: of operations in operations; what is deeper is `…`. */
+  constructor(e: Expressions, maps: readonly LinearMap[], maxDepth: number = MAX_DEPTH) {
     this.e = e;
     this.maps = maps;
+    this.maxDepth = maxDepth;
   }
 
   /** `packet[12:14]`, `length`, `flows[packet[26:30]]`, sums and so on. */
   value(node: number, depth = 0): string {
     const { e } = this;
     const op = e.op[node]!;
-    if (depth > MAX_DEPTH) return "…";
+    if (depth > this.maxDepth) return "…";
     const of = (operand: number): string => this.value(operand, depth + 1);
     const infix = INFIX.get(op);
     if (infix !== undefined) return this.infix(infix, op, node, depth);

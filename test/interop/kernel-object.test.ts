@@ -267,3 +267,45 @@ test("programs and maps are put into maps by their names, in the kernel and here
   here.map("chosen").set(name(0), name(3));
   assert.equal(here.run(packet).verdict, 3);
 });
+
+const PLACES = `${HEAD}
+SEC("xdp") int marked(struct xdp_md *ctx) {
+  if (bpf_xdp_adjust_meta(ctx, -8)) return XDP_DROP;
+  __u32 *meta = (void *)(long)ctx->data_meta;
+  if ((void *)(meta + 1) > data_of(ctx)) return XDP_DROP;
+  *meta = 7;
+  return XDP_PASS;
+}
+SEC("xdp/devmap") int leaving(struct xdp_md *ctx) { return ctx->egress_ifindex ? XDP_PASS : XDP_DROP; }
+SEC("xdp/cpumap") int arriving(struct xdp_md *ctx) { return ctx->ingress_ifindex ? XDP_PASS : XDP_DROP; }
+`;
+
+test("metadata is told from the packet, and programs for entries of maps can be loaded", () => {
+  const object = compiled(PLACES);
+  const kernel = KernelObject.load(object, { program: "marked" });
+  try {
+    const out = new Uint8Array(4096);
+    const { verdict, lengthBytes, metadataBytes } = kernel.run(new Uint8Array(60), out);
+    assert.deepEqual([verdict, lengthBytes, metadataBytes, out[0]], [2, 68, 8, 7]);
+  } finally {
+    kernel.close();
+  }
+  for (const program of ["leaving", "arriving"]) KernelObject.load(object, { program }).close();
+});
+
+test("metadata of a name that is not known is refused, and so is a program's", () => {
+  const object = compiled(PLACES);
+  const metadata = { rxTime: 5 } as object;
+  assert.throws(
+    () => XdpInstance.open(object, { program: "marked" }).run(new Uint8Array(60), { metadata }),
+    {
+      code: "EINVAL",
+      message: /metadata has hasTime, .* and no rxTime/,
+    },
+  );
+  assert.ok(verifyProgram(object, "leaving").steps > 0);
+  assert.throws(() => verifyProgram(object, "nobody"), {
+    code: "EINVAL",
+    message: /the object has: marked/,
+  });
+});

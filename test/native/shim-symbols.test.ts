@@ -29,6 +29,8 @@ const PROMISED = `
   close close_range closefrom dup dup2 dup3 pipe pipe2
   open open64 openat openat64 creat creat64 __open_2 __open64_2 __openat_2 __openat64_2
   eventfd signalfd timerfd_create inotify_init inotify_init1 memfd_create
+  setuid seteuid setreuid setresuid setfsuid chroot unshare setns capset prctl
+  setrlimit setrlimit64 prlimit prlimit64
   vfork clone daemon posix_spawn posix_spawnp
   execve execv execvp execvpe execl execlp execle fexecve execveat
   fdopen fclose freopen freopen64 dprintf vdprintf __dprintf_chk __vdprintf_chk

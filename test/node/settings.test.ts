@@ -113,7 +113,7 @@ test("what only fails when it is used says which setting it is, and the kernel h
       /^millrace: gateways \(MILLRACE_GATEWAY\): .*10\.81\.0\.1/,
     ],
     [
-      { MILLRACE_NIC: "xdp:nosuch0" },
+      { ...own, MILLRACE_NIC: "xdp:nosuch0" },
       /^millrace: nic \(MILLRACE_NIC\): .*there is no interface nosuch0/,
     ],
   ];

@@ -50,7 +50,9 @@ function emulate(program: string, args: string[], env: Record<string, string> = 
 
 const SHIM = "native/shim";
 test("copies survive faults, and the table of descriptors counts right", () => {
-  const parts = ["real", "copy", "signal", "signal-old"].map((part) => `${SHIM}/${part}.c`);
+  const parts = ["real", "copy", "signal", "signal-old", "allowed"].map(
+    (part) => `${SHIM}/${part}.c`,
+  );
   emulate(build("copy", "test/native/shim/copy.test.c", ...parts), []);
   const table = ["test/native/shim/fd-table.test.c", `${SHIM}/fd-table.c`, ...parts];
   emulate(build("fd-table", ...table), []);

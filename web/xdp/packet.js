@@ -40,11 +40,11 @@ function outcome(effect, number, path) {
 }
 
 function list(title, entries, none) {
-  const items = entries.map(({ text, source }) =>
+  const items = entries.map(({ text, short, source }) =>
     el(
       "li",
       {},
-      el("code", {}, text),
+      short === undefined ? el("code", {}, text) : outlined(text, short),
       source === null ? null : el("span", { class: "source" }, source),
     ),
   );
@@ -54,8 +54,27 @@ function list(title, entries, none) {
   ];
 }
 
-const conditions = (path) =>
-  list("When all of this holds", path.condition, "Nothing: every packet goes this way.");
+/** A long one: its outline, the whole on demand. */
+const outlined = (text, short) =>
+  el(
+    "details",
+    { class: "outlined" },
+    el("summary", {}, el("code", {}, short)),
+    el("code", {}, text),
+  );
+
+function conditions(path) {
+  const none =
+    path.hostOnly === null
+      ? "Nothing: every packet goes this way."
+      : "Nothing is known beforehand: the host runs the program on each of these packets.";
+  const all = list("When all of this holds", path.condition, none);
+  const verdicts = Object.entries(path.verdicts).sort(([, a], [, b]) => b - a);
+  if (verdicts.length <= 1) return all;
+  const counted = verdicts.map(([name, n]) => `${name} ${count(n)}`).join(", ");
+  const varies = `The rest is the host's, and what becomes of these packets varies: ${counted}.`;
+  return [...all, el("p", { class: "hint" }, varies)];
+}
 const effects = (path) =>
   path.hostOnly === null ? list("It does this", path.effects, "Nothing but the verdict.") : [];
 

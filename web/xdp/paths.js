@@ -44,11 +44,11 @@ function item(node, paths, whole, choose, isRoot = false) {
 }
 
 function label(node, whole, isRoot) {
-  const when = node.when.map(({ text, source }) =>
+  const when = node.when.map(({ text, short, source }) =>
     el(
       "span",
       { class: "and" },
-      el("code", {}, text),
+      short === undefined ? el("code", {}, text) : el("code", { title: text }, short),
       source === null ? null : el("span", { class: "source" }, source),
     ),
   );
@@ -65,6 +65,13 @@ function label(node, whole, isRoot) {
   ];
 }
 
+/** Of one that varies, each with its packets, the most frequent first. */
+function verdicts(path) {
+  const all = Object.entries(path.verdicts).sort(([, a], [, b]) => b - a);
+  if (all.length <= 1) return [verdict(path.verdict)];
+  return all.flatMap(([name, n]) => [verdict(name), el("span", { class: "tag" }, count(n))]);
+}
+
 function ends(path) {
   const about = [`path ${path.id}`, `${count(path.instructions)} instructions`];
   const host = path.hostOnly;
@@ -75,7 +82,7 @@ function ends(path) {
       class: "ends",
       ...(host === null ? {} : { title: `only the host can run it: ${host.text}` }),
     },
-    verdict(path.verdict),
+    ...verdicts(path),
     el("span", { class: "tag" }, about.join(" · ")),
   );
 }

@@ -11,6 +11,10 @@ const LONGEST_BYTES = 256 * 1024;
 export const isFrame = ({ linkType: link, at, end }: CapturedPacket): boolean =>
   link === linkType.EN10MB && end - at >= SHORTEST_BYTES && end - at <= LONGEST_BYTES;
 
+/** What is wrong when no packet of several was one. */
+export const noFrames = (files: readonly string[], skipped: number): string =>
+  `${files.join(", ")}: no packet is a whole Ethernet frame (${skipped} are not), and programs see nothing else`;
+
 /** When a packet was captured, nanoseconds since 1970: the time that programs see. */
 export const timeOf = ({ seconds, nanos }: CapturedPacket): bigint =>
   BigInt(seconds) * 1_000_000_000n + BigInt(nanos);

@@ -6,6 +6,7 @@ import { EbpfError } from "../../ebpf/ebpf-error.js";
 import type { XdpInstance } from "../../ebpf/instance.js";
 import { instanceMap } from "../../ebpf/map-text.js";
 import type { BpfObject, ObjectProgram } from "../../ebpf/object.js";
+import { VerifyError } from "../../ebpf/verify-error.js";
 import { CaptureReader } from "../../wire/capture-reader.js";
 import * as linkType from "../../wire/link-type.js";
 import { POLICY_NAMES, type PolicyName } from "../../xdp/cache-policies.js";
@@ -75,7 +76,9 @@ export async function evaluatePrograms(
       } catch (error) {
         if (!(error instanceof EbpfError)) throw error;
         progress.clear();
-        await world.err.write(`millrace xdp eval: ${file}: ${name}: ${error.message}\n`);
+        // The verifier's message begins with the program.
+        const what = error instanceof VerifyError ? file : `${file}: ${name}`;
+        await world.err.write(`millrace xdp eval: ${what}: ${error.message}\n`);
         status = FAILED;
       }
       await new Promise((resolve) => setImmediate(resolve)); // Ctrl-C is heard here

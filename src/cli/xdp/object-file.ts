@@ -61,7 +61,10 @@ export function chooseProgram(object: BpfObject, name: string | undefined): Obje
     );
   }
   const names = all.map((program) => program.name).join(", ");
-  const what = name === undefined ? "say which program: --program NAME" : `no program ${name}`;
+  const what =
+    name === undefined
+      ? "say which program: --program NAME"
+      : `no program ${name === "" ? '""' : name}`;
   throw new EbpfError("EINVAL", `${what}; XDP programs of the object: ${names}`);
 }
 

@@ -8,6 +8,8 @@ import { Words } from "../../xdp/words.js";
 /** A condition or effect, and the line of the program that it comes from. */
 export interface Sourced {
   readonly text: string;
+  /** Of a long one: its outline, with `…` for what is inside. */
+  readonly short?: string;
   readonly source: string | null;
 }
 
@@ -30,6 +32,43 @@ export interface ReadableTrace {
 export function placeOf(traced: TracedProgram, word: number | undefined): string | null {
   const line = word === undefined ? null : traced.tracer.sourceOf(word);
   return line === null ? null : placeText(line);
+}
+
+/** Longer ones have an outline. */
+const LONG = 120;
+const OUTLINE_DEPTHS = [6, 4, 3, 2, 1];
+
+/** What is said of an instruction; with an outline, as people are shown it who can ask for the whole. */
+export function outlined(
+  traced: TracedProgram,
+  word: number | undefined,
+  say: (words: Words) => string,
+): Sourced {
+  const { e } = traced.tracer;
+  const { maps } = traced.instance.runtime;
+  const text = say(new Words(e, maps));
+  const source = placeOf(traced, word);
+  if (text.length <= LONG) return { text, source };
+  let short = text;
+  for (const depth of OUTLINE_DEPTHS) {
+    short = say(new Words(e, maps, depth));
+    if (short.length <= LONG) break;
+  }
+  return { text, short, source };
+}
+
+/** A trace that so many packets took, with outlines. */
+export function outlinedTrace(traced: TracedProgram, trace: Trace, packets: number): ReadableTrace {
+  return {
+    ...readable(traced, trace, packets),
+    condition: trace.condition.atoms.map((atom) =>
+      outlined(traced, atom.words.at(-1), (words) => words.atom(atom)),
+    ),
+    effects: trace.effects.flatMap((op) => {
+      const one = outlined(traced, op.word, (words) => words.effect(op) ?? "");
+      return one.text === "" ? [] : [one];
+    }),
+  };
 }
 
 /** A trace that so many packets took. */

@@ -6,7 +6,7 @@ import { verdictName, XdpVerdict } from "../../ebpf/xdp-verdict.js";
 import { CapturedPacket } from "../../wire/capture-file.js";
 import { CaptureFileWriter, formatOf } from "../capture-write.js";
 import { DONE, FAILED, type Output, type World } from "../world.js";
-import { CaptureFiles, isFrame, timeOf } from "./capture-files.js";
+import { CaptureFiles, isFrame, noFrames, timeOf } from "./capture-files.js";
 import {
   definitionOf,
   fillMap,
@@ -69,6 +69,10 @@ export async function runProgram(file: string, options: RunOptions, world: World
     await report(object, runner, name, tally, options, world);
     if (complaint !== null) {
       await world.err.write(`millrace xdp run: ${complaint}\n`);
+      return FAILED;
+    }
+    if (tally.packets === 0 && tally.skipped > 0) {
+      await world.err.write(`millrace xdp run: ${noFrames(options.in, tally.skipped)}\n`);
       return FAILED;
     }
     if (tally.packets + tally.skipped === 0) {

@@ -1,9 +1,11 @@
 /** A program ready to take packets, in one of our engines or in the kernel. */
-
+import { NetError } from "../../base/errors.js";
+import { EbpfError } from "../../ebpf/ebpf-error.js";
 import { XdpInstance } from "../../ebpf/instance.js";
 import { definitionOf, instanceMap, type WritableMap } from "../../ebpf/map-text.js";
 import type { BpfObject } from "../../ebpf/object.js";
-import { KernelObject } from "../../nic/kernel-object.js";
+import { isForCpuMap, isForDeviceMap } from "../../ebpf/xdp-section.js";
+import { KernelObject, type KernelRun } from "../../nic/kernel-object.js";
 import type { BpfMap } from "../../sys/bpf-map.js";
 import { ChosenProgram } from "../../xdp/chosen-program.js";
 
@@ -68,8 +70,11 @@ function openEngine(
   };
 }
 
-/** The kernel takes frames of a page, less what it needs itself. */
-const KERNEL_OUT_BYTES = 4096;
+/** As many buffers as the kernel's test runs have (MAX_SKB_FRAGS of a page each, and the first), and room to grow. */
+const KERNEL_OUT_BYTES = 20 * 4096;
+/** A page without room in front and what the kernel keeps behind; what is more than all of the buffers take. */
+const KERNEL_FIRST_BYTES = 3_520;
+const KERNEL_LONGEST_BYTES = KERNEL_FIRST_BYTES + 17 * 4096;
 
 function openKernel(object: BpfObject, options: RunnerOptions): Runner {
   const { program, maxEntries, fill } = options;
@@ -83,14 +88,50 @@ function openKernel(object: BpfObject, options: RunnerOptions): Runner {
       })),
   });
   const out = new Uint8Array(KERNEL_OUT_BYTES);
+  let packets = 0;
+  const section = object.programs.find(({ name }) => name === program)?.section ?? "";
   return {
     run(packet) {
-      const { verdict, lengthBytes } = kernel.run(packet, out);
-      return { verdict, packet: out.slice(0, lengthBytes), target: "" };
+      packets++;
+      const { verdict, lengthBytes, metadataBytes } = runInKernel(
+        kernel,
+        packet,
+        out,
+        section,
+        packets,
+      );
+      return { verdict, packet: out.slice(metadataBytes, lengthBytes), target: "" };
     },
     map: (name) => kernelMap(kernel.map(name)),
     close: () => kernel.close(),
   };
+}
+
+/** Runs packet `n`, from 1. Throws `EbpfError` for what the kernel's test runs do not take. */
+function runInKernel(
+  kernel: KernelObject,
+  packet: Uint8Array,
+  out: Uint8Array,
+  section: string,
+  n: number,
+): KernelRun {
+  try {
+    return kernel.run(packet, out);
+  } catch (error) {
+    if (!(error instanceof NetError)) throw error;
+    if (error.code === "EINVAL" && (isForDeviceMap(section) || isForCpuMap(section))) {
+      throw new EbpfError(
+        "ENOTSUP",
+        `the kernel has no test runs of programs in section ${section}: choose another --engine`,
+      );
+    }
+    if (packet.length <= KERNEL_FIRST_BYTES) throw error;
+    throw new EbpfError(
+      "EINVAL",
+      `packet ${n}: ${error.code}: it has ${packet.length} bytes, and the kernel's test run (BPF_PROG_TEST_RUN) ` +
+        `takes at most ${KERNEL_LONGEST_BYTES} (${KERNEL_FIRST_BYTES} before Linux 5.18): choose another --engine`,
+    );
+  }
 }
 
 export function kernelMap(map: BpfMap): WritableMap {

@@ -12,7 +12,7 @@ import { mapFiles, mapSizes } from "./map-options.js";
 import { readBytes, readObject, reporting } from "./object-file.js";
 import { onlyOnce } from "./only-once.js";
 import { capturedOf } from "./page/captured.js";
-import { Desk, type NamedFile } from "./page/desk.js";
+import { Desk, type DeskOptions, type NamedFile } from "./page/desk.js";
 import { pageServer } from "./page/server.js";
 import { parseSizes } from "./runner.js";
 
@@ -79,20 +79,16 @@ export async function servePage(
     const [map, source] = parseMapOption(text);
     return { map, text: Buffer.from(readBytes(source)).toString("utf8"), source };
   });
-  const desk = new Desk({
+  const given = {
     object: named(file),
     capture: named(options.in),
     program: options.program ?? null,
     btf: options.btf === undefined ? null : new Uint8Array(readBytes(options.btf)),
     maps,
     maxEntries: parseSizes(null, options.maxEntries),
-  });
-  try {
-    await expectReadable(file, options, desk);
-  } catch (error) {
-    desk.close();
-    throw error;
-  }
+  };
+  await expectReadable(file, options, given);
+  const desk = new Desk(given);
   const { listen: at = { host: DEFAULT_HOST, port: 0 } } = options;
   const { host } = at;
   const server = pageServer(desk, host);
@@ -114,15 +110,22 @@ export async function servePage(
   }
 }
 
+/** A pcap file with an Ethernet frame of zeros (pcap-savefile(5)): something must run. */
+const ONE_FRAME: NamedFile = { name: "a frame of zeros", bytes: new Uint8Array(24 + 16 + 60) };
+const HEADERS = [0xa1b2c3d4, 0x0004_0002, 0, 0, 65_535, 1, 0, 0, 60, 60];
+ONE_FRAME.bytes.set(new Uint8Array(Uint32Array.from(HEADERS).buffer));
+
 /** Files of the command line are the user's to put right now; those that come over the page, there. */
 async function expectReadable(
   file: string | undefined,
   options: ServeOptions,
-  desk: Desk,
+  given: DeskOptions,
 ): Promise<void> {
   if (file !== undefined) parseSizes(readObject(file, options), options.maxEntries);
   if (options.in !== undefined) capturedOf(options.in);
-  const { problem } = await desk.overview();
+  // Without a capture the program is all the same verified.
+  const desk = new Desk({ ...given, capture: given.capture ?? ONE_FRAME });
+  const { problem } = await desk.overview().finally(() => desk.close());
   if (problem === null) return;
   const { about, message, advice } = problem;
   const what = about === "capture" ? options.in : file;

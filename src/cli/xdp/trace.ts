@@ -4,7 +4,7 @@ import { instanceMap } from "../../ebpf/map-text.js";
 import { verdictName } from "../../ebpf/xdp-verdict.js";
 import { TracedProgram } from "../../xdp/traced-program.js";
 import { DONE, FAILED, type World } from "../world.js";
-import { CaptureFiles, isFrame, timeOf } from "./capture-files.js";
+import { CaptureFiles, isFrame, noFrames, timeOf } from "./capture-files.js";
 import { fillMap, parseMapOption } from "./map-file.js";
 import { chooseProgram, type ObjectOptions, readObject } from "./object-file.js";
 import { type ReadableTrace, readable, type Sourced } from "./readable-trace.js";
@@ -69,6 +69,10 @@ export async function traceProgram(
   await world.out.write(text);
   if (complaint !== null) {
     await world.err.write(`millrace xdp trace: ${complaint}\n`);
+    return FAILED;
+  }
+  if (counters.packets === 0 && skipped > 0) {
+    await world.err.write(`millrace xdp trace: ${noFrames(options.in, skipped)}\n`);
     return FAILED;
   }
   if (counters.packets + skipped === 0) {

@@ -93,6 +93,12 @@ async function http2Over(secure: boolean): Promise<void> {
       return;
     }
     stream.respond({ ":status": 200 });
+    if (headers[":path"] === "/broken-off") {
+      stream.on("error", (e) => trace(name, "server", e.message));
+      stream.write("goes out first");
+      stream.destroy(new Error("broken off"));
+      return;
+    }
     if (headers[":method"] === "POST") stream.pipe(stream);
     else stream.end(headers[":path"] === "/big" ? big : "by http2");
   });
@@ -115,7 +121,8 @@ async function http2Over(secure: boolean): Promise<void> {
     await new Promise((resolve) => stream.on("close", resolve));
     trace(name, path, n, stream.rstCode);
   };
-  for (const path of ["/", "/big", "/reset"]) await ask(path);
+  // The first one comes with the client's settings, which the server is acknowledging then.
+  for (const path of ["/broken-off", "/", "/big", "/reset"]) await ask(path);
   await ask("/echo", big);
   const pinged = await new Promise((resolve) => client.ping((e) => resolve(e === null)));
   trace(name, "ping", pinged);
@@ -125,8 +132,35 @@ async function http2Over(secure: boolean): Promise<void> {
   await once(server, "close");
 }
 
+/** One segment has a request and its reset: the server is told of the one before the other. */
+async function resetAtOnce(): Promise<void> {
+  const name = "h2c reset";
+  const server = http2.createServer();
+  server.on("sessionError", () => {});
+  server.on("stream", (stream, headers) => {
+    trace(name, headers[":authority"], stream.destroyed);
+    stream.on("aborted", () => trace(name, "aborted"));
+    stream.on("error", (e) => trace(name, errorText(e)));
+    stream.on("close", () => trace(name, "close", stream.rstCode));
+    stream.respond({ ":status": 200 });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const closed = new Promise((resolve) => server.once("stream", (s) => s.once("close", resolve)));
+  const frames =
+    "000000040000000000" + "000006010400000001828684410178" + "00000403000000000100000005";
+  client.write(Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+  client.write(Buffer.from(frames, "hex"));
+  await closed;
+  client.destroy();
+  server.close();
+  await once(server, "close");
+}
+
 await plainTls();
 await upgraded();
 await secureHttp();
 await http2Over(true);
 await http2Over(false);
+await resetAtOnce();

@@ -182,6 +182,30 @@ async function burst(): Promise<void> {
   server.close();
 }
 
+/** A second socket by the descriptor of a bare handle: what is sent to their port is the second one's. */
+async function byDescriptor(): Promise<void> {
+  const { UDP } = (process as unknown as Bindings).binding("udp_wrap");
+  const handle = new UDP();
+  handle.bind("127.0.0.1", 0, 0);
+  const socket = dgram.createSocket("udp4");
+  socket.bind({ fd: handle.fd }); // listens at once
+  const client = await bound("udp4", "127.0.0.1");
+  const asked = next(socket);
+  client.send("by descriptor", socket.address().port, "127.0.0.1");
+  const [question, from] = await asked;
+  const answered = next(client);
+  socket.send(question, from.port, from.address);
+  trace("descriptor", String((await answered)[0]));
+  client.close();
+  socket.close();
+}
+
+interface Bindings {
+  binding(name: string): {
+    UDP: new () => { readonly fd: number; bind(at: string, port: number, flags: number): number };
+  };
+}
+
 await exchange("udp4", "127.0.0.1");
 await exchange("udp6", "::1");
 await connected();
@@ -190,3 +214,4 @@ await inUse();
 await aborted();
 await lookups();
 await burst();
+await byDescriptor();

@@ -214,6 +214,70 @@ static void reports_ipv6(void) {
   close(b);
 }
 
+/* What is known of a datagram that came before anybody asked. */
+static void late_reports(void) {
+  section("reports of what is there already");
+  uint16_t port;
+  int a = socket(home.ss_family, SOCK_DGRAM, 0), b = datagram(&port);
+  bool is_ipv6 = home.ss_family == AF_INET6;
+  SAY(sendto(a, "x", 1, 0, at(port), home_bytes));
+  await(b, POLLIN);
+  if (is_ipv6) {
+    SAY(set_int(b, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1));
+    SAY(set_int(b, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1));
+  } else {
+    SAY(set_int(b, IPPROTO_IP, IP_PKTINFO, 1));
+    SAY(set_int(b, IPPROTO_IP, IP_RECVORIGDSTADDR, 1));
+    SAY(set_int(b, IPPROTO_IP, IP_RECVTTL, 1));
+  }
+  SAY(set_int(b, SOL_SOCKET, SO_RXQ_OVFL, 1));
+  struct msghdr message;
+  SAY(receive(b, &message, sizeof control, 0));
+  say_control(&message);
+  for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at != NULL; at = CMSG_NXTHDR(&message, at)) {
+    if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO) {
+      struct in6_pktinfo *info = (struct in6_pktinfo *)CMSG_DATA(at);
+      struct in6_addr *own = &((struct sockaddr_in6 *)&home)->sin6_addr;
+      printf("to us %d, interface %d\n", memcmp(&info->ipi6_addr, own, 16) == 0, info->ipi6_ifindex != 0);
+    }
+    if (at->cmsg_level != IPPROTO_IP) continue;
+    struct in_addr own = ((struct sockaddr_in *)&home)->sin_addr;
+    struct in_pktinfo *info = (struct in_pktinfo *)CMSG_DATA(at);
+    struct sockaddr_in *original = (struct sockaddr_in *)CMSG_DATA(at);
+    if (at->cmsg_type == IP_PKTINFO) {
+      printf("to us %d, local %d, interface %d\n", info->ipi_addr.s_addr == own.s_addr,
+             info->ipi_spec_dst.s_addr == own.s_addr, info->ipi_ifindex != 0);
+    }
+    if (at->cmsg_type == IP_ORIGDSTADDR) printf("to us %d\n", original->sin_addr.s_addr == own.s_addr);
+  }
+  close(a);
+  close(b);
+}
+
+/* The largest packet that is sent in one piece. */
+static void largest_piece(void) {
+  section("IPV6_MTU");
+  uint16_t port;
+  int a = socket(AF_INET6, SOCK_DGRAM, 0), b = datagram(&port), c, d;
+  static char large[4000];
+  SAY(set_int(a, IPPROTO_IPV6, IPV6_MTU, 1279));
+  SAY(set_int(a, IPPROTO_IPV6, IPV6_MTU, 1280));
+  SAY(int_option(a, IPPROTO_IPV6, IPV6_MTU));
+  SAY(sendto(a, large, sizeof large, 0, at(port), home_bytes));
+  SAY(set_int(a, IPPROTO_IPV6, IPV6_MTU, 1300));
+  SAY(set_int(a, IPPROTO_IPV6, IPV6_MTU, 0));
+  SAY(set_int(a, IPPROTO_IPV6, IPV6_MTU, -1));
+  SAY(await(b, POLLIN));
+  SAY(recv(b, large, sizeof large, 0));
+  stream(&c, &d);
+  SAY(set_int(c, IPPROTO_IPV6, IPV6_MTU, 1279));
+  SAY(set_int(c, IPPROTO_IPV6, IPV6_MTU, 1280));
+  close(a);
+  close(b);
+  close(c);
+  close(d);
+}
+
 static void over_tcp(void) {
   section("messages over TCP");
   int a, b;
@@ -267,7 +331,9 @@ int main(int argc, char **argv) {
     sends_ipv4();
   } else {
     reports_ipv6();
+    largest_piece();
   }
+  late_reports();
   segments();
   over_tcp();
   error_queue();

@@ -12,7 +12,7 @@ import type { PolicyName } from "../../../xdp/cache-policies.js";
 import { tcamSize } from "../../../xdp/tcam.js";
 import type { Trace } from "../../../xdp/trace.js";
 import { TracedProgram } from "../../../xdp/traced-program.js";
-import { type ReadableTrace, readable } from "../readable-trace.js";
+import { outlinedTrace, type ReadableTrace } from "../readable-trace.js";
 import { SEED } from "../runner.js";
 import { type CacheStory, NOT_CACHEABLE, tellCache } from "./cache-story.js";
 import { Captured, MAX_PACKETS } from "./captured.js";
@@ -37,6 +37,11 @@ export interface AnalysisInput {
   readonly maxEntries: Readonly<Record<string, number>>;
 }
 
+export interface PathReport extends ReadableTrace {
+  /** Packets by verdict: one that only the host can run may have several. */
+  readonly verdicts: Readonly<Record<string, number>>;
+}
+
 export interface Report {
   readonly program: string;
   /** All XDP programs of the object. */
@@ -47,7 +52,7 @@ export interface Report {
   /** Why the capture was not read to its end; empty: it was. */
   readonly complaint: string;
   readonly verdicts: Readonly<Record<string, number>>;
-  readonly paths: readonly ReadableTrace[];
+  readonly paths: readonly PathReport[];
   readonly tree: PathNode;
 }
 
@@ -149,6 +154,7 @@ export class Analysis {
   report(): Report {
     const packets = new Map<number, number>();
     const verdicts: Record<string, number> = {};
+    const verdictsOf = new Map<number, Record<string, number>>();
     let skipped = 0;
     for (const [n, path] of this.paths.entries()) {
       if (path === UNSEEN) {
@@ -158,6 +164,9 @@ export class Analysis {
       packets.set(path, (packets.get(path) ?? 0) + 1);
       const verdict = verdictName(this.verdicts[n]!);
       verdicts[verdict] = (verdicts[verdict] ?? 0) + 1;
+      const own = verdictsOf.get(path) ?? {};
+      own[verdict] = (own[verdict] ?? 0) + 1;
+      verdictsOf.set(path, own);
     }
     const { isCut, complaint } = this.captured;
     return {
@@ -170,7 +179,9 @@ export class Analysis {
         : (complaint ?? "").replace(/^at/, "the capture is read up to a fault at"),
       verdicts,
       paths: this.known()
-        .map((trace) => this.path(trace, packets.get(trace.id) ?? 0))
+        .map((trace) =>
+          this.path(trace, packets.get(trace.id) ?? 0, verdictsOf.get(trace.id) ?? {}),
+        )
         .sort((a, b) => b.packets - a.packets),
       tree: pathTree(this.traced, packets),
     };
@@ -180,11 +191,14 @@ export class Analysis {
     return this.traced.traces.filter((trace) => trace !== undefined);
   }
 
-  private path(trace: Trace, packets: number): ReadableTrace {
-    const path = readable(this.traced, trace, packets);
-    if (path.verdict !== "" || packets === 0) return path;
-    const first = this.paths.indexOf(trace.id);
-    return { ...path, verdict: verdictName(this.verdicts[first]!) };
+  private path(
+    trace: Trace,
+    packets: number,
+    verdicts: Readonly<Record<string, number>>,
+  ): PathReport {
+    const path = outlinedTrace(this.traced, trace, packets);
+    const [first = ""] = Object.keys(verdicts);
+    return { ...path, verdict: path.verdict === "" ? first : path.verdict, verdicts };
   }
 
   /** Packets from a place on, all or those of a path. */

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { type AddressInfo, connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { fakeWorld } from "../../fake-world.js";
@@ -285,4 +287,15 @@ test("the command prints where the page is, ends with Ctrl-C, and says when it c
     assert.match(bad.errText(), expected);
     assert.equal(bad.outText(), "");
   }
+});
+
+test("a program that the verifier refuses ends the command, also without a capture", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-page-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const source = join(folder, "wrong.s");
+  writeFileSync(source, "r0 = *(u32 *)(r1 + 24)\nexit\n");
+  const world = fakeWorld();
+  assert.equal(await run(["xdp", "serve", source], world), 1);
+  assert.match(world.errText(), /wrong\.s: .*struct xdp_md/);
+  assert.equal(world.outText(), "");
 });

@@ -6,8 +6,7 @@ import { conditionOf } from "../../../xdp/condition-of.js";
 import { DecisionTree, type Slot } from "../../../xdp/decision-tree.js";
 import type { GuardOp, Trace } from "../../../xdp/trace.js";
 import type { TracedProgram } from "../../../xdp/traced-program.js";
-import { Words } from "../../../xdp/words.js";
-import { placeOf, type Sourced } from "../readable-trace.js";
+import { outlined, type Sourced } from "../readable-trace.js";
 
 export interface PathNode {
   /** What must hold to come here from the node above; empty at the root: always. */
@@ -27,14 +26,12 @@ export function pathTree(traced: TracedProgram, packets: ReadonlyMap<number, num
 class TreeMaker {
   private readonly traced: TracedProgram;
   private readonly packets: ReadonlyMap<number, number>;
-  private readonly words: Words;
   /** The instruction that a test comes from. */
   private readonly wordOf = new Map<number, number>();
 
   constructor(traced: TracedProgram, packets: ReadonlyMap<number, number>) {
     this.traced = traced;
     this.packets = packets;
-    this.words = new Words(traced.tracer.e, traced.instance.runtime.maps);
   }
 
   make(): PathNode {
@@ -80,9 +77,8 @@ class TreeMaker {
   }
 
   private say(guards: readonly GuardOp[]): Sourced[] {
-    return conditionOf(this.traced.tracer.build, guards).atoms.map((atom) => ({
-      text: this.words.atom(atom),
-      source: placeOf(this.traced, atom.words.at(-1)),
-    }));
+    return conditionOf(this.traced.tracer.build, guards).atoms.map((atom) =>
+      outlined(this.traced, atom.words.at(-1), (words) => words.atom(atom)),
+    );
   }
 }
