@@ -383,7 +383,9 @@ static short stream_ready(struct mr_sock *sock, uint32_t status, uint32_t used) 
     if (no_write || is_writable(sock)) ready |= POLLOUT | POLLWRNORM;
     if ((status & MR_STATUS_URGENT) && !is_past_mark(shared, status)) ready |= POLLPRI;
   }
-  if (has_error(sock) || (status & MR_STATUS_ERRQUEUE)) ready |= POLLERR;
+  /* An error that the status does not know of yet belongs to an end that it does not know of either. */
+  bool is_known = mr_engine_is_dead || (status & (MR_STATUS_ERROR | MR_STATUS_GONE));
+  if ((is_known && has_error(sock)) || (status & MR_STATUS_ERRQUEUE)) ready |= POLLERR;
   return ready;
 }
 

@@ -53,10 +53,21 @@ static void refused(void) {
   close(a);
 }
 
+static void await_closed(int fd) {
+  struct tcp_info info = {0};
+  for (int i = 0; i < 5000; i++) {
+    socklen_t bytes = sizeof info;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) < 0 || info.tcpi_state == TCP_CLOSE) return;
+    usleep(1000);
+  }
+}
+
 static void say_end(const char *what, int fd, uint16_t port) {
   say_ready(what, fd);
   SAY(connect(fd, at(port), home_bytes));
-  SAY(shutdown(fd, SHUT_WR));
+  int shut = -1;
+  SAY(shut = shutdown(fd, SHUT_WR));
+  if (shut == 0) await_closed(fd); /* the peer's ACK, which loopback brings before the call returns */
   SAY(connect(fd, at(port), home_bytes));
   SAY(shutdown(fd, SHUT_RDWR));
   SAY(connect(fd, at(port), home_bytes));
