@@ -158,8 +158,9 @@ void fake_give_datagram(struct mr_sock *sock, const void *bytes, uint32_t n, uin
 
 void fake_end_stream(struct mr_sock *sock, int error) {
   struct mr_socket *shared = sock->shared;
-  __atomic_fetch_or(&shared->status, MR_STATUS_EOF | (error ? MR_STATUS_NO_SEND : 0), __ATOMIC_SEQ_CST);
+  uint32_t broken = error ? MR_STATUS_NO_SEND | MR_STATUS_ERROR : 0;
   if (error) __atomic_store_n(&shared->error, error, __ATOMIC_SEQ_CST);
+  __atomic_fetch_or(&shared->status, MR_STATUS_EOF | broken, __ATOMIC_SEQ_CST);
   add(&shared->rx_events);
   fake_ring(sock);
 }
