@@ -3,7 +3,7 @@
 import { copy } from "../base/bytes.js";
 import { copyInside } from "../base/copy.js";
 import { EAGAIN, ENOBUFS } from "../base/errno.js";
-import { IpAddress } from "../base/ip-address.js";
+import type { IpAddress } from "../base/ip-address.js";
 import { NEVER } from "../base/time.js";
 import type { UdpEndpoint } from "../ip/udp-endpoint.js";
 import {
@@ -17,6 +17,7 @@ import {
 } from "../ring/engine-layout.js";
 import type { UdpSocket } from "../socket/udp-socket.js";
 import { Readiness } from "../tcp/readiness.js";
+import { sendAsAsked, writeDatagramTime } from "./datagram-wishes.js";
 import { EngineSocket } from "./engine-socket.js";
 import type { Block, RegionPool } from "./region.js";
 import { SharedAddress, writeAddress, writeBytes16 } from "./shared-address.js";
@@ -53,7 +54,6 @@ const spaceOf = (payloadBytes: number): number =>
 export class UdpServed extends EngineSocket {
   readonly socket: UdpSocket;
   private readonly peer = new SharedAddress();
-  private readonly source = new IpAddress();
 
   constructor(
     host: SocketHost,
@@ -147,7 +147,7 @@ export class UdpServed extends EngineSocket {
     const to = peer.family === 0 ? null : peer.address;
     if (flags !== 0) {
       this.longTo = SEVERAL;
-      return this.sendSpecial(at, flags, bytes, from, n, ifIndex);
+      return sendAsAsked(socket, { view, at, peer, flags }, bytes, from, n, ifIndex);
     }
     const target = ifIndex === 0 ? socket.endpoint.directTo(to, peer.port, n) : null;
     const receiver = target === null ? null : target.user;
@@ -257,49 +257,6 @@ export class UdpServed extends EngineSocket {
     this.fullUs = this.host.stack.nowUs;
   }
 
-  /** A datagram with a TTL, TOS or source of its own. */
-  private sendSpecial(
-    at: number,
-    flags: number,
-    bytes: Uint8Array,
-    from: number,
-    n: number,
-    ifIndex: number,
-  ): number {
-    const { view, socket, peer } = this;
-    const { endpoint } = socket;
-    const { ttl, tos, multicastTtl } = endpoint;
-    if ((flags & DatagramFlag.TTL) !== 0) {
-      endpoint.ttl = view.getUint8(at + DatagramAt.ttl);
-      endpoint.multicastTtl = endpoint.ttl;
-    }
-    if ((flags & DatagramFlag.TOS) !== 0) endpoint.tos = view.getUint8(at + DatagramAt.tos);
-    let source: IpAddress | null = null;
-    if ((flags & DatagramFlag.SOURCE) !== 0) {
-      source = this.source;
-      const own = at + DatagramAt.own;
-      if (peer.family === 0 ? socket.remoteAddress.isV4 : peer.address.isV4) {
-        // IP_PKTINFO gives four bytes, IPV6_PKTINFO sixteen, mapped ones included.
-        const isMapped = view.getInt32(own) === 0 && view.getInt32(own + 8) === 0xffff;
-        source.set(0, 0, 0xffff, view.getInt32(isMapped ? own + 12 : own));
-      } else {
-        source.set(
-          view.getInt32(own),
-          view.getInt32(own + 4),
-          view.getInt32(own + 8),
-          view.getInt32(own + 12),
-        );
-      }
-      if (source.isUnspecified) source = null;
-    }
-    const to = peer.family === 0 ? null : peer.address;
-    const result = socket.sendFrom(source, bytes, from, n, to, peer.port, ifIndex);
-    endpoint.ttl = ttl;
-    endpoint.tos = tos;
-    endpoint.multicastTtl = multicastTtl;
-    return result;
-  }
-
   /** The program has long been told that it was sent: it hears of the error with its next call. */
   private sendFailed(errno: number): void {
     this.setError(errno);
@@ -396,15 +353,7 @@ export class UdpServed extends EngineSocket {
     view.setInt32(at + DatagramAt.drops, counts ? this.socket.endpoint.dropped : 0, true);
     if ((reports & TIMESTAMPS) === 0) return;
     view.setUint16(at + DatagramAt.flags, flags | DatagramFlag.TIMED, true);
-    this.writeTime(at, timeUs + this.host.realTimeUs);
-  }
-
-  /** Nanoseconds as two halves: they are more than a double holds. */
-  private writeTime(at: number, us: number): void {
-    const low = (us % 0x1_0000_0000) * 1_000;
-    const high = Math.floor(us / 0x1_0000_0000) * 1_000 + Math.floor(low / 0x1_0000_0000);
-    this.view.setInt32(at + DatagramAt.timeLow, (low % 0x1_0000_0000) | 0, true);
-    this.view.setInt32(at + DatagramAt.timeHigh, high, true);
+    writeDatagramTime(view, at, timeUs + this.host.realTimeUs);
   }
 
   private takePending(): void {
