@@ -120,6 +120,30 @@ for (const [family, from, to] of [
   });
 }
 
+test("a group is joined before the link is there", () => {
+  const p = new Pair();
+  p.linkB.setUp(false);
+  p.settle();
+  for (const [group, any] of [
+    ["239.1.1.1", "0.0.0.0"],
+    ["ff05::1:3", "::"],
+  ] as const) {
+    const member = p.b.bound(any, 9);
+    assert.equal(member.memberships.join(ip(group), 0), 0);
+    p.linkB.setUp(true);
+    const sender = p.a.bound(any, 4000);
+    assert.equal(sender.send(bytes, 0, 3, ip(group), 9), 3);
+    p.settle();
+    assert.equal(member.receive(buffer, 0, 10), 3);
+    p.linkB.setUp(false);
+    p.settle();
+    assert.equal(member.memberships.leave(ip(group), 0), 0);
+    sender.close();
+    member.close();
+  }
+  p.assertNothingHeld();
+});
+
 test("what the user said of a neighbour outlives the link", () => {
   const p = new Pair();
   p.a.ip.neighbours.addPermanent(p.ifaceA, ip("10.0.0.9"), 0x0200, 9);
