@@ -232,7 +232,7 @@ void mr_submit(struct mr_link *link, uint32_t value) {
   mr_enter();
   uint32_t *ring = (uint32_t *)(void *)((uint8_t *)session + MR_SUBMITS_AT);
   uint32_t at = __atomic_fetch_add(&session->submit_tail, 1, __ATOMIC_SEQ_CST);
-  mr_store(&ring[at & (MR_SUBMITS - 1)], value + 1);
+  mr_store(&ring[at & (MR_SUBMITS - 1)], (value + 1) | (at & MR_SUBMITS ? MR_SUBMIT_LAP : 0));
   /* One write wakes it: who comes first says so. */
   if (MR_UNLIKELY(mr_load(&session->engine_sleeps) != 0) && mr_exchange(&session->engine_sleeps, 0) != 0) {
     int saved = errno;

@@ -198,6 +198,7 @@ struct mr_wait {
   int64_t spin_until_ns;      /* 0: not known yet */
   int64_t looked_ns, gap_ns;  /* when it looked last, and how long after the look before */
   int64_t kernel_ns;          /* when the kernel's descriptors were looked at */
+  int64_t linger_until_ns;    /* it does not yield before; 0: it does */
   uint32_t looks;
   bool has_drained;           /* the waiter's eventfd was read */
   bool knows_death;           /* the engine's: the caller has looked since */

@@ -24,7 +24,7 @@ static ssize_t put(struct mr_sock *sock, struct mr_cursor *from, size_t n, int f
   struct mr_socket *shared = sock->shared;
   mr_lock(&shared->tx_lock);
   uint32_t tail = shared->tx_tail;
-  uint32_t used = tail - mr_load(&shared->tx_head);
+  uint32_t used = mr_sock_sending(sock, tail, n);
   ssize_t result = -EPROTO;
   if (MR_LIKELY(used <= sock->tx_bytes)) {
     size_t room = sock->tx_bytes - used;

@@ -249,7 +249,8 @@ export class TestClient {
 
   submit(value: number): void {
     const tail = Atomics.add(this.session, SessionAt.submitTail >> 2, 1);
-    Atomics.store(this.session, (SUBMITS_AT >> 2) + (tail & (SUBMITS - 1)), (value + 1) | 0);
+    const entry = (value + 1) | ((tail & SUBMITS) === 0 ? 0 : Submit.LAP);
+    Atomics.store(this.session, (SUBMITS_AT >> 2) + (tail & (SUBMITS - 1)), entry);
     if (Atomics.load(this.session, SessionAt.engineSleeps >> 2) !== 0) wakeByEvent(this.wakeFd);
   }
 
