@@ -7,8 +7,9 @@
  * | the new process came by | its end is                                                               |
  * |-------------------------|--------------------------------------------------------------------------|
  * | fork                    | made by itself, with the socket of its parent, which it then gives up    |
- * | exec, posix_spawn       | made before, and named in MILLRACE_DOOR                                  |
- * | system, popen           | made before, and known by its MARK: nobody can add to that environment   |
+ * | exec, posix_spawn,      | made before, and named in MILLRACE_DOOR                                  |
+ * | system                  |                                                                          |
+ * | popen                   | made before, and known by its MARK: nobody can add to that environment   |
  *
  * It says HELLO there at once, and takes the answer when it first needs its session: an engine that has stopped holds
  * up nobody who only starts processes.

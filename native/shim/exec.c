@@ -5,7 +5,6 @@
 #include <alloca.h>
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -201,32 +200,14 @@ EXPORT int execle(const char *path, const char *first, ...) {
 SPAWN(posix_spawn)
 SPAWN(posix_spawnp)
 
-/* libc starts the shell where nobody sees it. Until it has ended nothing is parked. */
-struct giving {
-  int door;
-};
-static struct giving begin_giving(void) {
-  char unused[MR_DOOR_BYTES];
-  struct giving giving = {.door = door_for(unused)};
-  mr_spares_giving();
-  return giving;
-}
-static void given(void *giving) {
-  mr_spares_given();
-  mr_door_close(((struct giving *)giving)->door);
-}
-EXPORT int system(const char *command) {
-  int status;
-  struct giving giving = begin_giving();
-  pthread_cleanup_push(given, &giving); /* a thread that waits in there may be cancelled */
-  status = real.system(command);
-  pthread_cleanup_pop(1);
-  return status;
-}
+/* libc starts the shell where nobody sees it. */
 EXPORT FILE *popen(const char *command, const char *mode) {
-  struct giving giving = begin_giving();
+  char unused[MR_DOOR_BYTES];
+  int door = door_for(unused);
+  mr_spares_giving();
   FILE *stream = real.popen(command, mode);
-  given(&giving);
+  mr_spares_given();
+  mr_door_close(door);
   return stream;
 }
 

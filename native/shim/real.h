@@ -119,7 +119,6 @@
     const posix_spawnattr_t *d, char *const e[], char *const f[]), (a, b, c, d, e, f), ENOSYS)     \
   X(int, posix_spawnp, (pid_t *a, const char *b, const posix_spawn_file_actions_t *c,              \
     const posix_spawnattr_t *d, char *const e[], char *const f[]), (a, b, c, d, e, f), ENOSYS)     \
-  X(int, system, (const char *a), (a), -1)                                                         \
   X(FILE *, popen, (const char *a, const char *b), (a, b), NULL)                                   \
   X(int, sigaction, (int a, const struct sigaction *b, struct sigaction *c), (a, b, c), -1)        \
   X(int, vdprintf, (int a, const char *b, va_list c), (a, b, c), -1)                               \

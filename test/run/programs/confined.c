@@ -3,8 +3,10 @@
  * then: they cannot go to the engine's socket themselves any more.
  */
 #include "harness.h"
+#include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -132,6 +134,49 @@ static void setuid_system(void) {
   await_child(child);
 }
 
+/* Descriptors that a program started now would get. */
+static int inheritable(void) {
+  int found = 0;
+  for (int fd = 0; fd < 4096; fd++) {
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) continue;
+    unsigned flags = O_CLOEXEC;
+    while (fgets(text, sizeof text, file) != NULL) sscanf(text, "flags: %o", &flags);
+    fclose(file);
+    found += (flags & O_CLOEXEC) == 0;
+  }
+  return found;
+}
+
+static void *run_command(void *status) {
+  *(int *)status = system("echo x >&8; read y <&9");
+  return NULL;
+}
+
+/* What its shell needs of the process is for nobody else, however long the command takes. */
+static void setuid_long_command(void) {
+  struct sockaddr_in at;
+  int in[2], out[2], status = -1, patience = PATIENCE_MS;
+  char byte;
+  listener_for_program(&at);
+  MUST(prctl(PR_SET_DUMPABLE, 1)); /* its /proc is its own again */
+  MUST(pipe2(in, O_CLOEXEC));
+  MUST(pipe2(out, O_CLOEXEC));
+  MUST(dup2(out[1], 8));
+  MUST(dup2(in[0], 9));
+  int before = inheritable();
+  pthread_t thread;
+  pthread_create(&thread, NULL, run_command, &status);
+  MUST(read(out[0], &byte, 1) - 1); /* it runs */
+  while (inheritable() != before && patience-- > 0) usleep(1000);
+  say("as before: %d", inheritable() == before);
+  MUST(write(in[1], "\n", 1));
+  pthread_join(thread, NULL);
+  say("status %d", status);
+}
+
 static void setuid_popen(void) {
   struct sockaddr_in at;
   char command[4096];
@@ -254,6 +299,7 @@ static const struct test_case cases[] = {
     {"setuid_exec", setuid_exec},
     {"setuid_spawn", setuid_spawn},
     {"setuid_system", setuid_system},
+    {"setuid_long_command", setuid_long_command},
     {"setuid_popen", setuid_popen},
     {"setuid_full", setuid_full},
     {"namespace_fork", namespace_fork},

@@ -636,6 +636,45 @@ static void closing_everything(void) {
   close(more[0]), close(more[1]);
 }
 
+static void *run_for_long(void *unused) {
+  system("sleep 100");
+  return unused;
+}
+static void say_action(const char *what, int signum) {
+  struct sigaction now;
+  MUST(sigaction(signum, NULL, &now));
+  say("%s: %s", what, now.sa_handler == SIG_IGN ? "ignored" : now.sa_handler == SIG_DFL ? "default" : "handled");
+}
+static void on_interrupt(int signum) { (void)signum; }
+
+/* system: what it returns, and what becomes of signals. */
+static void shells(void) {
+  say("a shell: %d", system(NULL) != 0);
+  say("%d %d %d", system("true"), system("exit 3"), system("kill -9 $$"));
+  say("%d", system("no-such-command 2>/dev/null"));
+  say("to itself: %d", system("kill -INT $$; exit 4"));
+  signal(SIGQUIT, SIG_IGN);
+  say("ignored stays ignored: %d", system("kill -QUIT $$; exit 5"));
+  signal(SIGQUIT, SIG_DFL);
+  struct sigaction handled = {.sa_handler = on_interrupt};
+  MUST(sigaction(SIGINT, &handled, NULL));
+  say("not the caller: %d", system("kill -INT $PPID; exit 6"));
+  say_action("afterwards", SIGINT);
+  signal(SIGINT, SIG_DFL);
+  signal(SIGCHLD, SIG_IGN);
+  errno = 0;
+  say("nobody to ask for: %s", outcome(system("exit 7")));
+  signal(SIGCHLD, SIG_DFL);
+  pthread_t thread;
+  void *ended;
+  pthread_create(&thread, NULL, run_for_long, NULL);
+  usleep(QUIET_MS * 1000);
+  pthread_cancel(thread);
+  pthread_join(thread, &ended);
+  say("cancelled: %d", ended == PTHREAD_CANCELED);
+  say_action("afterwards", SIGINT);
+}
+
 /* A server of the kernel's, on the loopback, in both runs. */
 static int kernel_server(struct sockaddr_in *at) {
   *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -705,6 +744,7 @@ static const struct test_case cases[] = {
     {"streams", streams},
     {"files", files},
     {"by_number", by_number},
+    {"shells", shells},
     {"without_room", without_room},
     {"behind_a_filter", behind_a_filter},
     {"closing_everything", closing_everything},
