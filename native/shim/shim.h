@@ -200,6 +200,7 @@ struct mr_wait {
   int64_t kernel_ns;          /* when the kernel's descriptors were looked at */
   int64_t linger_until_ns;    /* it does not yield before; 0: it does */
   uint32_t looks;
+  bool is_for_one;            /* what it waits for is one socket */
   bool has_drained;           /* the waiter's eventfd was read */
   bool knows_death;           /* the engine's: the caller has looked since */
 };

@@ -28,7 +28,9 @@
  * it back once more. What comes a little too late for the first look has else to wait for so long, so that the
  * engine's hop, be it 1.9 µs or, where the processors share no cache, 3.2, took 2.4 or 7.
  * Measured: sockperf ping-pong, TCP, 64 bytes, two programs on one processor, half round trip, rounds of 1 s in turn:
- * 6.7 µs without, 5.2 with 4 µs, 3.8 with 8 (medians of four, machine shared, 2026-11).
+ * 8.0 µs without, 4.0 with (medians of five, machine shared, 2026-11). Only who waits for one socket does so: who waits for
+ * many does more at once when more has come meanwhile (redis-benchmark with 50 clients: no difference that could be
+ * told from noise).
  */
 #define LINGER_NS 5000
 
@@ -52,6 +54,7 @@ void mr_wait_begin(struct mr_wait *wait, int64_t timeout_ns) {
   wait->has_drained = false;
   wait->knows_death = wait->link == NULL;
   wait->linger_until_ns = 0;
+  wait->is_for_one = false;
   wait->looks = 0;
 }
 
@@ -99,7 +102,7 @@ static bool yield_or_linger(struct mr_wait *wait, uint32_t spin_us) {
   }
   if (wait->linger_until_ns == 0) {
     if (!may_spin(wait, spin_us, now)) return false;
-    if (wait->gap_ns > STRAIGHT_NS) {
+    if (wait->is_for_one && wait->gap_ns > STRAIGHT_NS) {
       wait->linger_until_ns = now + LINGER_NS;
       return true;
     }
@@ -246,6 +249,7 @@ static int sleep_for_kernel(struct mr_wait *wait, int companion) {
 int mr_wait_change(struct mr_wait *wait, struct mr_sock *sock, uint32_t seen, int companion) {
   int saved = errno;
   int result = 0;
+  wait->is_for_one = true;
   for (;;) {
     if (mr_sock_seen(sock) != seen) break;
     result = mr_wait_check(wait, wait->deadline_ns != INT64_MAX);
