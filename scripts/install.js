@@ -61,7 +61,7 @@ const PARTS = [
     options: ["-fPIE"],
     link: ["-pie"],
     libraries: [],
-    also: [],
+    also: ["shim"],
   },
 ];
 
@@ -83,7 +83,9 @@ function fail(message) {
 function filesOf(part) {
   return [part.name, ...part.also].flatMap((name) => {
     const folder = join(nativeFolder, name);
-    return existsSync(folder) ? readdirSync(folder).map((file) => join(folder, file)) : [];
+    const files = existsSync(folder) ? readdirSync(folder) : [];
+    const wanted = files.filter((file) => name === part.name || file.endsWith(".h"));
+    return wanted.map((file) => join(folder, file));
   });
 }
 

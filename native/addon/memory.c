@@ -37,6 +37,19 @@ static napi_value memfd_make(napi_env env, napi_callback_info info) {
   return int_result(env, fd);
 }
 
+/* 0 or a negated error number; a write that falls short says nothing of why. */
+static int write_all(int fd, const uint8_t *bytes, size_t length) {
+  while (length > 0) {
+    ssize_t n = write(fd, bytes, length);
+    if (n == 0) return -EIO;
+    if (n < 0 && errno != EINTR) return -errno;
+    if (n < 0) continue;
+    bytes += n;
+    length -= (size_t)n;
+  }
+  return 0;
+}
+
 /* memfdFilled(name, contents): holds these bytes for good. */
 static napi_value memfd_filled(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
@@ -47,13 +60,13 @@ static napi_value memfd_filled(napi_env env, napi_callback_info info) {
   }
   int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd < 0) return call_result(env, fd);
-  if (write(fd, contents.bytes, contents.length) != (ssize_t)contents.length ||
-      fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
-    int error = errno;
-    close(fd);
-    return int_result(env, error != 0 ? -error : -EIO);
+  int failed = write_all(fd, contents.bytes, contents.length);
+  if (failed == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
+    failed = -errno;
   }
-  return int_result(env, fd);
+  if (failed == 0) return int_result(env, fd);
+  close(fd);
+  return int_result(env, failed);
 }
 
 /* memfdSeals(fd): the F_SEAL bits; -EINVAL for what is no memfd. */

@@ -81,6 +81,7 @@ static int make_place(struct place *place, struct mr_link *link, int flags) {
     place->spare = (struct mr_spare){.fd = -1, .epoch = epoch};
     place->local = mr_local_alloc();
     failed = place->local < 0 ? -ENFILE : make_pair(place->pair, flags);
+    for (int i = 0; failed == 0 && i < 2; i++) mr_making_note(place->pair[i]);
   }
   if (failed == 0 && !mr_fd_has_room(place->pair[0])) failed = -ENOMEM;
   return failed;
@@ -146,14 +147,27 @@ static bool has_connection(struct mr_sock *listener) {
   return mr_load(&listener->shared->rx_tail) != mr_load(&listener->shared->rx_head);
 }
 
-/* Takes the next connection, whose region is mapped before. 1; 0: another thread was faster; or an error,
- * after which the connection waits on, unless it makes no sense. */
+/* A region that was not mapped when a connection came in it, and what came of asking for it. */
+struct lacking {
+  uint32_t id;
+  int failed;
+  uint8_t *region; /* held */
+};
+#define LACKS 2
+
+/* Takes the next connection, whose region is mapped before. 1; 0: another thread was faster; LACKS: the region is to be
+ * asked for, by who has nothing in hand; or an error, after which the connection waits on, unless it makes no sense. */
 static int take_into(struct mr_link *link, struct mr_sock *listener, struct place *place,
-                     struct mr_accepted *taken) {
+                     struct mr_accepted *taken, struct lacking *lacking) {
   int result = look(listener, taken, false);
   if (result <= 0) return result == 0 ? -EAGAIN : result;
-  uint8_t *region = NULL;
-  int failed = mr_region_map(link, taken->region_id, 0, -1, &region);
+  uint8_t *region = mr_region_hold(link, taken->region_id);
+  bool was_asked = lacking->failed != 0 && lacking->id == taken->region_id;
+  if (region == NULL && !was_asked) {
+    lacking->id = taken->region_id;
+    return LACKS;
+  }
+  int failed = region == NULL ? lacking->failed : 0;
   if (failed != 0 && failed != -ENOENT && failed != -EPROTO) return failed;
   result = look(listener, taken, true);
   bool is_filled = result > 0 && failed == 0 &&
@@ -164,24 +178,38 @@ static int take_into(struct mr_link *link, struct mr_sock *listener, struct plac
   return is_filled ? 1 : -ECONNABORTED;
 }
 
-/* One from the engine: a descriptor, -EAGAIN, or another error. */
-static int accept_ours(struct mr_sock *listener, int fd, int flags, struct mr_address *peer) {
-  struct mr_link *link = mr_sock_link(listener, fd);
-  if (!has_connection(listener)) return -EAGAIN;
-  if (link == NULL) return -ENETDOWN;
+/* One from the engine, unless its region is lacking: a descriptor, -EAGAIN, or another error. */
+static int try_accept(struct mr_link *link, struct mr_sock *listener, int flags, struct mr_address *peer,
+                      struct lacking *lacking, bool *lacks) {
   struct place place;
   struct mr_accepted taken;
   int result = make_place(&place, link, flags);
   if (result == 0) {
-    while ((result = take_into(link, listener, &place, &taken)) == 0) {
+    while ((result = take_into(link, listener, &place, &taken, lacking)) == 0) {
     }
   }
-  if (result > 0) {
+  *lacks = result == LACKS;
+  if (result == 1) {
     *peer = taken.peer;
     result = equip(link, listener, &taken, &place, flags);
   }
   clear_place(&place);
   return result;
+}
+
+static int accept_ours(struct mr_sock *listener, int fd, int flags, struct mr_address *peer) {
+  struct mr_link *link = mr_sock_link(listener, fd);
+  if (!has_connection(listener)) return -EAGAIN;
+  if (link == NULL) return -ENETDOWN;
+  struct lacking lacking = {0};
+  for (;;) {
+    bool lacks;
+    int result = try_accept(link, listener, flags, peer, &lacking, &lacks);
+    if (lacking.region != NULL) mr_region_give(lacking.region);
+    if (MR_LIKELY(!lacks)) return result;
+    lacking.region = NULL;
+    lacking.failed = mr_region_map(link, lacking.id, 0, -1, &lacking.region);
+  }
 }
 
 /* One from the kernel's listener beside ours, which does not wait. */

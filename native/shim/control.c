@@ -5,8 +5,7 @@
 
 #include "core.h"
 
-#define ANSWER_MS 20000 /* an engine that does not answer this long is taken for dead */
-#define GIVE_NS 1000000000LL /* how long there may be no room for another process's end */
+#define ANSWER_NS 20000000000LL /* an engine that does not answer this long is taken for dead */
 
 static struct mr_mutex turn;
 
@@ -15,7 +14,8 @@ int mr_control_connect(const char *path) {
   size_t length = strlen(path);
   if (length >= sizeof address.sun_path) return -ENAMETOOLONG;
   memcpy(address.sun_path, path, length + 1);
-  int fd = real.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  /* Without O_NONBLOCK it would wait for an engine that has stopped when many are before us. */
+  int fd = real.socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -errno;
   if (real.connect(fd, (struct sockaddr *)&address, sizeof address) == 0) return fd;
   int failed = -errno;
@@ -63,50 +63,68 @@ static int send_with(int control_fd, const void *message, size_t bytes, const in
   }
 }
 
-static int send_all(int control_fd, const void *message, size_t bytes, const int *fds, unsigned fds_count) {
-  return send_with(control_fd, message, bytes, fds, fds_count, 0);
+/* One wait for such an event, which may end early: a filter of system calls may leave nothing to wait by. 0,
+ * -ETIMEDOUT, or another negated error number. */
+static int await(int control_fd, short events, int64_t until_ns) {
+  struct pollfd wanted = {.fd = control_fd, .events = events};
+  int64_t ns = until_ns - mr_now_ns();
+  if (ns <= 0) return -ETIMEDOUT;
+  struct timespec left = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+  return mr_kernel_poll(&wanted, 1, &left, NULL) < 0 && errno != EINTR ? -errno : 0;
 }
 
-/* Of an engine that has stopped the socket fills up some time: who starts a process is not to wait for it. */
-int mr_control_give(int control_fd, uint32_t type, int fd) {
-  struct pollfd wanted = {.fd = control_fd, .events = POLLOUT};
+/* Of an engine that has stopped the socket fills up some time. */
+static int send_within(int control_fd, const void *message, size_t bytes, const int *fds, unsigned fds_count,
+                       int64_t wait_ns) {
   int64_t until_ns = 0;
   for (;;) {
-    /* Another thread may take the room that poll has found, and a signal may end it. */
-    int failed = send_with(control_fd, &type, sizeof type, &fd, 1, MSG_DONTWAIT);
-    if (failed != -EAGAIN) return failed;
-    int64_t now = mr_now_ns();
-    if (until_ns == 0) until_ns = now + GIVE_NS;
-    if (now >= until_ns) return -ETIMEDOUT;
-    struct timespec left = {.tv_sec = (until_ns - now) / 1000000000, .tv_nsec = (until_ns - now) % 1000000000};
-    mr_kernel_poll(&wanted, 1, &left, NULL);
+    /* Another thread may take the room that poll has found. */
+    int failed = send_with(control_fd, message, bytes, fds, fds_count, MSG_DONTWAIT);
+    if (MR_LIKELY(failed != -EAGAIN)) return failed;
+    if (until_ns == 0) until_ns = mr_now_ns() + wait_ns;
+    int rest = mr_making_rest();
+    failed = await(control_fd, POLLOUT, until_ns);
+    mr_making_go_on(rest);
+    if (failed != 0) return failed;
   }
 }
 
-static int wait_for_answer(int control_fd) {
+int mr_control_give(int control_fd, uint32_t type, int fd, int64_t wait_ns) {
+  return send_within(control_fd, &type, sizeof type, &fd, 1, wait_ns);
+}
+
+/* Polls as any wait does, then sleeps once. 0 or a negated error number. */
+static int wait_for_answer(int control_fd, struct mr_wait *wait, int64_t until_ns) {
   struct pollfd wanted = {.fd = control_fd, .events = POLLIN};
-  for (;;) {
-    struct timespec most = {.tv_sec = ANSWER_MS / 1000};
-    int ready = mr_kernel_poll(&wanted, 1, &most, NULL);
-    if (ready > 0) return 0;
-    if (ready == 0) return -ETIMEDOUT;
-    if (errno != EINTR) return -errno;
-  }
+  int rest = mr_making_rest(), failed = 0;
+  bool spins = true;
+  while (spins && wait->looked_ns < until_ns && mr_kernel_look(&wanted, 1) == 0) spins = mr_wait_spin(wait);
+  if (!spins) failed = await(control_fd, POLLIN, until_ns);
+  mr_making_go_on(rest);
+  return failed != 0 || wait->looked_ns < until_ns ? failed : -ETIMEDOUT;
 }
 
-/* Polls as any wait does (`wait` NULL: not), then sleeps. Bytes, or a negated error number. */
+/* Bytes, or a negated error number. `wait` NULL: does not wait. */
 static ssize_t receive_message(int control_fd, struct msghdr *header, struct mr_wait *wait) {
   size_t room = header->msg_controllen;
+  int64_t until_ns = wait == NULL ? 0 : mr_now_ns() + ANSWER_NS;
   for (;;) {
     header->msg_controllen = room;
     ssize_t n = real.recvmsg(control_fd, header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n >= 0) return n;
     if (errno == EINTR) continue;
-    if (errno != EAGAIN) return -errno;
-    if (wait != NULL && mr_wait_spin(wait)) continue;
-    int failed = wait_for_answer(control_fd);
+    if (errno != EAGAIN || wait == NULL) return -errno;
+    int failed = wait_for_answer(control_fd, wait, until_ns);
     if (failed != 0) return failed;
   }
+}
+
+static int await_answer(int control_fd, struct mr_wait *wait) {
+  struct pollfd wanted = {.fd = control_fd, .events = POLLIN};
+  int64_t until_ns = mr_now_ns() + ANSWER_NS;
+  int failed = 0;
+  while (failed == 0 && mr_kernel_look(&wanted, 1) == 0) failed = wait_for_answer(control_fd, wait, until_ns);
+  return failed;
 }
 
 /* Fewer bytes than asked for are an answer that makes no sense. */
@@ -116,8 +134,14 @@ static int receive(int control_fd, void *answer, size_t bytes, int got[2], struc
   struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
   header.msg_control = control;
   header.msg_controllen = sizeof control;
+  bool above = got[0] == MR_GOT_ABOVE_LIMIT;
   got[0] = got[1] = -1;
+  /* The limit is up for as long as the message is taken: fork waits for that. */
+  int failed = above ? await_answer(control_fd, wait) : 0;
+  if (failed != 0) return failed;
+  bool is_raised = above && mr_limit_raise();
   ssize_t n = receive_message(control_fd, &header, wait);
+  if (is_raised) mr_limit_restore();
   if (n < 0) return (int)n;
   struct cmsghdr *rights = n > 0 ? CMSG_FIRSTHDR(&header) : NULL;
   if (rights != NULL && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS) {
@@ -164,7 +188,7 @@ int mr_control_hello(int control_fd, bool by_door, struct mr_welcome *welcome) {
   /* The user that its starter has become may not read them: the engine has them from that one. */
   if (rules_fd < 0 && has_rules && by_door) hello.flags |= MR_HELLO_RULES_OF_STARTER;
   else if (has_rules && rules_fd < 0) return (welcome->result = rules_fd); /* as if the engine had said so */
-  int failed = send_all(control_fd, &hello, sizeof hello, &rules_fd, rules_fd >= 0 ? 1 : 0);
+  int failed = send_within(control_fd, &hello, sizeof hello, &rules_fd, rules_fd >= 0 ? 1 : 0, ANSWER_NS);
   if (rules_fd >= 0) real.close(rules_fd);
   return failed;
 }
@@ -174,26 +198,34 @@ int mr_control_welcome(int control_fd, struct mr_welcome *welcome, int got[2]) {
   return receive(control_fd, welcome, sizeof *welcome, got, NULL);
 }
 
+static int ask(struct mr_link *link, const void *message, size_t bytes, const int *fds, unsigned fds_count,
+               void *answer, size_t answer_bytes, int *got) {
+  int none[2] = {-1, -1};
+  int failed = send_within(link->control_fd, message, bytes, fds, fds_count, ANSWER_NS);
+  if (failed != 0) return failed;
+  mr_submit(link, MR_SUBMIT_CONTROL);
+  if (answer == NULL) return 0;
+  struct mr_wait wait;
+  mr_wait_begin(&wait, -1);
+  return receive(link->control_fd, answer, answer_bytes, got != NULL ? got : none, &wait);
+}
+
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
                    unsigned fds_count, void *answer, size_t answer_bytes, int *got) {
-  int none[2];
   /* A filter of system calls ends the program instead. */
-  if (!mr_allows(SYS_sendmsg) || !mr_allows(SYS_recvmsg)) return -EPERM;
-  mr_mutex_lock(&turn);
-  int failed = send_all(link->control_fd, message, bytes, fds, fds_count);
+  int failed = mr_allows(SYS_sendmsg) && mr_allows(SYS_recvmsg) ? 0 : -EPERM;
   if (failed == 0) {
-    mr_submit(link, MR_SUBMIT_CONTROL);
-    if (answer != NULL) {
-      struct mr_wait wait;
-      mr_wait_begin(&wait, -1);
-      failed = receive(link->control_fd, answer, answer_bytes, got != NULL ? got : none, &wait);
-    }
+    mr_making_begin();
+    mr_making_lock(&turn);
+    failed = ask(link, message, bytes, fds, fds_count, answer, answer_bytes, got);
+    /* An answer that comes later would be taken for the next one's. */
+    if (failed == -ETIMEDOUT) atomic_store(&mr_engine_is_dead, true);
+    mr_mutex_unlock(&turn);
+    mr_making_end();
   }
-  /* An answer that comes later would be taken for the next one's. */
-  if (failed == -ETIMEDOUT) atomic_store(&mr_engine_is_dead, true);
-  mr_mutex_unlock(&turn);
+  if (got != NULL && got[0] == MR_GOT_ABOVE_LIMIT) got[0] = -1;
   return failed;
 }
 
-void mr_control_before_fork(void) { mr_mutex_lock(&turn); }
-void mr_control_after_fork(void) { mr_mutex_unlock(&turn); }
+/* Its holder may rest. What is asked here is the parent's business. */
+void mr_control_after_fork(void) { turn = (struct mr_mutex){0}; }

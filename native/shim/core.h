@@ -133,6 +133,7 @@ extern struct mr_mutex mr_spares_lock;
  * no engine: go by descriptors. Signals wait meanwhile. */
 bool mr_spare_begin(void);
 void mr_spare_end(void);
+bool mr_spare_has_begun(void); /* this thread, and has not ended */
 /* To be read before a descriptor is made; in sock->epoch it says that this process alone has the socket. */
 uint32_t mr_spare_epoch(void);
 /* In between: the socket is dropped: parks its end; false: it is to be released, and has no copy any more. */
@@ -155,10 +156,19 @@ bool mr_spares_shed(void);
 void mr_spares_before_fork(void);
 void mr_spares_after_fork(bool in_child);
 
-/* ---- making.c: between these no fork happens; at most the engine is waited for ------------------------ */
+/* ---- making.c: between these no fork happens, but while the thread rests ---------------------------------- */
 
 void mr_making_begin(void);
 void mr_making_end(void);
+/* In between: until the end the descriptor is in this thread's hand alone: a child of a fork that happens while it
+ * rests closes it. */
+void mr_making_note(int fd);
+void mr_making_forget(int fd); /* the last one */
+/* Around a wait for the engine, if it is in between: what go_on wants. */
+int mr_making_rest(void);
+void mr_making_go_on(int rest);
+/* Takes a lock whose holders may rest; fork does not take it, and its child has it free. */
+void mr_making_lock(struct mr_mutex *mutex);
 
 /* ---- call.c --------------------------------------------------------------------------------------- */
 
@@ -223,10 +233,13 @@ int mr_local_alloc(void);
 /* Calls `visit` with every accelerated socket of this process. */
 void mr_sock_each(void (*visit)(struct mr_sock *sock));
 void mr_local_free(uint32_t local);
-/* Connects to the engine's path; a descriptor or a negated error number. */
+/* stopped.c: whether the engine stands still (SIGSTOP); costs some 20 us. */
+bool mr_engine_is_stopped(const struct mr_link *link);
+/* Connects to the engine's path; a descriptor or a negated error number (-EAGAIN: too many are before us). */
 int mr_control_connect(const char *path);
-/* A message of nothing but its type, with a descriptor; there is no answer. 0 or a negated error number. */
-int mr_control_give(int control_fd, uint32_t type, int fd);
+/* A message of nothing but its type, with a descriptor; there is no answer. 0 or a negated error number: -ETIMEDOUT
+ * when there has been no room for so long. */
+int mr_control_give(int control_fd, uint32_t type, int fd, int64_t wait_ns);
 
 /* ---- filter.c: what a filter of system calls leaves ------------------------------------------------------ */
 
@@ -289,6 +302,7 @@ void mr_door_inherit(int control_fd);
 void mr_door_enter(void);
 /* The control socket of the link that is being made, or -1: by its path. */
 int mr_door_take(void);
+bool mr_door_is_there(void);
 /* Before the engine's answer with its descriptors is taken, and when it has been. */
 void mr_door_make_room(void);
 void mr_door_keep_room(void);
@@ -299,7 +313,9 @@ void mr_door_close(int fd);
 void mr_door_open(void);
 bool mr_door_is(int fd);
 /* Sends `message` with `fds`. If `answer` is not NULL it waits for one of `answer_bytes`, and for up to
- * two descriptors with it (-1 where there is none). Takes its turn among the threads. 0 or negated. */
+ * two descriptors with it (-1 where there is none), of numbers above the program's limit if `got` says so. Takes
+ * its turn among the threads. Where the caller is making something it rests while it waits. 0 or negated. */
+#define MR_GOT_ABOVE_LIMIT (-2) /* in got[0] before */
 int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, const int *fds,
                    unsigned fds_count, void *answer, size_t answer_bytes, int *got);
 uint64_t mr_inode_of(int fd); /* 0: none */
@@ -310,6 +326,7 @@ int mr_pair_make_anywhere(int pair[2], int flags);
 /* Says HELLO; 0 or a negated error number, of which `welcome` may have the reason. `by_door`: another process
  * has let it in. Then, whenever it is wanted, the answer. */
 int mr_control_hello(int control_fd, bool by_door, struct mr_welcome *welcome);
+/* Does not wait: -EAGAIN. */
 int mr_control_welcome(int control_fd, struct mr_welcome *welcome, int got[2]);
 /* Begins the link, without waiting for the engine's answer, which whoever needs the link first takes. */
 void mr_link_begin(void);
@@ -320,6 +337,8 @@ int mr_rules_pass(const char *path, char *reason, size_t room);
 /* The region, mapped, and held until mr_region_give; `fd` is one of it, or -1: then it is asked for. 0;
  * -ENOENT, -EPROTO: the engine has none such; another error: what is lacking here. */
 int mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd, uint8_t **at);
+/* The same, if it is mapped already; NULL: it is not. */
+uint8_t *mr_region_hold(struct mr_link *link, uint32_t region_id);
 void mr_region_give(const uint8_t *region);
 uint32_t mr_region_bytes(const uint8_t *region);
 /* What rings its sockets have. */
@@ -368,6 +387,16 @@ static inline struct mr_link *mr_sock_link(struct mr_sock *sock, int fd) {
   if (MR_UNLIKELY(link == NULL)) return NULL;
   if (MR_LIKELY(sock->link_id == link->id)) return link;
   return mr_sock_attach(sock, fd) == 0 ? link : NULL;
+}
+/* Bytes in the ring to the engine up to `tail`; or more, as long as `wanted` fit behind them: the engine's position
+ * lies in a line of the engine's, which would have to come from its core each time. With tx_lock.
+ * Measured: EngineSocket.rxRoom. */
+static inline uint32_t mr_sock_sending(struct mr_sock *sock, uint32_t tail, size_t wanted) {
+  struct mr_socket *shared = sock->shared;
+  uint32_t used = tail - shared->tx_head_seen;
+  if (MR_LIKELY(used <= sock->tx_bytes && wanted <= sock->tx_bytes - used)) return used;
+  shared->tx_head_seen = mr_load(&shared->tx_head);
+  return tail - shared->tx_head_seen;
 }
 /* After reading, when `left` bytes remain in the ring and its lock is free (its exchange orders the new
  * position before this look): if the engine found no room before, it is told when there is half a ring

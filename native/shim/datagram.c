@@ -31,7 +31,7 @@ static int put(struct mr_sock *sock, const struct mr_datagram *header, struct mr
   uint32_t whole = HEADER_BYTES + padded(header->payload_bytes);
   mr_lock(&shared->tx_lock);
   uint32_t tail = shared->tx_tail;
-  uint32_t used = tail - mr_load(&shared->tx_head);
+  uint32_t used = mr_sock_sending(sock, tail, whole);
   int result = -EPROTO;
   if (MR_LIKELY(used <= sock->tx_bytes && tail % HEADER_BYTES == 0)) {
     result = -EAGAIN;

@@ -184,13 +184,15 @@ int mr_epoll_settle(struct mr_epoll *epoll, int epfd) {
   struct mr_link *link = mr_link_get();
   if (link == NULL || MR_LIKELY(epoll->link_id == link->id)) return 0;
   int saved = errno;
-  mr_mutex_lock(&settling);
+  mr_making_begin();
+  mr_making_lock(&settling);
   int failed = 0;
   if (epoll->link_id != link->id) {
     failed = equip(epoll, epfd, link);
     if (failed == 0) join_members(epoll, link->id);
   }
   mr_mutex_unlock(&settling);
+  mr_making_end();
   errno = saved;
   return failed;
 }
@@ -205,10 +207,7 @@ void mr_epoll_ring(struct mr_epoll *epoll) {
 
 /* ---- fork ------------------------------------------------------------------------------------------- */
 
-void mr_epoll_before_fork(void) {
-  mr_mutex_lock(&settling);
-  mr_mutex_lock(&mr_epoll_lock);
-}
+void mr_epoll_before_fork(void) { mr_mutex_lock(&mr_epoll_lock); }
 
 static void leave_session(int fd, struct mr_fd entry, void *unused) {
   (void)fd, (void)unused;
@@ -223,6 +222,7 @@ static void leave_session(int fd, struct mr_fd entry, void *unused) {
 
 void mr_epoll_after_fork(bool in_child) {
   mr_mutex_unlock(&mr_epoll_lock);
-  mr_mutex_unlock(&settling);
-  if (in_child) mr_fd_each(leave_session, NULL);
+  if (!in_child) return;
+  settling = (struct mr_mutex){0}; /* its holder may rest */
+  mr_fd_each(leave_session, NULL);
 }

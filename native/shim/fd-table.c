@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -71,8 +72,19 @@ static void drop(enum mr_fd_kind kind, void *object) {
 }
 
 /* What a lodger (fork.c) has changed is not what its parent's table says any more. */
-static uint64_t bit_of(int fd) { return 1ull << (fd < 63 ? fd : 63); }
-static bool is_lost(int fd) { return __builtin_expect(mr_thread.lost != 0, 0) && (mr_thread.lost & bit_of(fd)); }
+static unsigned lost_at(int fd) { return fd < MR_LOST - 1 ? (unsigned)fd : MR_LOST - 1; }
+static bool was_lost(int fd) { return (mr_thread.lost[lost_at(fd) / 64] >> lost_at(fd) % 64) & 1; }
+static bool is_lost(int fd) { return __builtin_expect(mr_thread.has_lost, 0) && was_lost(fd); }
+static void lose(int fd) {
+  mr_thread.has_lost = true;
+  mr_thread.lost[lost_at(fd) / 64] |= 1ull << lost_at(fd) % 64;
+}
+
+void mr_fd_begin_lodging(bool is_lodger) {
+  mr_thread.is_lodger = is_lodger;
+  mr_thread.has_lost = false;
+  memset(mr_thread.lost, 0, sizeof mr_thread.lost);
+}
 
 enum mr_fd_kind mr_fd_kind_of(int fd) {
   word *at = word_of(fd);
@@ -123,7 +135,7 @@ void mr_fd_set(int fd, struct mr_fd entry) {
   bool is_object =
       entry.kind == MR_FD_SOCKET || entry.kind == MR_FD_PENDING || entry.kind == MR_FD_EPOLL;
   if (__builtin_expect(mr_thread.is_lodger, 0)) { /* the table is another process's */
-    mr_thread.lost |= bit_of(fd);
+    lose(fd);
     if (is_object) drop(entry.kind, entry.sock);
     return;
   }

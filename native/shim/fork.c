@@ -86,8 +86,7 @@ static struct mr_pool starts = {.object_bytes = sizeof(struct start)};
 static int start_lodger(void *context) {
   struct start start = *(struct start *)context;
   mr_pool_give(&starts, context);
-  mr_thread.is_lodger = true;
-  mr_thread.lost = 0;
+  mr_fd_begin_lodging(true);
   return start.function(start.argument);
 }
 
@@ -101,8 +100,7 @@ bool mr_lodger_begin(unsigned long flags) {
 }
 
 void mr_lodger_end(bool is_child) {
-  mr_thread.is_lodger = is_child;
-  mr_thread.lost = 0;
+  mr_fd_begin_lodging(is_child);
   if (!is_child) mr_spares_given();
 }
 

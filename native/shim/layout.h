@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MR_VERSION 1u
+#define MR_VERSION 2u
 #define MR_MAGIC 0x3153524du /* "MRS1" */
 #define MR_LINE 64
 #define MR_PAGE 4096
@@ -38,9 +38,8 @@ struct mr_session {
   uint32_t engine_sleeps;  /* engine: 1; program: exchange with 0 after submitting, and if it was not 0
                             * write 8 bytes to the wake descriptor */
   uint32_t hint_tail;
-  uint32_t submit_head;
   uint32_t routes;         /* grows when routes, rules or addresses change: answers of MR_OP_ROUTE are old */
-  uint32_t reserved1[12];
+  uint32_t reserved1[13];
   /* Line 2, program. */
   uint32_t hint_head;
   uint32_t reserved2[15];
@@ -89,8 +88,9 @@ struct mr_call {
 
 #define MR_SUBMIT_CALL 0x80000000u    /* | number of the call; otherwise the entry of a socket */
 #define MR_SUBMIT_CONTROL 0x40000000u /* look at the control socket and at hang-ups now */
-/* The submission ring's entries hold value + 1, so that 0 means "claimed, not yet written"; the engine
- * sets an entry to 0 when it has read it. */
+/* The submission ring's entries hold value + 1, and MR_SUBMIT_LAP every other time around: what is not of the lap
+ * is claimed, and not yet written. So the engine has to write nothing there. */
+#define MR_SUBMIT_LAP 0x20000000u
 
 #define MR_WAITERS_AT 4096
 #define MR_ENTRIES_AT (MR_WAITERS_AT + MR_WAITERS * 64)
@@ -139,19 +139,20 @@ struct mr_socket {
   uint32_t rx_lock;    /* 0, or the holder: mr_holder of lock.c, | MR_LOCK_WAITED */
   uint32_t rx_head;
   uint32_t reserved2[14];
-  /* Line 3. Program, sending. */
+  /* Line 3. Program, sending; what the engine has to see of it together. */
   uint32_t tx_lock;
   uint32_t tx_tail;
   uint32_t no_space;   /* program: 1, it found too little room; engine: exchange with 0 when there is */
   uint32_t more;       /* the last bytes came with MSG_MORE */
-  uint32_t reserved3[12];
+  uint32_t submitted;  /* program: 1 (exchange) with the submission; engine: 0 before it looks at the rings */
+  uint32_t tx_head_seen; /* program, with tx_lock: tx_head, or what it was; the engine does not read it */
+  uint32_t reserved3[10];
   /* Line 4. Engine, sending. */
   uint32_t tx_head;
   uint32_t reserved4[15];
-  /* Line 5. Both, by exchange. */
-  uint32_t submitted;  /* program: 1 with the submission; engine: 0 before it looks at the rings */
+  /* Line 5. Both. */
   uint32_t rx_blocked; /* engine: 1, the receive ring has no room; program: 0 after reading, and submits */
-  uint32_t reserved5[14];
+  uint32_t reserved5[15];
   /* Line 6. Program: state of the open file description, shared by all that hold it. */
   uint32_t nonblock;
   uint32_t shut;       /* directions that the program has ended: 1 reading, 2 writing */

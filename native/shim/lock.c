@@ -68,11 +68,18 @@ static uint32_t namespace_tag(void) {
  * (chroot), or die of reading a link (a filter of system calls). Plus 1; 0: nobody has looked.
  */
 static atomic_uint own_tag;
+static uint32_t parents_tag; /* of a process that came by fork; 0: not known */
+
+/* Who has no /proc has its parent's, unless that is of another namespace: then there is none to be seen here. */
+static uint32_t find_tag(void) {
+  uint32_t tag = namespace_tag();
+  return tag == 0 && parents_tag != 0 && getppid() != 0 ? parents_tag : tag;
+}
 
 uint32_t mr_holder(void) {
   if (mr_thread.holder == 0) {
     int saved = errno;
-    if (atomic_load(&own_tag) == 0) atomic_store(&own_tag, namespace_tag() + 1);
+    if (atomic_load(&own_tag) == 0) atomic_store(&own_tag, find_tag() + 1);
     mr_thread.holder = (uint32_t)mr_tid() | (atomic_load(&own_tag) - 1);
     errno = saved;
   }
@@ -81,13 +88,13 @@ uint32_t mr_holder(void) {
 
 void mr_holder_after_fork(void) {
   mr_thread.holder = 0;
-  atomic_store(&own_tag, 0);
+  uint32_t tag = atomic_exchange(&own_tag, 0);
+  parents_tag = tag > 1 ? tag - 1 : 0;
 }
 
-static bool is_foreign(uint32_t holder, uint32_t own) {
-  uint32_t tags = ~(MR_LOCK_TID | MR_LOCK_WAITED);
-  return (own & tags) == 0 || ((holder ^ own) & tags) != 0;
-}
+#define TAG ((uint32_t)~(MR_LOCK_TID | MR_LOCK_WAITED))
+/* Without a tag the same number may be another namespace's. */
+static bool is_foreign(uint32_t holder, uint32_t own) { return (own & TAG) == 0 || ((holder ^ own) & TAG) != 0; }
 
 /* A filter of system calls may forbid it: then that holder is as foreign. */
 static bool may_look(void) {
@@ -122,7 +129,7 @@ void mr_lock_slow(uint32_t *lock, uint32_t own) {
       continue;
     }
     uint32_t holder = seen & ~MR_LOCK_WAITED;
-    if (holder == own) goto take; /* a thread of the same number died with it: numbers come again */
+    if (holder == own && (own & TAG) != 0) goto take; /* a thread of the same number died with it: numbers come again */
     if (!(seen & MR_LOCK_WAITED) && !mr_swap_if(lock, seen, seen | MR_LOCK_WAITED)) continue;
     seen = holder | MR_LOCK_WAITED;
     struct timespec timeout = {.tv_nsec = CHECK_NS};

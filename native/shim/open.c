@@ -198,8 +198,16 @@ static bool is_known(struct mr_link *link, struct mr_pending *pending, const str
   return is_it;
 }
 
-/* In the child of fork: another thread may have been in the middle of it. */
-void mr_destinations_reset(void) { destinations_mutex = (struct mr_mutex){0}; }
+static void set_free(int fd, struct mr_fd entry, void *unused) {
+  (void)fd, (void)unused;
+  if (entry.kind == MR_FD_PENDING) entry.pending->state->mutex = (struct mr_mutex){0};
+}
+
+/* In the child of fork: another thread may have been in the middle of it, or of asking about a socket. */
+void mr_openings_reset(void) {
+  destinations_mutex = (struct mr_mutex){0};
+  mr_fd_each(set_free, NULL);
+}
 
 /* ---- Taking over -------------------------------------------------------------------------------------- */
 
@@ -218,6 +226,7 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
     mr_limit_restore();
   }
   if (companion >= 0) companion = mr_fd_hide(companion);
+  mr_making_note(companion);
   struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
   if (sock == NULL) {
     mr_call_release(link, opened->local); /* the engine has it under this number */
@@ -237,21 +246,22 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
 
 /* ---- Without asking ------------------------------------------------------------------------------------ */
 
-/* The socket in the spare's block, or NULL. */
+/* The socket in the spare's block, which is mapped, or NULL. */
 static struct mr_sock *sock_of(struct mr_link *link, const struct mr_spare *spare) {
-  uint8_t *region = NULL;
-  mr_region_map(link, spare->region_id, 0, -1, &region);
+  uint8_t *region = mr_region_hold(link, spare->region_id);
   if (region == NULL) return NULL;
   struct mr_sock *sock = mr_sock_make(link, region, spare->header_at, spare->generation, spare->local, -1);
   if (sock == NULL) mr_region_give(region);
   return sock;
 }
 
-/* With nobody giving descriptors away. */
+/* With nobody giving descriptors away, who would wait: so the engine is not asked for the block's region, `lacking`,
+ * the first time. */
 static int open_spare(struct mr_link *link, int fd, struct mr_pending *pending, const struct mr_address *peer,
-                      const struct mr_opened *opened) {
+                      const struct mr_opened *opened, uint32_t *lacking) {
   struct mr_spare spare;
   struct mr_calling calling;
+  bool is_first = *lacking == 0;
   if (!mr_spare_take(link, (uint16_t)pending->family, &spare)) return 1;
   if (!mr_call_try(&calling, link, spare.local, MR_OP_OPEN)) {
     mr_spare_give_back(&spare);
@@ -259,8 +269,13 @@ static int open_spare(struct mr_link *link, int fd, struct mr_pending *pending, 
   }
   struct mr_sock *sock = sock_of(link, &spare);
   if (sock == NULL) {
-    /* Not back: it would be the first to be taken next time, in vain again. */
     mr_call_end(&calling);
+    if (is_first) {
+      *lacking = spare.region_id;
+      mr_spare_give_back(&spare);
+      return 1;
+    }
+    /* Not back: it would be the first to be taken next time, in vain again. */
     mr_spare_close(spare.fd);
     mr_local_free(spare.local);
     return 1;
@@ -286,8 +301,17 @@ int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *p
   if (mr_opt_out_reason(pending) != NULL || pending->state->too_many) return 1;
   struct mr_opened opened = {.result = 0};
   if (!is_known(link, pending, peer, opened.reason) || !mr_spare_begin()) return 1;
-  int result = open_spare(link, fd, pending, peer, &opened);
+  uint32_t lacking = 0;
+  int result = open_spare(link, fd, pending, peer, &opened, &lacking);
   mr_spare_end();
+  if (MR_LIKELY(result == 0 || lacking == 0)) return result;
+  uint8_t *region = NULL;
+  mr_region_map(link, lacking, 0, -1, &region);
+  if (mr_spare_begin()) {
+    result = open_spare(link, fd, pending, peer, &opened, &lacking);
+    mr_spare_end();
+  }
+  if (region != NULL) mr_region_give(region);
   return result;
 }
 
@@ -333,15 +357,15 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   if (local >= 0 && (asking->own != NULL || pending->state->own.family != 0)) mr_call_await_released(link);
   mr_making_begin();
   if (local >= 0 && mr_pair_make_anywhere(fds, SOCK_CLOEXEC) < 0) result = -errno;
-  /* The answer comes with descriptors. */
-  bool is_raised = local >= 0 && result == 0 && mr_limit_is_near(fds[1]) && mr_limit_raise();
   if (local >= 0 && result == 0) {
+    mr_making_note(fds[0]);
+    mr_making_note(fds[1]);
+    if (mr_limit_is_near(fds[1])) got[0] = MR_GOT_ABOVE_LIMIT; /* the answer comes with descriptors */
     size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
     unsigned count = asking->with_companion || asking->with_hold ? 2 : 1;
     result = mr_control_ask(link, buffer, bytes, &fds[1], count, &opened, sizeof opened, got);
     if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
   }
-  if (is_raised) mr_limit_restore();
   pending->state->had_no_room = result == -EMFILE || (result == 0 && opened.result == 2);
   if (result == -EMFILE) memcpy(opened.reason, "there is no room for descriptors", 33);
   if (result == 0) result = opened.result;
@@ -457,6 +481,8 @@ static int try_options(int fd, struct mr_pending *pending) {
     mr_making_end();
     return why;
   }
+  mr_making_note(pair[0]);
+  mr_making_note(pair[1]);
   size_t bytes = write_message(buffer, fd, pair[0], pending, 0, &asking);
   int failed = mr_control_ask(link, buffer, bytes, &pair[1], 1, &opened, sizeof opened, got);
   real.close(pair[0]);

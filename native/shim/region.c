@@ -54,10 +54,10 @@ static int map(struct mr_link *link, uint32_t id, int fd, struct region **made) 
   return 0;
 }
 
-static int ask_once(struct mr_link *link, uint32_t id) {
+static int ask_once(struct mr_link *link, uint32_t id, int number) {
   struct mr_region_wanted wanted = {.type = MR_MSG_REGION, .region_id = id};
   struct mr_opened opened;
-  int got[2] = {-1, -1};
+  int got[2] = {number, -1};
   int failed =
       mr_control_ask(link, &wanted, sizeof wanted, NULL, 0, &opened, sizeof opened, got);
   if (failed != 0) return failed;
@@ -67,30 +67,49 @@ static int ask_once(struct mr_link *link, uint32_t id) {
 }
 
 static int ask(struct mr_link *link, uint32_t id) {
-  int fd = ask_once(link, id);
-  if (fd == -EMFILE && mr_spares_shed()) fd = ask_once(link, id);
-  if (fd == -EMFILE && mr_limit_raise()) {
-    fd = ask_once(link, id);
-    mr_limit_restore();
-  }
+  int fd = ask_once(link, id, -1);
+  if (fd == -EMFILE && mr_spares_shed()) fd = ask_once(link, id, -1);
+  if (fd == -EMFILE) fd = ask_once(link, id, MR_GOT_ABOVE_LIMIT);
   return fd;
 }
 
-int mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd, uint8_t **at) {
-  int saved = errno, failed = 0;
-  mr_mutex_lock(&mutex);
-  struct region *found = find(link, region_id);
-  if (found == NULL) {
-    int from = fd >= 0 ? fd : ask(link, region_id);
-    failed = from >= 0 ? map(link, region_id, from, &found) : from;
-    if (from >= 0 && from != fd) real.close(from);
-  }
+/* With the lock held: another thread may have been faster. */
+static int hold(struct mr_link *link, uint32_t id, int fd, uint32_t bytes, uint8_t **at) {
+  struct region *found = find(link, id);
+  int failed = found != NULL ? 0 : fd < 0 ? -ENOENT : map(link, id, fd, &found);
   if (failed == 0 && found->bytes < bytes) failed = -EPROTO;
-  if (failed == 0) {
-    found->holders++;
-    *at = found->at;
-  }
+  if (failed != 0) return failed;
+  found->holders++;
+  *at = found->at;
+  return 0;
+}
+
+uint8_t *mr_region_hold(struct mr_link *link, uint32_t region_id) {
+  uint8_t *at = NULL;
+  mr_mutex_lock(&mutex);
+  hold(link, region_id, -1, 0, &at);
   mr_mutex_unlock(&mutex);
+  return at;
+}
+
+/* Fork does not wait for the engine: it is asked with the lock free. */
+int mr_region_map(struct mr_link *link, uint32_t region_id, uint32_t bytes, int fd, uint8_t **at) {
+  int saved = errno;
+  mr_mutex_lock(&mutex);
+  int failed = hold(link, region_id, fd, bytes, at);
+  mr_mutex_unlock(&mutex);
+  if (failed == -ENOENT && fd < 0) {
+    mr_making_begin();
+    int came = ask(link, region_id);
+    failed = came < 0 ? came : 0;
+    if (came >= 0) {
+      mr_mutex_lock(&mutex);
+      failed = hold(link, region_id, came, bytes, at);
+      mr_mutex_unlock(&mutex);
+      real.close(came);
+    }
+    mr_making_end();
+  }
   errno = saved;
   return failed;
 }

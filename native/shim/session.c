@@ -14,6 +14,11 @@ static struct mr_mutex link_mutex;
 static atomic_bool has_failed; /* there is no engine, and it was said */
 static bool has_ended; /* there was one */
 static atomic_int begun_fd = -1; /* control socket on which HELLO was said and whose answer nobody has taken yet */
+static int failed_fd = -1; /* ... on which it was no */
+
+#define JOIN_NS 20000000000LL /* an engine that takes longer is as good as none */
+#define LOOK_NS 100000000 /* others may take the answer meanwhile */
+#define AGAIN_NS 10000000 /* until the next try to get in line */
 
 /* Entries of the session's table that sockets use: those never used, then those given back. */
 static struct mr_mutex locals_mutex;
@@ -53,9 +58,10 @@ static void close_hidden(int *fd) {
   *fd = -1;
 }
 
-static void close_begun(void) {
-  int fd = atomic_exchange(&begun_fd, -1);
-  close_hidden(&fd);
+/* Others may have the number in hand (mr_link_control): it does not become another descriptor's. */
+static void fail_begun(void) {
+  failed_fd = atomic_exchange(&begun_fd, -1);
+  if (failed_fd >= 0) shutdown(failed_fd, SHUT_RDWR);
 }
 
 /* What went wrong, or NULL; `said`: with the engine's words, if it has any. */
@@ -71,7 +77,7 @@ static const char *begin(const char *path, int *error, struct mr_welcome *said) 
   return *error == 0 ? NULL : "join";
 }
 
-/* The same of what has begun, when the engine answers. */
+/* The same of what has begun, when the engine answers; EAGAIN: it has not yet. */
 static const char *finish(int *error, struct mr_welcome *said) {
   int got[2] = {-1, -1};
   mr_door_make_room();
@@ -87,33 +93,68 @@ static const char *finish(int *error, struct mr_welcome *said) {
     return NULL;
   }
   if (got[1] >= 0) real.close(got[1]);
-  close_begun();
   *error = failed != 0 ? -failed : EPROTO;
   return "join";
 }
 
-static void make(const char *path, bool waits) {
+/* Why a filter of system calls leaves no way, or NULL: most would end the program. */
+static const char *why_not(void) {
+  static const int needed[] = {SYS_socket, SYS_connect, SYS_sendmsg, SYS_recvmsg, SYS_fcntl, SYS_close, SYS_mmap,
+                               SYS_munmap, SYS_newfstatat, SYS_prlimit64, SYS_getpid};
+  for (unsigned i = begun_fd >= 0 || mr_door_is_there() ? 2 : 0; i < sizeof needed / sizeof *needed; i++) {
+    if (!mr_allows(needed[i])) return "a filter of system calls is in the way";
+  }
+  return NULL;
+}
+
+static void give_up(const char *path, const char *step, const char *why) {
+  atomic_store(&has_failed, true);
+  fail_begun();
+  if (path == NULL) mr_debug("MILLRACE_ENGINE is not set; all sockets stay with the kernel");
+  else mr_warn("cannot %s the engine at %s: %s; all sockets stay with the kernel", step, path, why);
+}
+
+/* One step; whether the link is there, or will never be. `waits`: the answer is wanted; `is_over`: now or never. */
+static bool make(const char *path, bool waits, bool is_over) {
   struct mr_welcome said = {0};
   int error = 0;
   const char *step = path == NULL || *path == '\0' ? "find" : NULL;
+  const char *why = step == NULL ? why_not() : NULL;
+  if (why != NULL) step = "join";
   if (step == NULL && begun_fd < 0) step = begin(path, &error, &said);
-  if (step == NULL && !waits) return;
+  if (step == NULL && !waits) return false;
   if (step == NULL) step = finish(&error, &said);
-  if (step == NULL) return;
-  atomic_store(&has_failed, true);
+  if (step == NULL) return true;
+  if (error == EAGAIN && !is_over) return false;
+  if (error == EAGAIN) error = ETIMEDOUT;
   said.reason[sizeof said.reason - 1] = '\0';
-  if (path == NULL) mr_debug("MILLRACE_ENGINE is not set; all sockets stay with the kernel");
-  else
-    mr_warn("cannot %s the engine at %s: %s; all sockets stay with the kernel", step, path,
-            said.result != 0 && said.reason[0] != '\0' ? said.reason : strerror(error));
+  if (why == NULL) why = said.result != 0 && said.reason[0] != '\0' ? said.reason : strerror(error);
+  give_up(path, step, why);
+  return true;
 }
 
+/* Until the engine may have answered, or has room for who comes to its socket. */
+static void await_engine(int fd) {
+  struct pollfd wanted = {.fd = fd, .events = POLLIN};
+  struct timespec most = {.tv_nsec = fd >= 0 ? LOOK_NS : AGAIN_NS};
+  mr_kernel_poll(&wanted, 1, &most, NULL);
+}
+
+/* No lock is held while it waits: an engine that has stopped does not hold up those who fork or start programs. */
 static struct mr_link *link_make(bool waits) {
-  if (atomic_load(&has_failed) || atomic_load(&mr_engine_is_dead)) return NULL;
   int saved = errno;
-  mr_mutex_lock(&link_mutex);
-  if (mr_link_now == NULL && !atomic_load(&has_failed)) make(mr_environment_get("MILLRACE_ENGINE"), waits);
-  mr_mutex_unlock(&link_mutex);
+  int64_t until_ns = 0;
+  while (!atomic_load(&has_failed) && !atomic_load(&mr_engine_is_dead)) {
+    int64_t now = mr_now_ns();
+    if (until_ns == 0) until_ns = now + JOIN_NS;
+    mr_mutex_lock(&link_mutex);
+    bool is_done = mr_link_now != NULL || atomic_load(&has_failed);
+    if (!is_done) is_done = make(mr_environment_get("MILLRACE_ENGINE"), waits, now >= until_ns);
+    int fd = begun_fd;
+    mr_mutex_unlock(&link_mutex);
+    if (is_done || !waits) break;
+    await_engine(fd);
+  }
   errno = saved;
   return mr_link_now;
 }
@@ -160,7 +201,9 @@ static void link_forget(void) {
   if (link->session != NULL) munmap(link->session, MR_SESSION_BYTES);
   close_hidden(&link->control_fd);
   close_hidden(&link->wake_fd);
-  close_begun();
+  int fd = atomic_exchange(&begun_fd, -1);
+  close_hidden(&fd);
+  close_hidden(&failed_fd);
   *link = (struct mr_link){.control_fd = -1, .wake_fd = -1};
   mr_link_now = NULL;
 }
@@ -189,7 +232,7 @@ void mr_submit(struct mr_link *link, uint32_t value) {
   mr_enter();
   uint32_t *ring = (uint32_t *)(void *)((uint8_t *)session + MR_SUBMITS_AT);
   uint32_t at = __atomic_fetch_add(&session->submit_tail, 1, __ATOMIC_SEQ_CST);
-  mr_store(&ring[at & (MR_SUBMITS - 1)], value + 1);
+  mr_store(&ring[at & (MR_SUBMITS - 1)], (value + 1) | (at & MR_SUBMITS ? MR_SUBMIT_LAP : 0));
   /* One write wakes it: who comes first says so. */
   if (MR_UNLIKELY(mr_load(&session->engine_sleeps) != 0) && mr_exchange(&session->engine_sleeps, 0) != 0) {
     int saved = errno;
@@ -203,7 +246,6 @@ void mr_submit(struct mr_link *link, uint32_t value) {
 
 /* ---- fork ------------------------------------------------------------------------------------------- */
 
-void mr_control_before_fork(void);
 void mr_control_after_fork(void);
 void mr_region_before_fork(void);
 void mr_region_after_fork(void);
@@ -212,7 +254,7 @@ void mr_socks_after_fork(bool in_child);
 void mr_pools_before_fork(void);
 void mr_pools_after_fork(void);
 void mr_routes_reset(void);
-void mr_destinations_reset(void);
+void mr_openings_reset(void);
 
 /* Whoever holds one of these locks finishes first, so that the child finds nothing half done. Callers
  * of fork are between mr_core_before_fork and after_fork with their signals waiting. */
@@ -222,7 +264,6 @@ void mr_core_before_fork(void) {
   mr_mutex_lock(&link_mutex);
   mr_socks_before_fork();
   mr_region_before_fork();
-  mr_control_before_fork();
   mr_mutex_lock(&locals_mutex);
   mr_pools_before_fork();
   mr_limit_hold();
@@ -234,7 +275,7 @@ void mr_core_after_fork(bool in_child) {
     mr_waiters_reset(&link_memory, true);
     mr_call_reset();
     mr_routes_reset();
-    mr_destinations_reset();
+    mr_openings_reset();
     int control_fd = mr_link_control();
     close_hidden(&link_memory.wake_fd); /* room for a pair, if there is no other */
     if (!has_ended) mr_door_inherit(control_fd);
@@ -247,7 +288,7 @@ void mr_core_after_fork(bool in_child) {
   mr_limit_release();
   mr_pools_after_fork();
   mr_mutex_unlock(&locals_mutex);
-  mr_control_after_fork();
+  if (in_child) mr_control_after_fork();
   mr_region_after_fork();
   mr_socks_after_fork(in_child);
   mr_mutex_unlock(&link_mutex);

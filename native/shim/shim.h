@@ -63,6 +63,8 @@ int mr_limit_copy_above(int fd);
 int mr_fd_hide(int fd);
 /* A copy of it at such a number, PRIVATE; -1: there is no room. */
 int mr_fd_hidden_copy(int fd);
+/* From now on this thread is a lodger (fork.c), whose changes are its own, or none, and has changed nothing. */
+void mr_fd_begin_lodging(bool is_lodger);
 /* Whether mr_fd_set can say something of the number; false: no memory, or it is too high. */
 bool mr_fd_has_room(int fd);
 /* Each number that is not PLAIN; for fork, exec, close_range. */
@@ -75,6 +77,8 @@ int mr_copy_to(void *user, const void *from, size_t n);
 
 /* ---- signal.c: handlers, EINTR, SA_RESTART ------------------------------------------------------ */
 
+#define MR_LOST 1024
+
 struct mr_thread {
   int depth;               /* of mr_enter */
   int deferred;            /* a signal came meanwhile; all are blocked until mr_leave */
@@ -82,7 +86,8 @@ struct mr_thread {
   uint32_t handled;        /* handlers that have run in this thread */
   uint32_t interrupting;   /* ... of those without SA_RESTART */
   bool is_lodger;          /* of a process that lives in another one's memory: fork.c */
-  uint64_t lost;           /* ... numbers that it has changed: a bit each, the last one for all that are higher */
+  bool has_lost;           /* ... numbers that it has changed: a bit each, the last one for all that are higher */
+  uint64_t lost[MR_LOST / 64];
   int tid;
   uint32_t holder;         /* mr_holder, or 0 */
   int waiter;              /* number of this thread's waiter in the session, or -1 */
@@ -193,6 +198,7 @@ struct mr_wait {
   int64_t spin_until_ns;      /* 0: not known yet */
   int64_t looked_ns, gap_ns;  /* when it looked last, and how long after the look before */
   int64_t kernel_ns;          /* when the kernel's descriptors were looked at */
+  int64_t linger_until_ns;    /* it does not yield before; 0: it does */
   uint32_t looks;
   bool has_drained;           /* the waiter's eventfd was read */
   bool knows_death;           /* the engine's: the caller has looked since */

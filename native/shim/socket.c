@@ -174,7 +174,8 @@ int mr_sock_attach(struct mr_sock *sock, int fd) {
   struct mr_opened opened;
   int got[2] = {-1, -1};
   int failed = 0;
-  mr_mutex_lock(&attach_mutex);
+  mr_making_begin();
+  mr_making_lock(&attach_mutex);
   if (sock->link_id != link->id) {
     failed = ask_to_attach(link, fd, &opened, got);
     if (failed == 0) {
@@ -185,6 +186,7 @@ int mr_sock_attach(struct mr_sock *sock, int fd) {
     }
   }
   mr_mutex_unlock(&attach_mutex);
+  mr_making_end();
   if (failed != 0) mr_debug("fd %d cannot join the engine: %s", fd, strerror(-failed));
   errno = saved;
   return failed;
@@ -226,13 +228,12 @@ static struct mr_sock *already_here(const struct mr_opened *opened, const uint8_
   return found;
 }
 
-void mr_sock_adopt(int fd) {
-  int saved = errno;
-  if (mr_fd_kind_of(fd) != MR_FD_PLAIN || !looks_like_ours(fd)) goto done;
-  struct mr_link *link = mr_link_get();
+static void adopt(struct mr_link *link, int fd) {
   struct mr_opened opened;
   int got[2] = {-1, -1};
-  if (link == NULL || ask_to_attach(link, fd, &opened, got) != 0) goto done;
+  if (ask_to_attach(link, fd, &opened, got) != 0) return;
+  mr_making_note(got[0]);
+  mr_making_note(got[1]);
   int region_fd = opened.has_region ? got[opened.has_companion ? 1 : 0] : -1;
   uint8_t *region = NULL;
   mr_region_map(link, opened.region_id, opened.region_bytes, region_fd, &region);
@@ -242,7 +243,16 @@ void mr_sock_adopt(int fd) {
   if (region != NULL) mr_region_give(region);
   if (sock == NULL || sock->local != opened.local) mr_call_release(link, opened.local);
   if (sock != NULL) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});
-done:
+}
+
+void mr_sock_adopt(int fd) {
+  int saved = errno;
+  struct mr_link *link = mr_fd_kind_of(fd) == MR_FD_PLAIN && looks_like_ours(fd) ? mr_link_get() : NULL;
+  if (link != NULL) {
+    mr_making_begin();
+    adopt(link, fd);
+    mr_making_end();
+  }
   errno = saved;
 }
 
@@ -255,17 +265,14 @@ void mr_sock_each(void (*visit)(struct mr_sock *sock)) {
   mr_mutex_unlock(&here_mutex);
 }
 
-void mr_socks_before_fork(void) {
-  mr_mutex_lock(&attach_mutex);
-  mr_mutex_lock(&here_mutex);
-}
+void mr_socks_before_fork(void) { mr_mutex_lock(&here_mutex); }
 
 void mr_socks_after_fork(bool in_child) {
   for (int i = 0; in_child && i < MR_SOCKETS; i++) {
     if (atomic_load(&by_local[i]) != NULL) atomic_store(&by_local[i], NULL);
   }
   mr_mutex_unlock(&here_mutex);
-  mr_mutex_unlock(&attach_mutex);
+  if (in_child) attach_mutex = (struct mr_mutex){0}; /* its holder may rest */
 }
 
 /* ---- Words of the header ---------------------------------------------------------------------------------- */

@@ -85,6 +85,8 @@ void mr_spare_end(void) {
   mr_leave();
 }
 
+bool mr_spare_has_begun(void) { return section.depth > 0; }
+
 static void await_users(void) {
   for (int look = 0; atomic_load(&users) > 0; look++) {
     if (look < YIELDS) mr_yield();

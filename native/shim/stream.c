@@ -24,7 +24,7 @@ static ssize_t put(struct mr_sock *sock, struct mr_cursor *from, size_t n, int f
   struct mr_socket *shared = sock->shared;
   mr_lock(&shared->tx_lock);
   uint32_t tail = shared->tx_tail;
-  uint32_t used = tail - mr_load(&shared->tx_head);
+  uint32_t used = mr_sock_sending(sock, tail, n);
   ssize_t result = -EPROTO;
   if (MR_LIKELY(used <= sock->tx_bytes)) {
     size_t room = sock->tx_bytes - used;
@@ -234,8 +234,19 @@ static bool is_rest_due(const struct mr_sock *sock, uint32_t status, int flags) 
   if (MR_LIKELY(!mr_sock_has_end_behind(sock, status))) return false;
   return !(flags & MSG_PEEK) && !(mr_load(&sock->shared->shut) & 1) && !mr_engine_is_dead;
 }
-/* An engine that takes longer for a turn is as good as none. */
+/* An engine that takes longer for a turn is as good as none; one that has stopped is found out sooner. */
 #define REST_NS 1000000000LL
+#define REST_LOOK_NS 1000000LL
+
+/* 0: look again. -ETIMEDOUT, -EINTR. */
+static int wait_for_rest(struct mr_sock *sock, uint32_t seen, int64_t *until_ns) {
+  struct mr_wait wait;
+  mr_wait_begin(&wait, REST_LOOK_NS);
+  if (*until_ns == 0) *until_ns = wait.deadline_ns + REST_NS;
+  int failed = mr_wait_change(&wait, sock, seen, -1);
+  if (failed != -ETIMEDOUT || wait.deadline_ns >= *until_ns) return failed;
+  return mr_engine_is_stopped(wait.link) ? failed : 0;
+}
 
 static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, int flags) {
   struct mr_socket *shared = sock->shared;
@@ -243,7 +254,8 @@ static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, in
   bool peeks = (flags & MSG_PEEK) != 0;
   uint32_t skip = peeks && shared->peek_off > 0 ? (uint32_t)shared->peek_off : 0;
   struct mr_wait wait;
-  bool waits = false, had_target = false;
+  bool waits = false;
+  int64_t rest_until_ns = 0;
   ssize_t done = 0;
   for (;;) {
     uint32_t seen = mr_sock_seen(sock);
@@ -269,13 +281,14 @@ static ssize_t recv_all(struct mr_sock *sock, struct mr_cursor *to, size_t n, in
       mr_sock_missed(sock);
       return ended(done, -EAGAIN);
     }
-    bool has_target = (size_t)done >= target;
-    if (!waits || (has_target && !had_target)) {
-      mr_wait_begin(&wait, never_blocks || has_target ? REST_NS : mr_timeout(shared->rcvtimeo_ns));
+    int failed;
+    if (MR_UNLIKELY(never_blocks || (size_t)done >= target)) {
+      failed = wait_for_rest(sock, seen, &rest_until_ns);
+    } else {
+      if (!waits) mr_wait_begin(&wait, mr_timeout(shared->rcvtimeo_ns));
+      waits = true;
+      failed = mr_wait_change(&wait, sock, seen, -1);
     }
-    waits = true;
-    had_target = has_target;
-    int failed = mr_wait_change(&wait, sock, seen, -1);
     if (failed != 0) return ended(done, never_blocks ? -EAGAIN : failed);
   }
 }

@@ -40,8 +40,11 @@ static bool equip(struct mr_link *link, int waiter) {
   int fd = real.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd < 0 && mr_spares_make_room()) fd = real.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd < 0) return false;
+  mr_making_note(fd);
   struct mr_waiter_fd message = {.type = MR_MSG_WAITER, .waiter = (uint32_t)waiter};
-  if (mr_control_ask(link, &message, sizeof message, &fd, 1, NULL, 0, NULL) != 0) {
+  int failed = mr_control_ask(link, &message, sizeof message, &fd, 1, NULL, 0, NULL);
+  mr_making_forget(fd);
+  if (failed != 0) {
     real.close(fd);
     return false;
   }
@@ -51,7 +54,8 @@ static bool equip(struct mr_link *link, int waiter) {
 
 int mr_waiter_alloc(struct mr_link *link, int *eventfd) {
   int saved = errno;
-  mr_mutex_lock(&mutex);
+  mr_making_begin();
+  mr_making_lock(&mutex);
   session_id = link->id;
   int waiter = choose();
   if (waiter >= 0 && !equip(link, waiter)) waiter = -1;
@@ -63,6 +67,7 @@ int mr_waiter_alloc(struct mr_link *link, int *eventfd) {
     *eventfd = eventfds[waiter] - 1;
   }
   mr_mutex_unlock(&mutex);
+  mr_making_end();
   errno = saved;
   return waiter;
 }

@@ -48,6 +48,10 @@ test("what cannot be read or written is named, in a line and with status 1", (t)
       /: \S*: is a directory\n$/,
     ],
     [
+      `perf ping-pong --nic memif:${none}/x.sock --address 10.0.0.2/24 -i 10.0.0.1`,
+      /^millrace perf ping-pong: \S*none: no such file or directory\n$/,
+    ],
+    [
       `perf ping-pong --nic sim --csv ${none}/x`,
       /^millrace perf ping-pong: \S*none\/x: no such file or directory\n$/,
     ],

@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import {
@@ -25,11 +25,19 @@ const START_MS = 20_000;
 const OTHER_MS = 5_000;
 const LOOK_MS = 5;
 
-/** The paths of the engine that `run` and `stat` speak to: $MILLRACE_ENGINE, or this namespace's. */
+/**
+ * The paths of the engine that `run` and `stat` speak to: $MILLRACE_ENGINE, or this namespace's. Throws `TypeError` for
+ * a relative one, as the launcher refuses it: programs that change their folder would not find it.
+ */
 export function currentEngine(env: World["env"]): EnginePaths {
   const given = env.MILLRACE_ENGINE;
   if (given === undefined || given === "") return enginePaths(env as NodeJS.ProcessEnv);
-  return pathsBeside(resolve(given));
+  if (!given.startsWith("/")) {
+    throw new TypeError(
+      `MILLRACE_ENGINE: expected the absolute path of a control socket, got ${given}`,
+    );
+  }
+  return pathsBeside(given);
 }
 
 /**

@@ -86,7 +86,9 @@ export const addEngine: AddCommand = (program, world, finish) => {
 
 async function serve(options: EngineCommandOptions, world: World): Promise<number> {
   let config: EngineConfig;
+  let paths: EnginePaths;
   try {
+    paths = options.socket === undefined ? currentEngine(world.env) : pathsBeside(options.socket);
     config = configOf(options);
     checkNics(config.nics.filter(({ place }) => place !== null));
   } catch (error) {
@@ -94,8 +96,6 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
     await world.err.write(`millrace engine: ${text}\n`);
     return error instanceof PlacedError || error instanceof TypeError ? USAGE : FAILED;
   }
-  const paths =
-    options.socket === undefined ? currentEngine(world.env) : pathsBeside(options.socket);
   const log = logTo(world, options.jsonLog === true);
   let service: EngineService;
   try {

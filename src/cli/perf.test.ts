@@ -123,6 +123,10 @@ const WRONG: [string[], RegExp][] = [
   [["ping-pong"], /expected the server's address: -i ADDRESS/],
   [["ping-pong", "-i", "nobody"], /-i: expected an IPv4 or IPv6 address, got nobody/],
   [["ping-pong", "-i", "10.0.0.1", "-m", "13"], /expected a whole number from 14 to 65507/],
+  [
+    ["ping-pong", "-i", "10.0.0.1", "-t", "0"],
+    /expected seconds, such as 10 or 0\.5, at least 0\.001/,
+  ],
   [["ping-pong", "-i", "10.0.0.1", "--nic", "tap0"], /--nic tap0 needs --address, such as/],
   [
     ["ping-pong", "-i", "10.0.0.1", "--nic", "floppy:a", "--address", "10.0.0.2/24"],

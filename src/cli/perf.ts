@@ -11,6 +11,8 @@ const DEFAULT_PORT = 11_111;
 const DEFAULT_UNDER_LOAD_MPS = 10_000;
 const DEFAULT_REPLY_EVERY = 100;
 const DEFAULT_WARM_UP_S = 0.4;
+/** The shortest measurement: in less nothing is measured. */
+const MILLISECOND_S = 0.001;
 
 export const addPerf: AddCommand = (program, world, finish) => {
   const perf = program
@@ -122,7 +124,7 @@ function addClientOptions(command: Command, test: TestName): void {
       .addOption(
         sizes("-r, --range <bytes>", "vary the length by so much, at random", 0).default(0),
       )
-      .addOption(timeOption("-t, --time <s>", "seconds to measure").default(1))
+      .addOption(timeOption("-t, --time <s>", "seconds to measure", MILLISECOND_S).default(1))
       .addOption(numberOption("-c, --count <n>", "end after so many messages", 1, 1e15))
       .addOption(rateOption(test))
       .addOption(numberOption("-b, --burst <n>", "messages sent together", 1, 65_536).default(1));
@@ -194,10 +196,11 @@ function numberOption(flags: string, what: string, least: number, most: number):
   });
 }
 
-function timeOption(flags: string, what: string): Option {
+function timeOption(flags: string, what: string, least = 0): Option {
+  const more = least > 0 ? `, at least ${least}` : "";
   return new Option(flags, what).argParser((text) => {
     const s = Number(text);
-    if (text.trim() !== "" && s >= 0 && s <= 36e6) return s;
-    throw new InvalidArgumentError("expected seconds, such as 10 or 0.5");
+    if (text.trim() !== "" && s >= least && s <= 36e6) return s;
+    throw new InvalidArgumentError(`expected seconds, such as 10 or 0.5${more}`);
   });
 }

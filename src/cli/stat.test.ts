@@ -202,6 +202,15 @@ test("an engine that cannot be asked is an error in words", async () => {
   );
 });
 
+test("a relative MILLRACE_ENGINE is wrong usage, as for run", async () => {
+  const world = fakeWorld({ env: { MILLRACE_ENGINE: "e.sock" } });
+  assert.equal(await run(["stat"], world), 2);
+  assert.equal(
+    world.errText(),
+    "millrace stat: MILLRACE_ENGINE: expected the absolute path of a control socket, got e.sock\n",
+  );
+});
+
 test("--json is one object with everything, --counters the figures", async () => {
   const [, json] = await shown({ json: true });
   const parsed = JSON.parse(json);

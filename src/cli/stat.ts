@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { InvalidArgumentError } from "commander";
 import { NetError } from "../base/errors.js";
+import type { EnginePaths } from "../engine/socket-path.js";
 import type { StatLine, StatSocket } from "../engine/stat-message.js";
 import { type AddCommand, examples } from "./command.js";
 import { currentEngine } from "./engine-start.js";
@@ -10,7 +11,7 @@ import { type ProgramProcess, programProcesses } from "./program-sockets.js";
 import { askEngine } from "./stat-client.js";
 import { type Snapshot, snapshotOf } from "./stat-snapshot.js";
 import { formatSocket, formatTable, isListening, type TableOptions } from "./stat-table.js";
-import { DONE, FAILED, USAGE, type World } from "./world.js";
+import { DONE, FAILED, isSystemError, USAGE, type World } from "./world.js";
 
 interface StatOptions {
   readonly all?: boolean;
@@ -71,19 +72,13 @@ export const addStat: AddCommand = (program, world, finish) => {
     .option("--json", "print one JSON object")
     .option("--watch [SECONDS]", "again and again, every second or so many", seconds)
     .action(async (options: StatOptions) => {
-      const paths = currentEngine(world.env);
-      const source: StatSource = {
-        ask: (internals) => askEngine(paths.stat, { internals }),
-        processes: () => programProcesses(paths.control),
-        readFile: readOrNull,
-        place: paths.stat,
-      };
       try {
-        finish(await stat(options, source, world));
+        finish(await stat(options, sourceOf(currentEngine(world.env)), world));
       } catch (error) {
-        if (!(error instanceof NetError)) throw error;
-        await world.err.write(`millrace stat: ${error.message}\n`);
-        finish(FAILED);
+        const isUsage = error instanceof TypeError && !isSystemError(error);
+        if (!isUsage && !(error instanceof NetError)) throw error;
+        await world.err.write(`millrace stat: ${(error as Error).message}\n`);
+        finish(isUsage ? USAGE : FAILED);
       }
     });
   examples(command, [
@@ -95,6 +90,13 @@ export const addStat: AddCommand = (program, world, finish) => {
     ["millrace stat --counters --json", "for programs"],
   ]);
 };
+
+const sourceOf = ({ stat: place, control }: EnginePaths): StatSource => ({
+  ask: (internals) => askEngine(place, { internals }),
+  processes: () => programProcesses(control),
+  readFile: readOrNull,
+  place,
+});
 
 /** Asks and prints, once or again and again; the exit status. */
 export async function stat(

@@ -2,7 +2,7 @@
  * The control socket: who connects, who they are, and their messages one by one. A process that breaks
  * the protocol loses its session, and nobody else is affected.
  */
-import { EAGAIN, ECONNABORTED, ECONNRESET, EMFILE, EPROTO } from "../base/errno.js";
+import { EAGAIN, EBUSY, ECONNABORTED, ECONNRESET, EMFILE, EPROTO } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import { LAYOUT_VERSION, MESSAGE_BYTES, Msg } from "../ring/engine-layout.js";
@@ -19,6 +19,7 @@ import {
   throwAway,
   wereFdsLost,
 } from "../sys/unix-socket.js";
+import { nowUs as clock } from "./clock.js";
 import { ControlRequests, type Received, type RequestHost } from "./control-requests.js";
 import type { OwnRules } from "./decision.js";
 import type { DescriptorRoom } from "./descriptor-room.js";
@@ -26,6 +27,7 @@ import type { EngineSocket } from "./engine-socket.js";
 import { type Introduction, introductionBy, ownRules } from "./introduction.js";
 import type { Launched } from "./launched.js";
 import { type Hello, readHello, welcome } from "./message.js";
+import { RulesTurns } from "./rules-turns.js";
 import type { Session } from "./session.js";
 import type { SocketEnds } from "./socket-ends.js";
 import { Strangers } from "./strangers.js";
@@ -38,6 +40,8 @@ export interface ControlHost extends RequestHost {
   readonly room: DescriptorRoom;
   /** A new session. Throws `NetError`. */
   begin(hello: Hello, pid: number, controlFd: number, own: OwnRules): Session;
+  /** Whether nobody has had rules of this text. */
+  areNewRules(file: string, text: string): boolean;
   end(session: Session): void;
   /** The next session that is to be ended, or null. */
   takeStuck(): Session | null;
@@ -69,6 +73,8 @@ export class Control {
   private readonly introductions = new Map<number, Introduction>();
   /** Null: has not said HELLO. */
   private readonly sessions = new Map<number, Session | null>();
+  /** Who has said HELLO, with new rules, and whose turn it is not. */
+  private readonly rulesTurns = new RulesTurns();
   private readonly events = new Int32Array(2 * EVENTS);
   private readonly message = new Uint8Array(MESSAGE_BYTES);
   private readonly received: Received;
@@ -100,7 +106,8 @@ export class Control {
 
   /** When {@link service} has something to do without that, or NEVER. */
   get nextUs(): number {
-    return Math.min(this.strangers.nextUs, this.invited.nextUs, this.fullUs);
+    const { strangers, invited, rulesTurns } = this;
+    return Math.min(strangers.nextUs, invited.nextUs, rulesTurns.nextUs, this.fullUs);
   }
 
   /** Does what is there to do; whether Node's event loop wants to run. */
@@ -128,6 +135,12 @@ export class Control {
   }
 
   private keepTime(nowUs: number): void {
+    const next = this.rulesTurns.take(nowUs);
+    if (next !== null) {
+      const { fd, hello, text } = next;
+      this.set.add(fd);
+      if (!this.join(fd, hello, text, this.host.areNewRules(hello.rules, text))) this.drop(fd);
+    }
     for (const some of [this.strangers, this.invited]) {
       for (let fd = some.silent(nowUs); fd >= 0; fd = some.silent(nowUs)) this.drop(fd);
     }
@@ -226,6 +239,7 @@ export class Control {
     this.strangers.remove(fd);
     this.invited.remove(fd);
     this.introductions.delete(fd);
+    this.rulesTurns.remove(fd);
     this.set.remove(fd);
     if (session !== null) this.host.end(session);
     discardUnix(fd);
@@ -267,15 +281,42 @@ export class Control {
   }
 
   private hello(fd: number, hello: Hello): boolean {
+    const { fds, areLost } = this.received;
+    try {
+      const rules = ownRules(hello, this.introductions.get(fd), fds[0], areLost);
+      const isNew = typeof rules === "string" && this.host.areNewRules(hello.rules, rules);
+      if (!isNew || this.rulesTurns.isFree(this.servedUs))
+        return this.join(fd, hello, rules, isNew);
+      if (!this.rulesTurns.add({ fd, hello, text: rules })) {
+        const hint = "too many programs with rules of their own have come at once";
+        throw new NetError(EBUSY, { syscall: "rules", hint });
+      }
+    } catch (error) {
+      if (!(error instanceof NetError)) throw error;
+      return this.refuse(fd, error);
+    }
+    this.strangers.remove(fd);
+    this.invited.remove(fd);
+    this.set.remove(fd); // what it says next is for afterwards
+    return true;
+  }
+
+  /** Who is not let in, and goes. */
+  private refuse(fd: number, error: NetError): false {
+    this.answer(fd, welcome(Msg.HELLO, error.errno, 0, error.message), []);
+    return false;
+  }
+
+  private join(fd: number, hello: Hello, rules: OwnRules, isNew: boolean): boolean {
+    const beganUs = isNew ? clock() : 0;
     let session: Session;
     try {
-      const { fds, areLost } = this.received;
-      const rules = ownRules(hello, this.introductions.get(fd), fds[0], areLost);
       session = this.host.begin(hello, peerOf(fd).pid, fd, rules);
     } catch (error) {
       if (!(error instanceof NetError)) throw error;
-      this.answer(fd, welcome(Msg.HELLO, error.errno, 0, error.message), []);
-      return false;
+      return this.refuse(fd, error);
+    } finally {
+      if (isNew) this.rulesTurns.note(this.servedUs, clock() - beganUs);
     }
     this.sessions.set(fd, session);
     this.strangers.remove(fd);

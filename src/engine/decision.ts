@@ -17,16 +17,21 @@ export interface Decision {
 export type OwnRules = string | readonly Rule[] | null;
 
 /** Gives the rules of a program. Throws `RulesError`. */
-export type RulesOf = (program: Program, own: OwnRules) => ProgramRules;
+export interface RulesOf {
+  (program: Program, own: OwnRules): ProgramRules;
+  /** Whether the text has not been read before: then that takes time. */
+  readonly isNew: (file: string, text: string) => boolean;
+}
 
 /** Rules from the engine's file (null: none), or from the one that a program has handed over. */
 export function rulesOf(file: string | null): RulesOf {
   const texts = new RulesTexts();
   const engines = file === null ? [] : readRules(file);
-  return ({ rules, name, applicationId }, own) => {
+  const give = ({ rules, name, applicationId }: Program, own: OwnRules): ProgramRules => {
     const read = typeof own === "string" ? texts.parse(rules, own) : (own ?? engines);
     return new ProgramRules(read, name, applicationId);
   };
+  return Object.assign(give, { isNew: (of: string, text: string) => !texts.knows(of, text) });
 }
 
 const stays = (reason: string): Decision => ({ accelerate: false, reason });

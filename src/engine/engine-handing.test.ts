@@ -84,6 +84,29 @@ test("a sender that never pauses goes back to the short way, in order, when its 
   });
 });
 
+test("a sender that has put more on the long way than a turn takes in goes back to the short one", () => {
+  withEngine((rig) => {
+    const receiver = udp(rig.client(), 7_000);
+    const sender = udp(rig.client(), 7_001);
+    const turns = new Turns(rig);
+    const pass = (): void => {
+      for (let i = 0; sender.sendTo(numbered(i), HOST, 7_000); i++) {}
+      turns.turn(100);
+    };
+    pass();
+    turns.turn(LONG_US); // the receiver sleeps
+    for (let i = 0; i < 30; i++) pass();
+    let long = 0;
+    for (let i = 0; i < 200; i++) {
+      if (i === 100) long = turns.looped;
+      while (receiver.receiveFrom() !== null) {}
+      pass();
+    }
+    assert.ok(long > 0, "none has gone the long way");
+    assert.equal(turns.looped, long);
+  });
+});
+
 test("who does not read holds its senders up once", () => {
   withEngine((rig) => {
     const deaf = udp(rig.client(), 7_000);

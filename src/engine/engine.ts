@@ -295,6 +295,10 @@ export class Engine implements SocketHost {
     return this.programs.begin(hello, pid, controlFd, own);
   }
 
+  areNewRules(file: string, text: string): boolean {
+    return this.programs.areNewRules(file, text);
+  }
+
   launch(hello: Hello, pidFd: number): void {
     let hasEntered = false;
     try {

@@ -4,12 +4,13 @@ import { test } from "node:test";
 import { IpAddress } from "../base/ip-address.js";
 import { Msg } from "../ring/engine-layout.js";
 import { MAX_RULES_BYTES } from "../socket/rules.js";
-import { closeFd } from "../sys/fd.js";
+import { closeFd, pollFds } from "../sys/fd.js";
 import { createMemfd, createSealed } from "../sys/memory.js";
-import { sendWithFds, unixPair } from "../sys/unix-socket.js";
+import { connectUnix, sendWithFds, unixPair } from "../sys/unix-socket.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
 import { RulesTexts } from "./rules-texts.js";
-import type { TestClient } from "./test-client-fixture.js";
+import { RulesTurns } from "./rules-turns.js";
+import { helloMessage, type TestClient } from "./test-client-fixture.js";
 
 const TEXT = "use os tcp_server *:80\n";
 
@@ -125,4 +126,59 @@ test("what a text can cost is bounded, and what is said of it is short", () => {
     assert.match(said, /^a:1:8: expected a role/);
     assert.ok(said.length < 20 * 400, `${said.length} characters`);
   }
+});
+
+test("new texts are read one a pass, and others are served between; who has none, or a known one, does not wait", () => {
+  withEngine((rig) => {
+    const said: number[] = [];
+    const hello = (i: number): void => {
+      const fd = connectUnix({ path: rig.engine.paths.control });
+      assert.ok(fd >= 0);
+      const rulesFd = memfd("use os tcp_client *:* : *:*\n".repeat(500 + i));
+      sendWithFds(fd, helloMessage({ rules: `web-${i}.rules` }), [rulesFd]);
+      closeFd(rulesFd);
+      said.push(fd);
+    };
+    const known = memfd(TEXT);
+    rig.client({ rules: "known.rules", rulesFd: known }).close();
+    rig.until(() => rig.engine.sessions.length === 0);
+    for (let i = 0; i < 16; i++) hello(i);
+    let before = 0;
+    for (let i = 0; i < 40; i++) {
+      rig.run();
+      assert.ok(rig.engine.sessions.length <= before + 1, "two in one pass");
+      before = rig.engine.sessions.length;
+    }
+    assert.ok(before < 16, "as fast as they come");
+    rig.client();
+    rig.client({ rules: "known.rules", rulesFd: known });
+    closeFd(known);
+    assert.ok(rig.engine.sessions.length < 16 + 2);
+    for (let i = 16; i < 100; i++) hello(i);
+    rig.until(() => {
+      rig.aheadUs += 10_000;
+      return pollFds(Int32Array.from(said), said.length, 0) === said.length;
+    }, "an answer to each");
+    const joined = rig.engine.sessions.length - 2;
+    assert.ok(joined >= 64 && joined < 100, `${joined} of 100: the rest is refused`);
+    for (const fd of said) closeFd(fd);
+    rig.until(() => rig.engine.sessions.length === 2);
+  });
+});
+
+test("a text has its turn when others have had four times as long as the one before took", () => {
+  const turns = new RulesTurns();
+  const waiting = (fd: number) => ({ fd, hello: {} as never, text: "" });
+  assert.ok(turns.isFree(0));
+  turns.note(1_000, 100);
+  assert.ok(!turns.isFree(1_500) && turns.isFree(1_501));
+  assert.ok(turns.add(waiting(5)) && turns.add(waiting(6)));
+  assert.ok(!turns.isFree(9_999)); // not before them
+  assert.equal(turns.nextUs, 1_501);
+  assert.equal(turns.take(1_500), null);
+  assert.equal(turns.take(1_501)?.fd, 5);
+  turns.remove(6);
+  assert.equal(turns.take(9_999), null);
+  for (let fd = 0; fd < 64; fd++) assert.ok(turns.add(waiting(fd)));
+  assert.ok(!turns.add(waiting(64)));
 });

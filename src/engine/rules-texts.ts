@@ -49,9 +49,13 @@ export class RulesTexts {
   /** By a hash of file and text, of which there may be 64 KiB. */
   private readonly kept = new Map<string, readonly Rule[]>();
 
+  knows(file: string, text: string): boolean {
+    return this.kept.has(keyOf(file, text));
+  }
+
   /** Throws `RulesError`. The file is for messages. */
   parse(file: string, text: string): readonly Rule[] {
-    const key = createHash("sha256").update(`${file}\0${text}`).digest("base64");
+    const key = keyOf(file, text);
     const known = this.kept.get(key);
     if (known !== undefined) return known;
     const rules = parseRules(text, file);
@@ -63,3 +67,6 @@ export class RulesTexts {
     return rules;
   }
 }
+
+const keyOf = (file: string, text: string): string =>
+  createHash("sha256").update(`${file}\0${text}`).digest("base64");

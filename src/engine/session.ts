@@ -29,6 +29,7 @@ import {
   SOCKETS,
   SUBMITS,
   SUBMITS_AT,
+  Submit,
   WAITER_BYTES,
   WAITER_CLASSES,
   WAITERS,
@@ -149,13 +150,24 @@ export class Session {
 
   /** Hot path. Whether the process has submitted something. */
   get hasSubmission(): boolean {
-    return this.words[this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1))] !== 0;
+    return this.isNew(this.words[this.submissionAt]!);
+  }
+
+  /** Word index of the next submission. */
+  private get submissionAt(): number {
+    return this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1));
+  }
+
+  /** Hot path. Whether an entry of the submission ring is of this lap, and not of the one before. */
+  private isNew(entry: number): boolean {
+    return (
+      entry !== 0 && (entry & Submit.LAP) === ((this.submitHead & SUBMITS) === 0 ? 0 : Submit.LAP)
+    );
   }
 
   /** As {@link hasSubmission}, sequentially consistent: not before {@link setEngineSleeps}. */
   get hasSubmissionNow(): boolean {
-    const i = this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1));
-    return Atomics.load(this.words, i) !== 0;
+    return this.isNew(Atomics.load(this.words, this.submissionAt));
   }
 
   /** Whether every submission that the process has begun is taken. */
@@ -165,13 +177,11 @@ export class Session {
 
   /** Hot path. The next submission's value, or -1; `>>> 0` it. */
   takeSubmission(): number {
-    const i = this.base + (SUBMITS_AT >> 2) + (this.submitHead & (SUBMITS - 1));
-    const value = Atomics.load(this.words, i);
-    if (value === 0) return -1;
-    Atomics.store(this.words, i, 0);
+    const entry = Atomics.load(this.words, this.submissionAt);
+    if (!this.isNew(entry)) return -1;
     this.submitHead = (this.submitHead + 1) | 0;
     this.submissions++;
-    return (value - 1) >>> 0;
+    return ((entry & ~Submit.LAP) - 1) >>> 0;
   }
 
   /** Says on which processor the engine is. */
@@ -182,11 +192,6 @@ export class Session {
   /** Says that routes, rules or addresses have changed since the last version. */
   setRoutes(version: number): void {
     Atomics.store(this.words, this.base + (SessionAt.routes >> 2), version);
-  }
-
-  /** Hot path. Shows the program how far its submissions were taken. */
-  publishSubmitHead(): void {
-    this.words[this.base + (SessionAt.submitHead >> 2)] = this.submitHead;
   }
 
   /** Says whether submissions need a write to the wake descriptor. Sequentially consistent. */

@@ -70,6 +70,10 @@ export class Sessions {
     }
   }
 
+  areNewRules(file: string, text: string): boolean {
+    return this.parts.rules.isNew(file, text);
+  }
+
   private programOf(hello: Hello, pid: number): Program {
     return {
       pid,

@@ -65,7 +65,6 @@ export class Submissions {
       }
       if (session.isClosed) return n;
     }
-    session.publishSubmitHead();
     return n;
   }
 

@@ -113,22 +113,31 @@ export class TcpServed extends EngineSocket {
     const mayMove = (bits & MOVES) !== 0 || this.wasMore || this.socket.readableBytes > 0;
     const moved = mayMove ? this.move(bits) : 0;
     if (moved < 0) return;
-    if ((bits & Readiness.ERR) !== 0) {
-      const errno = this.socket.takeError();
-      if (errno !== 0) this.setError(errno);
-    }
-    const changed = this.refreshStatus();
+    const changed = this.publishMoved(moved, (bits & Readiness.ERR) !== 0);
     if (moved > 0 || changed || (bits & (Readiness.ERR | Readiness.PRI)) !== 0) this.tell();
     if (this.isLingering && this.isDelivered) this.host.lingered();
   }
 
-  /** Hot path. Moves bytes into the ring; how many, or below 0 when the socket broke. */
+  /**
+   * Hot path. Shows what {@link move} has moved, then errors and the status; whether that has changed. What is to be
+   * written is worked out before: who polls takes the line away after each word.
+   */
+  private publishMoved(moved: number, isError: boolean): boolean {
+    const status = this.statusNow();
+    if (moved > 0) this.publishTail();
+    if (!isError) return this.putStatus(status);
+    const errno = this.socket.takeError();
+    if (errno !== 0) this.setError(errno);
+    return this.refreshStatus();
+  }
+
+  /** Hot path. Moves bytes into the ring, not yet shown; how many, or below 0 when the socket broke. */
   private move(bits: number): number {
     const { socket } = this;
     const { bytes } = this.host.memory;
     let moved = 0;
     for (;;) {
-      const room = this.rxRoom();
+      const room = this.rxRoom(this.block.rxBytes >> 1);
       if (room < 0) {
         this.fail();
         return -1;
@@ -146,7 +155,10 @@ export class TcpServed extends EngineSocket {
       const got = socket.receive(bytes, this.block.rxAt + start, n, 0);
       if (got <= 0) {
         if (got === 0) this.sawEof = true;
-        else if (got !== -EAGAIN && got !== -ENOTCONN) this.setError(-got);
+        else if (got !== -EAGAIN && got !== -ENOTCONN) {
+          if (moved > 0) this.publishTail();
+          this.setError(-got);
+        }
         break;
       }
       this.rxTail = (this.rxTail + got) | 0;
@@ -154,8 +166,8 @@ export class TcpServed extends EngineSocket {
       moved = (moved + got) | 0;
       if (got < n && !this.urgent.isThere && (bits & Readiness.RDHUP) === 0) break;
     }
-    if (moved > 0) this.publishTail();
     if (this.isInBlocked || this.wasMore) {
+      if (moved > 0) this.publishTail(); // before what is behind it
       const more = socket.readableBytes;
       this.wasMore = more > 0;
       this.putWord(SocketAt.rxMore, more);
@@ -264,7 +276,7 @@ export class TcpServed extends EngineSocket {
 
   /** Whether there are bytes that the program has not read: in its ring, or in the stack. */
   private get isUnread(): boolean {
-    return this.rxRoom() !== this.block.rxBytes || this.socket.readableBytes > 0;
+    return this.rxRoomNow() !== this.block.rxBytes || this.socket.readableBytes > 0;
   }
 
   // Listening
@@ -314,7 +326,7 @@ export class TcpServed extends EngineSocket {
     let moved = 0;
     for (;;) {
       if ((this.socket.readiness() & Readiness.IN) === 0) break;
-      const room = this.rxRoom();
+      const room = this.rxRoomNow();
       if (room < 0) {
         this.fail();
         return;
@@ -365,6 +377,26 @@ export class TcpServed extends EngineSocket {
   // State
 
   private refreshStatus(): boolean {
+    return this.putStatus(this.statusNow());
+  }
+
+  /** The state as it was published. */
+  private shownState = -1;
+
+  private putStatus(status: number): boolean {
+    const changed = this.setStatus(status);
+    const state = this.tcpState;
+    // Afterwards: a state behind the peer's end is readable, and EOF says why.
+    if (state !== this.shownState) this.putState(state);
+    return changed;
+  }
+
+  private putState(state: number): void {
+    this.shownState = state;
+    this.putWord(SocketAt.tcpState, state);
+  }
+
+  private statusNow(): number {
     const { socket } = this;
     const state = socket.state;
     let status = 0;
@@ -379,12 +411,9 @@ export class TcpServed extends EngineSocket {
       const { flags } = socket.view();
       if ((flags & (TcbFlags.FIN_QUEUED | TcbFlags.DEAD)) !== 0) status |= Status.NO_SEND;
     }
-    status |= this.urgent.statusBits(this.word(SocketAt.rxHead));
+    if (this.urgent.isKnown) status |= this.urgent.statusBits(this.word(SocketAt.rxHead));
     if (this.hasError) status |= Status.ERROR;
-    const changed = this.setStatus(status);
-    // Afterwards: a state behind the peer's end is readable, and EOF says why.
-    this.putWord(SocketAt.tcpState, this.tcpState);
-    return changed;
+    return status;
   }
 
   /** In a prepared block: the program has been told that it is connecting. */
@@ -411,7 +440,7 @@ export class TcpServed extends EngineSocket {
     if (this.isClosed || this.kind === Kind.LISTENER || this.socket.row < 0) return false;
     const queued = Math.max(0, this.socket.view().sndQueuedBytes);
     this.putWord(SocketAt.txQueued, queued);
-    this.putWord(SocketAt.tcpState, this.tcpState);
+    this.putState(this.tcpState);
     return queued > 0;
   }
 

@@ -54,9 +54,14 @@ export class TcpUrgent {
     return byte;
   }
 
+  /** Whether it has {@link statusBits}. */
+  get isKnown(): boolean {
+    return this.hasMark || this.isThere;
+  }
+
   /** Its `Status` bits. `head`: how far the program has read. */
   statusBits(head: number): number {
-    if (!this.hasMark && !this.isThere) return 0;
+    if (!this.isKnown) return 0;
     this.forgetMark(head);
     const mark = this.hasMark ? Status.MARK : 0;
     return this.isThere && this.isWaiting ? mark | Status.URGENT : mark;

@@ -75,6 +75,22 @@ export interface ClientOpened {
 const ARGS = 7;
 const END_CAPACITY = 2_000_000;
 
+/** HELLO as the shim says it. */
+export function helloMessage(options: Partial<ClientOptions>): Uint8Array {
+  const hello = new Uint8Array(HELLO_BYTES);
+  const view = new DataView(hello.buffer);
+  view.setUint32(HelloAt.type, Msg.HELLO, true);
+  view.setUint32(HelloAt.version, LAYOUT_VERSION, true);
+  view.setUint32(HelloAt.flags, options.rulesOfStarter ? HelloFlag.RULES_OF_STARTER : 0, true);
+  view.setInt32(HelloAt.pid, process.pid, true);
+  view.setUint32(HelloAt.spinUs, SPIN_NOT_GIVEN, true);
+  hello.set(Buffer.from(options.program ?? "test"), HelloAt.program);
+  hello.set(Buffer.from(options.address ?? ""), HelloAt.address);
+  hello.set(Buffer.from(options.profile ?? ""), HelloAt.profile);
+  hello.set(Buffer.from(options.rules ?? ""), HelloAt.rules);
+  return hello;
+}
+
 export class TestClient {
   readonly controlFd: number;
   readonly session: Int32Array;
@@ -95,17 +111,7 @@ export class TestClient {
     this.run = options.run;
     this.controlFd = options.controlFd ?? connectUnix({ path });
     if (this.controlFd < 0) throw new Error(`connect: ${this.controlFd}`);
-    const hello = new Uint8Array(HELLO_BYTES);
-    const view = new DataView(hello.buffer);
-    view.setUint32(HelloAt.type, Msg.HELLO, true);
-    view.setUint32(HelloAt.version, LAYOUT_VERSION, true);
-    view.setUint32(HelloAt.flags, options.rulesOfStarter ? HelloFlag.RULES_OF_STARTER : 0, true);
-    view.setInt32(HelloAt.pid, process.pid, true);
-    view.setUint32(HelloAt.spinUs, SPIN_NOT_GIVEN, true);
-    hello.set(Buffer.from(options.program ?? "test"), HelloAt.program);
-    hello.set(Buffer.from(options.address ?? ""), HelloAt.address);
-    hello.set(Buffer.from(options.profile ?? ""), HelloAt.profile);
-    hello.set(Buffer.from(options.rules ?? ""), HelloAt.rules);
+    const hello = helloMessage(options);
     this.ask(hello, options.rulesFd === undefined ? [] : [options.rulesFd]);
     const result = this.messageView.getInt32(WelcomeAt.result, true);
     if (result !== 0) {
@@ -243,7 +249,8 @@ export class TestClient {
 
   submit(value: number): void {
     const tail = Atomics.add(this.session, SessionAt.submitTail >> 2, 1);
-    Atomics.store(this.session, (SUBMITS_AT >> 2) + (tail & (SUBMITS - 1)), (value + 1) | 0);
+    const entry = (value + 1) | ((tail & SUBMITS) === 0 ? 0 : Submit.LAP);
+    Atomics.store(this.session, (SUBMITS_AT >> 2) + (tail & (SUBMITS - 1)), entry);
     if (Atomics.load(this.session, SessionAt.engineSleeps >> 2) !== 0) wakeByEvent(this.wakeFd);
   }
 

@@ -74,6 +74,14 @@ export function addAddress(ip: Ip, iface: Interface, fresh: NewAddress): void {
   }
 }
 
+/** Tells everybody on a link that has come up which addresses are here (RFC 5227 §2.3, RFC 4861 §7.2.6). */
+export function announceAddresses(ip: Ip, iface: Interface): void {
+  for (const { address, isTentative } of iface.addresses) {
+    if (address.isV4) ip.arp.announce(iface, address);
+    else if (!isTentative) ip.nd.advertise(iface, address, null);
+  }
+}
+
 function addConnectedRoute(ip: Ip, iface: Interface, entry: InterfaceAddress): void {
   const bits = fullBits({ address: entry.address, bits: entry.prefixBits });
   const destination = new IpAddress();

@@ -56,6 +56,8 @@ export interface InterfaceHost {
   /** The time of the turn. */
   readonly nowUs: number;
   drop(slot: number, reason: Drop): void;
+  /** The interface's device has lost its link, or has one again. */
+  linkChanged(iface: Interface): void;
 }
 
 export interface InterfaceParts {
@@ -108,6 +110,8 @@ export class Interface {
   private waitingLast = NO_SLOT;
   private waitingFrames = 0;
   private readonly senders = new Set<SenderWaiting>();
+  /** Whether the device had a link when the stack last looked. */
+  private hadLink: boolean;
 
   constructor(parts: InterfaceParts, host: InterfaceHost) {
     this.index = parts.index;
@@ -123,6 +127,7 @@ export class Interface {
     this.mtu6Bytes = parts.mtuBytes;
     this.filters = parts.filters;
     this.host = host;
+    this.hadLink = parts.device.isUp;
   }
 
   get mac(): Uint8Array {
@@ -190,6 +195,10 @@ export class Interface {
   /** Hot path. Hands the device what it takes, and flushes it. */
   flush(nowUs: number): void {
     this.hasPlaced = false;
+    if (this.device.isUp !== this.hadLink) {
+      this.hadLink = !this.hadLink;
+      this.host.linkChanged(this);
+    }
     if (this.batch.n > 0 || this.waitingFrames > 0) this.push(nowUs);
     if (!this.isLoopback) this.device.flush(nowUs); // `lo` has nothing to flush
   }

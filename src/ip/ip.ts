@@ -24,7 +24,7 @@ import { Icmpv4 } from "./icmpv4.js";
 import { Icmpv6 } from "./icmpv6.js";
 import { Igmp } from "./igmp.js";
 import { Interface, type InterfaceParts } from "./interface.js";
-import { addUserAddress, removeAddress } from "./interface-address.js";
+import { addUserAddress, announceAddresses, removeAddress } from "./interface-address.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
 import { Ipv6Input } from "./ipv6-input.js";
@@ -190,6 +190,16 @@ export class Ip {
     this.byIndex[iface.index] = null;
     this.interfaces.splice(this.interfaces.indexOf(iface), 1);
     this.addressesChanged();
+  }
+
+  /**
+   * A device has lost its link: the next one may lead to another peer, so neighbours are forgotten, as
+   * Linux does. Or it has one again, where everybody hears of our addresses.
+   */
+  linkChanged(iface: Interface): void {
+    if (iface.kernelIndex !== 0) return; // the kernel sees to both
+    if (iface.device.isUp) announceAddresses(this, iface);
+    else this.neighbours.linkLost(iface);
   }
 
   /** The interface of an index, or null. */

@@ -36,6 +36,9 @@ export class LoopbackDevice implements Device {
   private last = NO_SLOT;
   /** Frames that wait to be received. */
   waiting = 0;
+  /** Places in the line, wrapping: of the frame that came last into it, and of the one that left it last. */
+  lastIn = 0;
+  lastOut = 0;
   private readonly txFrames = this.counters.index("txFrames");
   private readonly txBytes = this.counters.index("txBytes");
   private readonly rxFrames = this.counters.index("rxFrames");
@@ -68,6 +71,7 @@ export class LoopbackDevice implements Device {
     else pool.next[this.last] = slot;
     this.last = slot;
     this.waiting++;
+    this.lastIn = (this.lastIn + 1) | 0;
     return true;
   }
 
@@ -78,6 +82,7 @@ export class LoopbackDevice implements Device {
       this.first = this.pool.next[slot]!;
       if (this.first === NO_SLOT) this.last = NO_SLOT;
       this.waiting--;
+      this.lastOut = (this.lastOut + 1) | 0;
       this.pool.rxTimeUs[slot] = nowUs;
       this.counters.add(this.rxFrames, 1);
       this.counters.add(this.rxBytes, this.pool.end[slot]! - this.pool.at[slot]!);

@@ -1,11 +1,11 @@
 /** Neighbours, ICMP, path MTU, groups: whole hosts in virtual time. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ECONNREFUSED, EHOSTUNREACH } from "../base/errno.js";
+import { ECONNREFUSED, EHOSTUNREACH, ENETDOWN } from "../base/errno.js";
 import { US_PER_S } from "../base/time.js";
 import { ErrorEntry } from "./error-queue.js";
 import { NeighbourState, REACHABLE_TIME_US } from "./neighbour.js";
-import { DELAY_FIRST_PROBE_US, QUEUE_FRAMES } from "./neighbours.js";
+import { DELAY_FIRST_PROBE_US, Heard, QUEUE_FRAMES } from "./neighbours.js";
 import { PATH_MTU_AGE_US } from "./path-mtu.js";
 import { ip, Pair } from "./stack-fixture.js";
 
@@ -80,6 +80,82 @@ for (const [family, from, to, nobody] of [
     p.assertNothingHeld();
   });
 }
+
+for (const [family, from, to] of [
+  ["IPv4", "10.0.0.1", "10.0.0.2"],
+  ["IPv6", "fd00::1", "fd00::2"],
+] as const) {
+  test(`behind a new link may be another peer: neighbours are asked again over ${family}`, () => {
+    const p = new Pair();
+    const e = p.a.bound(from, 4000);
+    const other = p.b.bound(to, 9);
+    const send = (): number => e.send(bytes, 0, 1, ip(to), 9);
+    send();
+    p.settle();
+    assert.equal(other.receive(buffer, 0, 10), 1);
+    // As if the peer had another hardware address when it came again.
+    p.a.ip.neighbours.heard(p.ifaceA, ip(to), 0x0200, 0x77, Heard.ANSWER);
+    p.linkA.setUp(false);
+    p.settle();
+    assert.equal(send(), -ENETDOWN);
+    p.linkA.setUp(true);
+    send();
+    p.settle();
+    assert.equal(other.receive(buffer, 0, 10), 1);
+    e.close();
+    other.close();
+    p.assertNothingHeld();
+  });
+
+  test(`who has a link again tells everybody its addresses over ${family}`, () => {
+    const p = new Pair();
+    p.linkB.setUp(false);
+    p.settle();
+    const n = p.a.ip.neighbours.lookup(p.ifaceA, ip(to))!;
+    p.a.ip.neighbours.heard(p.ifaceA, ip(to), 0x0200, 0x77, Heard.ANSWER);
+    p.linkB.setUp(true);
+    p.settle();
+    assert.deepEqual([n.macHigh, n.macLow], [p.ifaceB.macHigh, p.ifaceB.macLow]);
+    p.assertNothingHeld();
+  });
+}
+
+test("a group is joined before the link is there", () => {
+  const p = new Pair();
+  p.linkB.setUp(false);
+  p.settle();
+  for (const [group, any] of [
+    ["239.1.1.1", "0.0.0.0"],
+    ["ff05::1:3", "::"],
+  ] as const) {
+    const member = p.b.bound(any, 9);
+    assert.equal(member.memberships.join(ip(group), 0), 0);
+    p.linkB.setUp(true);
+    const sender = p.a.bound(any, 4000);
+    assert.equal(sender.send(bytes, 0, 3, ip(group), 9), 3);
+    p.settle();
+    assert.equal(member.receive(buffer, 0, 10), 3);
+    p.linkB.setUp(false);
+    p.settle();
+    assert.equal(member.memberships.leave(ip(group), 0), 0);
+    sender.close();
+    member.close();
+  }
+  p.assertNothingHeld();
+});
+
+test("what the user said of a neighbour outlives the link", () => {
+  const p = new Pair();
+  p.a.ip.neighbours.addPermanent(p.ifaceA, ip("10.0.0.9"), 0x0200, 9);
+  p.a.ip.neighbours.lookup(p.ifaceA, ip("10.0.0.8"));
+  p.linkA.setUp(false);
+  p.settle();
+  assert.deepEqual(
+    [...p.a.ip.neighbours].map((n) => n.address.toString()),
+    ["10.0.0.9"],
+  );
+  p.assertNothingHeld();
+});
 
 test("ICMP errors are limited to six at once for one destination", () => {
   const p = new Pair();

@@ -14,6 +14,7 @@
  * | PROBE      | timer, none left                   | FAILED     | paths are resolved again      |
  * | any known  | answer, or an upper layer confirms | REACHABLE  |                               |
  * | any known  | another hardware address heard     | STALE      |                               |
+ * | any        | the link is lost                   | REMOVED    | queued packets are dropped    |
  *
  * Forbidden: leaving REMOVED (paths still hold the object; they must look up another).
  * Queued frames belong to their entry; they are linked through the pool's `next`.
@@ -361,13 +362,21 @@ export class NeighbourTable {
     }
   }
 
-  private removeEntry(n: Neighbour): void {
+  /** Who is at the other end of the next link must be asked. What the user said of neighbours stays. */
+  linkLost(iface: Interface): void {
+    for (const n of [...this.entries.values()]) {
+      const isLearned = n.state !== NeighbourState.PERMANENT;
+      if (isLearned && n.iface === iface) this.removeEntry(n, Drop.LINK_DOWN);
+    }
+  }
+
+  private removeEntry(n: Neighbour, reason: Drop = Drop.NEIGHBOUR_TABLE_FULL): void {
     this.entries.delete(keyOf(n.iface, n.address));
     this.unproven.delete(n);
     this.active.delete(n);
     n.state = NeighbourState.REMOVED;
     n.timerAtUs = NEVER;
-    while (n.queueFirst !== NO_SLOT) this.ip.drop(this.dequeue(n), Drop.NEIGHBOUR_TABLE_FULL);
+    while (n.queueFirst !== NO_SLOT) this.ip.drop(this.dequeue(n), reason);
   }
 }
 

@@ -125,6 +125,13 @@ export class Resolver {
     return null;
   }
 
+  /** As {@link groupInterface}, where no link is up: a group may be joined before one is. */
+  interfaceWithoutLink(dst: IpAddress): Interface | null {
+    const route = this.ip.routes.find(dst, 0, () => true);
+    if (route !== null) return route.iface;
+    return this.ip.interfaces.find((iface) => !iface.isLoopback) ?? null;
+  }
+
   private buildGroup(dst: IpAddress, src: IpAddress | null, ifIndex: number): Path | null {
     const iface = this.groupInterface(dst, src, ifIndex);
     if (iface === null) return this.fail(ENETUNREACH);

@@ -279,7 +279,7 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
   /**
    * Hot path. The endpoint of this host that a datagram of `n` bytes to `dst` (null: the peer) would come
    * to, if it is one: whoever serves both may hand it over at once, from `directPath.src`, behind what waits in
-   * its queue or {@link isOnTheWay}. Null: send it.
+   * its queue or is still {@link hasCome on the way}. Null: send it.
    */
   directTo(dst: IpAddress | null, port: number, n: number): UdpEndpoint | null {
     if (this.pendingErrno !== 0 || this.gsoBytes !== 0 || n > MOST_DIRECT_BYTES) return null;
@@ -299,9 +299,16 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
     return e !== null && e.minTtl === 0 && !e.isReadShut ? e : null;
   }
 
-  /** Hot path. Whether this host has sent itself something that has not come yet. */
-  get isOnTheWay(): boolean {
-    return this.ip.loopback.waiting > 0 || this.ip.lo.hasQueued;
+  /** Hot path. The place in the line of what this host has sent to itself last: for {@link hasCome}. */
+  get lastSent(): number {
+    return (this.ip.loopback.lastIn + this.ip.lo.backlogFrames) | 0;
+  }
+
+  /** Hot path. Whether what this host had sent to itself up to `place` has come. */
+  hasCome(place: number): boolean {
+    const { loopback, lo } = this.ip;
+    if (((loopback.lastOut - place) | 0) >= 0) return true;
+    return loopback.waiting === 0 && lo.backlogFrames === 0; // the rest was dropped
   }
 
   /** Nothing can be sent until the interface has sent some of what waits there. */

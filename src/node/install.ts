@@ -30,6 +30,9 @@ export function install(): void {
     return;
   }
   handlesAreInstalled();
+  // What Node prints of a socket names its handle, and programs tell handles by these names.
+  Object.defineProperty(TcpHandle, "name", { value: "TCP" });
+  Object.defineProperty(UdpHandle, "name", { value: "UDP" });
   if (isLoaded("net") || isLoaded("dgram")) installLate();
   Object.assign(binding("tcp_wrap"), { TCP: TcpHandle });
   Object.assign(binding("udp_wrap"), { UDP: UdpHandle });

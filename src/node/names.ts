@@ -33,8 +33,8 @@ export function fillName(
   ifIndex: number,
   names: InterfaceNames | null = null,
 ): number {
+  out.address = textOf(address, is6, ifIndex, names); // in the order of Node's
   out.family = is6 ? "IPv6" : "IPv4";
-  out.address = textOf(address, is6, ifIndex, names);
   out.port = port;
   return 0;
 }

@@ -63,6 +63,25 @@ test("datagrams are read where they lie, answered in place and given back", () =
   server.close();
 });
 
+test("a group may be joined before the link is up", () => {
+  const early = simLink({ pool });
+  early.b.setUp(false);
+  const receiver = openPoller({ device: early.b, pool, addresses: ["10.1.0.2/24"] });
+  const feed = receiver.udp({ port: 5_000 }).join("239.1.1.1");
+  early.b.setUp(true);
+  const sender = openPoller({ device: early.a, pool, addresses: ["10.1.0.1/24"] });
+  const out = sender.udp().connect("239.1.1.1", 5_000);
+  out.take();
+  assert.equal(out.send(4), 4);
+  for (let i = 0; i < 100 && feed.receive() === 0; i++) {
+    sender.turn();
+    receiver.turn();
+  }
+  assert.equal(feed.view(0).length, 4);
+  receiver.close();
+  sender.close();
+});
+
 test("a datagram may be sent to anybody", () => {
   const server = b.udp({ address: "10.0.0.2", port: 8 });
   const client = a.udp();

@@ -395,7 +395,7 @@ export class TcpHandle extends StreamHandle {
 
   /** Requests under way are told in the event loop's closing phase, then whoever closed. */
   private closeRest(tellRequests: (status: number) => void, done: (() => void) | undefined): void {
-    const closing = this.real ?? kernelTcp(SOCKET, this);
+    const closing = this.real ?? kernelTcp(this.listener === null ? SOCKET : SERVER, this);
     const scope = new AsyncResource("TCPWRAP");
     closing.close(() => {
       tellRequests(-ECANCELED);
@@ -409,6 +409,7 @@ export class TcpHandle extends StreamHandle {
 }
 
 const SOCKET = 0;
+const SERVER = 1;
 const PASSED = "its connections are passed to other processes";
 const noRequests = (): void => {};
 

@@ -11,6 +11,7 @@ import {
   ECANCELED,
   EINVAL,
   ENOBUFS,
+  ENOPROTOOPT,
   ENOTCONN,
 } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
@@ -131,7 +132,7 @@ export class UdpHandle {
 
   private bindTo(text: string, port: number, flags: number, is6: boolean): number {
     const parsed = addressOf(text);
-    if (parsed === null) return -EINVAL;
+    if (parsed === null || !isOf(text, is6)) return -EINVAL;
     this.is6 = is6;
     const verdict = forBind("udp_receiver", parsed.address, port);
     if (verdict.by !== Carrier.MILLRACE) {
@@ -227,7 +228,7 @@ export class UdpHandle {
   private resolve(text: string): Resolved | null {
     if (this.last?.text === text) return this.last;
     const parsed = addressOf(text);
-    if (parsed === null) return null;
+    if (parsed === null || !isOf(text, this.is6)) return null;
     this.last = { text, address: parsed.address, ifIndex: indexOfZone(parsed.zone) };
     return this.last;
   }
@@ -442,6 +443,7 @@ export class UdpHandle {
     const { socket } = this;
     if (parsed === null) return -EINVAL;
     if (socket === null) return this.real.setMulticastInterface(text);
+    if (!this.is6 && isOf(text, true)) return -ENOPROTOOPT; // as Linux: libuv asks by the text
     const index = this.interfaceOf(parsed);
     const isNone = parsed.address.isUnspecified && parsed.zone === "";
     if (index !== 0 || isNone) {
@@ -564,7 +566,7 @@ export class UdpHandle {
 
   /** Whether such lists have the kernel's handle behind it. */
   get hasActiveKernel(): boolean {
-    return this.by !== Carrier.MILLRACE && this.isReceiving && !this.isKernelDeaf;
+    return this.real.hasRef();
   }
 
   private setReferenced(on: boolean): void {
@@ -627,6 +629,9 @@ function changeGroup(
     ? socket.joinSource(group, source, ifIndex)
     : socket.leaveSource(group, source, ifIndex);
 }
+
+/** Whether an address is written as one of the family: libuv takes no other. */
+const isOf = (text: string, is6: boolean): boolean => text.includes(":") === is6;
 
 function bytesOf(chunk: Uint8Array): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk;

@@ -6,7 +6,7 @@
  * Numbers are little-endian. Names are the C ones in camel case.
  */
 
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 export const LAYOUT_MAGIC = 0x3153524d;
 
 /** Sizes of the session's tables. */
@@ -30,8 +30,7 @@ export const SessionAt = {
   engineCpu: 28,
   engineSleeps: 64,
   hintTail: 68,
-  submitHead: 72,
-  routes: 76,
+  routes: 72,
   hintHead: 128,
   submitTail: 192,
 } as const;
@@ -63,8 +62,8 @@ export const CALL_BYTES = 4_096;
 export const CALL_DATA_BYTES = 4_032;
 export const CallState = { FREE: 0, BUSY: 1, DONE: 2 } as const;
 
-/** Bits of a submission; entries of the ring hold it plus 1. */
-export const Submit = { CALL: 0x8000_0000, CONTROL: 0x4000_0000 } as const;
+/** Bits of a submission; entries of the ring hold it plus 1, every other time around with LAP. */
+export const Submit = { CALL: 0x8000_0000, CONTROL: 0x4000_0000, LAP: 0x2000_0000 } as const;
 
 export const WAITERS_AT = 4_096;
 export const ENTRIES_AT: number = WAITERS_AT + WAITERS * WAITER_BYTES;
@@ -106,9 +105,10 @@ export const SocketAt = {
   txTail: 196,
   noSpace: 200,
   more: 204,
+  submitted: 208,
+  txHeadSeen: 212,
   txHead: 256,
-  submitted: 320,
-  rxBlocked: 324,
+  rxBlocked: 320,
   nonblock: 384,
   shut: 388,
   rcvtimeoNs: 392,

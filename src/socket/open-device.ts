@@ -4,6 +4,7 @@
  * {@link KINDS}.
  */
 import { accessSync, constants } from "node:fs";
+import { dirname } from "node:path";
 import type { Device } from "../nic/device.js";
 import { type MemifOptions, openMemif } from "../nic/memif.js";
 import { openPacket } from "../nic/packet.js";
@@ -66,7 +67,7 @@ const KINDS: Readonly<Record<string, DeviceKind>> = {
   },
   memif: {
     takes: "a memif socket's path, then maybe ,role=server ,id=N ,secret=TEXT",
-    check: (name) => void memifOptions(name, true),
+    check: (name) => requireFolder(memifOptions(name, true).path),
     open: (name, pool, { offload }) => plain(openMemif(pool, memifOptions(name, offload)), pool),
   },
   xdp: {
@@ -97,6 +98,11 @@ const KINDS: Readonly<Record<string, DeviceKind>> = {
 /** A device that goes on for ever. */
 function plain(device: Device, pool: Pool): OpenDevice {
   return { device, pool, isFinished: () => false, complaint: () => null };
+}
+
+/** A memif client waits for its socket, which may come any time; but nobody makes the folder. Throws the system's error. */
+function requireFolder(path: string): void {
+  if (!path.startsWith("@")) accessSync(dirname(path)); // abstract: in no folder
 }
 
 /** `server:PATH` is short for `PATH,role=server`. */

@@ -5,7 +5,7 @@ import { monotonicUs } from "../../nic/clock.js";
 import type { Device } from "../../nic/device.js";
 import { simLink } from "../../nic/sim-link.js";
 import { createPool } from "../../socket/create-host.js";
-import { openDevice, TO_TALK } from "../../socket/open-device.js";
+import { checkDevice, openDevice, TO_TALK } from "../../socket/open-device.js";
 import { Stack } from "../../socket/stack.js";
 import { KernelTransport } from "./kernel-transport.js";
 import { NodeTransport } from "./node-transport.js";
@@ -46,6 +46,7 @@ export function openTransport(o: NicOptions): OpenTransport {
     throw new TypeError(`--nic ${o.nic} needs --address, such as --address 10.0.0.2/24`);
   }
   for (const address of o.addresses) checkPrefix(address);
+  checkDevice(o.nic); // what only has to come is waited for
   const { device, pool } = openDevice(o.nic, TO_TALK);
   const stack = new Stack({ pool, nowUs: monotonicUs() });
   try {

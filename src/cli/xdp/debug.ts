@@ -1,8 +1,7 @@
 /** `millrace xdp debug`: a packet through a program, instruction by instruction. */
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import type { Command } from "commander";
-import { EbpfError } from "../../ebpf/ebpf-error.js";
+import { type Command, InvalidArgumentError } from "commander";
 import { instanceMap } from "../../ebpf/map-text.js";
 import { examples } from "../command.js";
 import { DONE, FAILED, type World } from "../world.js";
@@ -17,7 +16,7 @@ import { parseSizes } from "./runner.js";
 
 export interface DebugOptions extends ObjectOptions {
   readonly in: string;
-  readonly packet: string;
+  readonly packet: number;
   readonly map?: readonly string[];
   readonly maxEntries?: readonly string[];
   readonly commands?: string;
@@ -39,7 +38,7 @@ export function addDebug(xdp: Command, world: World, finish: (status: number) =>
     )
     .argument("<object>", "object file, or text: FILE.s (docs/ebpf.md)")
     .requiredOption("--in <file>", "pcap or pcapng file to read", onlyOnce("--in"))
-    .option("--packet <n>", "start with this packet, from 1", "1")
+    .option("--packet <n>", "start with this packet, from 1", packetNumber, 1)
     .option("-e, --execute <commands>", "run these, separated by semicolons, and end", list)
     .option("--commands <file>", "run a file's lines, and end")
     .option("-p, --program <name>", "which program, when the object has several")
@@ -55,6 +54,11 @@ export function addDebug(xdp: Command, world: World, finish: (status: number) =>
     ["millrace xdp debug filter.o --in a.pcap -e 'break 12; continue; print r1'", "by script"],
     ["millrace xdp debug filter.o --in a.pcap -e 'break :27; continue' --json", "for scripts"],
   ]);
+}
+
+function packetNumber(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("expected a number from 1 on");
 }
 
 /** Returns the exit status. */
@@ -79,10 +83,6 @@ export async function debugProgram(
 function openSession(file: string, options: DebugOptions): Session {
   const object = readObject(file, options);
   const { name } = chooseProgram(object, options.program);
-  const first = Number(options.packet);
-  if (!/^[1-9]\d{0,8}$/.test(options.packet)) {
-    throw new EbpfError("EINVAL", `--packet: expected a number from 1 on, got ${options.packet}`);
-  }
   const packets = new Packets(object, capturedOf(options.in), {
     program: name,
     maxEntries: parseSizes(object, options.maxEntries),
@@ -93,7 +93,7 @@ function openSession(file: string, options: DebugOptions): Session {
       }
     },
   });
-  return new Session(packets, first);
+  return new Session(packets, options.packet);
 }
 
 /** Lines as they come, so that whoever writes the script can wait for answers. */

@@ -504,6 +504,34 @@ static void datagrams_refuse_what_the_kernel_refuses(void) {
   FAILS(mr_send(sock, 3, "a", 1, 0, (struct sockaddr *)&wrong, 4), EINVAL);
 }
 
+/* What lies between the ring and the end that is known comes from the engine only: of one that stands still
+ * nobody waits for it. Once is enough: another process may have had the processor meanwhile. */
+static void a_stopped_engine_is_not_waited_for_at_the_end(void) {
+  struct mr_sock *sock = tcp();
+  uint32_t *engine_pid = &mr_link_now->session->engine_pid, before = *engine_pid;
+  pid_t child = fork();
+  if (child == 0) {
+    raise(SIGSTOP);
+    _exit(0);
+  }
+  siginfo_t info;
+  EQUAL(waitid(P_PID, (id_t)child, &info, WSTOPPED), 0);
+  sock->shared->tcp_state = 8; /* CLOSE_WAIT */
+  EQUAL(mr_engine_is_stopped(mr_link_now), false);
+  mr_store(engine_pid, (uint32_t)child);
+  EQUAL(mr_engine_is_stopped(mr_link_now), true);
+  int64_t least = INT64_MAX;
+  for (int i = 0; i < 20 && least > 500000000; i++) {
+    int64_t began = mr_now_ns();
+    FAILS(receive(sock, &(char){0}, 1, MSG_DONTWAIT), EAGAIN);
+    if (mr_now_ns() - began < least) least = mr_now_ns() - began;
+  }
+  EQUAL(least > 500000000, false);
+  mr_store(engine_pid, before);
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+}
+
 /* ---- Locks ------------------------------------------------------------------------------------------ */
 
 /* A process that dies with the lock: it forks before the session is used by threads. */
@@ -560,6 +588,28 @@ static void a_holder_of_another_namespace_is_waited_for(void) {
   EQUAL(sock->shared->reserved2[0], before + 1);
   mr_unlock(&sock->shared->rx_lock);
   pthread_join(holder, NULL);
+}
+
+/* Where there is no /proc a number may be another namespace's, even the thread's own. */
+static atomic_bool has_taken;
+static void *take_untagged(void *context) {
+  uint32_t *lock = context, own = (uint32_t)mr_tid();
+  mr_store(lock, own);
+  mr_lock_slow(lock, own);
+  atomic_store(&has_taken, true);
+  return NULL;
+}
+static void a_number_alone_is_not_the_holder(void) {
+  struct mr_sock *sock = tcp();
+  uint32_t *lock = &sock->shared->rx_lock;
+  pthread_t thread;
+  pthread_create(&thread, NULL, take_untagged, lock);
+  while (!(mr_load(lock) & MR_LOCK_WAITED)) usleep(1000);
+  usleep(100000);
+  EQUAL(atomic_load(&has_taken), false);
+  mr_store(lock, 0);
+  mr_unlock_slow(lock);
+  pthread_join(thread, NULL);
 }
 
 static void *count_up(void *context) {
@@ -686,6 +736,7 @@ static const struct {
     TEST(a_dead_holder_loses_its_lock),
     TEST(a_zombie_loses_its_lock),
     TEST(a_holder_of_another_namespace_is_waited_for),
+    TEST(a_number_alone_is_not_the_holder),
     TEST(streams_wrap),
     TEST(a_full_ring_is_eagain_and_wants_room),
     TEST(peek_leaves_and_peek_off_moves),
@@ -703,6 +754,7 @@ static const struct {
     TEST(no_connection_is_lost_for_want_of_an_entry),
     TEST(only_releases_are_waited_for),
     TEST(timeouts_are_eagain),
+    TEST(a_stopped_engine_is_not_waited_for_at_the_end),
     TEST(sleepers_are_rung),
     TEST(handlers_interrupt_sleep),
     TEST(blocking_send_goes_on_as_room_comes),

@@ -197,10 +197,9 @@ int64_t fake_submission(void) {
   uint32_t *ring = (uint32_t *)(void *)((uint8_t *)link_of_tests.session + MR_SUBMITS_AT);
   uint32_t *entry = &ring[submit_head & (MR_SUBMITS - 1)];
   uint32_t value = mr_load(entry);
-  if (value == 0) return -1;
-  mr_store(entry, 0);
+  if (value == 0 || (value & MR_SUBMIT_LAP) != (submit_head & MR_SUBMITS ? MR_SUBMIT_LAP : 0)) return -1;
   submit_head++;
-  return (int64_t)value - 1;
+  return (int64_t)(value & ~MR_SUBMIT_LAP) - 1;
 }
 
 /* ---- The control socket --------------------------------------------------------------------------------- */

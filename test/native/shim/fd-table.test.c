@@ -143,6 +143,21 @@ static void hidden_descriptors_are_high_and_closed_by_exec(void) {
   close(hidden);
 }
 
+static void what_a_lodger_changes_is_its_own(void) {
+  static const int numbers[] = {5, 62, 63, 100, 700};
+  for (int i = 0; i < 5; i++) mr_fd_set(numbers[i], (struct mr_fd){.kind = MR_FD_KERNEL});
+  mr_fd_begin_lodging(true);
+  mr_fd_clear(63);
+  mr_fd_clear(700);
+  CHECK(mr_fd_kind_of(63) == MR_FD_PLAIN && mr_fd_kind_of(700) == MR_FD_PLAIN);
+  CHECK(mr_fd_kind_of(5) == MR_FD_KERNEL && mr_fd_kind_of(62) == MR_FD_KERNEL && mr_fd_kind_of(100) == MR_FD_KERNEL);
+  mr_fd_begin_lodging(false);
+  for (int i = 0; i < 5; i++) {
+    CHECK(mr_fd_kind_of(numbers[i]) == MR_FD_KERNEL);
+    mr_fd_clear(numbers[i]);
+  }
+}
+
 int main(int argc, char **argv) {
   TEST(numbers_out_of_range_are_plain)
   TEST(a_socket_lives_as_long_as_its_numbers_and_readers)
@@ -150,5 +165,6 @@ int main(int argc, char **argv) {
   TEST(readers_and_a_writer_agree)
   TEST(each_visits_what_is_not_plain_in_order)
   TEST(hidden_descriptors_are_high_and_closed_by_exec)
+  TEST(what_a_lodger_changes_is_its_own)
   return 0;
 }

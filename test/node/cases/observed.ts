@@ -6,6 +6,7 @@ import { once } from "node:events";
 import http from "node:http";
 import net from "node:net";
 import { PerformanceObserver } from "node:perf_hooks";
+import { inspect } from "node:util";
 import { closed, ended, listening } from "../support/sockets.js";
 import { errorText, trace } from "../support/trace.js";
 
@@ -67,6 +68,7 @@ const client = net.connect(port, "127.0.0.1");
 await new Promise<void>((resolve) => process.nextTick(resolve));
 trace("resources", "connecting", types());
 trace("handles", handles());
+trace("handles", inspect(client, { depth: 0 }).includes("[TCP]"));
 await once(client, "connect");
 hook.disable();
 trace("resources", "made", [...made].sort());

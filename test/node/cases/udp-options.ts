@@ -2,6 +2,7 @@
 import dgram from "node:dgram";
 import { once } from "node:events";
 import net from "node:net";
+import { inspect } from "node:util";
 import { errorText, HERE, HERE6, trace } from "../support/trace.js";
 
 const AT = HERE;
@@ -240,6 +241,31 @@ async function blocked(): Promise<void> {
   server.close();
 }
 
+/** Addresses of the other family, and the order in which names are told. */
+async function families(): Promise<void> {
+  const socket = await bound({ type: "udp4" });
+  each("families", {
+    address: () => Object.keys(socket.address()),
+    "interface of six": () => socket.setMulticastInterface("::1"),
+    handle: () => inspect(socket, { depth: 1 }).includes("handle: [UDP]"),
+    resources: () => process.getActiveResourcesInfo().filter((type) => type === "UDPWrap"),
+  });
+  await new Promise<void>((resolve) => {
+    socket.send("x", 9, "::1", (e) => {
+      trace("families", "sent", e === null ? "" : errorText(e));
+      resolve();
+    });
+  });
+  socket.connect(9, AT);
+  await once(socket, "connect");
+  trace("families", "peer", Object.keys(socket.remoteAddress()));
+  socket.close();
+  const other = dgram.createSocket("udp4");
+  other.bind(0, "::1");
+  const [error] = (await once(other, "error")) as [Error];
+  trace("families", "bound", errorText(error));
+}
+
 created();
 await states({ type: "udp4" }, AT);
 await states({ type: "udp6" }, HERE6);
@@ -249,3 +275,4 @@ await names();
 await connecting();
 await nobody();
 await blocked();
+await families();

@@ -116,7 +116,7 @@ static void ring_at_once(void) {
 static void submit(uint32_t value) {
   uint32_t tail = __atomic_fetch_add((uint32_t *)(session + offsetof(struct mr_session, submit_tail)), 1,
                                      __ATOMIC_SEQ_CST);
-  store(MR_SUBMITS_AT + tail % MR_SUBMITS * 4, value + 1);
+  store(MR_SUBMITS_AT + tail % MR_SUBMITS * 4, (value + 1) | (tail & MR_SUBMITS ? MR_SUBMIT_LAP : 0));
   uint64_t one = 1;
   if (__atomic_exchange_n((uint32_t *)(session + offsetof(struct mr_session, engine_sleeps)), 0,
                           __ATOMIC_SEQ_CST) != 0) {

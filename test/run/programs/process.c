@@ -1,9 +1,12 @@
 /* Descriptors and processes: dup, fork, exec, passing, streams, files into sockets. */
 #include "harness.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -633,6 +636,60 @@ static void closing_everything(void) {
   close(more[0]), close(more[1]);
 }
 
+/* A server of the kernel's, on the loopback, in both runs. */
+static int kernel_server(struct sockaddr_in *at) {
+  *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t bytes = sizeof *at;
+  int fd = new_socket(SOCK_DGRAM);
+  MUST(bind(fd, (struct sockaddr *)at, bytes));
+  MUST(getsockname(fd, (struct sockaddr *)at, &bytes));
+  return fd;
+}
+
+/* What forks another: that one has no way to the engine, and the kernel's sockets as ever. */
+static void in_grandchild(void (*confine)(void)) {
+  struct sockaddr_in at;
+  int server = kernel_server(&at), pair[2];
+  tcp_pair(pair); /* it is joined */
+  pid_t child = fork();
+  if (child == 0) {
+    confine();
+    pid_t grandchild = fork();
+    if (grandchild == 0) {
+      close(0);
+      int fd = socket(AF_INET, SOCK_DGRAM, 0);
+      _exit(fd != 0 || sendto(fd, "k", 1, 0, (struct sockaddr *)&at, sizeof at) != 1);
+    }
+    int status = -1;
+    waitpid(grandchild, &status, 0);
+    _exit(status == 0 ? 0 : 1);
+  }
+  end_of(child);
+  say_read("from the grandchild", server);
+  close(pair[0]), close(pair[1]), close(server);
+}
+
+static void leave_one_number(void) {
+  struct rlimit one = {1, 1};
+  MUST(setrlimit(RLIMIT_NOFILE, &one));
+  setuid(65534); /* who may raise it has room */
+}
+
+static void forbid_messages(void) {
+  struct sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* the number */
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+  MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+  MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static void without_room(void) { in_grandchild(leave_one_number); }
+static void behind_a_filter(void) { in_grandchild(forbid_messages); }
+
 static const struct test_case cases[] = {
     {"duplicates", duplicates},
     {"forked", forked},
@@ -648,6 +705,8 @@ static const struct test_case cases[] = {
     {"streams", streams},
     {"files", files},
     {"by_number", by_number},
+    {"without_room", without_room},
+    {"behind_a_filter", behind_a_filter},
     {"closing_everything", closing_everything},
 };
 

@@ -38,7 +38,10 @@ http { access_log off; client_body_temp_path ${place}/b; proxy_temp_path ${place
   );
   assert.match(short, /Requests\/sec: +[1-9]/);
   assert.doesNotMatch(short, /Non-2xx/);
-  const { holders } = await world.has(({ localPort }) => localPort === 8080, "nginx");
+  const { holders } = await world.has(
+    ({ localPort, state }) => localPort === 8080 && state === "LISTEN",
+    "nginx",
+  );
   assert.ok(
     holders.length >= 3,
     `master and workers share the listener: ${JSON.stringify(holders)}`,

@@ -162,7 +162,11 @@ test("a command that is wrong ends a script with what was expected", async () =>
     assert.equal(status, 1, commands);
     assert.match(talk, expected);
   }
-  assert.match((await debug(["--packet", "0"])).talk, /--packet: expected a number from 1 on/);
+  for (const wrong of ["0", "x", "1.5"]) {
+    const { status, talk } = await debug(["--packet", wrong]);
+    assert.equal(status, 2);
+    assert.match(talk, /'--packet <n>' argument '\S+' is invalid\. expected a number from 1 on/);
+  }
   assert.match((await debug(["--packet", "13"])).talk, /there is no packet 13/);
 });
 

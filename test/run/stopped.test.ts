@@ -1,0 +1,86 @@
+/** While the engine has stopped: threads that wait for it hold up nobody who starts processes. */
+import assert from "node:assert/strict";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { enterNamespace } from "../support/namespace.js";
+import { until } from "../support/until.js";
+import { Comparison, LIBRARY } from "./comparison.js";
+
+await enterNamespace(import.meta.url, "cc");
+
+/** Where another user may go, too. */
+const open = mkdtempSync(join(tmpdir(), "millrace-stopped-"));
+let comparison: Comparison;
+before(async () => {
+  chmodSync(open, 0o755);
+  comparison = await Comparison.begin();
+  comparison.preload = join(open, "libmillrace.so");
+  copyFileSync(LIBRARY, comparison.preload);
+});
+after(async () => {
+  await comparison.end();
+  rmSync(open, { recursive: true });
+});
+
+/** What the case says while the engine has stopped, and afterwards. */
+async function runStopped(name: string): Promise<string> {
+  const program = join(open, "stopped");
+  copyFileSync(comparison.build("stopped"), program);
+  const child = comparison.start(program, name);
+  let said = "";
+  child.stdout!.setEncoding("utf8").on("data", (text: string) => {
+    said += text;
+  });
+  const ended = new Promise((resolve) => child.once("exit", (...how) => resolve(how)));
+  await until(() => said.includes("ready"), "the program");
+  comparison.signalEngine("SIGSTOP");
+  try {
+    child.stdin!.write("\n");
+    await until(() => said.includes("stopped\n") || child.exitCode !== null, "its processes");
+  } finally {
+    comparison.signalEngine("SIGCONT");
+  }
+  child.stdin!.write("\n");
+  assert.deepEqual(await ended, [0, null], said);
+  return said;
+}
+
+const STARTED = [
+  "status 0",
+  "forked while it waits: 1",
+  "status 0",
+  "spawned while it waits: 1",
+  "system: 0",
+  "ran while it waits: 1",
+  "stopped",
+];
+
+const lines = (said: string): string[] =>
+  said
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+
+test("fork, posix_spawn and system do not wait for a thread that joins it", async () => {
+  const said = lines(await runStopped("while_joining"));
+  assert.deepEqual(said.slice(2), [...STARTED, "a socket: 1"]);
+});
+
+test("nor for one that opens a socket; the child has nothing of what that has in hand", async () => {
+  const said = lines(await runStopped("while_opening"));
+  assert.deepEqual(said.slice(2), [
+    "the child sets an option: 0",
+    "ends in the child: 0",
+    "status 0",
+    "forked while it waits: 1",
+    ...STARTED,
+    "bound: 0, 1",
+  ]);
+});
+
+test("processes start, however many have been started; when it goes on it serves others", async () => {
+  const said = lines(await runStopped("many_starts"));
+  assert.deepEqual(said.slice(2), ["stopped", "answer: 1, status 0"]);
+});
