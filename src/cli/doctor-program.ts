@@ -24,7 +24,7 @@ const OBSTACLES: readonly (readonly [detail: string, fix: string])[] = [
   ],
   [
     "has a set-user-id or set-group-id bit or file capabilities, so the loader ignores preloads",
-    "run a copy without them: cp PROGRAM /tmp/NAME-plain && millrace run /tmp/NAME-plain",
+    "run a copy without them: cp PROGRAM /tmp && millrace run /tmp/NAME",
   ],
   [
     "is for another kind of processor than Millrace's library",
