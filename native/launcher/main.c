@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "launcher.h"
@@ -148,6 +149,22 @@ static int run_in_process(const struct place *place, const struct options *optio
   refuse_program(options->command[0], errno, is_short);
 }
 
+/* Root can open another user's folder, whose engine talks to that user alone. */
+static void report_hang_ups(const char *engine) {
+  struct stat found;
+  if (stat(engine, &found) == 0 && found.st_uid != geteuid()) {
+    fprintf(stderr,
+            "millrace: the engine at %s is another user's (%u), and serves no others; unset MILLRACE_ENGINE and "
+            "XDG_RUNTIME_DIR (su and sudo keep them), or become that user\n",
+            engine, (unsigned)found.st_uid);
+    return;
+  }
+  fprintf(stderr,
+          "millrace: the engine at %s hangs up; if it is of another version, end it first (millrace stat "
+          "--counters says its pid)\n",
+          engine);
+}
+
 /* Finds the engine or starts one, and has it stay for the program. 0 or an exit status. */
 static int join_engine(const struct place *place, const struct options *options, const char *engine,
                        char **args, bool no_warn) {
@@ -173,10 +190,7 @@ static int join_engine(const struct place *place, const struct options *options,
       return launched == ENGINE_OBJECTS ? USAGE : FAILED;
     }
   }
-  fprintf(stderr,
-          "millrace: the engine at %s hangs up; if it is of another version, end it first (millrace stat "
-          "--counters says its pid)\n",
-          engine);
+  report_hang_ups(engine);
   return FAILED;
 }
 

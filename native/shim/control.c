@@ -175,7 +175,7 @@ int mr_control_hello(int control_fd, bool by_door, struct mr_welcome *welcome) {
   hello.pid = (int32_t)getpid();
   const char *loopback = mr_environment_get("MILLRACE_LOOPBACK");
   if (loopback != NULL && strcmp(loopback, "1") == 0) hello.flags |= MR_HELLO_LOOPBACK;
-  strncpy(hello.program, program_invocation_short_name, sizeof hello.program - 1);
+  strncpy(hello.program, mr_environment_program(), sizeof hello.program - 1);
   copy_environment(hello.application_id, sizeof hello.application_id, "VMA_APPLICATION_ID");
   copy_environment(hello.application_id, sizeof hello.application_id, "MILLRACE_APPLICATION_ID");
   copy_environment(hello.address, sizeof hello.address, "MILLRACE_ADDRESS");

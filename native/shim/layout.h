@@ -300,7 +300,7 @@ struct mr_hello {
   uint32_t type, version;
   int32_t pid;
   uint32_t flags;          /* MR_HELLO_* */
-  char program[64];        /* program_invocation_short_name, zero-terminated */
+  char program[64];        /* program_invocation_short_name at its start, zero-terminated */
   char application_id[64]; /* MILLRACE_APPLICATION_ID (or VMA_APPLICATION_ID) */
   char address[64];        /* --address of `millrace run`, or empty */
   char rules[256];         /* rules file, for messages, or empty; its contents come along: a sealed memfd */

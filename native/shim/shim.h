@@ -299,6 +299,8 @@ int mr_undecided_wait(int fd, int flags);
 /* ---- environment.c ------------------------------------------------------------------------------ */
 /* As getenv, of the environment that the program was started with. */
 const char *mr_environment_get(const char *name);
+/* program_invocation_short_name when it started; at most 63 bytes. */
+const char *mr_environment_program(void);
 
 /* ---- debug.c ----------------------------------------------------------------------------------- */
 /* With MILLRACE_DEBUG: "millrace: …\n" on stderr in one write, errno kept. */

@@ -98,8 +98,8 @@ export class EngineService {
 
 function openNic(nic: NicConfig, pool: Pool): NetworkNic {
   const { device } = openDevice(specificationOf(nic), { ...TO_TALK, pool, tracing });
-  const { addresses, gateway, routes, mtuBytes } = nic;
-  return { device, addresses, gateway, routes, mtuBytes };
+  const { addresses, gateway, routes, mtuBytes, place } = nic;
+  return { device, addresses, gateway, routes, mtuBytes, place };
 }
 
 /** XDP programs as traces, where engine=trace asks for it and they are faster. */

@@ -8,6 +8,7 @@
 import { EADDRNOTAVAIL, EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { IpAddress } from "../base/ip-address.js";
+import { PlacedError } from "../base/placed-error.js";
 import { type Home, homeTowards } from "../ip/home.js";
 import { whyNoHost } from "../ip/host-address.js";
 import type { Interface } from "../ip/interface.js";
@@ -17,7 +18,7 @@ import type { Device } from "../nic/device.js";
 import type { Pool } from "../ring/pool.js";
 import { attachKernel } from "../socket/shared-tcp.js";
 import { Stack } from "../socket/stack.js";
-import type { RouteConfig } from "./config.js";
+import type { NicPlace, RouteConfig } from "./config.js";
 import { InternalDevice } from "./internal-device.js";
 
 /** An interface of the network. */
@@ -28,6 +29,8 @@ export interface NetworkNic {
   readonly gateway: string | null;
   readonly routes: readonly RouteConfig[];
   readonly mtuBytes: number | null;
+  /** Where a file names it: its mistakes are told with that. */
+  readonly place?: NicPlace | null;
 }
 
 export interface NetworkOptions {
@@ -68,7 +71,10 @@ export class Network {
   /** Addresses that are one program's alone. */
   private readonly others: IpAddress[] = [];
 
-  /** Takes the devices. Throws `NetError` EINVAL for addresses and routes that make no sense. */
+  /**
+   * Takes the devices. Throws `NetError` EINVAL for addresses and routes that make no sense, `PlacedError` if a
+   * file says them.
+   */
   constructor(options: NetworkOptions) {
     const { pool, nowUs, nics, network, maxConnections } = options;
     this.stack = new Stack({
@@ -77,10 +83,10 @@ export class Network {
       ...(maxConnections === undefined ? {} : { maxConnections }),
     });
     try {
-      const added = nics.map((nic) => this.addNic(nic));
+      const added = nics.map((nic, i) => placed(nic, i, () => this.addNic(nic)));
       this.internal = this.addInternal(network);
       this.iface = added[0] ?? this.internal!;
-      for (const nic of nics) this.addRoutes(nic);
+      for (const [i, nic] of nics.entries()) placed(nic, i, () => this.addRoutes(nic));
     } catch (error) {
       this.stack.close();
       for (const { device } of nics) device.close();
@@ -346,6 +352,17 @@ function prefixOf(text: string): Prefix {
   const prefix = tryParsePrefix(text);
   if (prefix !== null) return prefix;
   throw invalid(`expected an address with its prefix length such as 10.0.0.2/24, got ${text}`);
+}
+
+/** Does it; what is wrong with an interface that a file names is told with its place there. */
+function placed<T>({ place = null }: NetworkNic, i: number, does: () => T): T {
+  try {
+    return does();
+  } catch (error) {
+    if (place === null || !(error instanceof NetError)) throw error;
+    const { file, line, column } = place;
+    throw new PlacedError(file, [{ line, column, text: `nics[${i}]: ${error.message}` }]);
+  }
 }
 
 const invalid = (hint: string): NetError => new NetError(EINVAL, { syscall: "engine", hint });

@@ -40,7 +40,8 @@ export class ParkedEnds {
   park(session: Session, local: number, served: EngineSocket, connects: boolean): ParkedEnd | null {
     const { holders, endFd, endInode, family } = served;
     const isAlone = holders.length === 1 && holders[0]!.session === session;
-    const isBare = served.companionFd < 0 && served.holdFd < 0 && served.kind === Kind.TCP;
+    // A port that it holds in the kernel stays with the connection until that is over.
+    const isBare = served.companionFd < 0 && served.kind === Kind.TCP;
     if (!isAlone || !isBare || endFd < 0) return null;
     served.removeHolder(session, local);
     this.parts.sockets.takeEnd(served);

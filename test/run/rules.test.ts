@@ -57,6 +57,22 @@ os.wait()`;
   assert.match(err, /stays with the kernel: .*gone\.rules:1: use os udp_receiver \*:7103\n/);
 });
 
+test("a program that overwrites its name, as nginx and postgres do, keeps its rules in its children", async () => {
+  const rules = rulesFile("title.rules", "application-id python* *\nuse os udp_receiver *:7103\n");
+  const child = `
+import ctypes
+words = open("/proc/self/stat").read().rpartition(")")[2].split() # from the third on; 48 and 49 bound the arguments
+start, end = int(words[45]), int(words[46])
+ctypes.memmove(start, b"worker".ljust(end - start, b"\\0"), end - start)
+if os.fork() == 0:
+  bind(7103)
+  os._exit(0)
+os.wait()`;
+  const { status, err } = await run("--rules", rules, "python3", "-c", binds(child));
+  assert.equal(status, 0, err);
+  assert.match(err, /stays with the kernel: .*title\.rules:2: use os udp_receiver \*:7103\n/);
+});
+
 test("a program that may write no files goes on, without its rules", async () => {
   const limited = `
 import resource, signal

@@ -148,6 +148,12 @@ test("another user's program neither joins nor reads", { skip: NEEDS_ROOT }, asy
   assert.match(answer, /^(ConnectionResetError|BrokenPipeError|\(b'', \[\], \d+, .*\))\n$/);
   const said = asNobody([`LD_PRELOAD=${library}`, "python3", "-c", KERNEL_ECHO]);
   assert.match(said, /^b'hello'\nmillrace: cannot join the engine .*stay with the kernel\n$/m);
+  chmodSync(stat, 0o777);
+  const launched = asNobody([join(ROOT, "bin", "millrace"), "run", "true"]);
+  assert.match(
+    launched,
+    /^millrace: the engine at .* is another user's \(0\), and serves no others/,
+  );
   // The memory itself, by the ways that the kernel has to others' descriptors.
   const pids = [engine.pid, steady.child.pid];
   const paths = pids.flatMap((pid) => {

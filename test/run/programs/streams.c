@@ -269,6 +269,22 @@ static void closing_right_after_sending(void) {
   close(b);
 }
 
+/* Its port is held in the kernel, too. The peer hears the end all the same, though nothing else is called here. */
+static void closing_what_was_bound(void) {
+  section("closing a connection from a bound socket");
+  uint16_t port;
+  struct sockaddr_storage any = {.ss_family = home.ss_family};
+  int server = listener(&port), a = socket(home.ss_family, SOCK_STREAM, 0);
+  must(bind(a, (struct sockaddr *)&any, home_bytes) == 0, "bind");
+  must(connect(a, at(port), home_bytes) == 0, "connect");
+  int b = accept(server, NULL, NULL);
+  close(a);
+  printf("its end came: %d\n", await(b, POLLRDHUP));
+  SAY(recv(b, buffer, sizeof buffer, 0));
+  close(b);
+  close(server);
+}
+
 static void *send_and_end(void *context) {
   static char big[3000000];
   send(*(int *)context, big, sizeof big, 0);
@@ -339,6 +355,7 @@ int main(int argc, char **argv) {
   not_connected();
   a_full_buffer();
   closing_right_after_sending();
+  closing_what_was_bound();
   reading_to_the_end();
   counts();
   return 0;
