@@ -12,15 +12,26 @@ import kernelNet, {
   type TcpNetConnectOpts,
 } from "node:net";
 import { Duplex } from "node:stream";
-import { nextTick } from "../base/timers.js";
+import { clearTimeout, nextTick, setTimeout } from "../base/timers.js";
 import type { TcpConnection } from "../socket/tcp-connection.js";
 import type { TcpServer } from "../socket/tcp-server.js";
 import { addressOf, forBind, forConnect, stackSide } from "./accelerator.js";
 import { type Address, type Attempt, blockedBy, inTurn, tryInTurn } from "./attempts.js";
 import { resolveAll, resolveHost, useEnvironment } from "./lookup.js";
+import { nodeError, portOf } from "./node-error.js";
 import { Carrier, note } from "./verdict.js";
 
-export const { isIP, isIPv4, isIPv6, BlockList, SocketAddress } = kernelNet;
+export const {
+  isIP,
+  isIPv4,
+  isIPv6,
+  BlockList,
+  SocketAddress,
+  getDefaultAutoSelectFamily,
+  setDefaultAutoSelectFamily,
+  getDefaultAutoSelectFamilyAttemptTimeout,
+  setDefaultAutoSelectFamilyAttemptTimeout,
+} = kernelNet;
 
 export interface SocketOptions {
   readonly allowHalfOpen?: boolean;
@@ -40,6 +51,9 @@ export type ConnectOptions = SocketOptions &
   };
 
 type Connection = kernelNet.Socket | TcpConnection;
+type Written = (error?: Error | null) => void;
+
+const BEFORE = "Socket closed before the connection was established";
 
 export class Socket extends Duplex {
   connecting = false;
@@ -48,6 +62,12 @@ export class Socket extends Duplex {
   readonly autoSelectFamilyAttemptedAddresses: string[] = [];
   private connection: Connection | null = null;
   private wantsData = false;
+  /** Milliseconds without data after which "timeout" is told; 0 or undefined: never. */
+  timeout: number | undefined;
+  /** Runs while there is no connection to count for. */
+  private idle: NodeJS.Timeout | null = null;
+  /** Of what was written before there was a connection. */
+  private unsent: Written | null = null;
   /** What was asked for before there was a connection. */
   private readonly later: ((connection: Connection) => void)[] = [];
 
@@ -76,7 +96,11 @@ export class Socket extends Duplex {
     if (callback !== null) this.once("connect", callback);
     this.connecting = true;
     const host = options.host ?? "localhost";
-    const { family = 0, localAddress, lookup } = options;
+    const { family = 0, localAddress, localPort, lookup } = options;
+    if (localPort !== undefined) portOf(localPort, 0);
+    if (localAddress !== undefined && isIP(localAddress) === 0) {
+      throw nodeError("ERR_INVALID_IP_ADDRESS", `Invalid IP address: ${localAddress}`, TypeError);
+    }
     const selects = options.autoSelectFamily ?? kernelNet.getDefaultAutoSelectFamily();
     const all = selects && family === 0 && localAddress === undefined;
     resolveAll(host, all ? { family, all } : { family }, lookup, (error, addresses) => {
@@ -135,9 +159,10 @@ export class Socket extends Duplex {
       stackSide()!
         .host.connect({ address, ...to, signal: giveUp.signal })
         .then(
-          (connection) => ended(null, connection),
+          // Outside of the promise: what listeners throw is an uncaught exception, as it is Node's.
+          (connection) => nextTick(ended, null, connection),
           (error: Error) => {
-            if (!giveUp.signal.aborted) ended(error, null);
+            if (!giveUp.signal.aborted) nextTick(ended, error, null);
           },
         );
       return { cancel: () => giveUp.abort() };
@@ -182,6 +207,8 @@ export class Socket extends Duplex {
     });
     connection.on("timeout", () => this.emit("timeout"));
     if (!this.wantsData) connection.pause();
+    this.stopIdle();
+    this.unsent = null;
     for (const call of this.later.splice(0)) call(connection);
   }
 
@@ -197,7 +224,8 @@ export class Socket extends Duplex {
     this.connection?.resume();
   }
 
-  override _write(chunk: Buffer, _: BufferEncoding, done: (error?: Error | null) => void): void {
+  override _write(chunk: Buffer, _: BufferEncoding, done: Written): void {
+    if (this.connection === null) this.unsent = done;
     this.use((connection) => {
       this.bytesWritten += chunk.length;
       connection.write(chunk, done);
@@ -210,8 +238,11 @@ export class Socket extends Duplex {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     this.connecting = false;
-    const { connection } = this;
+    this.stopIdle();
+    const { connection, unsent } = this;
+    this.unsent = null;
     const closed = (): void => {
+      unsent?.(nodeError("ERR_SOCKET_CLOSED_BEFORE_CONNECTION", BEFORE));
       done(error);
       nextTick(() => this.emit("close", error !== null));
     };
@@ -224,6 +255,19 @@ export class Socket extends Duplex {
 
   get pending(): boolean {
     return this.connection === null;
+  }
+  get readyState(): kernelNet.SocketReadyState {
+    if (this.connecting) return "opening";
+    if (this.readable) return this.writable ? "open" : "readOnly";
+    return this.writable ? "writeOnly" : "closed";
+  }
+  /** Bytes that wait to be written. */
+  get bufferSize(): number | undefined {
+    return this.connection === null && !this.connecting ? undefined : this.writableLength;
+  }
+  get localFamily(): string | undefined {
+    const { localAddress } = this;
+    return localAddress === undefined ? undefined : `IPv${isIP(localAddress)}`;
   }
   get remoteAddress(): string | undefined {
     return this.connection?.remoteAddress;
@@ -251,8 +295,24 @@ export class Socket extends Duplex {
     return this.use((c) => void c.setKeepAlive(on, initialDelayMs));
   }
   setTimeout(ms: number, callback?: () => void): this {
-    if (callback !== undefined) this.once("timeout", callback);
+    if (typeof ms !== "number" || !(ms >= 0)) {
+      const message = `The "msecs" argument must be a number from 0 on. Received ${String(ms)}`;
+      throw nodeError("ERR_OUT_OF_RANGE", message, RangeError);
+    }
+    this.timeout = ms;
+    this.stopIdle();
+    if (callback !== undefined) {
+      if (ms === 0) this.off("timeout", callback);
+      else this.once("timeout", callback);
+    }
+    if (this.connection === null && ms > 0 && !this.destroyed) {
+      this.idle = setTimeout(() => this.emit("timeout"), ms).unref();
+    }
     return this.use((c) => void c.setTimeout(ms));
+  }
+  private stopIdle(): void {
+    if (this.idle !== null) clearTimeout(this.idle);
+    this.idle = null;
   }
   ref(): this {
     return this.use((c) => void c.ref());
@@ -261,6 +321,9 @@ export class Socket extends Duplex {
     return this.use((c) => void c.unref());
   }
   resetAndDestroy(): this {
+    if (this.pending && !this.connecting) {
+      return this.destroy(nodeError("ERR_SOCKET_CLOSED", "Socket is closed"));
+    }
     this.connection?.resetAndDestroy();
     return this.destroy();
   }
@@ -285,6 +348,8 @@ export class Server extends EventEmitter {
   private stack: TcpServer | null = null;
   private readonly sockets = new Set<Socket>();
   private isReferenced = true;
+  /** It listens, or is about to. */
+  private asked = false;
 
   constructor(options: ServerOptions = {}, onConnection?: (socket: Socket) => void) {
     super();
@@ -302,16 +367,27 @@ export class Server extends EventEmitter {
   listen(port?: number, listening?: () => void): this;
   listen(...args: unknown[]): this {
     const { options, callback } = listenArguments(args);
+    if (this.asked) {
+      const message = "Listen method has been called more than once without closing.";
+      throw nodeError("ERR_SERVER_ALREADY_LISTEN", message);
+    }
+    options.port = portOf(options.port ?? 0, 0);
+    this.asked = true;
     if (callback !== null) this.once("listening", callback);
     if (options.host === undefined) {
-      this.listenAt("::", options).catch((error: Error) => this.emit("error", error));
+      this.listenAt("::", options).catch((error: Error) => this.fail(error));
       return this;
     }
     resolveHost(options.host, 0, undefined, (error, address) => {
-      if (error !== null) this.emit("error", error);
-      else this.listenAt(address, options).catch((e: Error) => this.emit("error", e));
+      if (error !== null) this.fail(error);
+      else this.listenAt(address, options).catch((e: Error) => this.fail(e));
     });
     return this;
+  }
+
+  private fail(error: Error): void {
+    this.asked = false;
+    nextTick(() => this.emit("error", error));
   }
 
   private async listenAt(address: string, options: ListenOptions): Promise<void> {
@@ -322,7 +398,9 @@ export class Server extends EventEmitter {
     if (verdict.by !== Carrier.MILLRACE) port = await this.listenByKernel(address, options);
     if (verdict.by !== Carrier.KERNEL) await this.listenByStack(address, port, options);
     if (!this.isReferenced) this.unref();
-    this.emit("listening");
+    if (!this.asked)
+      this.stop(); // closed meanwhile
+    else nextTick(() => this.emit("listening"));
   }
 
   private listenByKernel(address: string, options: ListenOptions): Promise<number> {
@@ -348,18 +426,17 @@ export class Server extends EventEmitter {
     });
     this.stack = server;
     void (async () => {
-      for await (const connection of server) this.accept(connection);
+      for await (const connection of server) nextTick(() => this.accept(connection));
     })();
   }
 
   private accept(connection: Connection): void {
     if (this.sockets.size >= this.maxConnections) {
-      connection.destroy();
-      this.emit("drop");
+      this.drop(connection);
       return;
     }
     if (blockedBy(this.options.blockList, connection.remoteAddress ?? "") !== null) {
-      connection.destroy();
+      this.drop(connection);
       return;
     }
     if (this.options.noDelay === true) connection.setNoDelay(true);
@@ -373,6 +450,14 @@ export class Server extends EventEmitter {
     this.emit("connection", socket);
   }
 
+  private drop(connection: Connection): void {
+    const { localAddress, localPort, localFamily } = connection;
+    const { remoteAddress, remotePort, remoteFamily } = connection;
+    const local = { localAddress, localPort, localFamily };
+    connection.destroy();
+    this.emit("drop", { ...local, remoteAddress, remotePort, remoteFamily });
+  }
+
   address(): AddressInfo | null {
     return (this.kernel?.address() as AddressInfo | undefined) ?? this.stack?.address() ?? null;
   }
@@ -383,17 +468,23 @@ export class Server extends EventEmitter {
   }
 
   close(done?: (error?: Error) => void): this {
-    if (done !== undefined) this.once("close", () => done());
-    this.kernel?.close();
-    this.stack?.close();
-    this.kernel = null;
-    this.stack = null;
+    const notRunning = this.asked ? undefined : serverNotRunning();
+    if (done !== undefined) this.once("close", () => done(notRunning));
+    this.asked = false;
+    this.stop();
     this.closeIfDrained();
     return this;
   }
 
+  private stop(): void {
+    this.kernel?.close();
+    this.stack?.close();
+    this.kernel = null;
+    this.stack = null;
+  }
+
   private closeIfDrained(): void {
-    if (this.listening || this.sockets.size > 0) return;
+    if (this.asked || this.listening || this.sockets.size > 0) return;
     nextTick(() => this.emit("close"));
   }
 
@@ -412,6 +503,8 @@ export class Server extends EventEmitter {
   }
 }
 
+const serverNotRunning = (): Error => nodeError("ERR_SERVER_NOT_RUNNING", "Server is not running.");
+
 function connectArguments(args: unknown[]): {
   options: ConnectOptions;
   callback: (() => void) | null;
@@ -421,10 +514,11 @@ function connectArguments(args: unknown[]): {
   const callback = typeof last === "function" ? (last as () => void) : null;
   const [first, second] = args;
   if (typeof first === "object" && first !== null) {
-    return { options: first as ConnectOptions, callback };
+    const options = first as ConnectOptions;
+    return { options: { ...options, port: portOf(options.port, 0) }, callback };
   }
   const host = typeof second === "string" ? { host: second } : {};
-  return { options: { port: Number(first), ...host }, callback };
+  return { options: { port: portOf(first, 0), ...host }, callback };
 }
 
 function listenArguments(args: unknown[]): {
@@ -435,13 +529,13 @@ function listenArguments(args: unknown[]): {
   const callback = typeof last === "function" ? (last as () => void) : null;
   const [first, second, third] = args;
   if (typeof first === "object" && first !== null) {
-    return { options: first as ListenOptions, callback };
+    return { options: { ...(first as ListenOptions) }, callback };
   }
-  const options: ListenOptions = { port: Number(first ?? 0) };
+  const options: ListenOptions = { port: typeof first === "function" ? 0 : (first as number) };
   if (typeof second === "string") options.host = second;
   const backlog = typeof second === "number" ? second : third;
   if (typeof backlog === "number") options.backlog = backlog;
-  return { options: typeof first === "function" ? { port: 0 } : options, callback };
+  return { options, callback };
 }
 
 export function createServer(onConnection?: (socket: Socket) => void): Server;
@@ -476,4 +570,8 @@ export default {
   isIPv6,
   BlockList,
   SocketAddress,
+  getDefaultAutoSelectFamily,
+  setDefaultAutoSelectFamily,
+  getDefaultAutoSelectFamilyAttemptTimeout,
+  setDefaultAutoSelectFamilyAttemptTimeout,
 };
