@@ -5,18 +5,22 @@
 import kernelDgram, { type RemoteInfo, type SocketType } from "node:dgram";
 import { EventEmitter, once } from "node:events";
 import type { AddressInfo, LookupFunction } from "node:net";
-import { EBADF, EDESTADDRREQ, ENETUNREACH, ENOTCONN } from "../base/errno.js";
+import { EADDRNOTAVAIL, EBADF, ECANCELED, EINVAL, ENETUNREACH } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { nextTick } from "../base/timers.js";
-import type { UdpChannel } from "../socket/udp-channel.js";
+import type { GroupOptions, UdpChannel } from "../socket/udp-channel.js";
 import { addressOf, forBind, forDatagram, stackSide } from "./accelerator.js";
+import { bytesOf, type Data, hopsOf, rangeOf } from "./datagram-arguments.js";
 import { resolveHost, useEnvironment } from "./lookup.js";
+import { nodeError, portOf } from "./node-error.js";
 import { Carrier, note } from "./verdict.js";
 
 export interface SocketOptions {
   readonly type: SocketType;
   readonly reuseAddr?: boolean;
   readonly ipv6Only?: boolean;
+  readonly recvBufferSize?: number;
+  readonly sendBufferSize?: number;
   readonly lookup?: LookupFunction;
   readonly signal?: AbortSignal;
 }
@@ -37,22 +41,49 @@ export class Socket extends EventEmitter {
   private binding: Promise<void> | null = null;
   private isClosed = false;
   private peer: { readonly address: string; readonly port: number } | null = null;
+  /** The kernel's socket has the peer. */
+  private isKernelPeer = false;
+  /** An interface of the kernel's was chosen for groups. */
+  private areGroupsKernels = false;
+  private connecting = false;
   private isReferenced = true;
 
   constructor(options: SocketOptions) {
     super();
     this.type = options.type;
     this.options = options;
-    options.signal?.addEventListener("abort", () => this.close(), { once: true });
+    const abort = (): void => {
+      if (!this.isClosed) this.close();
+    };
+    if (options.signal?.aborted) nextTick(abort);
+    else options.signal?.addEventListener("abort", abort, { once: true });
+  }
+
+  /**
+   * Calls listeners, or a callback, outside of the promises here: what they throw is an uncaught
+   * exception, as it is Node's, and nothing here ends with it.
+   */
+  private tell(call: () => void): void {
+    nextTick(() => {
+      if (!this.isClosed) call();
+    });
+  }
+
+  private fail(error: unknown): void {
+    this.tell(() => this.emit("error", error));
   }
 
   bind(port?: number | BindOptions, address?: string | (() => void), done?: () => void): this {
     useEnvironment();
+    this.mustRun();
+    if (this.binding !== null) {
+      throw nodeError("ERR_SOCKET_ALREADY_BOUND", "Socket is already bound");
+    }
     const callback = [port, address, done].find((a) => typeof a === "function");
     if (callback !== undefined) this.once("listening", callback as () => void);
     const given = typeof port === "object" ? port : { port: Number(port ?? 0) };
     const at = (typeof address === "string" ? address : undefined) ?? given.address;
-    this.bound(given.port ?? 0, at).catch((error: Error) => this.emit("error", error));
+    this.bound(given.port ?? 0, at).catch((error: Error) => this.fail(error));
     return this;
   }
 
@@ -71,7 +102,11 @@ export class Socket extends EventEmitter {
       const kernel = kernelDgram.createSocket({ type: this.type, reuseAddr, ipv6Only });
       kernel.bind(port, address);
       await once(kernel, "listening");
-      kernel.on("message", (data, from) => this.emit("message", data, from));
+      kernel.on("message", (data, from) => {
+        if (this.peer === null || this.isKernelPeer || isSame(this.peer, from)) {
+          this.emit("message", data, from);
+        }
+      });
       kernel.on("error", (error) => this.emit("error", error));
       this.kernel = kernel;
     }
@@ -85,8 +120,11 @@ export class Socket extends EventEmitter {
       void this.receive(this.stack);
     }
     if (!this.isReferenced) this.unref();
+    const { recvBufferSize, sendBufferSize } = this.options;
+    if (recvBufferSize !== undefined) this.setRecvBufferSize(recvBufferSize);
+    if (sendBufferSize !== undefined) this.setSendBufferSize(sendBufferSize);
     if (this.isClosed) this.closeBoth();
-    else this.emit("listening");
+    else this.tell(() => this.emit("listening"));
   }
 
   private async receive(channel: UdpChannel): Promise<void> {
@@ -96,9 +134,10 @@ export class Socket extends EventEmitter {
         if (message === null) return;
         const { data, address, port } = message;
         const family = this.type === "udp4" ? "IPv4" : "IPv6";
-        this.emit("message", data, { address, port, family, size: data.length });
+        const from = { address, family, port, size: data.length };
+        this.tell(() => this.emit("message", data, from));
       } catch (error) {
-        this.emit("error", error);
+        this.fail(error);
       }
     }
   }
@@ -114,20 +153,24 @@ export class Socket extends EventEmitter {
   }
 
   /** `send(data, port, address, done)`, with offset and length after the data, or to the peer. */
-  send(data: string | Uint8Array | readonly (string | Uint8Array)[], ...rest: unknown[]): void {
+  send(data: Data | readonly Data[], ...rest: unknown[]): void {
+    this.mustRun();
     const done = typeof rest.at(-1) === "function" ? (rest.pop() as Sent) : null;
     let bytes = bytesOf(data);
     const hasRange = this.peer === null ? rest.length > 2 : rest.length > 1;
     if (hasRange) {
       const [at, n] = rest.splice(0, 2) as [number, number];
-      bytes = bytes.subarray(at, at + n);
+      bytes = rangeOf(bytes, at, n);
     }
-    const [port, host] = rest as [number?, string?];
+    const [to, host] = rest as [unknown, string?];
+    const port = this.peer === null ? portOf(to, 1) : undefined;
     this.sendTo(bytes, port, host).then(
-      (n) => done?.(null, n),
+      (n) => {
+        if (done !== null) nextTick(done, null, n);
+      },
       (error: Error) => {
-        if (done !== null) done(error, 0);
-        else this.emit("error", error);
+        if (done !== null) nextTick(done, error);
+        else this.fail(error);
       },
     );
   }
@@ -136,7 +179,8 @@ export class Socket extends EventEmitter {
     await this.bound();
     const own = this.type === "udp4" ? "127.0.0.1" : "::1";
     const to = port === undefined ? this.peer : { port, address: await this.resolve(host || own) };
-    if (to === null) throw new NetError(EDESTADDRREQ, { syscall: "send" });
+    if (to === null) throw notConnected();
+    if (this.isClosed) throw new NetError(ECANCELED, { syscall: "send" });
     if (this.stack !== null && this.goesByStack(to.address, to.port)) {
       await this.stack.send(bytes, to);
       return bytes.length;
@@ -144,15 +188,18 @@ export class Socket extends EventEmitter {
     const { kernel } = this;
     if (kernel === null) throw new NetError(ENETUNREACH, { syscall: "send", ...to });
     return new Promise((resolve, reject) => {
-      kernel.send(bytes, to.port, to.address, (error, n) => {
+      const sent: Sent = (error, n) => {
         if (error === null) resolve(n);
         else reject(error);
-      });
+      };
+      if (this.isKernelPeer) kernel.send(bytes, sent);
+      else kernel.send(bytes, to.port, to.address, sent);
     });
   }
 
   private goesByStack(address: string, port: number): boolean {
     if (this.kernel === null) return true;
+    if (this.areGroupsKernels && addressOf(address)?.address.isMulticast === true) return false;
     const { socket } = this.stack!;
     const from = { address: socket.localAddress, port: socket.localPort };
     const verdict = forDatagram("udp_sender", addressOf(address)!.address, port, from);
@@ -161,85 +208,189 @@ export class Socket extends EventEmitter {
 
   /** Sends there from now on when no address is given; only its datagrams are received. */
   connect(port: number, address?: string | (() => void), done?: () => void): void {
+    portOf(port, 1);
+    this.mustRun();
+    if (this.connecting || this.peer !== null) {
+      throw nodeError("ERR_SOCKET_DGRAM_IS_CONNECTED", "Already connected");
+    }
     const callback = typeof address === "function" ? address : done;
     if (callback !== undefined) this.once("connect", callback);
+    this.connecting = true;
     const host = typeof address === "string" ? address : this.type === "udp4" ? "127.0.0.1" : "::1";
-    this.connectTo(port, host).catch((error: Error) => this.emit("error", error));
+    this.connectTo(port, host).catch((error: Error) => {
+      this.connecting = false;
+      this.fail(error);
+    });
   }
 
   private async connectTo(port: number, host: string): Promise<void> {
     await this.bound();
     const address = await this.resolve(host);
     if (this.stack !== null && this.goesByStack(address, port)) this.stack.connect(address, port);
+    else if (this.kernel !== null) {
+      this.kernel.connect(port, address);
+      await once(this.kernel, "connect");
+      this.isKernelPeer = true;
+    }
+    this.connecting = false;
     this.peer = { address, port };
-    const isPeer: OnMessage = (data, from) => {
-      if (from.port === port && from.address === address) this.emit("message", data, from);
-    };
-    this.kernel?.removeAllListeners("message").on("message", isPeer);
-    this.emit("connect");
+    this.tell(() => this.emit("connect"));
+  }
+
+  /** Forgets the peer. Throws ERR_SOCKET_DGRAM_NOT_CONNECTED. */
+  disconnect(): void {
+    if (this.peer === null) throw notConnected();
+    this.peer = null;
+    if (this.isKernelPeer) this.kernel?.disconnect();
+    else this.stack?.disconnect();
+    this.isKernelPeer = false;
   }
 
   remoteAddress(): AddressInfo {
-    if (this.peer === null) throw new NetError(ENOTCONN, { syscall: "getpeername" });
-    return { ...this.peer, family: this.type === "udp4" ? "IPv4" : "IPv6" };
+    if (this.peer === null) throw notConnected();
+    const { address, port } = this.peer;
+    return { address, family: this.type === "udp4" ? "IPv4" : "IPv6", port };
+  }
+
+  private mustRun(): void {
+    if (this.isClosed) throw nodeError("ERR_SOCKET_DGRAM_NOT_RUNNING", "Not running");
+  }
+
+  /** Options need a bound socket, as Node's do. */
+  private mustBeBound(syscall: string): void {
+    this.mustRun();
+    if (this.kernel === null && this.stack === null) throw new NetError(EBADF, { syscall });
   }
 
   address(): AddressInfo {
+    this.mustRun();
     const address = this.kernel?.address() ?? this.stack?.address();
     if (address === undefined) throw new NetError(EBADF, { syscall: "getsockname" });
     return address;
   }
 
   setBroadcast(on: boolean): void {
+    this.mustBeBound("setBroadcast");
     this.stack?.socket.set("SO_BROADCAST", on ? 1 : 0);
     this.kernel?.setBroadcast(on);
   }
 
   setTTL(ttl: number): number {
+    this.mustBeBound("setTTL");
+    hopsOf(ttl, 1, "setTTL");
     this.stack?.socket.set("IP_TTL", ttl);
     return this.kernel?.setTTL(ttl) ?? ttl;
   }
 
   setMulticastTTL(ttl: number): number {
+    this.mustBeBound("setMulticastTTL");
+    hopsOf(ttl, 0, "setMulticastTTL");
     this.stack?.socket.set("IP_MULTICAST_TTL", ttl);
     return this.kernel?.setMulticastTTL(ttl) ?? ttl;
   }
 
   setMulticastLoopback(on: boolean): boolean {
+    this.mustBeBound("setMulticastLoopback");
     this.stack?.socket.set("IP_MULTICAST_LOOP", on ? 1 : 0);
     this.kernel?.setMulticastLoopback(on);
     return on;
   }
 
-  /** Joins on Millrace's interface if there is one; on the kernel's too, where it has a route. */
+  /** The interface that groups' datagrams go out of, by an address of it. Throws `NetError`. */
+  setMulticastInterface(interfaceAddress: string): void {
+    const syscall = "setMulticastInterface";
+    this.mustBeBound(syscall);
+    const parsed = addressOf(interfaceAddress);
+    if (parsed === null) throw new NetError(EINVAL, { syscall });
+    const iface = this.stack === null ? null : stackSide()!.stack.ip.interfaceOf(parsed.address);
+    this.areGroupsKernels = iface === null;
+    if (iface !== null) {
+      const { endpoint } = this.stack!.socket;
+      endpoint.multicastIf = iface.index;
+      endpoint.optionsChanged();
+    } else if (this.kernel === null) throw new NetError(EADDRNOTAVAIL, { syscall });
+    else this.kernel.setMulticastInterface(interfaceAddress);
+  }
+
   addMembership(group: string, interfaceAddress?: string): void {
-    const side = stackSide();
-    const isStacks = this.stack !== null && side?.device != null;
-    if (isStacks) {
-      this.stack!.join(group, interfaceAddress === undefined ? {} : { interfaceAddress });
-    }
-    try {
-      this.kernel?.addMembership(group, interfaceAddress);
-    } catch (error) {
-      if (!isStacks) throw error;
-    }
+    this.inGroup(
+      (stack, at) => stack.join(group, at),
+      (kernel) => kernel.addMembership(group, interfaceAddress),
+      interfaceAddress,
+    );
   }
 
   dropMembership(group: string, interfaceAddress?: string): void {
+    this.inGroup(
+      (stack, at) => stack.leave(group, at),
+      (kernel) => kernel.dropMembership(group, interfaceAddress),
+      interfaceAddress,
+    );
+  }
+
+  addSourceSpecificMembership(source: string, group: string, interfaceAddress?: string): void {
+    this.inGroup(
+      (stack, at) => stack.join(group, { ...at, sources: [source] }),
+      (kernel) => kernel.addSourceSpecificMembership(source, group, interfaceAddress),
+      interfaceAddress,
+    );
+  }
+
+  dropSourceSpecificMembership(source: string, group: string, interfaceAddress?: string): void {
+    this.inGroup(
+      (stack, at) => stack.leave(group, { ...at, sources: [source] }),
+      (kernel) => kernel.dropSourceSpecificMembership(source, group, interfaceAddress),
+      interfaceAddress,
+    );
+  }
+
+  /** On Millrace's interface if there is one; on the kernel's too, where it has a route. */
+  private inGroup(
+    byStack: (stack: UdpChannel, at: GroupOptions) => void,
+    byKernel: (kernel: kernelDgram.Socket) => void,
+    interfaceAddress: string | undefined,
+  ): void {
+    this.mustRun();
     const isStacks = this.stack !== null && stackSide()?.device != null;
-    if (isStacks) {
-      this.stack!.leave(group, interfaceAddress === undefined ? {} : { interfaceAddress });
-    }
+    if (isStacks) byStack(this.stack!, interfaceAddress === undefined ? {} : { interfaceAddress });
     try {
-      this.kernel?.dropMembership(group, interfaceAddress);
+      if (this.kernel !== null) byKernel(this.kernel);
     } catch (error) {
       if (!isStacks) throw error;
     }
   }
 
+  getRecvBufferSize(): number {
+    this.mustBeBound("getsockopt");
+    return this.kernel?.getRecvBufferSize() ?? this.option("SO_RCVBUF");
+  }
+
+  getSendBufferSize(): number {
+    this.mustBeBound("getsockopt");
+    return this.kernel?.getSendBufferSize() ?? this.option("SO_SNDBUF");
+  }
+
+  setRecvBufferSize(bytes: number): void {
+    this.mustBeBound("setsockopt");
+    this.stack?.socket.set("SO_RCVBUF", bytes);
+    this.kernel?.setRecvBufferSize(bytes);
+  }
+
+  setSendBufferSize(bytes: number): void {
+    this.mustBeBound("setsockopt");
+    this.stack?.socket.set("SO_SNDBUF", bytes);
+    this.kernel?.setSendBufferSize(bytes);
+  }
+
+  private option(name: "SO_RCVBUF" | "SO_SNDBUF"): number {
+    const { socket } = this.stack!;
+    socket.get(name);
+    return socket.optionOut;
+  }
+
   close(done?: () => void): this {
+    this.mustRun();
     if (done !== undefined) this.once("close", done);
-    if (this.isClosed) throw new NetError(EBADF, { syscall: "close" });
     this.isClosed = true;
     this.closeBoth();
     nextTick(() => this.emit("close"));
@@ -268,11 +419,10 @@ export class Socket extends EventEmitter {
   }
 }
 
-function bytesOf(data: string | Uint8Array | readonly (string | Uint8Array)[]): Uint8Array {
-  if (typeof data === "string") return Buffer.from(data);
-  if (data instanceof Uint8Array) return data;
-  return Buffer.concat((data as readonly (string | Uint8Array)[]).map((d) => bytesOf(d)));
-}
+const notConnected = (): Error => nodeError("ERR_SOCKET_DGRAM_NOT_CONNECTED", "Not connected");
+
+const isSame = (peer: { address: string; port: number }, from: RemoteInfo): boolean =>
+  peer.port === from.port && peer.address === from.address;
 
 export function createSocket(options: SocketType | SocketOptions, onMessage?: OnMessage): Socket {
   const socket = new Socket(typeof options === "string" ? { type: options } : options);

@@ -89,8 +89,37 @@ test("what makes no sense is named, with what was expected", () => {
   }
   assert.throws(() => checkSettings([], "register"), /expected an object of settings, got \[\]/);
   writeFileSync(file, "{ nic }");
-  assert.throws(() => environmentSettings({ MILLRACE_CONFIG: file }), /MILLRACE_CONFIG: .*json: /);
+  assert.throws(
+    () => environmentSettings({ MILLRACE_CONFIG: file }),
+    /^TypeError: MILLRACE_CONFIG: .*json:1:3: expected /,
+  );
   assert.throws(() => environmentSettings({ MILLRACE_CONFIG: join(folder, "none") }), /ENOENT/);
+});
+
+test("a file's mistakes are told with line and column", () => {
+  const wrong: [string, RegExp][] = [
+    ['{\n  "adresses": []\n}', /json:2:3: unknown setting "adresses"; known: nic, addresses/],
+    ['{ "nic": "tap:a",\n\n "linkWait": -1 }', /json:3:14: linkWait: expected seconds .*, got -1$/],
+    ['{\n  "addresses": [ "x" ]\n}', /json:2:16: addresses: expected .*, got \["x"\]$/],
+    ['{ "nic": {} }', /json:1:10: nic: expected a device .*, got {}$/],
+    ["\n[]", /json:2:1: expected an object of settings, got \[\]$/],
+    ['{ "debug": true; }', /^MILLRACE_CONFIG: .*json:1:12: expected a value; got /],
+    ['{ "debug": true,\n "debug": false }', /json:2:2: /],
+  ];
+  for (const [text, message] of wrong) {
+    writeFileSync(file, text);
+    assert.throws(() => environmentSettings({ MILLRACE_CONFIG: file }), {
+      name: "TypeError",
+      message,
+    });
+  }
+  writeFileSync(file, '{ "nic": null } // as in {}');
+  assert.throws(
+    () => environmentSettings({ MILLRACE_CONFIG: file }),
+    /json:1:10: nic: .* got null/,
+  );
+  writeFileSync(file, '// the lab\n{ "profile": "idle", }');
+  assert.deepEqual(environmentSettings({ MILLRACE_CONFIG: file }), { profile: "idle" });
 });
 
 test("a device's words and names are checked before it is opened", () => {

@@ -3,7 +3,9 @@
  * file with the same words, in this order of precedence.
  */
 import { readFileSync } from "node:fs";
+import { type JsonMember, type JsonNode, parseCommentedJson } from "../base/commented-json.js";
 import { IpAddress } from "../base/ip-address.js";
+import { PlacedError } from "../base/placed-error.js";
 import { whyNoHost, whyNoHostText } from "../ip/host-address.js";
 import { tryParsePrefix } from "../ip/prefix.js";
 import { whyNoDeviceText } from "../socket/device-settings.js";
@@ -113,27 +115,42 @@ export function checkSettings(given: unknown, where: string): NodeSettings {
   }
   const settings: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(given)) {
-    if (!Object.hasOwn(KNOWN, key)) {
-      throw new TypeError(
-        `${where}: unknown setting ${JSON.stringify(key)}; known: ${Object.keys(KNOWN).join(", ")}`,
-      );
-    }
-    if (value !== undefined) {
-      settings[key] = read(key as keyof NodeSettings, value, `${where}: ${key}`);
-    }
+    if (!isKnown(key)) throw new TypeError(`${where}: ${unknown(key)}`);
+    if (value !== undefined) settings[key] = read(key, value, `${where}: ${key}`);
   }
   return settings;
 }
 
+const isKnown = (key: string): key is keyof NodeSettings => Object.hasOwn(KNOWN, key);
+const unknown = (key: string): string =>
+  `unknown setting ${JSON.stringify(key)}; known: ${Object.keys(KNOWN).join(", ")}`;
+
+/** As {@link checkSettings}, of a file of JSON: messages begin with the file, the line and the column. */
 function fileSettings(path: string): NodeSettings {
-  let given: unknown;
+  let root: JsonNode;
   try {
-    given = JSON.parse(readFileSync(path, "utf8").replace(/^\uFEFF/, ""));
+    root = parseCommentedJson(readFileSync(path, "utf8"), path);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new TypeError(`MILLRACE_CONFIG: ${path}: ${why}`, { cause });
+    const where = cause instanceof PlacedError ? "" : `${path}: `;
+    throw new TypeError(`MILLRACE_CONFIG: ${where}${why}`, { cause });
   }
-  return checkSettings(given, path);
+  const at = ({ place }: JsonNode | JsonMember): string => `${path}:${place.line}:${place.column}`;
+  if (root.kind !== "object") return checkSettings(plain(root), at(root));
+  const settings: Record<string, unknown> = {};
+  for (const member of root.members) {
+    const { key, value } = member;
+    if (!isKnown(key)) throw new TypeError(`${at(member)}: ${unknown(key)}`);
+    settings[key] = read(key, plain(value), `${at(value)}: ${key}`);
+  }
+  return settings;
+}
+
+function plain(node: JsonNode): unknown {
+  if (node.kind === "array") return node.elements.map(plain);
+  if (node.kind === "null") return null;
+  if (node.kind !== "object") return node.value;
+  return Object.fromEntries(node.members.map(({ key, value }) => [key, plain(value)]));
 }
 
 /** Settings of the environment, over those of the file that MILLRACE_CONFIG names. */

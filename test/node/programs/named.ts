@@ -100,3 +100,118 @@ connected.send("to the peer");
 console.log(String((await once(connected, "message"))[0]), connected.remoteAddress().family);
 connected.close();
 receiver.close();
+
+// What is thrown in listeners is an uncaught exception, and all goes on.
+const failures: string[] = [];
+process.on("uncaughtException", (error: Error) => failures.push(error.message));
+const thrower = net.createServer((socket) => {
+  socket.on("error", () => {});
+  socket.pipe(socket);
+  throw new Error("accepting");
+});
+thrower.listen(0, "127.0.0.1");
+await once(thrower, "listening");
+const throwerPort = (thrower.address() as { port: number }).port;
+for (const word of ["one", "two"]) {
+  const throwing = net.connect(throwerPort, "127.0.0.1");
+  throwing.write(word);
+  console.log(throwing.readyState);
+  await new Promise<void>((resolve) => {
+    throwing.once("data", (data) => {
+      console.log(String(data), throwing.readyState);
+      resolve();
+      throw new Error(`reading ${word}`);
+    });
+  });
+  throwing.destroy();
+  await once(throwing, "close");
+  console.log(throwing.readyState);
+}
+const hearer = dgram.createSocket({ type: "udp4", recvBufferSize: 20_000 });
+hearer.bind(0, "127.0.0.1");
+await once(hearer, "listening");
+for (const word of ["one", "two"]) {
+  const heard = new Promise<void>((resolve) => {
+    hearer.once("message", () => {
+      resolve();
+      throw new Error(`hearing ${word}`);
+    });
+  });
+  hearer.send(word, hearer.address().port, "127.0.0.1");
+  await heard;
+}
+await new Promise((resolve) => setImmediate(resolve));
+console.log(failures.sort().join());
+
+/** What a call throws. */
+function thrown(name: string, call: () => unknown): void {
+  try {
+    console.log(name, call());
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    console.log(name, code, code?.startsWith("ERR_") === true ? message : "");
+  }
+}
+thrown("listen again", () => void thrower.listen(0));
+thrown("port", () => net.connect(65_536));
+thrown("local address", () =>
+  net.connect({ port: throwerPort, host: "127.0.0.1", localAddress: "a" }),
+);
+await new Promise<void>((resolve) => {
+  const early = net.connect(throwerPort, "127.0.0.1");
+  early.write("x", (error) => {
+    console.log((error as NodeJS.ErrnoException | null | undefined)?.code);
+    resolve();
+  });
+  early.destroy();
+});
+const never = new net.Socket();
+never.resetAndDestroy();
+console.log(((await once(never, "error")) as [NodeJS.ErrnoException])[0].code);
+const slow = net.connect({ port: throwerPort, host: "slow.test", lookup: () => {} });
+slow.setTimeout(10, () => console.log("timeout", slow.timeout, slow.connecting));
+await once(slow, "timeout");
+slow.destroy();
+thrower.close();
+await once(thrower, "close");
+await new Promise<void>((resolve) => {
+  thrower.close((error) => {
+    console.log((error as NodeJS.ErrnoException | undefined)?.code);
+    resolve();
+  });
+});
+
+const full = net.createServer((socket) => socket.resume());
+full.maxConnections = 1;
+full.on("drop", (data) => console.log(Object.keys(data ?? {}).join()));
+full.listen(0, "127.0.0.1");
+await once(full, "listening");
+const fullPort = (full.address() as { port: number }).port;
+const accepted = net.connect(fullPort, "127.0.0.1");
+await once(full, "connection");
+const dropped = net.connect(fullPort, "127.0.0.1");
+await new Promise<void>((resolve) => {
+  dropped.on("error", () => {});
+  dropped.on("close", () => resolve());
+  dropped.resume();
+});
+accepted.destroy();
+full.close();
+
+thrown("remote", () => hearer.remoteAddress());
+thrown("disconnect", () => hearer.disconnect());
+thrown("bind", () => void hearer.bind(0));
+thrown("send port", () => hearer.send("x", 0));
+thrown("send range", () => hearer.send(Buffer.alloc(3), 2, 5, 9));
+thrown("ttl", () => hearer.setTTL(0));
+thrown("sizes", () => [hearer.getRecvBufferSize(), hearer.setSendBufferSize(20_000)]);
+thrown("sizes", () => hearer.getSendBufferSize());
+thrown("interface", () => hearer.setMulticastInterface("127.0.0.1"));
+hearer.connect(hearer.address().port, "127.0.0.1");
+thrown("connect", () => hearer.connect(9));
+await once(hearer, "connect");
+thrown("remote", () => hearer.remoteAddress().address);
+thrown("disconnect", () => hearer.disconnect());
+hearer.close();
+thrown("close", () => hearer.close());
+thrown("send", () => hearer.send("x", 9));
