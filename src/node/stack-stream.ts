@@ -129,6 +129,10 @@ export class StackStream implements Backend {
         return;
       }
       const { readMax } = this.handle;
+      if (readMax === 0) {
+        this.readEnded(-ENOBUFS); // as libuv, before it reads
+        return;
+      }
       const most = readMax < READ_BYTES ? readMax : READ_BYTES;
       const available = socket.readableBytes;
       const size = available === 0 ? 1 : available < most ? available : most;
