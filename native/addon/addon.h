@@ -70,6 +70,7 @@ bool export_exec(napi_env env, napi_value exports);
 bool export_clock(napi_env env, napi_value exports);
 bool export_fd(napi_env env, napi_value exports);
 bool export_interface(napi_env env, napi_value exports);
+bool export_loop_call(napi_env env, napi_value exports);
 bool export_mapping(napi_env env, napi_value exports);
 bool export_memory(napi_env env, napi_value exports);
 bool export_packet(napi_env env, napi_value exports);

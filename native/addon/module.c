@@ -88,6 +88,7 @@ static bool (*const EXPORTERS[])(napi_env env, napi_value exports) = {
     export_clock,
     export_fd,
     export_interface,
+    export_loop_call,
     export_mapping,
     export_memory,
     export_netlink,

@@ -5,17 +5,9 @@
 import { handlesAreInstalled } from "./accelerator.js";
 import { tellOfActive } from "./active.js";
 import { installLate } from "./late-install.js";
-import {
-  areForbidden,
-  binding,
-  type HttpParser,
-  isLoaded,
-  printLine,
-  quietBinding,
-  runTicks,
-} from "./natives.js";
+import { areForbidden, binding, isLoaded, printLine, quietBinding } from "./natives.js";
 import { guardPipes } from "./pipe-guard.js";
-import { isGivingNatively, StreamHandle } from "./stream-handle.js";
+import { StreamHandle } from "./stream-handle.js";
 import { TcpHandle } from "./tcp-handle.js";
 import { UdpHandle } from "./udp-handle.js";
 
@@ -58,36 +50,14 @@ function watchTls(): void {
 
 /**
  * A program's own parser of HTTP may listen below without asking for `isStreamBase` first, even before the handle
- * connects. Called by the kernel's handles, it runs ticks after each piece of a body and of trailers; called from
- * JavaScript it does not, and who pauses, aborts or looks at trailers then would be late. Since Node 24 programs
- * cannot have it.
+ * connects. Since Node 24 programs cannot have it.
  */
 function watchHttp(): void {
-  const parsers = quietBinding("http_parser");
-  if (parsers === null) return;
-  const { HTTPParser } = parsers;
-  const parser = HTTPParser.prototype;
-  const consume = parser.consume;
-  const known = new WeakSet<object>();
+  const parser = quietBinding("http_parser")?.HTTPParser.prototype;
+  if (parser === undefined) return;
+  const { consume } = parser;
   parser.consume = function (handle): void {
-    if (handle instanceof StreamHandle) {
-      handle.isTakenNatively = true;
-      if (!known.has(this)) {
-        tickAfter(this, HTTPParser.kOnBody);
-        tickAfter(this, HTTPParser.kOnHeaders);
-      }
-      known.add(this);
-    }
+    if (handle instanceof StreamHandle) handle.isTakenNatively = true;
     consume.call(this, handle);
-  };
-}
-
-function tickAfter(parser: HttpParser, key: number): void {
-  const told = parser[key];
-  if (told === undefined) return;
-  parser[key] = function (...args): unknown {
-    const result = told.apply(this, args);
-    if (isGivingNatively()) runTicks();
-    return result;
   };
 }

@@ -159,18 +159,8 @@ export interface PipeBinding {
   };
 }
 
-/** What it calls is at numbers that its class names. */
-export interface HttpParser {
-  consume(handle: object): void;
-  [key: number]: ((...args: unknown[]) => unknown) | undefined;
-}
-
 export interface HttpBinding {
-  readonly HTTPParser: {
-    readonly prototype: HttpParser;
-    readonly kOnBody: number;
-    readonly kOnHeaders: number;
-  };
+  readonly HTTPParser: { readonly prototype: { consume(handle: object): void } };
 }
 
 interface Bindings {

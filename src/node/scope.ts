@@ -21,6 +21,45 @@ export function tell<A extends unknown[]>(
   runTicks();
 }
 
+let isBare = false;
+
+/**
+ * Calls `f` where libuv has called, outside of Node's callback scopes. There, native code that is handed something
+ * runs ticks after each callback of its own. Nobody else may run ticks there, or enter a context: Node ends the
+ * process when a callback of native code ends within one.
+ */
+export function callBare(f: () => void): void {
+  isBare = true;
+  try {
+    f();
+  } finally {
+    isBare = false;
+  }
+}
+
+export const isCalledBare = (): boolean => isBare;
+
+/** Makes an uncaught exception of what was thrown. */
+let throwUncaught: ((error: unknown) => void) | null = null;
+
+export function setThrowUncaught(f: (error: unknown) => void): void {
+  throwUncaught = f;
+}
+
+/**
+ * What native code has thrown goes on to the event loop; where libuv has called it is an uncaught exception at once,
+ * as with the kernel's sockets: native code goes on then, in which contexts must be in order.
+ */
+export function throwOn(error: unknown): void {
+  if (!isBare || throwUncaught === null) throw error;
+  throwUncaught(error);
+}
+
+/** Runs ticks and microtasks, unless native code has done so by itself. */
+export function runTicksUnlessBare(): void {
+  if (!isBare) runTicks();
+}
+
 /** Made when the program starts: outside of everything that the program does. */
 const root = new AsyncResource("MILLRACE");
 

@@ -13,6 +13,7 @@ import type { Host } from "../socket/host.js";
 import { Runner } from "../socket/runner.js";
 import type { Stack } from "../socket/stack.js";
 import { keepFreedMemory } from "../sys/memory.js";
+import { NodeEventLoop } from "./event-loop.js";
 import { printLine } from "./natives.js";
 import { type NodeSettings, nameOf, spinUsOf } from "./settings.js";
 
@@ -40,18 +41,23 @@ export class StackSide {
   readonly stack: Stack;
   readonly runner: Runner;
   readonly device: Device | null;
+  /** Null where nobody is called bare. */
+  readonly eventLoop: NodeEventLoop | null;
 
   private constructor(host: Host, runner: Runner, device: Device | null) {
     this.host = host;
     this.stack = host.stack;
     this.runner = runner;
     this.device = device;
+    this.eventLoop = runner.eventLoop as NodeEventLoop | null;
   }
 
   /** Opens the device and builds the host. Throws `Error`, saying what is wrong with which setting. */
   static open(settings: NodeSettings, tellsAsIo: boolean): StackSide {
     keepFreedMemory(FREED_BYTES);
-    const runner = new Runner({ tellsAsIo });
+    const runner = tellsAsIo
+      ? new Runner({ tellsAsIo, eventLoop: NodeEventLoop.open })
+      : new Runner();
     const common: HostOptions = {
       name: "node",
       runner,

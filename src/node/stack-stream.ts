@@ -9,7 +9,7 @@ import { Readiness } from "../tcp/readiness.js";
 import { fillName } from "./names.js";
 import type { NameOut, NativeRequest } from "./natives.js";
 import { bufferOf, OWN_BYTES, roomAt, roomFor, roomTaken } from "./read-buffers.js";
-import { tell } from "./scope.js";
+import { isCalledBare, tell } from "./scope.js";
 import type { StackSide } from "./stack-side.js";
 import type { Backend, StreamHandle } from "./stream-handle.js";
 
@@ -23,6 +23,8 @@ const TURN_BYTES = 5 * READ_BYTES;
 const LEAST_BYTES = 8_192;
 /** So much that was written does not wait for the turn: the peer can work on it meanwhile. */
 const FLUSH_BYTES = 65_536;
+const INCOMING = Readiness.IN | Readiness.RDHUP | Readiness.HUP | Readiness.ERR;
+const OUTGOING = Readiness.OUT | Readiness.HUP | Readiness.ERR;
 /** libuv's settings for probes when Node gives none. */
 const PROBE_INTERVAL_S = 1;
 const PROBES = 10;
@@ -65,6 +67,8 @@ export class StackStream implements Backend {
   private connecting: NativeRequest | null = null;
   private connectScope: AsyncResource | null = null;
   private isReading = false;
+  /** In which iteration of the event loop the program was given something last. */
+  private gaveIn = -1;
   private ending: ((status: number) => void) | null = null;
   private isEnding = false;
   private endStatus = 0;
@@ -119,22 +123,27 @@ export class StackStream implements Backend {
   /** Hot path. Hands over what has arrived for as long as somebody wants it. */
   private pump(): void {
     const { socket } = this;
-    if (this.isEnding) this.tellEnd();
     for (let leftBytes = TURN_BYTES; this.isReading; ) {
       if (leftBytes <= 0) {
         this.side.host.tellAgain(socket);
         return;
       }
       const { readMax } = this.handle;
+      if (readMax === 0) {
+        this.readEnded(-ENOBUFS); // as libuv, before it reads
+        return;
+      }
       const most = readMax < READ_BYTES ? readMax : READ_BYTES;
       const available = socket.readableBytes;
       const size = available === 0 ? 1 : available < most ? available : most;
       const n = this.handle.isTakenNatively ? this.readNatively(size) : this.readAside(size);
       if (n === -EAGAIN) return;
       if (n <= 0) {
-        this.readEnded(n);
+        if (n === 0 && this.gaveIn === this.iteration) this.readEndNext();
+        else this.readEnded(n);
         return;
       }
+      this.gaveIn = this.iteration;
       leftBytes -= n < LEAST_BYTES ? LEAST_BYTES : n;
     }
   }
@@ -167,11 +176,25 @@ export class StackStream implements Backend {
     return n;
   }
 
+  private get iteration(): number {
+    return this.side.eventLoop?.iteration ?? -2;
+  }
+
+  /** libuv does not read on after less than it had room for: the end comes an iteration of the event loop later. */
+  private readEndNext(): void {
+    this.side.eventLoop!.next(() => this.side.host.tellAgain(this.socket));
+  }
+
   private readEnded(n: number): void {
     this.isReading = false;
     this.referenceChanged();
     if (n === 0) this.handle.giveEnd();
-    else if (n !== -EBADF) this.handle.giveError(n);
+    else if (n !== -EBADF) this.tellError(n);
+  }
+
+  private tellError(n: number): void {
+    if (isCalledBare()) this.side.eventLoop!.putOff(() => this.handle.giveError(n));
+    else this.handle.giveError(n);
   }
 
   // Writing
@@ -215,7 +238,7 @@ export class StackStream implements Backend {
   whenWritten(done: (status: number) => void): void {
     const last = this.writes.at(-1);
     if (last !== undefined) last.done = done;
-    else setImmediate(done, 0);
+    else this.later(() => done(0));
   }
 
   private queue(w: Write): void {
@@ -278,7 +301,13 @@ export class StackStream implements Backend {
   private endSoon(status: number): void {
     this.isEnding = true;
     this.endStatus = status;
-    setImmediate(() => this.tellEnd());
+    this.later(() => this.tellEnd());
+  }
+
+  private later(f: () => void): void {
+    const { eventLoop } = this.side;
+    if (eventLoop === null) setImmediate(f);
+    else eventLoop.later(f);
   }
 
   private tellEnd(): void {
@@ -296,10 +325,22 @@ export class StackStream implements Backend {
       if ((bits & (Readiness.OUT | Readiness.ERR | Readiness.HUP)) !== 0) this.connected();
       return;
     }
-    const incoming = Readiness.IN | Readiness.RDHUP | Readiness.HUP | Readiness.ERR;
-    if (this.isReading && (bits & incoming) !== 0) this.pump();
-    const outgoing = Readiness.OUT | Readiness.HUP | Readiness.ERR;
-    if (this.writes.length > 0 && (bits & outgoing) !== 0) this.drain();
+    if (this.isReading && (bits & INCOMING) !== 0) {
+      if (this.isEnding) this.tellEnd();
+      const { eventLoop } = this.side;
+      if (this.handle.isTakenNatively && eventLoop !== null) {
+        eventLoop.callBare(this);
+        return;
+      }
+      this.pump();
+    }
+    if (this.writes.length > 0 && (bits & OUTGOING) !== 0) this.drain();
+  }
+
+  /** Native code is handed what was read as by libuv: before it hears of what was written. */
+  onBareCall(): void {
+    if (this.isReading) this.pump();
+    if (this.writes.length > 0 && !this.handle.isClosing()) this.side.host.tellAgain(this.socket);
   }
 
   onHostClosed(): void {

@@ -10,16 +10,8 @@
 import { AsyncResource } from "node:async_hooks";
 import { ENOTCONN } from "../base/errno.js";
 import { nextTick } from "../base/timers.js";
-import { Http2Frames } from "./http2-frames.js";
-import {
-  binding,
-  type NameOut,
-  type NativeRequest,
-  type NativeStream,
-  runTicks,
-  UV_EOF,
-} from "./natives.js";
-import { tell } from "./scope.js";
+import { binding, type NameOut, type NativeRequest, type NativeStream, UV_EOF } from "./natives.js";
+import { runTicksUnlessBare, tell, throwOn } from "./scope.js";
 
 const {
   kReadBytesOrError,
@@ -61,11 +53,6 @@ interface WriteRequest extends NativeRequest {
   writeStatus: number | null;
 }
 
-let givingNatively = false;
-
-/** Whether native code is being handed what was read. */
-export const isGivingNatively = (): boolean => givingNatively;
-
 export abstract class StreamHandle extends JSStream {
   /** For Node: whether it has asked for data. */
   reading = false;
@@ -76,11 +63,12 @@ export abstract class StreamHandle extends JSStream {
   readMax = Number.POSITIVE_INFINITY;
   /** TLS on top of this handle. */
   tls: NativeStream | null = null;
-  private readonly frames = new Http2Frames();
   readonly scope: AsyncResource = new AsyncResource("TCPWRAP");
+  private isInNative = false;
   private isGiving = false;
-  /** Writes that native code made while it was given what was read. */
-  private readonly finishing: NativeRequest[] = [];
+  /** Writes that are over, and how they ended, of which native code has not been told. */
+  private readonly written: NativeRequest[] = [];
+  private readonly statuses: number[] = [];
 
   get isStreamBase(): boolean {
     this.isTakenNatively = true;
@@ -189,25 +177,51 @@ export abstract class StreamHandle extends JSStream {
     return this.readStop();
   }
 
+  /**
+   * An HTTP/2 session that writes while it reads is told at once, as it knows on the kernel's sockets: with a write under
+   * way it would not send the GOAWAY of a program that ends it when its first stream comes. TLS cannot be told
+   * then, nor can a session that reads on because of an earlier write.
+   */
   onwrite(request: NativeRequest, chunks: Uint8Array[]): number {
     const result = this.backend?.write(chunks) ?? -ENOTCONN;
     if (typeof result === "number") return result;
+    if (result && this.isGiving && this.tls === null) this.finishWrite(request, 0);
     // Native code is still in its call: it is told when that is over.
-    if (result && this.isGiving) this.finishing.push(request);
-    else if (result) nextTick(() => this.finishWrite(request, 0));
+    else if (result && this.isInNative) this.noteWritten(request, 0);
+    else if (result) nextTick(() => this.noteWritten(request, 0));
     else {
       this.backend?.whenWritten((status) => {
-        this.finishWrite(request, status);
-        runTicks();
+        this.noteWritten(request, status);
+        runTicksUnlessBare();
       });
     }
     return 0;
   }
 
+  /** Native code hears of it when it is in no other call: on the kernel's sockets each is one of the event loop's. */
+  private noteWritten(request: NativeRequest, status: number): void {
+    this.written.push(request);
+    this.statuses.push(status);
+    if (!this.isInNative) this.tellWritten();
+  }
+
+  private tellWritten(): void {
+    while (this.written.length > 0) {
+      this.isInNative = true;
+      try {
+        this.finishWrite(this.written.shift()!, this.statuses.shift()!);
+      } catch (error) {
+        throwOn(error);
+      } finally {
+        this.isInNative = false;
+      }
+    }
+  }
+
   onshutdown(request: NativeRequest): number {
     const finish = (status: number): void => {
       this.finishShutdown(request, status);
-      runTicks();
+      runTicksUnlessBare();
     };
     return this.backend?.shutdown(finish) ?? -ENOTCONN;
   }
@@ -225,42 +239,22 @@ export abstract class StreamHandle extends JSStream {
     tell(this.scope, this.onread, this, buffer);
   }
 
-  /** Cut where ticks run between frames of HTTP/2. */
-  private giveNatively(bytes: Uint8Array): void {
-    const n = bytes.length;
-    let at = 0;
+  /** Null is the end. */
+  private giveNatively(bytes: Uint8Array | null): void {
+    const { isInNative: wasInNative, isGiving: wasGiving } = this;
+    this.isInNative = true;
+    this.isGiving = wasGiving || !wasInNative;
     try {
-      while (at < n && !this.isClosing()) {
-        const end = this.tls === null ? at + this.frames.cut(bytes, at, n - at) : n;
-        const piece = bytes.subarray(at, end);
-        at = end;
-        this.givePiece(piece);
-        runTicks();
-      }
+      if (bytes === null) super.emitEOF();
+      else super.readBuffer(bytes);
+    } catch (error) {
+      throwOn(error);
     } finally {
-      // An exception of the user's: the stream goes on all the same.
-      if (at < n && !this.isClosing()) this.givePiece(bytes.subarray(at));
-    }
-  }
-
-  /**
-   * HTTP/2 answers settings while it reads, and is told that this was written before any tick runs: on the
-   * kernel's sockets it knows at once. With a write under way it would not send the GOAWAY of a session
-   * that is destroyed when its first stream comes.
-   */
-  private givePiece(bytes: Uint8Array): void {
-    const wasGiving = this.isGiving;
-    const before = givingNatively;
-    this.isGiving = true;
-    givingNatively = true;
-    try {
-      super.readBuffer(bytes);
-    } finally {
+      this.isInNative = wasInNative;
       this.isGiving = wasGiving;
-      givingNatively = before;
-      if (!wasGiving)
-        while (this.finishing.length > 0) this.finishWrite(this.finishing.shift()!, 0);
+      if (!wasInNative) this.tellWritten();
     }
+    runTicksUnlessBare();
   }
 
   /** Called by native code, too. */
@@ -272,8 +266,7 @@ export abstract class StreamHandle extends JSStream {
       this.giveStatus(this, UV_EOF);
       return;
     }
-    super.emitEOF();
-    runTicks();
+    this.giveNatively(null);
   }
 
   /** Reading has failed, with a negated error number. Native listeners pass that on to this. */

@@ -44,6 +44,16 @@ export interface Driven {
   tell(): boolean;
 }
 
+/** Node's event loop, for a runner that tells as it tells of I/O. */
+export interface EventLoop {
+  /** Something waits for the end of this run. */
+  readonly isWaitedFor: boolean;
+  /** Something is called that a run follows at once. */
+  readonly isCalling: boolean;
+  /** The runner runs in the next iteration, once. */
+  soon(): void;
+}
+
 export interface RunnerOptions {
   /** The time; the machine's monotonic clock if not given. */
   readonly clock?: Clock;
@@ -55,6 +65,8 @@ export interface RunnerOptions {
    * then the event loop gets an iteration after each round of news.
    */
   readonly tellsAsIo?: boolean;
+  /** What calls `run` instead of immediates; null: these do. For those who tell as I/O. */
+  readonly eventLoop?: (run: () => void) => EventLoop | null;
 }
 
 const DEFAULT_YIELD_US = 200;
@@ -81,6 +93,7 @@ export class Runner {
   private readonly yieldUs: number;
   /** See `RunnerOptions`. */
   readonly tellsAsIo: boolean;
+  readonly eventLoop: EventLoop | null;
   private readonly driven: Driven[] = [];
   private state: number = State.IDLE;
   private wasKicked = false;
@@ -117,6 +130,7 @@ export class Runner {
     this.clock = options.clock ?? monotonicUs;
     this.yieldUs = options.yieldUs ?? DEFAULT_YIELD_US;
     this.tellsAsIo = options.tellsAsIo ?? false;
+    this.eventLoop = options.eventLoop?.(this.runSoon) ?? null;
     if (!(this.yieldUs >= 0))
       throw new RangeError(`runner: expected yieldUs of 0 or more, got ${this.yieldUs}`);
   }
@@ -165,7 +179,7 @@ export class Runner {
 
   /** What was queued leaves at the end of this tick: ticks may follow one another without an end. */
   private kickAsIo(): void {
-    if (this.state === State.RUNNING) return;
+    if (this.state === State.RUNNING || this.eventLoop?.isCalling === true) return;
     if (this.state !== State.SCHEDULED) {
       this.endSleep();
       this.schedule();
@@ -224,6 +238,7 @@ export class Runner {
         this.sleep(nowUs);
         return;
       }
+      if (this.eventLoop?.isWaitedFor === true) break;
       // Whoever was told goes on in a microtask or an event: let them.
       if ((this.told && !this.tellsAsIo) || nowUs - startUs >= this.yieldUs || this.idlePasses > 0)
         break;
@@ -258,6 +273,10 @@ export class Runner {
 
   private schedule(): void {
     this.state = State.SCHEDULED;
+    if (this.eventLoop !== null) {
+      this.eventLoop.soon();
+      return;
+    }
     // Always one that keeps the event loop going: an unreferenced one waits for some other event.
     this.immediate = setImmediate(this.runSoon);
   }

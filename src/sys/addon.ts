@@ -16,6 +16,11 @@ export interface WaiterHandle {
   readonly waiter: unique symbol;
 }
 
+/** What a call from the event loop is to JavaScript: opaque. */
+export interface LoopCallHandle {
+  readonly loopCall: unique symbol;
+}
+
 /** What a TAP's queue is to JavaScript: opaque. */
 export interface TapQueueHandle {
   readonly tapQueue: unique symbol;
@@ -209,6 +214,11 @@ export interface Addon {
   waiterDisarm(waiter: WaiterHandle): number;
   waiterRef(waiter: WaiterHandle, keepsAlive: number): number;
   waiterClose(waiter: WaiterHandle): number;
+
+  loopCallOpen(call: () => void, scoped: () => void): LoopCallHandle | number;
+  loopCallSoon(handle: LoopCallHandle): number;
+  loopCallScoped(handle: LoopCallHandle): number;
+  exceptionThrow(error: unknown): number;
 
   socketOpen(family: number, type: number, protocol: number): number;
   socketBind(fd: number, address: Uint8Array): number;

@@ -81,6 +81,15 @@ async function strings(): Promise<void> {
   await ended(server);
 }
 
+/** Without room nothing is read. */
+async function emptyUserBuffer(): Promise<void> {
+  const server = net.createServer((socket) => socket.on("error", () => {}).write("for nobody"));
+  const port = await listening(server);
+  const onread = { buffer: Buffer.alloc(0), callback: () => true };
+  await closed(follow("onread empty", net.connect({ port, host: "127.0.0.1", onread })));
+  await ended(server);
+}
+
 async function userBuffer(): Promise<void> {
   const server = net.createServer((socket) => socket.end("into the user's buffer"));
   const port = await listening(server);
@@ -153,5 +162,6 @@ await exchange("b", "server");
 await halfOpen();
 await strings();
 await userBuffer();
+await emptyUserBuffer();
 await pausingUserBuffer();
 await encodingAndPause();

@@ -1,6 +1,7 @@
 /** TLS, HTTPS and HTTP/2 with a real certificate, checked. */
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import http from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
 import net, { type AddressInfo } from "node:net";
@@ -132,30 +133,74 @@ async function http2Over(secure: boolean): Promise<void> {
   await once(server, "close");
 }
 
-/** One segment has a request and its reset: the server is told of the one before the other. */
-async function resetAtOnce(): Promise<void> {
-  const name = "h2c reset";
-  const server = http2.createServer();
+/** One segment, or TLS record, has requests and their resets: the server is told of each before the next. */
+async function resetAtOnce(secure: boolean): Promise<void> {
+  const name = secure ? "h2 reset" : "h2c reset";
+  const server = secure ? http2.createSecureServer({ key, cert }) : http2.createServer();
   server.on("sessionError", () => {});
-  server.on("stream", (stream, headers) => {
-    trace(name, headers[":authority"], stream.destroyed);
-    stream.on("aborted", () => trace(name, "aborted"));
-    stream.on("error", (e) => trace(name, errorText(e)));
-    stream.on("close", () => trace(name, "close", stream.rstCode));
-    stream.respond({ ":status": 200 });
+  let left = 2;
+  const over = new Promise<void>((resolve) => {
+    server.on("stream", (stream, headers) => {
+      trace(name, headers[":authority"], stream.id, stream.destroyed);
+      stream.on("aborted", () => trace(name, stream.id, "aborted"));
+      stream.on("error", (e) => trace(name, stream.id, errorText(e)));
+      stream.on("close", () => {
+        trace(name, stream.id, "close", stream.rstCode);
+        if (--left === 0) resolve();
+      });
+      stream.respond({ ":status": 200 });
+      process.nextTick(() => trace(name, stream.id, "tick", stream.destroyed));
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
-  const closed = new Promise((resolve) => server.once("stream", (s) => s.once("close", resolve)));
-  const frames =
-    "000000040000000000" + "000006010400000001828684410178" + "00000403000000000100000005";
-  client.write(Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
-  client.write(Buffer.from(frames, "hex"));
-  await closed;
+  const to = { port: (server.address() as AddressInfo).port, host: "127.0.0.1" };
+  const client = secure ? tls.connect({ ...to, ca, ALPNProtocols: ["h2"] }) : net.connect(to);
+  client.on("error", () => {});
+  await once(client, secure ? "secureConnect" : "connect");
+  const request = (stream: number): string =>
+    `00000601040000000${stream}828684410178` + `00000403000000000${stream}00000005`;
+  const frames = `000000040000000000${request(1)}${request(3)}`;
+  const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  client.write(Buffer.concat([preface, Buffer.from(frames, "hex")]));
+  await over;
   client.destroy();
   server.close();
   await once(server, "close");
+}
+
+/** Requests one after the other in one segment, or record, with bodies in pieces: each is told with its ticks. */
+async function piecesAtOnce(secure: boolean): Promise<void> {
+  const name = secure ? "https pieces" : "http pieces";
+  const server = secure ? https.createServer({ key, cert }) : http.createServer();
+  server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
+    trace(name, "request", request.url);
+    request.on("data", (d: Buffer) => {
+      trace(name, request.url, String(d));
+      process.nextTick(() => trace(name, "tick", String(d), request.complete));
+      void Promise.resolve().then(() => trace(name, "microtask", String(d)));
+      if (String(d) !== "two") return;
+      request.pause();
+      setImmediate(() => request.resume());
+    });
+    request.on("end", () => {
+      trace(name, request.url, "end", request.trailers["x-sum"]);
+      response.end();
+    });
+  });
+  const port = await listening(server);
+  const to = { port, host: "127.0.0.1" };
+  const client = secure ? tls.connect({ ...to, ca }) : net.connect(to);
+  await once(client, secure ? "secureConnect" : "connect");
+  const chunks = ["one", "two", "three"].map((text) => `${text.length}\r\n${text}\r\n`);
+  const body = `${chunks.join("")}0\r\nX-Sum: 3\r\n\r\n`;
+  const head = "Host: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n";
+  const post = (path: string, more: string): string =>
+    `POST ${path} HTTP/1.1\r\n${head}${more}\r\n${body}`;
+  client.write(post("/a", "") + post("/b", "Connection: close\r\n"));
+  client.resume();
+  await closed(client);
+  await ended(server);
 }
 
 await plainTls();
@@ -163,4 +208,7 @@ await upgraded();
 await secureHttp();
 await http2Over(true);
 await http2Over(false);
-await resetAtOnce();
+await resetAtOnce(true);
+await resetAtOnce(false);
+await piecesAtOnce(true);
+await piecesAtOnce(false);
