@@ -167,7 +167,7 @@ export class Memberships {
 
   /** No interface is given, and none follows from a route: Linux asks this first (`ip_mc_find_dev`), for IPv4. */
   private isNowhere(group: IpAddress, ifIndex: number): boolean {
-    return group.isV4 && ifIndex === 0 && typeof this.interfaceFor(group, 0) === "number";
+    return group.isV4 && ifIndex === 0 && this.ip.resolve(group, null, 0) === null;
   }
 
   /** The interface given, or the one that the route to the group takes; or a negated error number. */
