@@ -18,6 +18,8 @@ export interface NameOut {
 /** The Node handle's own name of whoever it belongs to: `net.Socket`, `net.Server`, `dgram.Socket`. */
 export interface Owner {
   _handle?: unknown;
+  /** Of a server: it reads nothing from its connections, which go to other processes. */
+  readonly pauseOnConnect?: boolean;
 }
 
 type Onread = (data?: ArrayBuffer) => unknown;

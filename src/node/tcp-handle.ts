@@ -219,6 +219,7 @@ export class TcpHandle extends StreamHandle {
       const result = this.real.listen(backlog);
       if (result !== 0) return result;
       this.real.onconnection = (status, client) => this.onconnection?.(status, client);
+      if (ownerOf(this)?.pauseOnConnect === true) return this.listener.leaveToKernel(PAUSED);
     }
     return this.listener.listen(backlog, this.real);
   }
@@ -411,6 +412,8 @@ export class TcpHandle extends StreamHandle {
 const SOCKET = 0;
 const SERVER = 1;
 const PASSED = "its connections are passed to other processes";
+/** Node's documentation has no other use for it. */
+const PAUSED = "pauseOnConnect: its connections are for other processes";
 const noRequests = (): void => {};
 
 const isOurs = (value: unknown): boolean =>

@@ -59,7 +59,7 @@ test("a cluster serves by the kernel, whichever way connections are spread", asy
   for (const policy of ["round-robin", "none"]) await same(program("clustered.js"), [policy]);
 });
 
-test("a server can be passed to a child; an accelerated connection cannot, and says so", async () => {
+test("a server can be passed to a child; so can connections of one that pauses them; an accelerated one cannot, and says so", async () => {
   const onKernel = await runCase(program("passing.js"), { accelerated: false });
   const onMillrace = await runCase(program("passing.js"), { accelerated: true });
   assert.equal(onKernel.status, 0, onKernel.stderr);
@@ -67,6 +67,8 @@ test("a server can be passed to a child; an accelerated connection cannot, and s
   assert.equal(onMillrace.status, 0, onMillrace.stderr);
   assert.equal(onMillrace.stdout.match(/server: from the child/g)?.length, 3, onMillrace.stdout);
   assert.match(onMillrace.stdout, /socket: EINVAL\nsocket: \n/);
+  for (const { stdout } of [onKernel, onMillrace]) assert.match(stdout, /paused: the child's/);
+  assert.match(onMillrace.stderr, /tcp listen port \d+ stays with the kernel: pauseOnConnect/);
 });
 
 test("a child with an IPC channel has its own sockets accelerated", async () => {

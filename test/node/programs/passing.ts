@@ -39,5 +39,15 @@ if (process.send !== undefined) {
   for await (const d of net.connect(to, "127.0.0.1")) text += String(d);
   console.log("socket:", text);
   own.close();
+  const paused = net.createServer({ pauseOnConnect: true }, (socket) => {
+    child.send("socket", socket);
+  });
+  paused.listen(0, "127.0.0.1");
+  await once(paused, "listening");
+  let answer = "";
+  const { port: pausedPort } = paused.address() as net.AddressInfo;
+  for await (const d of net.connect(pausedPort, "127.0.0.1")) answer += String(d);
+  console.log("paused:", answer);
+  paused.close();
   child.send("end");
 }
