@@ -52,9 +52,18 @@ static uint64_t start_of(uint32_t tid, bool *is_zombie) {
   return ticks;
 }
 
+static bool may_read_links(void) {
+#ifdef SYS_readlink
+  return mr_allows(SYS_readlink);
+#else
+  return mr_allows(SYS_readlinkat);
+#endif
+}
+
 /* Distinguishes pid namespaces, in which the same number is another thread; 0: it is not known which one this is. */
 static uint32_t namespace_tag(void) {
   char text[64];
+  if (!may_read_links()) return 0; /* most filters of system calls end the program instead */
   ssize_t n = readlink("/proc/self/ns/pid", text, sizeof text - 1);
   if (n <= 0) return 0;
   text[n] = '\0';
@@ -73,7 +82,8 @@ static uint32_t parents_tag; /* of a process that came by fork; 0: not known */
 /* Who has no /proc has its parent's, unless that is of another namespace: then there is none to be seen here. */
 static uint32_t find_tag(void) {
   uint32_t tag = namespace_tag();
-  return tag == 0 && parents_tag != 0 && getppid() != 0 ? parents_tag : tag;
+  bool has_parents = tag == 0 && parents_tag != 0 && mr_allows(SYS_getppid) && getppid() != 0;
+  return has_parents ? parents_tag : tag;
 }
 
 uint32_t mr_holder(void) {
@@ -97,14 +107,7 @@ void mr_holder_after_fork(void) {
 static bool is_foreign(uint32_t holder, uint32_t own) { return (own & TAG) == 0 || ((holder ^ own) & TAG) != 0; }
 
 /* A filter of system calls may forbid it: then that holder is as foreign. */
-static bool may_look(void) {
-#ifdef SYS_readlink
-  if (!mr_allows(SYS_readlink)) return false;
-#else
-  if (!mr_allows(SYS_readlinkat)) return false;
-#endif
-  return mr_allows(SYS_openat) && mr_allows(SYS_tkill);
-}
+static bool may_look(void) { return may_read_links() && mr_allows(SYS_openat) && mr_allows(SYS_tkill); }
 
 static bool is_dead(uint32_t tid) {
   if (real.syscall(SYS_tkill, tid, 0, 0, 0, 0, 0) == 0) return false;

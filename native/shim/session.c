@@ -259,6 +259,7 @@ void mr_openings_reset(void);
 /* Whoever holds one of these locks finishes first, so that the child finds nothing half done. Callers
  * of fork are between mr_core_before_fork and after_fork with their signals waiting. */
 void mr_core_before_fork(void) {
+  mr_holder(); /* the child may not find out */
   mr_spares_before_fork();
   /* In the order in which they are taken elsewhere: messages are sent with those before `control` held. */
   mr_mutex_lock(&link_mutex);

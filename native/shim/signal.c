@@ -45,8 +45,10 @@ static bool is_guarded(int signum) {
 }
 
 int mr_tid(void) {
-  if (mr_thread.tid == 0) mr_thread.tid = (int)real.syscall(SYS_gettid, 0, 0, 0, 0, 0, 0);
-  return mr_thread.tid;
+  if (MR_LIKELY(mr_thread.tid != 0)) return mr_thread.tid;
+  /* The same for the only thread of a child of fork, the one that may begin behind a filter of system calls. */
+  int call = mr_allows(SYS_gettid) ? SYS_gettid : SYS_getpid;
+  return mr_thread.tid = (int)real.syscall(call, 0, 0, 0, 0, 0, 0);
 }
 
 static void set_mask(int how, const uint64_t *mask) {

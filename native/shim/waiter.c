@@ -72,8 +72,10 @@ int mr_waiter_alloc(struct mr_link *link, int *eventfd) {
   return waiter;
 }
 
+/* Who waited for the lock in the middle of making a socket would hold up fork, for which the lock's holder may wait. */
 void mr_waiter_free(struct mr_link *link, int waiter) {
-  mr_mutex_lock(&mutex);
+  mr_making_begin();
+  mr_making_lock(&mutex);
   if (link->id == session_id && taken[waiter]) {
     mr_store(&link->waiters[waiter].state, MR_WAITER_AWAKE);
     taken[waiter] = 0;
@@ -82,6 +84,7 @@ void mr_waiter_free(struct mr_link *link, int waiter) {
     mr_mutex_unlock(&class_mutex);
   }
   mr_mutex_unlock(&mutex);
+  mr_making_end();
 }
 
 static void on_thread_end(void *unused) {

@@ -207,8 +207,8 @@ export class Control {
 
   /** Takes messages of one process. */
   private serve(fd: number): void {
-    const { received } = this;
-    for (let i = 0; i < BURST && this.sessions.has(fd); i++) {
+    const { received, rulesTurns } = this;
+    for (let i = 0; i < BURST && this.sessions.has(fd) && !rulesTurns.has(fd); i++) {
       const n = receiveWithFds(fd, this.message, received.fds);
       if (n === -EAGAIN) return;
       // It is gone and has not read all; what it said before, of others whom it lets in, comes now.

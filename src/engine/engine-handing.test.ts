@@ -1,7 +1,7 @@
 /** Datagrams that go from ring to ring, and what becomes of them when the receiver's is full. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Kind, Op, OpenedFor } from "../ring/engine-layout.js";
+import { DatagramAt, DatagramFlag, Kind, Op, OpenedFor, SocketAt } from "../ring/engine-layout.js";
 import { closeFd } from "../sys/fd.js";
 import { type EngineRig, withEngine } from "./engine-fixture.js";
 import type { TestClient } from "./test-client-fixture.js";
@@ -209,5 +209,33 @@ test("a host that always sends itself something does not slow down others' datag
       while (receiver.receiveFrom() !== null) got++;
     }
     assert.ok(got > 500, `only ${got} arrive in 50 turns`);
+  });
+});
+
+test("what goes the long way is not overtaken when others' multicasts come in before it", () => {
+  withEngine((rig) => {
+    const receiver = udp(rig.client(), 7_000);
+    const sender = udp(rig.client(), 7_001);
+    const member = udp(rig.client(), 7_002);
+    const casters = [udp(rig.client(), 7_003), udp(rig.client(), 7_004)];
+    const membership = Uint8Array.of(239, 1, 1, 1, 0, 0, 0, 0); // IP_ADD_MEMBERSHIP
+    assert.equal(member.call(Op.SETSOCKOPT, [0, 35], membership).result, 0);
+    const turns = new Turns(rig);
+    const at = sender.txAt + (sender.word(SocketAt.txTail) & (sender.txBytes - 1));
+    sender.sendTo(numbered(0), HOST, 7_000);
+    sender.view.setUint16(at + DatagramAt.flags, DatagramFlag.TTL, true); // by which it goes the long way
+    sender.view.setUint8(at + DatagramAt.ttl, 9);
+    sender.sendTo(numbered(1), HOST, 7_000);
+    for (const caster of casters) {
+      for (let i = 0; i < 60; i++) assert.ok(caster.sendTo(new Uint8Array(8), "239.1.1.1", 7_002));
+    }
+    const numbers: number[] = [];
+    for (let i = 0; i < 10; i++) {
+      turns.turn(1);
+      const got = receiver.receiveFrom();
+      if (got !== null) numbers.push(numberOf(got.data));
+    }
+    assert.deepEqual(numbers, [0, 1]);
+    assert.ok(turns.looped > 100, `${turns.looped} came back`);
   });
 });

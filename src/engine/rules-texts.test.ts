@@ -182,3 +182,30 @@ test("a text has its turn when others have had four times as long as the one bef
   for (let fd = 0; fd < 64; fd++) assert.ok(turns.add(waiting(fd)));
   assert.ok(!turns.add(waiting(64)));
 });
+
+test("who waits for its turn says nothing else meanwhile: no second session, and its end is heard of", () => {
+  withEngine((rig) => {
+    const sent: number[] = [];
+    const hello = (fd: number, i: number): void => {
+      const rulesFd = memfd("use os tcp_client *:* : *:*\n".repeat(900 + i));
+      sendWithFds(fd, helloMessage({ rules: `web-${i}.rules` }), [rulesFd]);
+      closeFd(rulesFd);
+    };
+    for (let i = 0; i < 2; i++) {
+      const fd = connectUnix({ path: rig.engine.paths.control });
+      assert.ok(fd >= 0);
+      sent.push(fd);
+      hello(fd, i); // the first one's is read at once
+    }
+    sendWithFds(sent[1]!, helloMessage({}), []);
+    rig.until(() => rig.engine.sessions.length > 0, "the first one's session");
+    assert.equal(rig.engine.sessions.length, 1);
+    for (let i = 0; i < 100; i++) {
+      rig.aheadUs += 10_000;
+      rig.run();
+      assert.ok(rig.engine.sessions.length <= 2, "a second session");
+    }
+    for (const fd of sent) closeFd(fd);
+    rig.until(() => rig.engine.sessions.length === 0, "their end");
+  });
+});

@@ -35,6 +35,10 @@ export class RulesTurns {
     return true;
   }
 
+  has(fd: number): boolean {
+    return this.waiting.has(fd);
+  }
+
   /** It is gone. */
   remove(fd: number): void {
     this.waiting.delete(fd);

@@ -244,7 +244,9 @@ export class Output {
     put16(pool.bytes, at + 12, path.isV4 ? ethernet.TYPE_IPV4 : ethernet.TYPE_IPV6);
     pool.flags[copy] = pool.flags[slot]!;
     pool.gsoBytes[copy] = pool.gsoBytes[slot]!;
-    if (!this.ip.loopback.loop(copy, path.iface.index)) this.ip.drop(copy, Drop.LOOP);
+    const { lo, loopback } = this.ip;
+    if (lo.backlogFrames > 0) lo.flush(this.ip.nowUs); // not before what was sent to this host earlier
+    if (!loopback.loop(copy, path.iface.index)) this.ip.drop(copy, Drop.LOOP);
   }
 
   /** Sends the packet at `at` in pieces of up to `most` octets, and gives the slot back. */

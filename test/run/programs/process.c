@@ -637,7 +637,7 @@ static void closing_everything(void) {
 }
 
 static void *run_for_long(void *unused) {
-  system("sleep 100");
+  system("exec sleep 100"); /* some shells would leave it behind, with our output open */
   return unused;
 }
 static void say_action(const char *what, int signum) {
@@ -714,10 +714,10 @@ static void leave_one_number(void) {
   setuid(65534); /* who may raise it has room */
 }
 
-static void forbid_messages(void) {
+static void forbid(unsigned number) {
   struct sock_filter filter[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* the number */
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_sendmsg, 0, 1),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
@@ -726,8 +726,39 @@ static void forbid_messages(void) {
   MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
 }
 
+static void forbid_messages(void) { forbid(SYS_sendmsg); }
+
+/* Of /proc nothing can be known then. */
+static void forbid_links(void) {
+#ifdef SYS_readlink
+  forbid(SYS_readlink);
+#endif
+  forbid(SYS_readlinkat);
+}
+
 static void without_room(void) { in_grandchild(leave_one_number); }
 static void behind_a_filter(void) { in_grandchild(forbid_messages); }
+
+/* What is forked behind it uses what it inherits. */
+static void behind_a_filter_of_links(void) {
+  int pair[2];
+  tcp_pair(pair);
+  pid_t child = fork();
+  if (child == 0) {
+    MUST(send(pair[0], "a", 1, 0));
+    forbid_links();
+    pid_t grandchild = fork();
+    if (grandchild == 0) _exit(send(pair[0], "b", 1, 0) != 1);
+    int status = -1;
+    waitpid(grandchild, &status, 0);
+    _exit(status == 0 ? 0 : 1);
+  }
+  end_of(child);
+  await(pair[1], POLLIN);
+  char both[2];
+  say("from both: %s", outcome(recv(pair[1], both, 2, MSG_WAITALL)));
+  close(pair[0]), close(pair[1]);
+}
 
 static const struct test_case cases[] = {
     {"duplicates", duplicates},
@@ -747,6 +778,7 @@ static const struct test_case cases[] = {
     {"shells", shells},
     {"without_room", without_room},
     {"behind_a_filter", behind_a_filter},
+    {"behind_a_filter_of_links", behind_a_filter_of_links},
     {"closing_everything", closing_everything},
 };
 
