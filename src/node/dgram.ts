@@ -55,8 +55,13 @@ export class Socket extends EventEmitter {
     const abort = (): void => {
       if (!this.isClosed) this.close();
     };
-    if (options.signal?.aborted) nextTick(abort);
-    else options.signal?.addEventListener("abort", abort, { once: true });
+    const { signal } = options;
+    if (signal?.aborted) nextTick(abort);
+    else if (signal !== undefined) {
+      signal.addEventListener("abort", abort, { once: true });
+      // Signals may outlive many sockets.
+      this.once("close", () => signal.removeEventListener("abort", abort));
+    }
   }
 
   /**

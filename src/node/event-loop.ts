@@ -111,10 +111,20 @@ export class NodeEventLoop implements EventLoop {
   private tellPending(): void {
     for (let i = 0; i < PENDING_ROUNDS && this.pending.length > 0; i++) {
       this.afterwards.push(...this.pending.splice(0));
-      this.isRunning = false;
-      this.loopCall.callScoped();
+      this.callPending();
     }
-    this.isRunning = true;
+  }
+
+  private callPending(): void {
+    let isDone = false;
+    this.isRunning = false;
+    try {
+      this.loopCall.callScoped();
+      isDone = true;
+    } finally {
+      this.isRunning = true;
+      if (!isDone) this.soon(); // a tick has thrown: the run that was due comes in the next iteration
+    }
   }
 
   private runAndCall(startUs: number): void {

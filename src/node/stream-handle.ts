@@ -183,6 +183,7 @@ export abstract class StreamHandle extends JSStream {
    * then, nor can a session that reads on because of an earlier write.
    */
   onwrite(request: NativeRequest, chunks: Uint8Array[]): number {
+    if (this.isInNative) this.takeThrown();
     const result = this.backend?.write(chunks) ?? -ENOTCONN;
     if (typeof result === "number") return result;
     if (result && this.isGiving && this.tls === null) this.finishWrite(request, 0);
@@ -196,6 +197,18 @@ export abstract class StreamHandle extends JSStream {
       });
     }
     return 0;
+  }
+
+  /**
+   * What a tick has thrown within native code goes on in that, and comes out of the next native function that is
+   * called: not in the middle of a write, which would be lost.
+   */
+  private takeThrown(): void {
+    try {
+      this.getAsyncId();
+    } catch (error) {
+      throwOn(error);
+    }
   }
 
   /** Native code hears of it when it is in no other call: on the kernel's sockets each is one of the event loop's. */

@@ -109,7 +109,32 @@ async function exceptions(): Promise<void> {
   trace("exceptions", caught);
 }
 
+/** The listener that hears of an end throws, and so does its tick: other connections go on. */
+async function exceptionsAfterEnd(): Promise<void> {
+  const caught: string[] = [];
+  const onUncaught = (e: Error): void => void caught.push(e.message);
+  process.on("uncaughtException", onUncaught);
+  const server = net.createServer((socket) => socket.pipe(socket));
+  const port = await listening(server);
+  const [thrower, other] = [net.connect(port, "127.0.0.1"), net.connect(port, "127.0.0.1")];
+  await Promise.all([once(thrower, "connect"), once(other, "connect")]);
+  thrower.resume().on("finish", () => {
+    process.nextTick(() => {
+      throw new Error("tick");
+    });
+    throw new Error("finish");
+  });
+  setTimeout(() => thrower.end("bye"), 50);
+  await closed(thrower);
+  other.end("on");
+  const [answer] = await once(other, "data");
+  trace("exceptions after the end", String(answer), caught);
+  await ended(server);
+  process.off("uncaughtException", onUncaught);
+}
+
 await contexts();
 await order();
 await notTooSoon();
 await exceptions();
+await exceptionsAfterEnd();

@@ -17,6 +17,11 @@ const settings: http2.Settings = {
 type Answer = (stream: http2.ServerHttp2Stream) => void;
 
 const ANSWERS: Record<string, Answer> = {
+  "/throw": (stream) => {
+    stream.respond();
+    stream.end("answered");
+    throw new Error("a handler's");
+  },
   "/push": (stream) =>
     stream.pushStream({ ":path": "/pushed" }, (e, pushed) => {
       if (e !== null) throw e;
@@ -198,7 +203,23 @@ async function closeServer(): Promise<void> {
   await shut(session);
 }
 
+/** A handler throws: its answer and the session are not lost. */
+async function exceptions(): Promise<void> {
+  const caught: string[] = [];
+  const onUncaught = (e: Error): void => void caught.push(e.message);
+  process.on("uncaughtException", onUncaught);
+  const session = open("exceptions");
+  for (const path of ["/throw", "/echo"]) {
+    const stream = session.request({ ":path": path });
+    await follow(path, stream);
+  }
+  trace("exceptions", caught);
+  process.off("uncaughtException", onUncaught);
+  await shut(session);
+}
+
 await windowsAndSettings();
+await exceptions();
 await pushAndTrailers();
 await ends();
 await closeServer();

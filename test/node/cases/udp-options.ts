@@ -243,6 +243,8 @@ async function blocked(): Promise<void> {
 
 /** Addresses of the other family, and the order in which names are told. */
 async function families(): Promise<void> {
+  // Sockets that close are told of until an iteration of the event loop has ended.
+  for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
   const socket = await bound({ type: "udp4" });
   // Sockets that were closed before count until the event loop has come round.
   for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));

@@ -1,5 +1,5 @@
 /** A program that imports `net` and `dgram` by the names that it is given. */
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { createServer as createHttp } from "node:http";
 
 const [netName = "node:net", dgramName = "node:dgram"] = process.argv.slice(2);
@@ -100,6 +100,11 @@ connected.send("to the peer");
 console.log(String((await once(connected, "message"))[0]), connected.remoteAddress().family);
 connected.close();
 receiver.close();
+const giveUp = new AbortController();
+const short = dgram.createSocket({ type: "udp4", signal: giveUp.signal });
+short.close();
+await once(short, "close");
+console.log("listeners of a signal:", getEventListeners(giveUp.signal, "abort").length);
 
 // What is thrown in listeners is an uncaught exception, and all goes on.
 const failures: string[] = [];
