@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,6 +22,8 @@ export class Comparison {
   /** What the programs are preloaded with, and what their environment says beside it. */
   preload = LIBRARY;
   env: NodeJS.ProcessEnv = {};
+
+  private openFolder: string | null = null;
 
   private constructor(folder: string, engine: ChildProcess) {
     this.folder = folder;
@@ -56,6 +58,19 @@ export class Comparison {
     this.engine.kill("SIGTERM");
     await ended;
     rmSync(this.folder, { recursive: true });
+    if (this.openFolder !== null) rmSync(this.openFolder, { recursive: true });
+  }
+
+  /**
+   * A folder where other users may go, too, but not to the engine's socket: for the programs of tests that change
+   * their user. The library is there from now on.
+   */
+  openToOthers(): string {
+    this.openFolder ??= mkdtempSync(join(tmpdir(), "millrace-open-"));
+    chmodSync(this.openFolder, 0o755);
+    this.preload = join(this.openFolder, "libmillrace.so");
+    copyFileSync(LIBRARY, this.preload);
+    return this.openFolder;
   }
 
   /** Builds test/run/programs/NAME.c; the program's path. */

@@ -1,30 +1,24 @@
 /** Servers that are another user by the time they serve, or have another root, compared with the kernel. */
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
-import { Comparison, LIBRARY } from "./comparison.js";
+import { Comparison } from "./comparison.js";
 
 await enterNamespace(import.meta.url, "cc");
 
 const PLAIN = "# a comment\nuse millrace tcp_server *:*\n";
 
-/** For programs and library: everybody may go there, but not where the engine's socket is. */
-const open = mkdtempSync(join(tmpdir(), "millrace-confined-"));
 let comparison: Comparison;
+/** Where other users may go, too. */
+let open: string;
 before(async () => {
-  chmodSync(open, 0o755);
   comparison = await Comparison.begin();
-  comparison.preload = join(open, "libmillrace.so");
-  copyFileSync(LIBRARY, comparison.preload);
+  open = comparison.openToOthers();
 });
-after(async () => {
-  await comparison.end();
-  rmSync(open, { recursive: true });
-});
+after(() => comparison.end());
 
 test("servers that give up their rights go on with Millrace, as do those whom they start", async (t) => {
   const program = join(open, "confined");

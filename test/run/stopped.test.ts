@@ -1,28 +1,22 @@
 /** While the engine has stopped: threads that wait for it hold up nobody who starts processes. */
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
-import { Comparison, LIBRARY } from "./comparison.js";
+import { Comparison } from "./comparison.js";
 
 await enterNamespace(import.meta.url, "cc");
 
-/** Where another user may go, too. */
-const open = mkdtempSync(join(tmpdir(), "millrace-stopped-"));
 let comparison: Comparison;
+/** Where other users may go, too. */
+let open: string;
 before(async () => {
-  chmodSync(open, 0o755);
   comparison = await Comparison.begin();
-  comparison.preload = join(open, "libmillrace.so");
-  copyFileSync(LIBRARY, comparison.preload);
+  open = comparison.openToOthers();
 });
-after(async () => {
-  await comparison.end();
-  rmSync(open, { recursive: true });
-});
+after(() => comparison.end());
 
 /** What the case says while the engine has stopped, and afterwards. */
 async function runStopped(name: string): Promise<string> {
