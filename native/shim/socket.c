@@ -279,10 +279,12 @@ void mr_socks_after_fork(bool in_child) {
 
 uint32_t mr_sock_status(struct mr_sock *sock) {
   uint32_t status = mr_load(&sock->shared->status);
-  if (MR_LIKELY(mr_load(&sock->shared->generation) == sock->generation &&
-                !atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed))) {
-    return status;
-  }
+  bool is_ours = mr_load(&sock->shared->generation) == sock->generation;
+  /* An engine that is asked to end closes its sockets, and takes some time to go. */
+  bool is_gone = !is_ours || (status & MR_STATUS_GONE) != 0;
+  if (MR_LIKELY(!is_gone && !atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed))) return status;
+  if (is_gone) mr_engine_died();
+  if (is_ours && !atomic_load(&mr_engine_is_dead)) return status;
   return (status | MR_STATUS_GONE | MR_STATUS_EOF | MR_STATUS_NO_SEND) & ~MR_STATUS_CONNECTING;
 }
 

@@ -15,6 +15,7 @@ import {
   receiveWithFds,
   SocketKind,
   sendWithFds,
+  shutUnix,
   socketKind,
   throwAway,
   wereFdsLost,
@@ -347,6 +348,14 @@ export class Control {
 
   hold(session: Session, served: EngineSocket, local: number, fd: number): void {
     this.requests.hold(session, served, local, fd);
+  }
+
+  /**
+   * Before the sockets are closed: a program that finds one of them gone sees that the engine is, too, and takes it for
+   * that, not for the peer's end.
+   */
+  farewell(): void {
+    for (const fd of this.sessions.keys()) shutUnix(fd);
   }
 
   close(): void {

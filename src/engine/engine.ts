@@ -433,6 +433,7 @@ export class Engine implements SocketHost {
     if (this.isClosed) return;
     this.isClosed = true;
     removeSocket(this.paths.control);
+    this.control.farewell();
     for (const served of [...this.sockets.values()]) served.abort();
     this.control.close();
     this.launched.close();

@@ -118,11 +118,16 @@ export function throwAway(fd: number): void {
 const isIp = (kind: number): boolean => (kind & 0xff00) === 0x200 || (kind & 0xff00) === 0xa00;
 const isDatagram = (kind: number): boolean => (kind & 0xff) === 2;
 
+/** Ends a connection for both: whoever is at the other end finds that out, and nothing comes any more. */
+export function shutUnix(fd: number): void {
+  addon().unixShut(fd);
+}
+
 /**
  * Closes our end of a connection with somebody, and what waits in it: descriptors may be among that.
  */
 export function discardUnix(fd: number): void {
-  addon().unixShut(fd);
+  shutUnix(fd);
   // Nothing can be added any more, so that this ends.
   while (takeNothing(fd) > 0) {}
   closeFd(fd);

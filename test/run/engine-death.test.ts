@@ -1,4 +1,4 @@
-/** The engine is killed: programs that wait are told at once, and new sockets are the kernel's. */
+/** The engine is killed, or asked to end: programs that wait are told at once, and new sockets are the kernel's. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
@@ -124,7 +124,7 @@ async function startEngine(t: TestContext, folder: string) {
   return { engine, socket };
 }
 
-async function killed(t: TestContext, profile: string): Promise<void> {
+async function killed(t: TestContext, profile: string, signal: NodeJS.Signals): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const { engine, socket } = await startEngine(t, folder);
@@ -136,7 +136,7 @@ async function killed(t: TestContext, profile: string): Promise<void> {
   let warned = "";
   program.stdout.on("data", (data: Buffer) => {
     said += data.toString();
-    if (said === "waiting\n") engine.kill("SIGKILL");
+    if (said === "waiting\n") engine.kill(signal);
   });
   program.stderr.on("data", (data: Buffer) => {
     warned += data.toString();
@@ -148,8 +148,11 @@ async function killed(t: TestContext, profile: string): Promise<void> {
 
 for (const profile of ["latency", "balanced", "idle"]) {
   test(`${profile}: every call that waits ends with an error, and the program goes on with the kernel`, (t) =>
-    killed(t, profile));
+    killed(t, profile, "SIGKILL"));
 }
+
+test("an engine that is asked to end is as one that was killed: nothing looks like the peer's end", (t) =>
+  killed(t, "balanced", "SIGTERM"));
 
 /** Processor time of a process, in clock ticks. */
 function ticksOf(pid: number): number {
@@ -221,6 +224,50 @@ test("a listener of Millrace's alone is told once: one that tries again and agai
   await once(server, "close");
   assert.equal(said, "True\n['0x18'] ECONNRESET\n[] EINVAL\n[] EINVAL\n");
 });
+
+const TRYING = `
+import errno, select, socket, sys, time
+l = socket.socket()
+l.bind((sys.argv[1], 0))
+l.listen()
+s = socket.create_connection(("10.77.0.1", l.getsockname()[1]))
+c, _ = l.accept()
+l.setblocking(False)
+e = select.epoll()
+e.register(l, select.EPOLLIN)
+print("ready", flush=True)
+try:
+    print(s.recv(1), end=" ")
+except OSError as error:
+    print(errno.errorcode[error.errno], end=" ")
+tries = 0
+until = time.monotonic() + 1
+while time.monotonic() < until:
+    if e.poll(0.1):
+        tries += 1
+        try:
+            l.accept()
+        except OSError:
+            pass
+print("few" if tries < 5 else tries)
+`;
+
+for (const address of ["10.77.0.1", "0.0.0.0"]) {
+  test(`a server at ${address} that tries to accept at every readiness has nothing to do while an engine ends`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const { engine, socket } = await startEngine(t, folder);
+    const server = spawn("python3", ["-c", TRYING, address], { env: UNDER(socket, "balanced") });
+    t.after(() => server.kill("SIGKILL"));
+    let said = "";
+    server.stdout.on("data", (data: Buffer) => {
+      said += data.toString();
+      if (said === "ready\n") engine.kill("SIGTERM");
+    });
+    await once(server, "close");
+    assert.equal(said, "ready\nECONNRESET few\n");
+  });
+}
 
 const ECHO = `
 import socket
