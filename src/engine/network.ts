@@ -46,6 +46,12 @@ export interface NetworkOptions {
 /** The machine's IPv6 address on the host-local network, unless that is IPv6 itself. */
 const LOCAL_ADDRESS6 = "fd77::1/64";
 
+/**
+ * Tables that grow by an eighth leave garbage eight times as large. Measured: 10,000 idle sockets, of which the engine had
+ * 14 MB more than it needed.
+ */
+const RESERVED_CONNECTIONS = 65_536;
+
 interface OwnAddress {
   readonly home: Home;
   users: number;
@@ -80,6 +86,7 @@ export class Network {
     this.stack = new Stack({
       pool,
       nowUs,
+      reservedConnections: RESERVED_CONNECTIONS,
       ...(maxConnections === undefined ? {} : { maxConnections }),
     });
     try {

@@ -42,6 +42,8 @@ export interface StackOptions {
   readonly nowUs?: number;
   /** Rows of TCP at most: connections, listeners, and what is left of them in TIME-WAIT. */
   readonly maxConnections?: number;
+  /** Of them, those for which there is address space from the start (640 bytes each): no pause for a larger table until then. */
+  readonly reservedConnections?: number;
   readonly tcp?: Partial<TcpSettings>;
   /** Makes a run repeatable: everything that is drawn follows from it. Only for simulations. */
   readonly seed?: number;
@@ -112,6 +114,7 @@ export class Stack {
       random,
       secret: secret.subarray(0, 16),
       capacityRows: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,
+      reservedRows: options.reservedConnections ?? 0,
       drops: this.ip.drops,
       ...(options.tcp === undefined ? {} : { settings: options.tcp }),
     });

@@ -31,6 +31,8 @@ export interface TcpConfig {
   readonly secret: Uint8Array;
   /** Rows at most; the arrays grow towards it as needed. */
   readonly capacityRows: number;
+  /** Rows for which there is address space from the start: no growing until then, and no memory for what is not used. */
+  readonly reservedRows?: number;
   readonly settings: TcpSettings;
   /** The stack's counters of drop reasons; an own block when there is none. */
   readonly drops?: Counters<DropName>;
@@ -67,7 +69,10 @@ export class TcpCore {
   /** Scratch addresses. */
   readonly local = new IpAddress();
   readonly remote = new IpAddress();
-  rows: number;
+  rows = 0;
+  /** Rows that the buffer has room for. */
+  private roomRows = 0;
+  private readonly reservedRows: number;
   /** First free row, linked by `listNext`, or -1. */
   freeRow = -1;
   usedRows = 0;
@@ -109,6 +114,7 @@ export class TcpCore {
     this.settings = config.settings;
     this.random = config.random;
     this.capacityRows = config.capacityRows;
+    this.reservedRows = Math.min(config.reservedRows ?? 0, config.capacityRows);
     this.hash = new SipHash(config.secret);
     this.counts = this.counters.values;
     this.k = Object.fromEntries(this.counters.names.map((name, i) => [name, i])) as Record<
@@ -121,7 +127,6 @@ export class TcpCore {
     const f = new Float64Array(0);
     this.c = new Tcb(i, f);
     this.other = new Tcb(i, f, this.c.loss);
-    this.rows = 0;
     this.pendingRows = i;
     this.grow(Math.min(FIRST_ROWS, config.capacityRows));
   }
@@ -194,6 +199,15 @@ export class TcpCore {
 
   /** Enlarges every per-row array; the new rows become the free list's head. */
   grow(rows: number): void {
+    if (rows > this.roomRows) this.widen(Math.max(rows, this.reservedRows));
+    for (let row = rows - 1; row >= this.rows; row--) {
+      this.other.select(row).listNext = this.freeRow;
+      this.freeRow = row;
+    }
+    this.rows = rows;
+  }
+
+  private widen(rows: number): void {
     const buffer = new ArrayBuffer(LEAD_BYTES + rows * ROW_BYTES);
     const i = new Int32Array(buffer, LEAD_BYTES);
     const f = new Float64Array(buffer, LEAD_BYTES);
@@ -203,11 +217,7 @@ export class TcpCore {
     this.c.f = f;
     this.other.i = i;
     this.other.f = f;
-    for (let row = rows - 1; row >= this.rows; row--) {
-      this.other.select(row).listNext = this.freeRow;
-      this.freeRow = row;
-    }
-    this.rows = rows;
+    this.roomRows = rows;
   }
 
   private growPending(): void {

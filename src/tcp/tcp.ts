@@ -55,6 +55,8 @@ export interface TcpConfig {
   readonly secret: Uint8Array;
   /** Rows at most; the arrays grow towards it as needed. */
   readonly capacityRows: number;
+  /** Rows for which there is address space from the start, beside which none is copied into a larger table. */
+  readonly reservedRows?: number;
   readonly settings?: Partial<TcpSettings>;
   /** The stack's counters of drop reasons; an own block when there is none. */
   readonly drops?: Counters<DropName>;
