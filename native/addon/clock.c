@@ -8,6 +8,8 @@
  */
 #include <errno.h>
 #include <sched.h>
+#include <stdint.h>
+#include <sys/resource.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -149,6 +151,16 @@ static napi_value cpu_now(napi_env env, napi_callback_info info) {
   return int_result(env, cpu < 0 ? -errno : cpu);
 }
 
+/* switchesNow(): times that this thread lost its processor while it wanted it (getrusage(2)). */
+static napi_value switches_now(napi_env env, napi_callback_info info) {
+  (void)info;
+  struct rusage usage;
+  if (getrusage(RUSAGE_THREAD, &usage) < 0) return int_result(env, -errno);
+  return int_result(env, usage.ru_nivcsw & INT32_MAX);
+}
+
 bool export_clock(napi_env env, napi_value exports) {
-  return export_function(env, exports, "clockOpen", clock_open) && export_function(env, exports, "cpuNow", cpu_now);
+  return export_function(env, exports, "clockOpen", clock_open) &&
+         export_function(env, exports, "cpuNow", cpu_now) &&
+         export_function(env, exports, "switchesNow", switches_now);
 }

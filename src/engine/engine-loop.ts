@@ -10,7 +10,7 @@
  * | stopped  |                                                 |                                         |
  */
 import { type Clock, NEVER } from "../base/time.js";
-import { cpuNow } from "../sys/clock.js";
+import { cpuNow, switchesNow } from "../sys/clock.js";
 import { pollFds } from "../sys/fd.js";
 import { nowUs } from "./clock.js";
 import type { Engine } from "./engine.js";
@@ -31,7 +31,8 @@ const VISITOR_US = 5_000;
  * A pass without work that took this long was interrupted: somebody else wants this processor. Then
  * the engine sleeps when it has no work, for a while: who sleeps runs as soon as it is woken, who polls
  * uses up its share and waits for a time slice. Yielding helps against threads of the same scheduling
- * group only. Twice as long when it happens soon again.
+ * group only. Twice as long when it happens soon again. A hypervisor that took the processor for others is not meant: it
+ * gives one that sleeps back even later.
  */
 const INTERRUPTED_US = 500;
 const CROWDED_FIRST_US = 5_000;
@@ -44,6 +45,8 @@ const FIRST_US = 2_000_000;
 
 export interface LoopOptions {
   readonly clock?: Clock;
+  /** `switchesNow`, but for tests. */
+  readonly switches?: () => number;
   /** Ends when no program has used the engine for this long; NEVER to stay. */
   readonly idleExitUs: number;
   /** Whether somebody is being served by Node's event loop now. */
@@ -61,6 +64,7 @@ export class EngineLoop {
   /** Until then the processor is taken to be wanted by others, and for how long it was taken so. */
   private crowdedUs = 0;
   private crowdedForUs = 0;
+  private switches = 0;
   private lastPassUs = 0;
   private wasIdle = false;
   private controlUs = 0;
@@ -108,6 +112,7 @@ export class EngineLoop {
     const { pace } = this.engine;
     if (this.yieldedUs > 0) pace.note(Doing.EVENTS, this.yieldedUs, nowUs);
     pace.readCpu(nowUs);
+    this.switches = this.switchesNow();
     this.lastPassUs = nowUs;
     this.yieldUs = nowUs + YIELD_US;
     while (!this.isStopped) if (this.pass()) break;
@@ -139,7 +144,14 @@ export class EngineLoop {
     return this.yields > 0;
   }
 
+  private switchesNow(): number {
+    return (this.options.switches ?? switchesNow)();
+  }
+
   private noteInterruption(nowUs: number): void {
+    const switches = this.switchesNow();
+    if (switches === this.switches) return;
+    this.switches = switches;
     const isAgain = nowUs - this.crowdedUs < CROWDED_MOST_US;
     const forUs = isAgain ? Math.min(2 * this.crowdedForUs, CROWDED_MOST_US) : CROWDED_FIRST_US;
     this.crowdedForUs = forUs;

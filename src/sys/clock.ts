@@ -28,6 +28,14 @@ export function cpuNow(): number {
   return addon().cpuNow();
 }
 
+/**
+ * Times that this thread lost its processor to another thread while it wanted it. What a hypervisor takes is not
+ * among them. It comes round after 2^31; negative when it cannot be told.
+ */
+export function switchesNow(): number {
+  return addon().switchesNow();
+}
+
 /** Simulations and capture files need no addon: without it the clock is Node's. */
 function open(): Source {
   try {
