@@ -133,7 +133,7 @@ static int equip(struct mr_link *link, struct mr_sock *listener, const struct mr
   place->spare.fd = -1;
   if (failed != 0) {
     mr_sock_drop(sock);
-    return -ECONNABORTED;
+    return failed == -ENETDOWN ? failed : -ECONNABORTED;
   }
   int fd = place->pair[0];
   place->pair[0] = -1;

@@ -66,7 +66,8 @@ static int dissolve(struct mr_sock *sock, int fd) {
     return 0;
   }
   mr_companion_mute(sock, false);
-  return forget_peer(sock) ? 0 : mr_call(sock, fd, MR_OP_CONNECT, 0, &none);
+  int result = forget_peer(sock) ? 0 : mr_call(sock, fd, MR_OP_CONNECT, 0, &none);
+  return result == -ENETDOWN && forget_peer(sock) ? 0 : result; /* it died just now */
 }
 
 static int connect_datagram(struct mr_sock *sock, int fd, const struct sockaddr *user, socklen_t bytes,
@@ -82,6 +83,8 @@ static int connect_datagram(struct mr_sock *sock, int fd, const struct sockaddr 
     return 0;
   }
   int result = mr_call(sock, fd, MR_OP_CONNECT, 0, peer);
+  /* It died just now. */
+  if (result == -ENETDOWN && forget_peer(sock)) return connect_datagram(sock, fd, user, bytes, peer);
   if (result >= 0) mr_companion_mute(sock, true);
   return result < 0 ? result : 0;
 }

@@ -222,6 +222,8 @@ int mr_control_ask(struct mr_link *link, const void *message, size_t bytes, cons
     if (failed == -ETIMEDOUT) atomic_store(&mr_engine_is_dead, true);
     mr_mutex_unlock(&turn);
     mr_making_end();
+    /* Sent or answered in vain: its end is shut. */
+    if ((failed == -EPIPE || failed == -ECONNRESET) && mr_engine_died()) failed = -ENETDOWN;
   }
   if (got != NULL && got[0] == MR_GOT_ABOVE_LIMIT) got[0] = -1;
   return failed;

@@ -1,4 +1,5 @@
 /* Lines on stderr: each in one write, so that lines of several processes do not mix. */
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,12 @@ static bool is_set(const char *name) {
 static atomic_int debugs = -1;
 static atomic_int warns = -1;
 
+/* Where nobody is it would raise SIGPIPE, which ends programs that never write there themselves. */
+static bool is_heard(void) {
+  struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+  return mr_kernel_look(&out, 1) <= 0 || !(out.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 static void say(const char *format, va_list arguments) {
   char line[512];
   int saved = errno;
@@ -21,7 +28,7 @@ static void say(const char *format, va_list arguments) {
   int made = vsnprintf(line + n, sizeof line - n - 1, format, arguments);
   if (made > 0) n += (size_t)made < sizeof line - n - 1 ? (size_t)made : sizeof line - n - 2;
   line[n++] = '\n';
-  if (real.write(STDERR_FILENO, line, n) < 0) { /* nowhere to say so */
+  if (is_heard() && real.write(STDERR_FILENO, line, n) < 0) { /* nowhere to say so */
   }
   errno = saved;
 }

@@ -33,6 +33,11 @@ static bool asks_who_carries(const struct mr_sock *sock, const struct mr_address
   return to != NULL || sock->companion_peer || mr_sock_is_kernels(sock);
 }
 
+/* The engine was found to be dead just now: the companion carries it. */
+static bool has_become_kernels(const struct mr_sock *sock, ssize_t result) {
+  return MR_UNLIKELY(result == -EPIPE) && mr_sock_is_kernels(sock);
+}
+
 ssize_t mr_send(struct mr_sock *sock, int fd, const void *bytes, size_t n, int flags,
                 const struct sockaddr *to, socklen_t to_bytes) {
   struct mr_cursor from = mr_cursor_of(bytes, n);
@@ -43,11 +48,10 @@ ssize_t mr_send(struct mr_sock *sock, int fd, const void *bytes, size_t n, int f
   const struct mr_address *peer = given ? &address : NULL;
   int carrier = asks_who_carries(sock, peer) ? mr_companion_carries(sock, fd, peer) : 0;
   if (carrier < 0) return mr_return(carrier);
-  if (carrier > 0) {
-    int how = flags | (mr_load(&sock->shared->nonblock) ? MSG_DONTWAIT : 0);
-    return real.sendto(sock->companion, bytes, n, how, to, to_bytes);
-  }
-  return mr_return(mr_datagram_send(sock, fd, &from, n, flags, peer, NULL));
+  ssize_t sent = carrier > 0 ? 0 : mr_datagram_send(sock, fd, &from, n, flags, peer, NULL);
+  if (carrier == 0 && !has_become_kernels(sock, sent)) return mr_return(sent);
+  int how = flags | (mr_load(&sock->shared->nonblock) ? MSG_DONTWAIT : 0);
+  return real.sendto(sock->companion, bytes, n, how, to, to_bytes);
 }
 
 /* UDP_SEGMENT: one message, many datagrams. */
@@ -64,21 +68,10 @@ static ssize_t send_segments(struct mr_sock *sock, int fd, struct mr_cursor *fro
   return (ssize_t)done;
 }
 
-static ssize_t send_datagram_message(struct mr_sock *sock, int fd, const struct msghdr *message,
-                                     struct mr_cursor *from, size_t n, int flags) {
-  struct mr_address address;
+static ssize_t send_own_message(struct mr_sock *sock, int fd, const struct msghdr *message, struct mr_cursor *from,
+                                size_t n, int flags, const struct mr_address *to) {
   struct mr_ancillary ancillary = {0};
   uint16_t segment_bytes = 0;
-  int given = destination(sock, message->msg_name, message->msg_namelen, &address);
-  if (given < 0) return given;
-  const struct mr_address *to = given ? &address : NULL;
-  int carrier = asks_who_carries(sock, to) ? mr_companion_carries(sock, fd, to) : 0;
-  if (carrier < 0) return carrier;
-  if (carrier > 0) {
-    int how = flags | (mr_load(&sock->shared->nonblock) ? MSG_DONTWAIT : 0);
-    ssize_t sent = real.sendmsg(sock->companion, message, how);
-    return sent < 0 ? -errno : sent;
-  }
   int failed = mr_ancillary_read(sock, message, &ancillary, &segment_bytes);
   if (failed != 0) return failed;
   if (segment_bytes != 0 && n > segment_bytes) {
@@ -86,6 +79,21 @@ static ssize_t send_datagram_message(struct mr_sock *sock, int fd, const struct 
     return send_segments(sock, fd, from, n, flags, to, &ancillary, segment_bytes);
   }
   return mr_datagram_send(sock, fd, from, n, flags, to, &ancillary);
+}
+
+static ssize_t send_datagram_message(struct mr_sock *sock, int fd, const struct msghdr *message,
+                                     struct mr_cursor *from, size_t n, int flags) {
+  struct mr_address address;
+  int given = destination(sock, message->msg_name, message->msg_namelen, &address);
+  if (given < 0) return given;
+  const struct mr_address *to = given ? &address : NULL;
+  int carrier = asks_who_carries(sock, to) ? mr_companion_carries(sock, fd, to) : 0;
+  if (carrier < 0) return carrier;
+  ssize_t sent = carrier > 0 ? 0 : send_own_message(sock, fd, message, from, n, flags, to);
+  if (carrier == 0 && !has_become_kernels(sock, sent)) return sent;
+  int how = flags | (mr_load(&sock->shared->nonblock) ? MSG_DONTWAIT : 0);
+  sent = real.sendmsg(sock->companion, message, how);
+  return sent < 0 ? -errno : sent;
 }
 
 ssize_t mr_sendmsg(struct mr_sock *sock, int fd, const struct msghdr *message, int flags) {

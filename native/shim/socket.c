@@ -309,7 +309,7 @@ int mr_sock_take_error(struct mr_sock *sock) {
 
 static bool has_error(struct mr_sock *sock) {
   if (__atomic_load_n(&sock->shared->error, __ATOMIC_SEQ_CST) != 0) return true;
-  return mr_engine_is_dead && !atomic_load(&sock->error_told);
+  return mr_engine_is_dead && !atomic_load(&sock->error_told) && !mr_sock_is_kernels(sock);
 }
 
 static __thread uint32_t misses __attribute__((tls_model("initial-exec")));
@@ -421,8 +421,8 @@ static short companion_ready(struct mr_sock *sock) {
 
 short mr_sock_ready(struct mr_sock *sock) {
   struct mr_socket *shared = sock->shared;
+  uint32_t status = mr_sock_status(sock); /* first: it may find out that the engine is dead */
   if (mr_sock_is_kernels(sock)) return companion_ready(sock);
-  uint32_t status = mr_sock_status(sock);
   uint32_t used = mr_load(&shared->rx_tail) - mr_load(&shared->rx_head);
   if (shared->kind == MR_KIND_TCP) return stream_ready(sock, status, used);
   if (shared->kind == MR_KIND_UDP) return datagram_ready(sock, status, used);

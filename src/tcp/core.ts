@@ -199,7 +199,7 @@ export class TcpCore {
 
   /** Enlarges every per-row array; the new rows become the free list's head. */
   grow(rows: number): void {
-    if (rows > this.roomRows) this.widen(Math.max(rows, this.reservedRows));
+    if (rows > this.roomRows) this.widen(rows);
     for (let row = rows - 1; row >= this.rows; row--) {
       this.other.select(row).listNext = this.freeRow;
       this.freeRow = row;
@@ -208,7 +208,7 @@ export class TcpCore {
   }
 
   private widen(rows: number): void {
-    const buffer = new ArrayBuffer(LEAD_BYTES + rows * ROW_BYTES);
+    const buffer = this.makeRoom(rows);
     const i = new Int32Array(buffer, LEAD_BYTES);
     const f = new Float64Array(buffer, LEAD_BYTES);
     i.set(this.c.i);
@@ -217,7 +217,16 @@ export class TcpCore {
     this.c.f = f;
     this.other.i = i;
     this.other.f = f;
-    this.roomRows = rows;
+    this.roomRows = (buffer.byteLength - LEAD_BYTES) / ROW_BYTES;
+  }
+
+  /** Where a limit (ulimit -v) leaves no room for those that are not needed yet, there is none until they are. */
+  private makeRoom(rows: number): ArrayBuffer {
+    try {
+      return new ArrayBuffer(LEAD_BYTES + Math.max(rows, this.reservedRows) * ROW_BYTES);
+    } catch {
+      return new ArrayBuffer(LEAD_BYTES + rows * ROW_BYTES);
+    }
   }
 
   private growPending(): void {

@@ -269,6 +269,77 @@ for (const address of ["10.77.0.1", "0.0.0.0"]) {
   });
 }
 
+const BUSY = `
+import ctypes, errno, select, socket, sys
+what = sys.argv[1]
+there = ("10.77.0.1", 9)
+is_listener = what == "listener" or "accept" in what
+s = socket.socket(socket.AF_INET, socket.SOCK_STREAM if is_listener else socket.SOCK_DGRAM)
+s.bind(("10.77.0.1" if what == "accept" else "0.0.0.0", 0))
+if is_listener: s.listen(32)
+if "accept" in what: waiting = [socket.create_connection(("10.77.0.1", s.getsockname()[1])) for _ in range(20)]
+s.setblocking(False)
+if what == "send where it went before": s.sendto(b"x", there)
+if what in ("connect again", "disconnect"): s.connect(("10.77.0.1", 8))
+print("ready", flush=True)
+sys.stdin.readline()
+p = select.poll()
+p.register(s, select.POLLIN | select.POLLOUT)
+def accept():
+    try: return s.accept()
+    except OSError as error: return errno.errorcode[error.errno]
+try:
+    if "accept" in what: print(accept(), accept())
+    elif what in ("listener", "datagrams"): print([hex(events) for _, events in p.poll(0)])
+    elif what == "disconnect": print(ctypes.CDLL(None).connect(s.fileno(), bytes(16), 16))
+    elif what == "sendmsg": print(s.sendmsg([b"x"], [], 0, there))
+    elif "connect" in what: print(s.connect(there))
+    else: print(s.sendto(b"x", there))
+except OSError as error:
+    print(errno.errorcode[error.errno])
+`;
+
+/** Of sockets that nobody has used since the engine's end: as the kernel has those at the wildcard. */
+const FIRST_USES = [
+  ["listener", "[]"],
+  ["accept at the wildcard", "EAGAIN EAGAIN"],
+  ["accept", "ECONNRESET EINVAL"],
+  ["datagrams", "['0x4']"],
+  ["send", "ENETUNREACH"],
+  ["sendmsg", "ENETUNREACH"],
+  ["connect", "ENETUNREACH"],
+  ["connect again", "ENETUNREACH"],
+  ["disconnect", "0"],
+  ["send where it went before", "ENETUNREACH"],
+] as const;
+
+for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+  test(`${signal}: who was busy while the engine ended finds the kernel's socket at the first use`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "millrace-death-"));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const { engine, socket } = await startEngine(t, folder);
+    const programs = FIRST_USES.map(([what, expected]) => {
+      const program = spawn("python3", ["-c", BUSY, what], { env: UNDER(socket, "balanced") });
+      t.after(() => program.kill("SIGKILL"));
+      const run = { what, expected, program, said: "" };
+      program.stdout.on("data", (data: Buffer) => {
+        run.said += data.toString();
+      });
+      return run;
+    });
+    await until(() => programs.every((run) => run.said === "ready\n"), "the programs");
+    engine.kill(signal);
+    await once(engine, "exit");
+    for (const { program } of programs) program.stdin.end("\n");
+    await Promise.all(programs.map(({ program }) => once(program, "close")));
+    for (const { what, expected, said } of programs) {
+      // Of an engine that was killed nobody is told before a call asks it: the datagram is lost, as others in its rings.
+      const isLost = signal === "SIGKILL" && what === "send where it went before";
+      assert.equal(said, `ready\n${isLost ? "1" : expected}\n`, what);
+    }
+  });
+}
+
 const ECHO = `
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
