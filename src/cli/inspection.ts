@@ -33,7 +33,7 @@ export const OBSTACLES: readonly (readonly [detail: string, fix: string])[] = [
   ],
   [
     "has a set-user-id or set-group-id bit or file capabilities, so the loader ignores preloads",
-    "run a copy without them: cp PROGRAM /tmp && millrace run /tmp/NAME",
+    "run a copy without them: d=$(mktemp -d) && cp PROGRAM $d && millrace run $d/NAME",
   ],
   [
     "is for another kind of processor than Millrace's library",
