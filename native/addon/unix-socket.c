@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -267,6 +268,15 @@ static napi_value socket_kind(napi_env env, napi_callback_info info) {
   return int_result(env, domain * 256 + type + (has_peer ? 65536 : 0));
 }
 
+/* unixWaiting(fd): the bytes of all messages that wait to be received. */
+static napi_value unix_waiting(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  int bytes = 0;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  return ioctl(fd, FIONREAD, &bytes) < 0 ? call_result(env, -1) : int_result(env, bytes);
+}
+
 /* unixShut(fd): nobody can send anything here any more. */
 static napi_value unix_shut(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
@@ -340,6 +350,7 @@ bool export_unix_socket(napi_env env, napi_value exports) {
          export_function(env, exports, "unixReceiveAll", unix_receive_all) &&
          export_function(env, exports, "unixPeer", unix_peer) &&
          export_function(env, exports, "socketKind", socket_kind) &&
+         export_function(env, exports, "unixWaiting", unix_waiting) &&
          export_function(env, exports, "unixShut", unix_shut) &&
          export_function(env, exports, "unixPair", unix_pair) &&
          export_function(env, exports, "pollSetTake", poll_set_take) &&

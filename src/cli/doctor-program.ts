@@ -1,37 +1,7 @@
 /** The checks of `millrace doctor COMMAND`: whether a program's sockets can be accelerated. */
 import type { CheckResult } from "./doctor-checks.js";
+import { type Inspection, inspect, OBSTACLES, Obstacle } from "./inspection.js";
 import type { FileKind, Machine } from "./machine.js";
-
-/** What `millrace-run run --inspect COMMAND` prints, native/launcher/program.c. */
-interface Inspection {
-  readonly path: string;
-  readonly error: number;
-  readonly interpreter: string;
-  readonly loader: string;
-  readonly obstacle: number;
-}
-
-/** By the numbers of `enum obstacle` in launcher.h: what is in the way, and what helps. */
-const OBSTACLES: readonly (readonly [detail: string, fix: string])[] = [
-  ["", ""],
-  [
-    "is statically linked, so nothing can be preloaded",
-    "link it dynamically with glibc (without -static)",
-  ],
-  [
-    "is a Go program: its runtime asks the kernel without libc",
-    "use a program in another language",
-  ],
-  [
-    "has a set-user-id or set-group-id bit or file capabilities, so the loader ignores preloads",
-    "run a copy without them: cp PROGRAM /tmp && millrace run /tmp/NAME",
-  ],
-  [
-    "is for another kind of processor than Millrace's library",
-    "use a program, or a Millrace, built for this processor",
-  ],
-  ["uses another C library than glibc", "use a build for glibc (Debian, Fedora, …)"],
-];
 
 /** Libraries in a program's file that matter, and what is to be known of each. */
 const LIBRARIES: readonly (readonly [name: string, detail: string, fix: string])[] = [
@@ -48,8 +18,6 @@ const LIBRARIES: readonly (readonly [name: string, detail: string, fix: string])
 ];
 
 const ENOENT = 2;
-/** In {@link OBSTACLES}. */
-const IS_OTHER_MACHINE = 4;
 /** For a server of a thousand clients; an engine holds one for each socket, and more for waiting. */
 const ENOUGH_FILES = 4096;
 
@@ -92,7 +60,7 @@ function whyNotRun(kind: FileKind, path: string): readonly [why: string, fix: st
     case "folder":
       return ["is a folder", "name the program in it"];
     case "foreign":
-      return OBSTACLES[IS_OTHER_MACHINE]!;
+      return OBSTACLES[Obstacle.OTHER_MACHINE]!;
     case "other":
       return [
         "is no program: it begins neither as one nor with #!",
@@ -141,28 +109,6 @@ function checkScript({ path, interpreter }: Inspection): CheckResult[] {
   return [
     ok("script", `${path} is run by ${interpreter}; programs that it starts are accelerated, too`),
   ];
-}
-
-function inspect(m: Machine, command: string): Inspection | null {
-  const text = m.output(launcherPath(m), ["run", "--inspect", "--", command]);
-  if (text === null) return null;
-  const found = new Map(
-    text.split("\n").map((line) => line.split(/ (.*)/s, 2) as [string, string]),
-  );
-  const get = (name: string): string => found.get(name) ?? "";
-  return {
-    path: get("path"),
-    error: Number(get("error")),
-    interpreter: get("interpreter"),
-    loader: get("loader"),
-    obstacle: Number(get("obstacle")),
-  };
-}
-
-/** The launcher that was built here, or the prebuilt one of a package. */
-function launcherPath(m: Machine): string {
-  const built = `${m.root}native/build/millrace-run`;
-  return m.exists(built) ? built : `${m.root}prebuilds/linux-${process.arch}/millrace-run`;
 }
 
 /** Launcher and preload library. */

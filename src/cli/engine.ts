@@ -16,7 +16,7 @@ import type { Tell } from "../engine/troubles.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { deviceKinds } from "../socket/open-device.js";
 import { type AddCommand, examples } from "./command.js";
-import { checkNics } from "./engine-check.js";
+import { checkNics, checkRules } from "./engine-check.js";
 import { currentEngine } from "./engine-start.js";
 import { addressOf, prefixOf, profileOf, spinOf } from "./option-values.js";
 import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
@@ -91,6 +91,7 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
     paths = options.socket === undefined ? currentEngine(world.env) : pathsBeside(options.socket);
     config = configOf(options);
     checkNics(config.nics.filter(({ place }) => place !== null));
+    checkRules(config);
   } catch (error) {
     const text = isSystemError(error) ? systemText(error) : (error as Error).message;
     await world.err.write(`millrace engine: ${text}\n`);
@@ -135,6 +136,7 @@ function configOf(o: EngineCommandOptions): EngineConfig {
     profile: o.profile ?? file.profile,
     spinUs: o.spin ?? (o.profile === undefined ? file.spinUs : null),
     rules: o.rules ?? file.rules,
+    rulesPlace: o.rules === undefined ? file.rulesPlace : null,
     loopback: o.loopback ?? file.loopback,
     keep: o.keep ?? file.keep,
   };

@@ -10,7 +10,9 @@ import type {
   StatSession,
   StatSocket,
 } from "../engine/stat-message.js";
+import { OBSTACLES, Obstacle } from "./inspection.js";
 import { type KernelSocket, kernelSockets } from "./kernel-table.js";
+import type { ObstacleOf } from "./program-obstacle.js";
 import type { ProgramProcess } from "./program-sockets.js";
 
 export interface Snapshot {
@@ -22,13 +24,15 @@ export interface Snapshot {
 
 const NOT_ASKED =
   "not opened through Millrace's library (inherited, io_uring, system calls), or left by an engine that has ended";
-const NO_LIBRARY = "the preload library is not in this program (see millrace doctor)";
+const NO_LIBRARY = "the preload library is not in this program";
+const SEE = "(see millrace doctor)";
 
 /** `read` gives a file's contents, or null. */
 export function snapshotOf(
   lines: readonly StatLine[],
   processes: readonly ProgramProcess[],
   read: (path: string) => string | null,
+  obstacleOf: ObstacleOf,
 ): Snapshot {
   const of = <K extends StatLine["kind"]>(kind: K) =>
     lines.filter((line): line is StatLine & { kind: K } => line.kind === kind);
@@ -51,8 +55,13 @@ export function snapshotOf(
       if (socket === undefined && line === undefined) continue;
       if (accelerated.some((one) => one.inode === inode)) continue;
       const one = merged(line, socket, inode, holders, names);
-      const came = line === undefined ? listenerOf(one, accelerated) : undefined;
-      sockets.push(came === undefined ? one : { ...one, reason: byKernel(came) });
+      if (line !== undefined) {
+        sockets.push(one);
+        continue;
+      }
+      const came = listenerOf(one, accelerated);
+      const reason = came === undefined ? notAsked(holders, obstacleOf) : byKernel(came);
+      sockets.push({ ...one, reason });
     }
     const looked = new Set(processes.map(({ pid }) => pid));
     for (const line of kernel) {
@@ -73,6 +82,19 @@ const listenerOf = (s: StatSocket, accelerated: readonly StatSocket[]): StatSock
 
 const byKernel = ({ localPort }: StatSocket): string =>
   `came by the kernel to the listener at port ${localPort}`;
+
+/** Why the engine does not know a socket. */
+function notAsked(held: Held, obstacleOf: ObstacleOf): string {
+  const obstacle = held.map(({ process }) => obstacleOf(process.pid)).find((one) => one !== 0) ?? 0;
+  const [what] = OBSTACLES[obstacle] ?? OBSTACLES[0]!;
+  if (held.some(({ process }) => process.hasLibrary)) {
+    // Into one that is linked dynamically the library gets, and is not asked.
+    return obstacle === Obstacle.GO ? `the program ${what} ${SEE}` : NOT_ASKED;
+  }
+  return obstacle === Obstacle.NONE
+    ? `${NO_LIBRARY} ${SEE}`
+    : `${NO_LIBRARY}, which ${what} ${SEE}`;
+}
 
 type Held = readonly { readonly process: ProgramProcess; readonly fd: number }[];
 
@@ -99,7 +121,6 @@ function merged(
     const { program, session } = names.get(process.pid) ?? { program: process.name, session: 0 };
     return { session, pid: process.pid, fd, program };
   });
-  const hasLibrary = held.some(({ process }) => process.hasLibrary);
   const base: StatSocket = line ?? {
     kind: "socket",
     protocol: socket!.protocol,
@@ -114,7 +135,7 @@ function merged(
     uid: socket!.uid,
     holders,
     accelerated: false,
-    reason: hasLibrary ? NOT_ASKED : NO_LIBRARY,
+    reason: "",
     inode,
     drops: 0,
     rxBytes: 0,

@@ -88,6 +88,7 @@ const FILES: Readonly<Record<string, string>> = {
 const source = (lines: readonly StatLine[] | null): StatSource => ({
   ask: () => Promise.resolve(lines),
   processes: () => [],
+  obstacleOf: () => 0,
   readFile: (path) => FILES[path] ?? null,
   place: "/run/e.stat",
 });
@@ -122,6 +123,33 @@ test("-e and --why: user, who holds it, program, reason", async () => {
   const [, heading, listener] = text.split("\n");
   assert.match(heading!, /\| Path {5}\| User {9}\| PID:FD {8}\| Program {2}\| Why$/);
   assert.match(listener!, /\| alice {8}\| 4242:4,4243:4 \| nginx {4}\| route over tap0$/);
+});
+
+test("a socket that the engine does not know says what keeps its program from Millrace", async () => {
+  const reasons = async (hasLibrary: boolean, ...found: number[]): Promise<string[]> => {
+    const processes = found.map((_, i) => ({
+      pid: i,
+      uid: 0,
+      name: "caddy",
+      hasLibrary,
+      sockets: [{ fd: 3, inode: 4711 }],
+    }));
+    const world = fakeWorld();
+    const asked = {
+      ...source([ENGINE]),
+      processes: () => processes,
+      obstacleOf: (pid: number) => found[pid]!,
+    };
+    assert.equal(await stat({ json: true }, asked, world), 0);
+    const { sockets } = JSON.parse(world.outText()) as { sockets: StatSocket[] };
+    return sockets.map(({ reason }) => reason);
+  };
+  const go = "is a Go program: its runtime asks the kernel without libc (see millrace doctor)";
+  const none = "the preload library is not in this program";
+  assert.deepEqual(await reasons(false, 2), [`${none}, which ${go}`]);
+  assert.deepEqual(await reasons(true, 0, 2), [`the program ${go}`]);
+  assert.deepEqual(await reasons(false, 0), [`${none} (see millrace doctor)`]);
+  assert.match((await reasons(true, 0))[0]!, /^not opened through Millrace's library \(inherited/);
 });
 
 test("-t, -u, -l, -c choose, and the title says so", async () => {

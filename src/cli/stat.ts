@@ -7,6 +7,7 @@ import type { EnginePaths } from "../engine/socket-path.js";
 import type { StatLine, StatSocket } from "../engine/stat-message.js";
 import { type AddCommand, examples } from "./command.js";
 import { currentEngine } from "./engine-start.js";
+import { type ObstacleOf, obstacles } from "./program-obstacle.js";
 import { type ProgramProcess, programProcesses } from "./program-sockets.js";
 import { askEngine } from "./stat-client.js";
 import { type Snapshot, snapshotOf } from "./stat-snapshot.js";
@@ -38,6 +39,8 @@ export interface StatSource {
   readonly ask: (internals: boolean) => Promise<readonly StatLine[] | null>;
   /** The programs under the engine, whether they use it or not. */
   readonly processes: () => readonly ProgramProcess[];
+  /** What is in the way of the library in a process. */
+  readonly obstacleOf: ObstacleOf;
   readonly readFile: (path: string) => string | null;
   /** Where an engine was looked for. */
   readonly place: string;
@@ -94,6 +97,7 @@ export const addStat: AddCommand = (program, world, finish) => {
 const sourceOf = ({ stat: place, control }: EnginePaths): StatSource => ({
   ask: (internals) => askEngine(place, { internals }),
   processes: () => programProcesses(control),
+  obstacleOf: obstacles(),
   readFile: readOrNull,
   place,
 });
@@ -146,7 +150,7 @@ async function print(
   source: StatSource,
   world: World,
 ): Promise<number | null> {
-  const all = snapshotOf(lines, source.processes(), source.readFile);
+  const all = snapshotOf(lines, source.processes(), source.readFile, source.obstacleOf);
   const [status, text] = show(all, options, source);
   const clear = options.watch !== undefined && world.out.isTerminal ? "\x1b[H\x1b[2J" : "";
   const out = status === DONE ? world.out : world.err;

@@ -76,6 +76,7 @@ test("everything can be said, with comments; a rules file is looked for beside t
     profile: "latency",
     spinUs: 50,
     rules: "/etc/millrace/web.rules",
+    rulesPlace: { file: "/etc/millrace/e.json", line: 10, column: 79 },
     ringBytes: { receive: 65_536, send: 131_072 },
     loopback: true,
     keep: true,

@@ -32,10 +32,10 @@ export interface NicConfig {
   /** An XDP program in front, as `--xdp` has it, its files absolute; or null. */
   readonly xdp: string | null;
   /** Where the file names it; null: a flag does. */
-  readonly place: NicPlace | null;
+  readonly place: ConfigPlace | null;
 }
 
-export interface NicPlace extends JsonPlace {
+export interface ConfigPlace extends JsonPlace {
   readonly file: string;
 }
 
@@ -48,6 +48,8 @@ export interface EngineConfig {
   readonly spinUs: number | null;
   /** Absolute path, or null. */
   readonly rules: string | null;
+  /** Where the file names them; null: a flag does, or nobody. */
+  readonly rulesPlace: ConfigPlace | null;
   readonly ringBytes: { readonly receive: number; readonly send: number };
   readonly loopback: boolean;
   readonly keep: boolean;
@@ -61,6 +63,7 @@ export const DEFAULT_CONFIG: EngineConfig = {
   profile: "balanced",
   spinUs: null,
   rules: null,
+  rulesPlace: null,
   ringBytes: { receive: 131_072, send: 131_072 },
   loopback: false,
   keep: false,
@@ -68,7 +71,7 @@ export const DEFAULT_CONFIG: EngineConfig = {
 };
 
 /** The file's shape, once it is known to fit the schema. */
-interface RawConfig extends Partial<Omit<EngineConfig, "nics" | "ringBytes">> {
+interface RawConfig extends Partial<Omit<EngineConfig, "nics" | "rulesPlace" | "ringBytes">> {
   readonly nics?: readonly (Partial<NicConfig> & { readonly nic: string })[];
   readonly ringBytes?: Partial<EngineConfig["ringBytes"]>;
 }
@@ -84,6 +87,7 @@ export function parseConfig(text: string, file: string): EngineConfig {
   const problems: Problem[] = [];
   const raw = read(node, CONFIG_SCHEMA, "", problems) as RawConfig;
   if (problems.length > 0) throw new PlacedError(file, problems);
+  const rules = memberOf(node, "rules");
   return {
     ...DEFAULT_CONFIG,
     ...raw,
@@ -92,6 +96,7 @@ export function parseConfig(text: string, file: string): EngineConfig {
       place: { file, ...placeOfNic(node, i) },
     })),
     rules: raw.rules === undefined || raw.rules === null ? null : resolve(dirname(file), raw.rules),
+    rulesPlace: rules === undefined ? null : { file, ...rules.place },
     ringBytes: { ...DEFAULT_CONFIG.ringBytes, ...raw.ringBytes },
   };
 }

@@ -7,7 +7,7 @@ import { NetError } from "../base/errors.js";
 import { NEVER } from "../base/time.js";
 import { LAYOUT_VERSION, MESSAGE_BYTES, Msg } from "../ring/engine-layout.js";
 import { closeFd, createEvent, isProcess } from "../sys/fd.js";
-import { PollSet } from "../sys/poll-set.js";
+import { PollBits, PollSet } from "../sys/poll-set.js";
 import {
   acceptUnix,
   discardUnix,
@@ -18,6 +18,7 @@ import {
   shutUnix,
   socketKind,
   throwAway,
+  waitingBytes,
   wereFdsLost,
 } from "../sys/unix-socket.js";
 import { nowUs as clock } from "./clock.js";
@@ -124,6 +125,7 @@ export class Control {
       else if (fd === ends.fd) hasHangUps = true;
       else if (fd === launched.fd) launched.service();
       else if (fd === this.listenFd) this.accept(nowUs);
+      else if (this.rulesTurns.has(fd)) this.hearWaiting(fd, this.events[2 * i + 1]!);
       else this.serve(fd);
     }
     // After the messages: who closes a listener has said before what it accepted.
@@ -135,10 +137,16 @@ export class Control {
     return wantsLoop;
   }
 
+  /** Who has gone gives up its turn, unless it has said behind its HELLO whom it lets in: these have its rules. */
+  private hearWaiting(fd: number, bits: number): void {
+    if ((bits & PollBits.HUP) !== 0 && waitingBytes(fd) === 0) this.drop(fd);
+  }
+
   private keepTime(nowUs: number): void {
     const next = this.rulesTurns.take(nowUs);
     if (next !== null) {
       const { fd, hello, text } = next;
+      this.set.remove(fd);
       this.set.add(fd);
       if (!this.join(fd, hello, text, this.host.areNewRules(hello.rules, text))) this.drop(fd);
     }
@@ -298,7 +306,8 @@ export class Control {
     }
     this.strangers.remove(fd);
     this.invited.remove(fd);
-    this.set.remove(fd); // what it says next is for afterwards
+    this.set.remove(fd);
+    this.set.addEdge(fd); // what it says next is for afterwards, unless it goes
     return true;
   }
 

@@ -212,6 +212,29 @@ test("a host that always sends itself something does not slow down others' datag
   });
 });
 
+test("nor for who was silent while it has sent itself 2^31 datagrams", () => {
+  withEngine((rig) => {
+    const receiver = udp(rig.client(), 7_000);
+    const busy = udp(rig.client(), 7_002); // has its turn first
+    const sender = udp(rig.client(), 7_001);
+    const turns = new Turns(rig);
+    sender.sendTo(new Uint8Array(8), HOST, 7_009); // to nobody: the long way
+    for (let i = 0; i < 4; i++) turns.turn(5);
+    const { loopback } = rig.engine.stack.ip;
+    const overtakenBy = 0x8000_1000 | 0;
+    loopback.lastIn = (loopback.lastIn + overtakenBy) | 0;
+    loopback.lastOut = (loopback.lastOut + overtakenBy) | 0;
+    let got = 0;
+    for (let i = 0; i < 50; i++) {
+      while (busy.sendTo(new Uint8Array(0), HOST, 7_009)) {}
+      sender.sendTo(new Uint8Array(8), HOST, 7_000);
+      turns.turn(5);
+      while (receiver.receiveFrom() !== null) got++;
+    }
+    assert.ok(got >= 49, `only ${got} of 50 arrive in 50 turns`);
+  });
+});
+
 test("what goes the long way is not overtaken when others' multicasts come in before it", () => {
   withEngine((rig) => {
     const receiver = udp(rig.client(), 7_000);

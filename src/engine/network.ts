@@ -18,7 +18,7 @@ import type { Device } from "../nic/device.js";
 import type { Pool } from "../ring/pool.js";
 import { attachKernel } from "../socket/shared-tcp.js";
 import { Stack } from "../socket/stack.js";
-import type { NicPlace, RouteConfig } from "./config.js";
+import type { ConfigPlace, RouteConfig } from "./config.js";
 import { InternalDevice } from "./internal-device.js";
 
 /** An interface of the network. */
@@ -30,7 +30,7 @@ export interface NetworkNic {
   readonly routes: readonly RouteConfig[];
   readonly mtuBytes: number | null;
   /** Where a file names it: its mistakes are told with that. */
-  readonly place?: NicPlace | null;
+  readonly place?: ConfigPlace | null;
 }
 
 export interface NetworkOptions {

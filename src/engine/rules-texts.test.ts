@@ -209,3 +209,34 @@ test("who waits for its turn says nothing else meanwhile: no second session, and
     rig.until(() => rig.engine.sessions.length === 0, "their end");
   });
 });
+
+test("who goes while it waits for its turn leaves its place, but for whom it has let in", () => {
+  withEngine((rig) => {
+    const text = "use os tcp_client *:* : *:*\n";
+    const hello = (i: number): number => {
+      const fd = connectUnix({ path: rig.engine.paths.control });
+      assert.ok(fd >= 0);
+      const rulesFd = memfd(text.repeat(900 + i));
+      sendWithFds(fd, helloMessage({ rules: `web-${i}.rules` }), [rulesFd]);
+      closeFd(rulesFd);
+      return fd;
+    };
+    const first = hello(0); // its rules are read at once
+    rig.until(() => rig.engine.sessions.length === 1);
+    const gone = Array.from({ length: 63 }, (_, i) => hello(1 + i));
+    const door = hello(64);
+    const child = doorOf(rig, door);
+    for (const fd of [...gone, door]) closeFd(fd);
+    for (let i = 0; i < 20; i++) rig.run();
+    const late = Array.from({ length: 20 }, (_, i) => hello(65 + i));
+    const rules = "web-64.rules";
+    rig.client({ controlFd: child, rules, rulesOfStarter: true, program: "child" });
+    rig.until(() => {
+      rig.aheadUs += 10_000;
+      return pollFds(Int32Array.from(late), late.length, 0) === late.length;
+    }, "an answer to each");
+    assert.equal(rig.engine.sessions.length, 1 + 1 + late.length); // 64 wait at most
+    for (const fd of [first, ...late]) closeFd(fd);
+    rig.until(() => rig.engine.sessions.length === 1);
+  });
+});

@@ -39,7 +39,7 @@ export class RulesTurns {
     return this.waiting.has(fd);
   }
 
-  /** It is gone. */
+  /** It has gone, and nobody whom it let in needs its rules. */
   remove(fd: number): void {
     this.waiting.delete(fd);
   }

@@ -307,8 +307,9 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
   /** Hot path. Whether what this host had sent to itself up to `place` has come. */
   hasCome(place: number): boolean {
     const { loopback, lo } = this.ip;
-    if (((loopback.lastOut - place) | 0) >= 0) return true;
-    return loopback.waiting === 0 && lo.backlogFrames === 0; // the rest was dropped
+    const ahead = (place - loopback.lastOut) | 0;
+    // Beyond all that is on the way: dropped, as the queues of `lo` drop what came last, or overtaken by 2^31 frames.
+    return ahead <= 0 || ahead > loopback.waiting + lo.backlogFrames;
   }
 
   /** Nothing can be sent until the interface has sent some of what waits there. */

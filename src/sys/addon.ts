@@ -160,6 +160,7 @@ export interface Addon {
   unixReceiveAll(fd: number, message: Uint8Array, out: Int32Array): number;
   unixPeer(fd: number, out: Int32Array): number;
   socketKind(fd: number): number;
+  unixWaiting(fd: number): number;
   unixShut(fd: number): number;
   unixPair(out: Int32Array): number;
   pollSetTake(set: number, out: Int32Array, n: number): number;

@@ -118,6 +118,11 @@ export function throwAway(fd: number): void {
 const isIp = (kind: number): boolean => (kind & 0xff00) === 0x200 || (kind & 0xff00) === 0xa00;
 const isDatagram = (kind: number): boolean => (kind & 0xff) === 2;
 
+/** Bytes of messages that wait to be received. */
+export function waitingBytes(fd: number): number {
+  return check(addon().unixWaiting(fd), "ioctl FIONREAD");
+}
+
 /** Ends a connection for both: whoever is at the other end finds that out, and nothing comes any more. */
 export function shutUnix(fd: number): void {
   addon().unixShut(fd);

@@ -1,9 +1,9 @@
 /** `millrace doctor COMMAND` as a user runs it, on programs that cannot be accelerated, and one that can. */
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { requireTools } from "../support/tools.js";
@@ -71,7 +71,24 @@ test("a program with a set-user-id bit for another user", () => {
   const said = examine(path);
   assert.deepEqual([said.status, said.exit], ["fail", 1]);
   assert.match(said.detail, /has a set-user-id or set-group-id bit.* it runs, unaccelerated/);
-  assert.match(said.fix!, /^run a copy without them: cp \S*\/(privileged|su) /);
+  assert.match(said.fix!, /^run a copy without them: .* cp \S*\/(privileged|su) /);
+});
+
+test("the copy that doctor proposes is another file without the bit, wherever the program lies", (t) => {
+  if (process.getuid!() !== 0) return t.skip("only root may give a file away");
+  const path = join(tmpdir(), `millrace-privileged-${process.pid}`);
+  t.after(() => rmSync(path));
+  copyFileSync(compile("copied", MAIN), path);
+  execFileSync("chown", ["65534", path]);
+  chmodSync(path, 0o4755);
+  const fix = examine(path).fix!.replace(/^run a copy without them: /, "");
+  const said = fix.replace("millrace run", "stat -c '%a %n'");
+  const made = spawnSync("sh", ["-c", said], { encoding: "utf8" });
+  assert.equal(made.status, 0, made.stderr);
+  const [mode, copy = ""] = made.stdout.trimEnd().split(" ");
+  t.after(() => rmSync(dirname(copy), { recursive: true }));
+  assert.equal(mode, "755");
+  assert.notEqual(copy, path);
 });
 
 test("scripts: what reads them counts, and whether it is there", () => {

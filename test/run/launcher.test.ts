@@ -361,6 +361,8 @@ test("the file and the interfaces are looked at before the engine that runs", as
   const engine = await fakeEngine(t);
   writeFileSync(join(folder, "bad.json"), '{\n  "nics": [{ "nic": 5 }]\n}');
   writeFileSync(join(folder, "nosuch.json"), '{\n  "nics": [{ "nic": "nosuch0" }]\n}');
+  writeFileSync(join(folder, "rules.json"), '{\n  "rules": "bad.rules"\n}');
+  writeFileSync(join(folder, "bad.rules"), "use os everything\n");
   const noInterface = /^millrace: .*ENODEV.* no interface nosuch0 .*, only .*\blo\b/;
   const rows: [string[], number, RegExp][] = [
     [
@@ -373,6 +375,11 @@ test("the file and the interfaces are looked at before the engine that runs", as
       ["--config", "nosuch.json"],
       1,
       /^nosuch\.json:2:21: nics\[0\]\.nic: .*ENODEV.* no interface nosuch0 .*, only .*\blo\b/,
+    ],
+    [
+      ["--config", "rules.json"],
+      1,
+      /^rules\.json:2:12: rules: \S*\/bad\.rules:1:8: expected a role.*\n$/,
     ],
     [["--nic", "nosuch0"], 1, noInterface],
     [["--nic", "packet:nosuch0"], 1, noInterface],

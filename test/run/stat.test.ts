@@ -166,12 +166,57 @@ int main(void) {
     [found.accelerated, found.state, found.holders[0]!.pid, found.holders[0]!.program],
     [false, "LISTEN", running.pid, "static"],
   );
-  assert.match(found.reason, /^the preload library is not in this program/);
+  assert.match(
+    found.reason,
+    /^the preload library is not in this program, which is statically linked, so nothing can be preloaded \(see/,
+  );
   await running.stop();
   assert.equal(
     (await all("-l")).some((s) => s.localPort === 7010),
     false,
   );
+});
+
+/** As Go's runtime asks the kernel, with the note that its linker leaves in a program. */
+const GO = `#include <arpa/inet.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+asm(".section .note.go.buildid,\\"a\\",@note\\n.long 4,8,4\\n.ascii \\"Go\\\\0\\\\0abcdefg\\\\0\\"\\n.previous");
+static long call(long n, long a, long b, long c) {
+#if defined __x86_64__
+  asm volatile("syscall" : "+a"(n) : "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+  return n;
+#else
+  register long x8 asm("x8") = n, x0 asm("x0") = a, x1 asm("x1") = b, x2 asm("x2") = c;
+  asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+  return x0;
+#endif
+}
+int main(int argc, char **argv) {
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(7011 + (argc > 1))};
+  long fd = call(SYS_socket, AF_INET, SOCK_STREAM, 0);
+  if (call(SYS_bind, fd, (long)&at, sizeof at) || call(SYS_listen, fd, 1, 0)) return 1;
+  printf("%s listens\\n", argv[0]);
+  fflush(stdout);
+  pause();
+}
+`;
+
+test("a Go program, which the library sees nothing of, is named as one, linked statically or not", async () => {
+  const source = join(world.folder, "go.c");
+  writeFileSync(source, GO);
+  for (const [kind, port, ...words] of [["-static", 7011] as const, ["-pie", 7012, "x"] as const]) {
+    const program = join(world.folder, `go${kind}`);
+    const built = spawnSync("cc", [kind, "-o", program, source], { encoding: "utf8" });
+    assert.equal(built.status, 0, built.stderr);
+    const running = world.accelerated("--no-warn", program, ...words);
+    await running.said(/listens/);
+    const found = (await all("-l")).find((s) => s.localPort === port)!;
+    assert.equal(found.accelerated, false);
+    assert.match(found.reason, /is a Go program: its runtime asks the kernel without libc/);
+    await running.stop();
+  }
 });
 
 test("--watch shows what has changed, until it is told to end", async () => {
