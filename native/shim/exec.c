@@ -213,15 +213,28 @@ EXPORT FILE *popen(const char *command, const char *mode) {
 
 /* ---- Descriptors that came from elsewhere ----------------------------------------------------------- */
 
+/* Its address family, or -1: it is no socket. */
+static int family_of(int fd) {
+  struct stat what;
+  int family = -1;
+  socklen_t bytes = sizeof family;
+  if (fstat(fd, &what) < 0 || !S_ISSOCK(what.st_mode)) return -1;
+  return real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &bytes) < 0 ? -1 : family;
+}
+
 /* The pair of an accelerated socket is of AF_UNIX and SOCK_SEQPACKET, which hardly anything else is. */
 static bool may_be_ours(int fd) {
-  struct stat what;
-  if (fstat(fd, &what) < 0 || !S_ISSOCK(what.st_mode)) return false;
-  int domain = 0, type = 0;
-  socklen_t bytes = sizeof(int);
-  if (real.getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &bytes) < 0 || domain != AF_UNIX) return false;
-  bytes = sizeof(int);
+  int type = 0;
+  socklen_t bytes = sizeof type;
+  if (family_of(fd) != AF_UNIX) return false;
   return real.getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &bytes) == 0 && type == SOCK_SEQPACKET;
+}
+
+/* A socket that came as the kernel's stays so, whatever is done with it here. Who looks for the reason is told. */
+static void say_if_kernels(int fd) {
+  int family = family_of(fd);
+  if (family != AF_INET && family != AF_INET6) return;
+  mr_debug("fd %d stays with the kernel: another process passed it on before it was Millrace's", fd);
 }
 
 static void adopt(int fd) {
@@ -240,6 +253,7 @@ void mr_adopt_received(const struct msghdr *message) {
       int fd;
       memcpy(&fd, CMSG_DATA(at) + i * sizeof fd, sizeof fd);
       mr_fresh_fd(fd);
+      say_if_kernels(fd);
       adopt(fd);
     }
   }
@@ -255,7 +269,10 @@ struct folder_entry {
 };
 
 /* Whether there may be sockets of ours: a way to the engine comes first. */
-static bool find_door(int fd) { return may_be_ours(fd) && !mr_door_is(fd); }
+static bool find_door(int fd) {
+  say_if_kernels(fd);
+  return may_be_ours(fd) && !mr_door_is(fd);
+}
 static bool adopt_one(int fd) {
   adopt(fd);
   return false;
