@@ -92,7 +92,7 @@ enum launched launch(int fd, char reason[128]) {
   if (!send_launch(fd)) return ENGINE_GONE;
   if (poll(&wanted, 1, ANSWER_MS) == 0) {
     snprintf(reason, 128, "no answer within %d s", ANSWER_MS / 1000);
-    return ENGINE_REFUSES;
+    return ENGINE_SILENT;
   }
   ssize_t n = recv(fd, &answer, sizeof answer, MSG_DONTWAIT);
   if (n != (ssize_t)sizeof answer) return ENGINE_GONE;

@@ -185,6 +185,10 @@ static int join_engine(const struct place *place, const struct options *options,
       if (!no_warn) fprintf(stderr, "millrace: the engine does not wait for the program: %s\n", reason);
       return 0;
     }
+    if (launched == ENGINE_SILENT) {
+      fprintf(stderr, "millrace: the engine at %s does not answer: %s; is it stopped (kill -CONT)?\n", engine, reason);
+      return FAILED;
+    }
     if (launched == ENGINE_REFUSES || launched == ENGINE_OBJECTS) {
       fprintf(stderr, "millrace: the engine at %s refuses: %s\n", engine, reason);
       return launched == ENGINE_OBJECTS ? USAGE : FAILED;

@@ -46,9 +46,9 @@ export const DEFAULT_RINGS: RingSettings = {
 
 /** How much smaller rings are when the address space is this full. A datagram of 64 KiB must fit. */
 const SMALLER: readonly (readonly [fullness: number, tcpBytes: number])[] = [
-  [0.8, 8_192],
-  [0.6, 16_384],
-  [0.4, 32_768],
+  [0.6, 8_192],
+  [0.4, 16_384],
+  [0.25, 32_768],
 ];
 const LARGEST_DATAGRAM_RING = 131_072;
 

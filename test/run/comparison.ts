@@ -105,10 +105,15 @@ export class Comparison {
         ...process.env,
         ...this.env,
         LD_PRELOAD: this.preload,
-        MILLRACE_ENGINE: join(this.folder, "engine"),
+        MILLRACE_ENGINE: this.enginePath,
       },
       stdio: ["pipe", "pipe", "inherit"],
     });
+  }
+
+  /** Of its control socket. */
+  get enginePath(): string {
+    return join(this.folder, "engine");
   }
 
   signalEngine(signal: NodeJS.Signals): void {
@@ -121,7 +126,7 @@ export class Comparison {
     const ours = this.run(program, [ADDRESS, ...args], {
       ...this.env,
       LD_PRELOAD: this.preload,
-      MILLRACE_ENGINE: join(this.folder, "engine"),
+      MILLRACE_ENGINE: this.enginePath,
     });
     assert.equal(kernel.end, 0, `over the kernel: ${kernel.stdout}${kernel.stderr}`);
     assert.equal(ours.stdout, kernel.stdout, ours.stderr);

@@ -1,13 +1,17 @@
 /** While the engine has stopped: threads that wait for it hold up nobody who starts processes. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
 import { Comparison } from "./comparison.js";
 
 await enterNamespace(import.meta.url, "cc");
+
+const MILLRACE = fileURLToPath(new URL("../../../bin/millrace", import.meta.url));
 
 let comparison: Comparison;
 /** Where other users may go, too. */
@@ -77,4 +81,17 @@ test("nor for one that opens a socket; the child has nothing of what that has in
 test("processes start, however many have been started; when it goes on it serves others", async () => {
   const said = lines(await runStopped("many_starts"));
   assert.deepEqual(said.slice(2), ["stopped", "answer: 1, status 0"]);
+});
+
+test("a program that is to be started hears that the engine does not answer", async () => {
+  comparison.signalEngine("SIGSTOP");
+  const env = { ...process.env, MILLRACE_ENGINE: comparison.enginePath };
+  const [status, said] = await new Promise<[unknown, string]>((resolve) => {
+    execFile(MILLRACE, ["run", "true"], { env }, (error, _out, err) => resolve([error?.code, err]));
+  }).finally(() => comparison.signalEngine("SIGCONT"));
+  assert.match(
+    said,
+    /^millrace: the engine at \S+ does not answer: no answer within 20 s; is it stopped \(kill -CONT\)\?\n$/,
+  );
+  assert.equal(status, 1);
 });
