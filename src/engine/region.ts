@@ -35,7 +35,8 @@ const GROWTH = 4;
 const MOST_BLOCKS = 128;
 /**
  * A region takes at most this part of what is free, so that many programs find room. Measured: 64 programs that open
- * 13,000 sockets at once take 1,510 MB of 1,751 at most; with 1/128, and rings that shrink from 0.5 on, all of it.
+ * 13,000 sockets at once take 1,510 MB of 1,751 at most, with rings that shrink from 0.4 on; with 1/128, and from 0.5 on, all
+ * of it.
  */
 const SHARE_OF_FREE = 1 / 512;
 /** Regions that no socket needs are kept while the memory is less full than this. */
