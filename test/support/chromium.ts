@@ -57,7 +57,9 @@ export class Chromium {
     args.push("--remote-debugging-pipe", `--user-data-dir=${folder}`, "--no-first-run");
     args.push("--disable-background-networking", "--disable-component-update", "about:blank");
     const stdio = ["ignore", "ignore", "ignore", "pipe", "pipe"] as const;
-    const browser = new Chromium(spawn("chromium", args, { stdio: [...stdio] }), folder);
+    // A process group of its own: its helpers, too, end with it.
+    const child = spawn("chromium", args, { stdio: [...stdio], detached: true });
+    const browser = new Chromium(child, folder);
     const { targetId } = await browser.send("Target.createTarget", { url: "about:blank" });
     const attached = await browser.send("Target.attachToTarget", { targetId, flatten: true });
     browser.session = attached.sessionId;
@@ -156,12 +158,27 @@ export class Chromium {
 
   async close(): Promise<void> {
     const { process } = this;
-    if (process.exitCode === null && process.signalCode === null) {
-      const ended = once(process, "exit");
-      process.kill("SIGKILL");
-      await ended;
+    const hasEnded = process.exitCode !== null || process.signalCode !== null;
+    const ended = hasEnded ? Promise.resolve([]) : once(process, "exit");
+    killGroup(process.pid!);
+    await ended;
+    // The helpers write into the folder until they are gone; they outlive the browser by some milliseconds.
+    const end = Date.now() + LIMIT_MS;
+    while (killGroup(process.pid!)) {
+      assert.ok(Date.now() < end, `helpers of Chromium ${process.pid} do not end`);
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+  }
+}
+
+/** Kills a process group; false when it has no processes any more. */
+function killGroup(group: number): boolean {
+  try {
+    return process.kill(-group, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    throw error;
   }
 }
 
