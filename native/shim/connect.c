@@ -1,5 +1,6 @@
 /* bind, connect, listen, shutdown and close of accelerated sockets, as inet_stream_connect and its
  * neighbours of Linux. */
+#include <fcntl.h>
 #include <poll.h>
 
 #include "core.h"
@@ -136,13 +137,26 @@ static int start_connect(struct mr_sock *sock, int fd, const struct mr_address *
   return mr_sock_connecting(sock);
 }
 
-static int connect_stream(struct mr_sock *sock, int fd, const struct mr_address *peer) {
+/* Bound by this process or another, and shared before it was known that it does not listen (share.c): 1, it is the
+ * kernel's now; 0; or a negated error number. */
+static int leave_for(struct mr_sock *sock, int fd, const struct mr_address *peer) {
+  if (MR_LIKELY(sock->companion < 0)) return 0;
+  int carrier = mr_engine_is_dead ? 1 : mr_companion_carries(sock, fd, peer);
+  if (carrier > 0) mr_share_leave(sock, "it was bound and shared, and connects to an address of the kernel's");
+  return carrier;
+}
+
+static int connect_stream(struct mr_sock *sock, int fd, const struct sockaddr *user, socklen_t bytes,
+                          const struct mr_address *peer) {
   struct mr_socket *shared = sock->shared;
   uint32_t status = mr_sock_status(sock);
   if (shared->kind == MR_KIND_LISTENER) return -EISCONN;
   if (mr_load(&shared->connect_state) == MR_CONNECT_STARTED) return await_connection(sock, -EALREADY);
   /* Also when it has ended since: AF_UNSPEC comes first. To ask would take the error that ended it. */
   if ((status & MR_STATUS_CONNECTED) || mr_load(&shared->connect_state) == MR_CONNECT_DONE) return -EISCONN;
+  int carrier = leave_for(sock, fd, peer);
+  if (carrier < 0) return carrier;
+  if (carrier > 0) return real.connect(fd, user, bytes) < 0 ? -errno : 0;
   return start_connect(sock, fd, peer);
 }
 
@@ -184,12 +198,19 @@ int mr_sock_connect(struct mr_sock *sock, int fd, const struct sockaddr *user, s
   if (is_stream && is_connected && state != MR_CONNECT_STARTED) return (int)mr_return(-EISCONN);
   failed = mr_address_from(&peer, (struct sockaddr *)&storage, bytes, sock->shared->family);
   if (failed != 0) return (int)mr_return(failed);
-  failed = is_stream ? connect_stream(sock, fd, &peer)
+  failed = is_stream ? connect_stream(sock, fd, (struct sockaddr *)&storage, bytes, &peer)
                      : connect_datagram(sock, fd, (struct sockaddr *)&storage, bytes, &peer);
   return (int)mr_return(failed);
 }
 
 /* ---- listen, shutdown, close ------------------------------------------------------------------------------ */
+
+/* Another socket that listened here and was just closed: the engine holds its companion until it has seen that. */
+int mr_listen_kernel(int fd, int backlog) {
+  if (real.listen(fd, backlog) == 0) return 0;
+  if (errno != EADDRINUSE || !mr_call_catch_up()) return -errno;
+  return real.listen(fd, backlog) < 0 ? -errno : 0;
+}
 
 /* The kernel chooses a port, as it does when a socket without one listens, and Millrace must have it free. */
 static int take_new_port(struct mr_sock *sock, int fd, int backlog) {
@@ -197,7 +218,8 @@ static int take_new_port(struct mr_sock *sock, int fd, int backlog) {
   for (int tries = 0;; tries++) {
     struct sockaddr_storage bound;
     socklen_t room = sizeof bound;
-    if (real.listen(sock->companion, backlog) < 0) return -errno;
+    int failed = mr_listen_kernel(sock->companion, backlog);
+    if (failed != 0) return failed;
     if (real.getsockname(sock->companion, (struct sockaddr *)&bound, &room) < 0) return -errno;
     int result = mr_address_from(&own, (struct sockaddr *)&bound, room, sock->shared->family);
     if (result == 0) result = mr_call(sock, fd, MR_OP_BIND, 0, &own);
@@ -208,14 +230,33 @@ static int take_new_port(struct mr_sock *sock, int fd, int backlog) {
   }
 }
 
+/* Its accept must not wait when another process was faster. */
+static int listen_companion(struct mr_sock *sock, int backlog) {
+  intptr_t flags = real.fcntl(sock->companion, F_GETFL, NULL);
+  if (flags >= 0) real.fcntl(sock->companion, F_SETFL, (void *)(flags | O_NONBLOCK));
+  return mr_listen_kernel(sock->companion, backlog);
+}
+
+static int listen_both(struct mr_sock *sock, int fd, int backlog) {
+  bool was_listener = sock->shared->kind == MR_KIND_LISTENER, has_companion = sock->companion >= 0;
+  int result = sock->port_is_lost ? take_new_port(sock, fd, backlog) : 0;
+  if (result == 0 && has_companion) result = listen_companion(sock, backlog);
+  if (result < 0) return result;
+  result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
+  if (result < 0 && has_companion && !was_listener) disconnect_companion(sock);
+  return result;
+}
+
 int mr_sock_listen(struct mr_sock *sock, int fd, int backlog) {
   if (!mr_sock_is_stream(sock)) return (int)mr_return(-EOPNOTSUPP);
   uint32_t status = mr_sock_status(sock);
   if (mr_sock_is_kernels(sock)) return real.listen(sock->companion, backlog);
   if (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) return (int)mr_return(-EINVAL);
-  int result = sock->port_is_lost ? take_new_port(sock, fd, backlog) : 0;
-  if (result == 0) result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
-  if (result >= 0 && sock->companion >= 0) real.listen(sock->companion, backlog);
+  int result = listen_both(sock, fd, backlog);
+  if (result == -ENETDOWN && mr_engine_is_dead && sock->companion >= 0) {
+    mr_share_leave(sock, "the engine is gone");
+    return real.listen(fd, backlog);
+  }
   return (int)mr_return(result < 0 ? result : 0);
 }
 

@@ -96,6 +96,7 @@ int mr_open_bind(int fd, struct mr_pending *pending, const struct sockaddr *addr
   }
   int saved = errno;
   int result = bind_locked(fd, pending, address, bytes);
+  mr_share_note_bound(pending);
   mr_open_end(pending);
   errno = saved;
   return (int)mr_return(result);
@@ -105,20 +106,14 @@ int mr_open_bind(int fd, struct mr_pending *pending, const struct sockaddr *addr
 
 /* 0 the socket is ours now, 1 the kernel listens, or a negated error number. */
 static int listen_locked(int fd, struct mr_pending *pending, int backlog) {
-  if (real.listen(fd, backlog) < 0) return -errno;
   struct mr_address own;
-  int failed = mr_open_own_address(fd, pending, &own);
+  int failed = mr_listen_kernel(fd, backlog);
+  if (failed == 0) failed = mr_open_own_address(fd, pending, &own);
   if (failed != 0) return failed;
   struct mr_asking asking = {.at = MR_AT_LISTEN, .with_companion = true, .own = &own};
   int answer = mr_open_ask(fd, pending, &asking);
   if (answer < 0) mr_open_renew(fd, pending);
   return answer;
-}
-
-/* The companion's accept must not wait when another process was faster. */
-static void make_nonblocking(int fd) {
-  intptr_t flags = real.fcntl(fd, F_GETFL, NULL);
-  if (flags >= 0) real.fcntl(fd, F_SETFL, (void *)(flags | O_NONBLOCK));
 }
 
 int mr_open_listen(int fd, struct mr_pending *pending, int backlog) {
@@ -131,10 +126,7 @@ int mr_open_listen(int fd, struct mr_pending *pending, int backlog) {
   errno = saved;
   if (result != 0) return (int)mr_return(result > 0 ? 0 : result);
   struct mr_fd entry = mr_fd_get(fd);
-  if (entry.kind == MR_FD_SOCKET) {
-    if (entry.sock->companion >= 0) make_nonblocking(entry.sock->companion);
-    result = mr_sock_listen(entry.sock, fd, backlog);
-  }
+  if (entry.kind == MR_FD_SOCKET) result = mr_sock_listen(entry.sock, fd, backlog);
   mr_fd_put(entry);
   return result;
 }

@@ -109,17 +109,19 @@ void mr_environment_free(struct mr_environment *made) {
   errno = saved;
 }
 
-/* Without this library a program has no use for a door. */
-static int door_for(char variable[MR_DOOR_BYTES]) {
+/* Without this library a program has no use for either. */
+static int door_for(char variable[MR_DOOR_BYTES], bool is_exec) {
   variable[0] = '\0';
-  return was_preloaded() ? mr_door_for_program(variable) : -1;
+  if (!was_preloaded()) return -1;
+  mr_share_bound(is_exec);
+  return mr_door_for_program(variable);
 }
 
 /* ---- Starting programs ----------------------------------------------------------------------------- */
 
 #define EXEC(environment, call)                                      \
   char variable[MR_DOOR_BYTES];                                      \
-  int door = door_for(variable);                                     \
+  int door = door_for(variable, true);                               \
   struct mr_environment kept_too = mr_environment_kept(environment, variable); \
   char **variables = kept_too.variables;                             \
   mr_signals_for_exec(false);                                        \
@@ -188,7 +190,7 @@ EXPORT int execle(const char *path, const char *first, ...) {
                   const posix_spawnattr_t *attributes, char *const arguments[],                     \
                   char *const environment[]) {                                                      \
     char variable[MR_DOOR_BYTES];                                                                   \
-    int door = door_for(variable);                                                                  \
+    int door = door_for(variable, false);                                                           \
     struct mr_environment kept_too = mr_environment_kept(environment, variable);                    \
     mr_spares_giving();                                                                             \
     int result = real.name(child, path, actions, attributes, arguments, kept_too.variables);        \
@@ -203,7 +205,7 @@ SPAWN(posix_spawnp)
 /* libc starts the shell where nobody sees it. */
 EXPORT FILE *popen(const char *command, const char *mode) {
   char unused[MR_DOOR_BYTES];
-  int door = door_for(unused);
+  int door = door_for(unused, false);
   mr_spares_giving();
   FILE *stream = real.popen(command, mode);
   mr_spares_given();

@@ -14,6 +14,7 @@
 #include "signals.h"
 
 void mr_before_fork(void) {
+  mr_share_bound(false);
   mr_enter();
   mr_engine_died(); /* the child has no control socket to see it by */
   /* Before any lock: they wait for threads that may want them. */
@@ -91,6 +92,7 @@ static int start_lodger(void *context) {
 }
 
 bool mr_lodger_begin(unsigned long flags) {
+  mr_share_bound(false);
   mr_spares_giving();
   bool is_known = (flags & (CLONE_VFORK | CLONE_SETTLS)) != 0;
   mr_debug("clone with CLONE_VM and without CLONE_FILES: %s",

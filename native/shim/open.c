@@ -423,13 +423,21 @@ static void keep_readback(int fd, struct mr_pending *pending, int level, int opt
   errno = saved;
 }
 
+static bool is_still(int fd, struct mr_pending *pending) {
+  struct mr_fd entry = mr_fd_get(fd);
+  bool is_it = entry.kind == MR_FD_PENDING && entry.pending == pending;
+  mr_fd_put(entry);
+  if (!is_it) mr_mutex_unlock(&pending->state->mutex);
+  return is_it;
+}
+
 bool mr_open_begin(int fd, struct mr_pending *pending) {
   mr_mutex_lock(&pending->state->mutex);
-  struct mr_fd entry = mr_fd_get(fd);
-  bool is_still = entry.kind == MR_FD_PENDING && entry.pending == pending;
-  mr_fd_put(entry);
-  if (!is_still) mr_mutex_unlock(&pending->state->mutex);
-  return is_still;
+  return is_still(fd, pending);
+}
+
+bool mr_open_try(int fd, struct mr_pending *pending) {
+  return mr_mutex_try(&pending->state->mutex) && is_still(fd, pending);
 }
 
 void mr_open_end(struct mr_pending *pending) { mr_mutex_unlock(&pending->state->mutex); }

@@ -25,6 +25,9 @@ struct mr_asking {
   const struct mr_address *own, *peer;
 };
 
+/* share.c: a TCP socket has been bound. */
+void mr_share_note_bound(const struct mr_pending *pending);
+
 #define MR_CHOICE_NONE 0
 #define MR_CHOICE_KERNEL 1     /* SO_MILLRACE_NO_ACCEL was set to 1 */
 #define MR_CHOICE_ACCELERATE 2 /* ... to 0 */
@@ -34,6 +37,8 @@ const char *mr_opt_out_reason(struct mr_pending *pending);
 
 /* Locks, if the descriptor is still undecided; otherwise false, and the table says what it is now. */
 bool mr_open_begin(int fd, struct mr_pending *pending);
+/* The same, but false, too, when it is taken. */
+bool mr_open_try(int fd, struct mr_pending *pending);
 void mr_open_end(struct mr_pending *pending);
 /* 0: accelerated, the descriptor replaced. 1: the kernel's. Or a negated error number for the program. */
 int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *asking);

@@ -266,6 +266,12 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
 /* Before the first sendto, sendmsg or sendmmsg with an address: decides. 0: look at the table again. */
 int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, socklen_t to_bytes);
 
+/* ---- share.c: bound TCP sockets that other processes get -------------------------------------------- */
+/* Before they get copies of descriptors, by exec only of those that stay open. Not with a lock held. */
+void mr_share_bound(bool by_exec);
+/* The companion of a TCP socket that does not listen takes its place, under all its numbers in this process. */
+void mr_share_leave(struct mr_sock *sock, const char *why);
+
 /* ---- spare.c: ends of closed sockets that are used again ----------------------------------------- */
 /* Around whatever gives other processes copies of descriptors (fork, posix_spawn …): nothing that is open then is
  * parked when it closes, and no hidden copies are there. */

@@ -253,6 +253,7 @@ void mr_spares_passing(const struct msghdr *message) {
   if (message == NULL || mr_copy_from(&copy, message, sizeof copy) != 0) return;
   if (copy.msg_control == NULL || copy.msg_controllen < sizeof(struct cmsghdr)) return;
   if (copy.msg_controllen > sizeof control) {
+    mr_share_bound(false);
     mr_spares_forget(); /* whatever it is: it is rare */
     return;
   }
@@ -260,6 +261,7 @@ void mr_spares_passing(const struct msghdr *message) {
   copy.msg_control = control;
   for (struct cmsghdr *at = CMSG_FIRSTHDR(&copy); at != NULL; at = CMSG_NXTHDR(&copy, at)) {
     if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
+    mr_share_bound(false);
     mr_spares_forget();
     return;
   }

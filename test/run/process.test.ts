@@ -17,3 +17,10 @@ test("processes share sockets as they do in the kernel", async (t) => {
     await t.test(name, () => comparison.compare(program, name));
   }
 });
+
+test("processes share sockets that are bound and no more", async (t) => {
+  const program = comparison.build("bound");
+  for (const name of comparison.cases("bound")) {
+    await t.test(name, () => comparison.compare(program, name));
+  }
+});
