@@ -303,6 +303,7 @@ __attribute__((constructor(103))) static void start(void) {
   int saved = errno;
   remember_environment();
   mr_door_open();
+  mr_activate();
   if (each_inherited(find_door)) each_inherited(adopt_one);
   errno = saved;
 }

@@ -17,7 +17,16 @@ struct object {
 
 static struct mr_pool pool = {.object_bytes = (sizeof(struct object) + 15) / 16 * 16};
 
-static struct mr_pending *make(int family, int type, int protocol) {
+/* Why such a socket is none of ours, or NULL. */
+static const char *why_not(int type, int protocol) {
+  int base = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+  if (base != SOCK_STREAM && base != SOCK_DGRAM) return "only TCP and UDP are accelerated";
+  int usual = base == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+  return protocol == 0 || protocol == usual ? NULL : "only TCP and UDP are accelerated";
+}
+
+struct mr_pending *mr_open_pending(int family, int type, int protocol) {
+  if (why_not(type, protocol) != NULL) return NULL;
   struct object *made = mr_pool_take(&pool);
   if (made == NULL) return NULL;
   atomic_init(&made->pending.references, 1);
@@ -31,14 +40,6 @@ static struct mr_pending *make(int family, int type, int protocol) {
 
 void mr_pending_drop(struct mr_pending *pending) {
   if (atomic_fetch_sub(&pending->references, 1) == 1) mr_pool_give(&pool, pending);
-}
-
-/* Why such a socket is none of ours, or NULL. */
-static const char *why_not(int type, int protocol) {
-  int base = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-  if (base != SOCK_STREAM && base != SOCK_DGRAM) return "only TCP and UDP are accelerated";
-  int usual = base == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
-  return protocol == 0 || protocol == usual ? NULL : "only TCP and UDP are accelerated";
 }
 
 int mr_open_socket(int domain, int type, int protocol) {
@@ -56,7 +57,7 @@ int mr_open_socket(int domain, int type, int protocol) {
     mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_KERNEL});
     return fd;
   }
-  struct mr_pending *pending = make(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
+  struct mr_pending *pending = mr_open_pending(domain, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol);
   if (pending != NULL) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_PENDING, .pending = pending});
   return fd;
 }
@@ -429,6 +430,11 @@ static bool is_still(int fd, struct mr_pending *pending) {
   mr_fd_put(entry);
   if (!is_it) mr_mutex_unlock(&pending->state->mutex);
   return is_it;
+}
+
+void mr_open_keep_option(int fd, struct mr_pending *pending, int level, int option, const void *value, uint32_t bytes) {
+  keep_option(pending, level, option, value, bytes);
+  keep_readback(fd, pending, level, option);
 }
 
 bool mr_open_begin(int fd, struct mr_pending *pending) {

@@ -25,6 +25,10 @@ struct mr_asking {
   const struct mr_address *own, *peer;
 };
 
+/* For a kernel socket of AF_INET or AF_INET6; NULL: there is no memory, or it is neither TCP nor UDP. */
+struct mr_pending *mr_open_pending(int family, int type, int protocol);
+/* An option that the kernel socket has is one that was set before it is decided. */
+void mr_open_keep_option(int fd, struct mr_pending *pending, int level, int option, const void *value, uint32_t bytes);
 /* share.c: a TCP socket has been bound. */
 void mr_share_note_bound(const struct mr_pending *pending);
 

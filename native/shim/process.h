@@ -24,4 +24,7 @@ struct mr_environment {
 struct mr_environment mr_environment_kept(char *const given[], const char *more);
 void mr_environment_free(struct mr_environment *made);
 
+/* activation.c: sockets that a service manager has bound for this process. When the door is open. */
+void mr_activate(void);
+
 #endif
