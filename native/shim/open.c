@@ -90,12 +90,12 @@ static void put_in_place(int fd, int pair_end, struct mr_sock *sock) {
   mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = mr_sock_hold(sock)});
 }
 
-static bool is_nonblocking(int fd) {
+bool mr_open_is_nonblocking(int fd) {
   int flags = real.fcntl(fd, F_GETFL, NULL);
   return flags >= 0 && (flags & O_NONBLOCK) != 0;
 }
 
-static void replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock, bool nonblock) {
+void mr_open_replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock, bool nonblock) {
   struct mr_socket *shared = sock->shared;
   mr_store(&shared->nonblock, nonblock);
   __atomic_store_n(&shared->peek_off, -1, __ATOMIC_SEQ_CST);
@@ -120,7 +120,7 @@ static void leave_with_kernel(int fd, struct mr_pending *pending, const char *re
 /* ---- Asking ------------------------------------------------------------------------------------------------ */
 
 /* `opened->reason` is the NIC's name. */
-static void say_enabled(int fd, struct mr_sock *sock, const struct mr_address *peer,
+void mr_open_say_enabled(int fd, struct mr_sock *sock, const struct mr_address *peer,
                         const struct mr_opened *opened) {
   char own[80], to[80] = "";
   struct mr_address local = sock->shared->local;
@@ -132,7 +132,7 @@ static void say_enabled(int fd, struct mr_sock *sock, const struct mr_address *p
 }
 
 /* The message, with the options behind it. */
-static size_t write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pending *pending,
+size_t mr_open_write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pending *pending,
                             uint32_t local, const struct mr_asking *asking) {
   struct mr_open *message = (struct mr_open *)(void *)buffer;
   *message = (struct mr_open){.type = MR_MSG_OPEN, .local = local, .at = asking->at, .fd = fd};
@@ -150,64 +150,6 @@ static size_t write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pen
   message->options_bytes = pending->options_bytes;
   memcpy(buffer + sizeof *message, pending->options, pending->options_bytes);
   return sizeof *message + pending->options_bytes;
-}
-
-/* ---- Where connections were accelerated --------------------------------------------------------------- */
-
-#define DESTINATIONS 16
-#define KEPT_OPTIONS 256
-
-/* What decides is in it: rules, addresses and routes make `routes` grow. */
-static struct destination {
-  struct mr_address peer;
-  uint32_t link_id, routes, options_bytes;
-  uint16_t family;
-  uint8_t options[KEPT_OPTIONS];
-  char reason[112];
-} destinations[DESTINATIONS];
-static struct mr_mutex destinations_mutex;
-
-static struct destination *slot_of(const struct mr_address *peer) {
-  uint32_t hash = peer->port * 31u + peer->scope;
-  for (int i = 0; i < 16; i++) hash = hash * 31u + peer->address[i];
-  return &destinations[(hash ^ hash >> 8) % DESTINATIONS];
-}
-
-static void remember(struct mr_link *link, struct mr_pending *pending, const struct mr_address *peer,
-                     uint32_t routes, const char *reason) {
-  if (pending->options_bytes > KEPT_OPTIONS || pending->type != SOCK_STREAM) return;
-  struct destination *at = slot_of(peer);
-  mr_mutex_lock(&destinations_mutex);
-  *at = (struct destination){.peer = *peer, .link_id = link->id, .family = (uint16_t)pending->family};
-  at->routes = routes;
-  at->options_bytes = pending->options_bytes;
-  memcpy(at->options, pending->options, pending->options_bytes);
-  memcpy(at->reason, reason, sizeof at->reason);
-  mr_mutex_unlock(&destinations_mutex);
-}
-
-static bool is_known(struct mr_link *link, struct mr_pending *pending, const struct mr_address *peer,
-                     char *reason) {
-  struct destination *at = slot_of(peer);
-  mr_mutex_lock(&destinations_mutex);
-  bool is_it = at->link_id == link->id && at->routes == mr_load(&link->session->routes) &&
-               at->family == pending->family && memcmp(&at->peer, peer, sizeof *peer) == 0 &&
-               at->options_bytes == pending->options_bytes &&
-               memcmp(at->options, pending->options, pending->options_bytes) == 0;
-  if (is_it) memcpy(reason, at->reason, sizeof at->reason);
-  mr_mutex_unlock(&destinations_mutex);
-  return is_it;
-}
-
-static void set_free(int fd, struct mr_fd entry, void *unused) {
-  (void)fd, (void)unused;
-  if (entry.kind == MR_FD_PENDING) entry.pending->state->mutex = (struct mr_mutex){0};
-}
-
-/* In the child of fork: another thread may have been in the middle of it, or of asking about a socket. */
-void mr_openings_reset(void) {
-  destinations_mutex = (struct mr_mutex){0};
-  mr_fd_each(set_free, NULL);
 }
 
 /* ---- Taking over -------------------------------------------------------------------------------------- */
@@ -233,87 +175,16 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
     mr_call_release(link, opened->local); /* the engine has it under this number */
     return mr_limit_is_near(pair_end) ? -EMFILE : -ENOMEM;
   }
-  say_enabled(fd, sock, asking->peer, opened);
-  bool nonblock = is_nonblocking(fd);
+  mr_open_say_enabled(fd, sock, asking->peer, opened);
+  bool nonblock = mr_open_is_nonblocking(fd);
   if (nonblock) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
   if (companion < 0) sock->epoch = asked->epoch;
   sock->connects = asking->at == MR_AT_CONNECT;
   sock->port_was_chosen = companion >= 0 && !pending->state->port_was_asked;
-  replace(fd, pending, pair_end, sock, nonblock);
-  if (sock->connects && pending->state->own.family == 0) remember(link, pending, asking->peer, asked->routes, opened->reason);
+  mr_open_replace(fd, pending, pair_end, sock, nonblock);
+  if (sock->connects && pending->state->own.family == 0) mr_open_remember(link, pending, asking->peer, asked->routes, opened->reason);
   mr_sock_drop(sock);
   return 0;
-}
-
-/* ---- Without asking ------------------------------------------------------------------------------------ */
-
-/* The socket in the spare's block, which is mapped, or NULL. */
-static struct mr_sock *sock_of(struct mr_link *link, const struct mr_spare *spare) {
-  uint8_t *region = mr_region_hold(link, spare->region_id);
-  if (region == NULL) return NULL;
-  struct mr_sock *sock = mr_sock_make(link, region, spare->header_at, spare->generation, spare->local, -1);
-  if (sock == NULL) mr_region_give(region);
-  return sock;
-}
-
-/* With nobody giving descriptors away, who would wait: so the engine is not asked for the block's region, `lacking`,
- * the first time. */
-static int open_spare(struct mr_link *link, int fd, struct mr_pending *pending, const struct mr_address *peer,
-                      const struct mr_opened *opened, uint32_t *lacking) {
-  struct mr_spare spare;
-  struct mr_calling calling;
-  bool is_first = *lacking == 0;
-  if (!mr_spare_take(link, (uint16_t)pending->family, &spare)) return 1;
-  if (!mr_call_try(&calling, link, spare.local, MR_OP_OPEN)) {
-    mr_spare_give_back(&spare);
-    return 1;
-  }
-  struct mr_sock *sock = sock_of(link, &spare);
-  if (sock == NULL) {
-    mr_call_end(&calling);
-    if (is_first) {
-      *lacking = spare.region_id;
-      mr_spare_give_back(&spare);
-      return 1;
-    }
-    /* Not back: it would be the first to be taken next time, in vain again. */
-    mr_spare_close(spare.fd);
-    mr_local_free(spare.local);
-    return 1;
-  }
-  sock->connects = true;
-  sock->epoch = spare.epoch;
-  struct mr_asking asking = {.at = MR_AT_CONNECT, .peer = peer};
-  calling.call->data_bytes = (uint32_t)write_message(calling.call->data, fd, -1, pending, spare.local, &asking);
-  bool nonblock = is_nonblocking(fd);
-  mr_spare_set_nonblock(&spare, nonblock);
-  mr_store(&sock->shared->connect_state, MR_CONNECT_STARTED);
-  say_enabled(fd, sock, peer, opened);
-  replace(fd, pending, spare.fd, sock, nonblock);
-  mr_call_post(&calling);
-  mr_spare_publish(sock, spare.fd);
-  mr_sock_drop(sock);
-  return 0;
-}
-
-int mr_open_spare(int fd, struct mr_pending *pending, const struct mr_address *peer) {
-  struct mr_link *link = mr_link_get();
-  if (link == NULL || pending->type != SOCK_STREAM || pending->state->own.family != 0) return 1;
-  if (mr_opt_out_reason(pending) != NULL || pending->state->too_many) return 1;
-  struct mr_opened opened = {.result = 0};
-  if (!is_known(link, pending, peer, opened.reason) || !mr_spare_begin()) return 1;
-  uint32_t lacking = 0;
-  int result = open_spare(link, fd, pending, peer, &opened, &lacking);
-  mr_spare_end();
-  if (MR_LIKELY(result == 0 || lacking == 0)) return result;
-  uint8_t *region = NULL;
-  mr_region_map(link, lacking, 0, -1, &region);
-  if (mr_spare_begin()) {
-    result = open_spare(link, fd, pending, peer, &opened, &lacking);
-    mr_spare_end();
-  }
-  if (region != NULL) mr_region_give(region);
-  return result;
 }
 
 /* The engine hears of it for `millrace stat`; nobody waits for it. */
@@ -323,7 +194,7 @@ static int keep_with_kernel(int fd, struct mr_pending *pending, const struct mr_
   struct mr_link *link = mr_link_get();
   if (link != NULL) {
     struct mr_open *message = (struct mr_open *)(void *)buffer;
-    size_t bytes = write_message(buffer, fd, fd, pending, 0, asking);
+    size_t bytes = mr_open_write_message(buffer, fd, fd, pending, 0, asking);
     message->type = MR_MSG_KERNEL;
     strncpy(message->reason, reason, sizeof message->reason - 1);
     mr_control_ask(link, buffer, bytes, NULL, 0, NULL, 0, NULL);
@@ -362,7 +233,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
     mr_making_note(fds[0]);
     mr_making_note(fds[1]);
     if (mr_limit_is_near(fds[1])) got[0] = MR_GOT_ABOVE_LIMIT; /* the answer comes with descriptors */
-    size_t bytes = write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
+    size_t bytes = mr_open_write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
     unsigned count = asking->with_companion || asking->with_hold ? 2 : 1;
     result = mr_control_ask(link, buffer, bytes, &fds[1], count, &opened, sizeof opened, got);
     if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
@@ -386,43 +257,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   return result > 0 ? 1 : result;
 }
 
-/* ---- What is kept until then ---------------------------------------------------------------------------------- */
-
-/* Keeps the option; the same one set again replaces the first, unless options of its kind add up. */
-static void keep_option(struct mr_pending *pending, int level, int option, const void *value, uint32_t bytes) {
-  struct mr_address group;
-  struct mr_option record = {(uint32_t)level, (uint32_t)option, bytes};
-  uint32_t whole = (uint32_t)sizeof record + ((bytes + 3) & ~3u);
-  uint8_t *options = pending->options;
-  bool adds_up = mr_option_joins(level, option, value, bytes, &group);
-  for (uint32_t at = 0; !adds_up && at < pending->options_bytes;) {
-    struct mr_option known;
-    memcpy(&known, options + at, sizeof known);
-    if (known.level == record.level && known.option == record.option && known.bytes == bytes) {
-      memcpy(options + at + sizeof known, value, bytes);
-      return;
-    }
-    at += (uint32_t)sizeof known + ((known.bytes + 3) & ~3u);
-  }
-  if (pending->options_bytes + whole > MR_OPTIONS_BYTES) {
-    pending->state->too_many = true;
-    return;
-  }
-  memcpy(options + pending->options_bytes, &record, sizeof record);
-  memcpy(options + pending->options_bytes + sizeof record, value, bytes);
-  pending->options_bytes += whole;
-}
-
-/* What the kernel made of the value. */
-static void keep_readback(int fd, struct mr_pending *pending, int level, int option) {
-  uint8_t value[64];
-  socklen_t bytes = sizeof value;
-  int saved = errno;
-  if (mr_kernel_reads_back(level, option) && real.getsockopt(fd, level, option, value, &bytes) == 0) {
-    keep_option(pending, (int)((uint32_t)level | MR_OPTION_READS_BACK), option, value, bytes);
-  }
-  errno = saved;
-}
+/* ---- The socket as it is until then -------------------------------------------------------------------- */
 
 static bool is_still(int fd, struct mr_pending *pending) {
   struct mr_fd entry = mr_fd_get(fd);
@@ -430,11 +265,6 @@ static bool is_still(int fd, struct mr_pending *pending) {
   mr_fd_put(entry);
   if (!is_it) mr_mutex_unlock(&pending->state->mutex);
   return is_it;
-}
-
-void mr_open_keep_option(int fd, struct mr_pending *pending, int level, int option, const void *value, uint32_t bytes) {
-  keep_option(pending, level, option, value, bytes);
-  keep_readback(fd, pending, level, option);
 }
 
 bool mr_open_begin(int fd, struct mr_pending *pending) {
@@ -479,77 +309,4 @@ int mr_open_renew(int fd, struct mr_pending *pending) {
   pending->state->own = (struct mr_address){0};
   pending->state->port_was_asked = false;
   return 0;
-}
-
-/* Whether Millrace takes the options so far: 0, or a negated error number. */
-static int try_options(int fd, struct mr_pending *pending) {
-  _Alignas(8) uint8_t buffer[MR_MESSAGE_BYTES];
-  struct mr_link *link = mr_link_get();
-  if (link == NULL) return -ENODEV;
-  struct mr_asking asking = {.at = MR_AT_TRY};
-  struct mr_opened opened = {.result = -ENODEV};
-  int got[2] = {-1, -1}, pair[2];
-  mr_making_begin();
-  if (mr_pair_make_anywhere(pair, SOCK_CLOEXEC) < 0) {
-    int why = -errno;
-    mr_making_end();
-    return why;
-  }
-  mr_making_note(pair[0]);
-  mr_making_note(pair[1]);
-  size_t bytes = write_message(buffer, fd, pair[0], pending, 0, &asking);
-  int failed = mr_control_ask(link, buffer, bytes, &pair[1], 1, &opened, sizeof opened, got);
-  real.close(pair[0]);
-  real.close(pair[1]);
-  mr_making_end();
-  if (failed != 0) return -ENODEV;
-  return opened.result < 0 ? opened.result : 0;
-}
-
-/* The kernel does not know the interface or address; Millrace may. */
-static int keep_if_ours(int fd, struct mr_pending *pending, int level, int option, const void *value,
-                        uint32_t bytes) {
-  int kernels = -errno;
-  if (!mr_open_begin(fd, pending)) return kernels;
-  uint32_t before = pending->options_bytes;
-  uint8_t old[MR_OPTIONS_BYTES];
-  memcpy(old, pending->options, before);
-  keep_option(pending, level, option, value, bytes);
-  int result = try_options(fd, pending);
-  if (result != 0) {
-    memcpy(pending->options, old, before);
-    pending->options_bytes = before;
-  }
-  mr_open_end(pending);
-  return result == 0 ? 0 : kernels;
-}
-
-int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option, const void *value,
-                       socklen_t bytes) {
-  uint8_t copy[256];
-  struct mr_address group;
-  int result = real.setsockopt(fd, level, option, value, bytes);
-  if ((int)bytes < 0 || bytes > sizeof copy || mr_copy_from(copy, value, bytes) != 0) {
-    /* Filters and the like hold pointers, or more than the engine knows what to do with. */
-    if (result == 0) pending->state->too_many = true;
-    return result;
-  }
-  bool joins = pending->type == SOCK_DGRAM && mr_option_joins(level, option, copy, bytes, &group);
-  bool may_be_ours = result < 0 && (errno == ENODEV || errno == EADDRNOTAVAIL || errno == EINVAL) &&
-                     mr_kernel_may_not_know(level, option);
-  if (may_be_ours) return (int)mr_return(keep_if_ours(fd, pending, level, option, copy, bytes));
-  if (result < 0 && !joins) return result;
-  if (!mr_open_begin(fd, pending)) return result;
-  option = mr_as_buffer_option(level, option);
-  keep_option(pending, level, option, copy, bytes);
-  if (!joins) keep_readback(fd, pending, level, option);
-  if (joins) {
-    int saved = errno;
-    struct mr_asking asking = {.at = MR_AT_JOIN, .peer = &group, .with_companion = true};
-    int answer = mr_open_ask(fd, pending, &asking);
-    errno = saved;
-    if (answer <= 0) result = (int)mr_return(answer);
-  }
-  mr_open_end(pending);
-  return result;
 }

@@ -32,6 +32,17 @@ void mr_open_keep_option(int fd, struct mr_pending *pending, int level, int opti
 /* share.c: a TCP socket has been bound. */
 void mr_share_note_bound(const struct mr_pending *pending);
 
+/* Between open.c and open-spare.c. The descriptor's other numbers become the pair's end, too. */
+void mr_open_replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock, bool nonblock);
+bool mr_open_is_nonblocking(int fd);
+/* MR_MSG_OPEN with the options behind it; its bytes. `pair_end` -1: a parked one. */
+size_t mr_open_write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pending *pending, uint32_t local,
+                             const struct mr_asking *asking);
+void mr_open_say_enabled(int fd, struct mr_sock *sock, const struct mr_address *peer, const struct mr_opened *opened);
+/* A connection there is accelerated, for `reason`, as long as `routes` stays. */
+void mr_open_remember(struct mr_link *link, struct mr_pending *pending, const struct mr_address *peer,
+                      uint32_t routes, const char *reason);
+
 #define MR_CHOICE_NONE 0
 #define MR_CHOICE_KERNEL 1     /* SO_MILLRACE_NO_ACCEL was set to 1 */
 #define MR_CHOICE_ACCELERATE 2 /* ... to 0 */
