@@ -8,6 +8,9 @@ import type { Arena } from "../ring/arena.js";
 import { closeFd } from "../sys/fd.js";
 import { createMemfd, mapShared, unmapShared } from "../sys/memory.js";
 
+/** Room is scarce when more than this part is taken. */
+const SCARCE_FULLNESS = 0.85;
+
 /** One mapped memfd; the descriptor stays open to be passed on. */
 export interface SharedPart {
   /** Offset in the arena. */
@@ -46,6 +49,11 @@ export class SharedMemory {
 
   get freeBytes(): number {
     return this.limitBytes - this.usedBytes;
+  }
+
+  /** Whether sockets will soon be turned away. */
+  get isScarce(): boolean {
+    return this.fullness > SCARCE_FULLNESS;
   }
 
   /** Makes and maps `bytes` (whole pages). Throws `NetError` ENOMEM, or what the system says. */
