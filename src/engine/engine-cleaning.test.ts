@@ -146,6 +146,21 @@ test("many programs open sockets while those of the dead have all memory", () =>
   }
 });
 
+test("who comes when one program has all memory still gets in, and a socket", () => {
+  const pool = createPool({ smallSlots: 1_024, bigSlots: 64, peerBytes: 1 << 27 });
+  const rig = new EngineRig({ pool });
+  try {
+    const greedy = rig.client();
+    while (greedy.open(UDP).result === 0) {}
+    const late = rig.client();
+    const socket = late.open({ ...UDP, ownPort: 7_000 });
+    assert.equal(socket.result, 0, socket.reason);
+    assert.equal(greedy.open(UDP).result, 1);
+  } finally {
+    rig.close();
+  }
+});
+
 test("what others send is not held up until all of the dead are cleaned up", () => {
   const most = Math.min(mostFds(), 1_200);
   const rig = new EngineRig({ mostFds: most, rings: RINGS });
