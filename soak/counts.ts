@@ -1,7 +1,7 @@
 /** What an engine holds: by its own word, and by the kernel's. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { askEngine } from "../src/cli/stat-client.js";
-import type { StatEngine } from "../src/engine/stat-message.js";
+import type { StatEngine, StatSocket } from "../src/engine/stat-message.js";
 
 /** Counters of the engine's line that must be as before once everybody has gone. */
 const HELD = [
@@ -43,6 +43,31 @@ export async function countsOf(pid: number, statPath: string): Promise<Counts> {
   counts.heapBytes = counters["engine.heapBytes"] ?? 0;
   counts.externalBytes = counters["engine.externalBytes"] ?? 0;
   return counts;
+}
+
+/** Reasons that are told: those of most sockets. */
+const REASONS = 4;
+
+/**
+ * Why sockets stay with the kernel, and whose those are that the engine serves: the reason is often that it has no room,
+ * and who has it. A socket without a holder waits in a listener, or its program is dead and it is not cleaned up yet.
+ */
+export async function straysOf(statPath: string): Promise<string> {
+  const lines = (await askEngine(statPath, {})) ?? [];
+  const sockets = lines.filter((line): line is StatSocket => line.kind === "socket");
+  const reasons = new Map<string, number>();
+  let served = 0;
+  let unheld = 0;
+  let waiting = 0;
+  for (const { accelerated, holders, reason, state, recvQ } of sockets) {
+    if (!accelerated) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    else served++;
+    if (accelerated && holders.length === 0) unheld++;
+    if (accelerated && state === "LISTEN") waiting += recvQ;
+  }
+  const first = [...reasons].sort(([, a], [, b]) => b - a).slice(0, REASONS);
+  const told = first.map(([reason, n]) => `${n} ${JSON.stringify(reason)}`).join(", ");
+  return `${told} (of ${served} served, ${unheld} without a program, ${waiting} of those to be accepted)`;
 }
 
 function linksOf(pid: number): string[] {

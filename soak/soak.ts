@@ -17,7 +17,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Random } from "../src/base/random.js";
 import { pathsBeside } from "../src/engine/socket-path.js";
-import { type Counts, countsOf, isAtRest, leaksBetween } from "./counts.js";
+import { type Counts, countsOf, isAtRest, leaksBetween, straysOf } from "./counts.js";
 import { Fleet } from "./fleet.js";
 import { type Testimony, Witnesses } from "./witnesses.js";
 
@@ -38,6 +38,7 @@ const PROGRESS_MS = 10_000;
 const SLACK = { heapBytes: 16 << 20, externalBytes: 128 << 20, rssBytes: 320 << 20 } as const;
 /** Collects garbage when it is asked to, so that the heap is what is in use. */
 const COLLECTOR = "data:text/javascript,process.on('SIGUSR2', () => globalThis.gc());";
+const STRAYS = "engine.kernelSockets";
 /** Programs have somewhat more sockets than wanted: there are always some that have just been killed. */
 const SURPLUS = 1.2;
 
@@ -62,6 +63,9 @@ export interface SoakReport {
   /** Sockets that the engine served at the same time: the most, and the mean of all looks. */
   readonly mostSockets: number;
   readonly meanSockets: number;
+  /** The engine's, at the same looks. */
+  readonly mostDescriptors: number;
+  readonly mostSharedBytes: number;
   readonly witness: Testimony | null;
   readonly before: Counts | null;
   readonly after: Counts | null;
@@ -80,6 +84,8 @@ export class Soak {
   private looks = 0;
   private socketsSeen = 0;
   private mostSockets = 0;
+  private mostDescriptors = 0;
+  private mostSharedBytes = 0;
 
   constructor(options: SoakOptions) {
     this.options = options;
@@ -133,6 +139,8 @@ export class Soak {
       kills: this.fleet.kills,
       mostSockets: this.mostSockets,
       meanSockets: Math.round(this.socketsSeen / Math.max(1, this.looks)),
+      mostDescriptors: this.mostDescriptors,
+      mostSharedBytes: this.mostSharedBytes,
       witness,
       before,
       after,
@@ -168,8 +176,7 @@ export class Soak {
     const endMs = performance.now() + FILL_MS;
     for (;;) {
       const counts = await this.counts();
-      const strays = counts["engine.kernelSockets"]!;
-      if (strays > 0) throw new Error(`${strays} sockets stay with the kernel`);
+      if (counts[STRAYS]! > 0) throw new Error(await this.strays(counts));
       if (counts["engine.sockets"]! >= wanted || this.hasFailed) return;
       if (performance.now() > endMs) {
         throw new Error(`${wanted} sockets are not reached: ${counts["engine.sockets"]}`);
@@ -216,6 +223,8 @@ export class Soak {
         progressMs = performance.now() + PROGRESS_MS;
         await this.look(endMs);
       }
+      // A program whose socket stays with the kernel soon hears what nobody said.
+      if (this.fleet.failures.length > 0) await this.look(endMs);
       return await witnesses.end();
     } finally {
       witnesses.kill();
@@ -225,11 +234,13 @@ export class Soak {
   private async look(endMs: number): Promise<void> {
     const counts = await this.counts();
     const sockets = counts["engine.sockets"]!;
-    const strays = counts["engine.kernelSockets"]!;
-    if (strays > 0) this.failures.push(`${strays} sockets stay with the kernel`);
+    if (counts[STRAYS]! > 0) this.failures.push(await this.strays(counts));
     this.looks++;
     this.socketsSeen += sockets;
     this.mostSockets = Math.max(this.mostSockets, sockets);
+    const descriptors = counts["kernel.descriptors"]! + counts["kernel.sockets"]!;
+    this.mostDescriptors = Math.max(this.mostDescriptors, descriptors);
+    this.mostSharedBytes = Math.max(this.mostSharedBytes, counts["engine.sharedBytes"]!);
     const left = Math.max(0, Math.round((endMs - performance.now()) / 1_000));
     const shown = ["engine.sessions", "engine.regions", "stack.tcpRows", "stack.udpEndpoints"];
     const figures = shown.map((name) => `${name.replace(/^.*\./, "")} ${counts[name]}`).join(", ");
@@ -237,6 +248,15 @@ export class Soak {
     this.options.onProgress(
       `${left} s left: ${this.fleet.kills} kills, sockets ${sockets}, ${figures}, RSS ${rss} MiB`,
     );
+  }
+
+  /** Sockets stay with the kernel: why. */
+  private async strays(counts: Counts): Promise<string> {
+    const why = await straysOf(pathsBeside(this.socket).stat);
+    const { [STRAYS]: strays, "kernel.descriptors": others, "kernel.sockets": sockets } = counts;
+    const mb = Math.round(counts["engine.sharedBytes"]! / 1e6);
+    const has = `the engine has ${others! + sockets!} descriptors and shares ${mb} MB`;
+    return `${strays} sockets stay with the kernel: ${why}; ${has}`;
   }
 
   private async end(): Promise<void> {

@@ -39,6 +39,19 @@ static napi_value fd_silence(napi_env env, napi_callback_info info) {
   return int_result(env, result);
 }
 
+/* fdLower(fd): gives it the lowest free number when that is lower than its own; the number that it has then. */
+static napi_value fd_lower(napi_env env, napi_callback_info info) {
+  Args args = args_of(env, info);
+  int32_t fd;
+  if (!arg_int(&args, 0, &fd)) return int_result(env, -EINVAL);
+  int lower = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (lower < 0 && errno == EMFILE) return int_result(env, fd);
+  if (lower < 0) return call_result(env, -1);
+  int result = lower < fd ? lower : fd;
+  close(lower < fd ? fd : lower);
+  return int_result(env, result);
+}
+
 /* eventCreate(): an eventfd, non-blocking. */
 static napi_value event_create(napi_env env, napi_callback_info info) {
   (void)info;
@@ -133,6 +146,7 @@ static napi_value loop_fd(napi_env env, napi_callback_info info) {
 bool export_fd(napi_env env, napi_value exports) {
   return export_function(env, exports, "fdClose", fd_close) &&
          export_function(env, exports, "fdSilence", fd_silence) &&
+         export_function(env, exports, "fdLower", fd_lower) &&
          export_function(env, exports, "eventCreate", event_create) &&
          export_function(env, exports, "eventSignal", event_signal) &&
          export_function(env, exports, "eventDrain", event_drain) &&

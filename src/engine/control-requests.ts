@@ -19,7 +19,7 @@ import {
   WAITERS,
   WaiterFdAt,
 } from "../ring/engine-layout.js";
-import { isEvent } from "../sys/fd.js";
+import { isEvent, lowerFd } from "../sys/fd.js";
 import { SocketKind, sendWithFds, socketKind, throwAway } from "../sys/unix-socket.js";
 import type { DescriptorRoom } from "./descriptor-room.js";
 import type { EngineSocket } from "./engine-socket.js";
@@ -40,6 +40,8 @@ export interface RequestHost {
   regionFor(session: Session, id: number): Region | null;
   /** Keeps, for statistics, that a socket stays with the kernel. */
   kernelKeeps(session: Session, request: OpenRequest, reason: string): void;
+  /** Closes sockets that nobody holds any more; whether there were any. */
+  makeRoom(): boolean;
   /** A descriptor had no place. */
   noDescriptors(): void;
 }
@@ -53,6 +55,8 @@ export interface Received {
   areLost: boolean;
 }
 
+/** An end and a companion. */
+const OPEN_FDS = 2;
 const NO_DESCRIPTORS = "the engine has no descriptors left (ulimit -n)";
 
 export class ControlRequests {
@@ -92,14 +96,14 @@ export class ControlRequests {
   }
 
   private open(session: Session, n: number): boolean {
-    const [endFd, companionFd = -1] = this.fds;
-    if (this.received.areLost || this.fds.some((fd) => !this.room.forSocket(fd))) {
-      return this.refuseOpen(session, n);
-    }
+    if (this.received.areLost) return this.refuseOpen(session, n);
+    let [endFd, companionFd = -1] = this.fds;
     // Who only tries options has no pair yet.
     const isTry = n >= OPEN_BYTES && this.view.getUint32(OpenAt.at, true) === OpenedFor.TRY;
     if (!isTry && (endFd === undefined || !isEnd(endFd))) return false;
     if (companionFd >= 0 && !isCompanion(companionFd)) return false;
+    if (!isTry && !this.findRoom()) return this.refuseOpen(session, n);
+    [endFd, companionFd = -1] = this.fds;
     const result = this.host.open(session, this.view, n, companionFd);
     if (result === null) return false;
     const { served, request } = result;
@@ -110,6 +114,18 @@ export class ControlRequests {
     this.host.setEnd(served, endFd, request.endInode);
     const passed = this.regionFds(session, served);
     return this.answer(session.controlFd, openedAs(Msg.OPEN, result, passed), passed);
+  }
+
+  /** Whether what came with a message may stay, perhaps under lower numbers. */
+  private findRoom(): boolean {
+    const { fds } = this;
+    for (let i = 0; i < OPEN_FDS && i < fds.length; i++) {
+      while (!this.room.forSocket(fds[i]!)) {
+        if (!this.host.makeRoom()) return false;
+        fds[i] = lowerFd(fds[i]!);
+      }
+    }
+    return true;
   }
 
   /** The socket stays with the kernel. */

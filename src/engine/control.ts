@@ -21,6 +21,7 @@ import {
   waitingBytes,
   wereFdsLost,
 } from "../sys/unix-socket.js";
+import type { Cleaning } from "./cleaning.js";
 import { nowUs as clock } from "./clock.js";
 import { ControlRequests, type Received, type RequestHost } from "./control-requests.js";
 import type { OwnRules } from "./decision.js";
@@ -40,6 +41,7 @@ export interface ControlHost extends RequestHost {
   readonly ends: SocketEnds;
   readonly launched: Launched;
   readonly room: DescriptorRoom;
+  readonly cleaning: Cleaning;
   /** A new session. Throws `NetError`. */
   begin(hello: Hello, pid: number, controlFd: number, own: OwnRules): Session;
   /** Whether nobody has had rules of this text. */
@@ -115,7 +117,8 @@ export class Control {
   /** Does what is there to do; whether Node's event loop wants to run. */
   service(nowUs: number): boolean {
     this.servedUs = nowUs;
-    const { ends, launched } = this.host;
+    const { ends, launched, cleaning } = this.host;
+    const mustWait = cleaning.begin();
     let wantsLoop = false;
     let hasHangUps = false;
     const n = this.set.take(this.events, EVENTS);
@@ -124,12 +127,12 @@ export class Control {
       if (fd === this.loopFd) wantsLoop = true;
       else if (fd === ends.fd) hasHangUps = true;
       else if (fd === launched.fd) launched.service();
-      else if (fd === this.listenFd) this.accept(nowUs);
       else if (this.rulesTurns.has(fd)) this.hearWaiting(fd, this.events[2 * i + 1]!);
+      else if (mustWait && (this.events[2 * i + 1]! & PollBits.HUP) === 0) continue;
+      else if (fd === this.listenFd) this.accept(nowUs);
       else this.serve(fd);
     }
-    // After the messages: who closes a listener has said before what it accepted.
-    if (hasHangUps) ends.service();
+    cleaning.end(hasHangUps);
     if (nowUs >= this.nextUs) this.keepTime(nowUs);
     for (let s = this.host.takeStuck(); s !== null; s = this.host.takeStuck()) {
       if (this.sessions.get(s.controlFd) === s) this.drop(s.controlFd);

@@ -17,6 +17,7 @@ import { listenUnix } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { serveAccepted } from "./accepted.js";
 import { Calls } from "./calls.js";
+import { Cleaning } from "./cleaning.js";
 import type { Profile } from "./config.js";
 import { BACKLOG, Control } from "./control.js";
 import type { OwnRules } from "./decision.js";
@@ -29,7 +30,7 @@ import { KernelSockets } from "./kernel-sockets.js";
 import { Launched } from "./launched.js";
 import { Companion, type Hello, isEntry, type OpenRequest, readOpen } from "./message.js";
 import { Network } from "./network.js";
-import { type OpeningParts, type OpenResult, openSocket } from "./opening.js";
+import { lacksRoom, type OpeningParts, type OpenResult, openSocket } from "./opening.js";
 import { Pace } from "./pace.js";
 import { ParkedEnds } from "./parked-ends.js";
 import { type Region, Regions } from "./region.js";
@@ -56,6 +57,7 @@ export class Engine implements SocketHost {
   readonly ends = new SocketEnds();
   readonly launched: Launched;
   readonly room: DescriptorRoom;
+  readonly cleaning: Cleaning;
   readonly troubles: Troubles;
   readonly pace: Pace;
   readonly paths: EnginePaths;
@@ -101,6 +103,7 @@ export class Engine implements SocketHost {
     this.network = new Network({ pool, nowUs, nics, network });
     this.stack = this.network.stack;
     this.memory = new SharedMemory(pool.memory.arena);
+    this.cleaning = new Cleaning(this.ends, this.room, this.memory);
     this.regions = new Regions(this.memory);
     this.programs = new Sessions({
       network: this.network,
@@ -292,7 +295,13 @@ export class Engine implements SocketHost {
   // For the control socket
 
   begin(hello: Hello, pid: number, controlFd: number, own: OwnRules): Session {
-    return this.programs.begin(hello, pid, controlFd, own);
+    for (;;) {
+      try {
+        return this.programs.begin(hello, pid, controlFd, own);
+      } catch (error) {
+        if (!lacksRoom(error) || !this.cleaning.makeRoom()) throw error;
+      }
+    }
   }
 
   areNewRules(file: string, text: string): boolean {
@@ -356,7 +365,10 @@ export class Engine implements SocketHost {
   open(session: Session, view: DataView, n: number, companionFd: number): OpenResult | null {
     const request = readOpen(view, n);
     if (request === null || !isEntry(request.local)) return null;
-    const result = openSocket(this.opening, session, request, view);
+    let result = openSocket(this.opening, session, request, view);
+    while (result.lacksRoom === true && this.cleaning.makeRoom()) {
+      result = openSocket(this.opening, session, request, view);
+    }
     const { served } = result;
     if (served === null) {
       if (result.code === 1) this.kernelKeeps(session, request, result.reason);
@@ -381,6 +393,10 @@ export class Engine implements SocketHost {
 
   socketByEnd(inode: number): EngineSocket | null {
     return this.sockets.byEnd(inode);
+  }
+
+  makeRoom(): boolean {
+    return this.cleaning.makeRoom();
   }
 
   claim(session: Session, connection: number): EngineSocket | null {

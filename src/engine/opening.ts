@@ -1,5 +1,5 @@
 /** MR_MSG_OPEN: decides, makes the stack's socket with the options set so far, and binds it. */
-import { EINPROGRESS, ENETUNREACH, ENOBUFS, ENOMEM, errnoName } from "../base/errno.js";
+import { EINPROGRESS, EMFILE, ENETUNREACH, ENOBUFS, ENOMEM, errnoName } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { Family, optionName } from "../socket/linux-options.js";
@@ -29,7 +29,13 @@ export interface OpenResult {
   /** 0, a negated error number for the program, or 1, 2: stays with the kernel. */
   readonly code: number;
   readonly reason: string;
+  /** It would be accelerated if the engine had room for it. */
+  readonly lacksRoom?: boolean;
 }
+
+/** Whether an error says that there is no room for something: memory, descriptors or rows of the stack. */
+export const lacksRoom = (error: unknown): boolean =>
+  error instanceof NetError && [-ENOMEM, -EMFILE, -ENOBUFS].includes(error.errno);
 
 export interface RingSettings {
   readonly udp: RingSizes;
@@ -115,7 +121,8 @@ export function openSocket(
     served = make(parts, session, request);
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
-    return kernelKeeps(request, `no room in the engine (${error.message})`);
+    const kept = kernelKeeps(request, `no room in the engine (${error.message})`);
+    return { ...kept, lacksRoom: lacksRoom(error) };
   }
   served.reason = decision.reason;
   served.uid = program.uid;

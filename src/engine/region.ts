@@ -80,6 +80,7 @@ export class Region {
     id: number,
     sizes: RingSizes,
     blocks: number,
+    isFirst: boolean,
   ) {
     this.pool = pool;
     this.memory = memory;
@@ -88,7 +89,7 @@ export class Region {
     this.blocks = blocks;
     this.generations = new Uint32Array(blocks);
     const bytes = headersBytes(blocks) + blocks * (sizes.rxBytes + sizes.txBytes);
-    this.part = memory.create("millrace-region", bytes);
+    this.part = memory.create("millrace-region", bytes, isFirst);
     const { view } = memory;
     view.setUint32(this.part.at + RegionAt.magic, LAYOUT_MAGIC, true);
     view.setUint32(this.part.at + RegionAt.version, LAYOUT_VERSION, true);
@@ -164,9 +165,9 @@ export class Regions {
     return this.byId.size;
   }
 
-  /** Throws `NetError` ENOMEM. */
-  create(pool: RegionPool, sizes: RingSizes, blocks: number): Region {
-    const region = new Region(pool, this.memory, this.nextId, sizes, blocks);
+  /** `isFirst`: see `SharedMemory.create`. Throws `NetError` ENOMEM. */
+  create(pool: RegionPool, sizes: RingSizes, blocks: number, isFirst: boolean): Region {
+    const region = new Region(pool, this.memory, this.nextId, sizes, blocks, isFirst);
     this.byId.set(this.nextId++, region);
     return region;
   }
@@ -228,16 +229,17 @@ export class RegionPool {
     const wanted = most === 0 ? FIRST_BLOCKS : Math.min(most * GROWTH, MOST_BLOCKS);
     const { freeBytes } = this.regions.memory;
     const share = Math.floor((freeBytes * SHARE_OF_FREE) / (sizes.rxBytes + sizes.txBytes));
-    const region = this.create(sizes, Math.max(FIRST_BLOCKS, Math.min(wanted, share)));
+    const blocks = Math.max(FIRST_BLOCKS, Math.min(wanted, share));
+    const region = this.create(sizes, blocks, most === 0);
     this.list.push(region);
     return region;
   }
 
   /** What is free may lie in pieces: smaller regions, then, and what is only kept goes. */
-  private create(sizes: RingSizes, blocks: number): Region {
+  private create(sizes: RingSizes, blocks: number, isFirst: boolean): Region {
     for (let n = blocks; ; n >>= 1) {
       try {
-        return this.regions.create(this, sizes, n);
+        return this.regions.create(this, sizes, n, isFirst);
       } catch (error) {
         if (!(error instanceof NetError) || error.errno !== -ENOMEM) throw error;
         if (n === 1 && !this.regions.trim()) throw error;

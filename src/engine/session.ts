@@ -129,7 +129,7 @@ export class Session {
     this.onStuck = settings.onStuck;
     this.wakeFd = createEvent();
     try {
-      this.part = this.memory.create("millrace-session", SESSION_BYTES);
+      this.part = this.memory.create("millrace-session", SESSION_BYTES, true);
     } catch (error) {
       closeFd(this.wakeFd);
       throw error;

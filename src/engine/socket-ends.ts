@@ -35,6 +35,9 @@ export class SocketEnds {
   private readonly fds: number[] = [];
   /** Of the ends that {@link service} has been told of. */
   private readonly owners: (EndOwner | undefined)[] = [];
+  private isServing = false;
+  /** The last {@link service} has not seen all. */
+  hasMore = false;
 
   /** Readable when {@link service} has something to do. */
   get fd(): number {
@@ -65,24 +68,45 @@ export class SocketEnds {
   }
 
   /**
-   * Looks for sockets that nobody holds any more. All of what one look tells is done: the set tells its
-   * members in turn, and those of a second look may always be others.
+   * Looks for sockets that nobody holds any more; how many it found. All of what one look tells is done: the set tells
+   * its members in turn, and those of a second look may always be others. Without `catchesUp` what would have to catch up
+   * is left for later, and so is all while another look is under way.
    */
-  service(): void {
+  service(catchesUp = true): number {
+    if (this.isServing) return 0;
+    this.isServing = true;
+    try {
+      return this.lookOnce(catchesUp);
+    } finally {
+      this.isServing = false;
+    }
+  }
+
+  private lookOnce(catchesUp: boolean): number {
     const n = this.set.take(this.events, EVENTS);
     const owners = this.owners;
     owners.length = 0;
     for (let i = 0; i < n; i++) owners.push(this.byEnd.get(this.events[2 * i]!));
     // All of them first: catching up closes ends, gives them to others, and uses their numbers again.
-    for (let i = 0; i < n; i++) if (owners[i]?.catchUp?.() === false) owners[i] = undefined;
+    for (let i = 0; i < n; i++) {
+      const owner = owners[i];
+      if (owner?.catchUp === undefined) continue;
+      if (!catchesUp || !owner.catchUp()) owners[i] = undefined;
+    }
+    let found = 0;
     for (let i = 0; i < n; i++) {
       const owner = owners[i];
       const fd = this.events[2 * i]!;
       if (owner === undefined || this.byEnd.get(fd) !== owner) continue; // the next time
       const isOver = (this.events[2 * i + 1]! & HANG_UP) !== 0;
       const isDrained = this.drain(fd);
-      if (isDrained || isOver) this.hangUp(fd, owner, isDrained);
+      if (!isDrained && !isOver) continue;
+      this.hangUp(fd, owner, isDrained);
+      found++;
     }
+    // Those that are told of and are not over are told of again.
+    this.hasMore = n === EVENTS && found > 0;
+    return found;
   }
 
   /** Whether anybody still holds the other end of a socket is looked at now. */

@@ -61,6 +61,21 @@ test("lent regions do not overlap, come from the top, and are lent again once ta
   assert.throws(() => arena.takeBack(12_345), RangeError);
 });
 
+test("what is kept is lent to those who may have it only, and stays in one piece", () => {
+  const arena = new Arena(1 << 20);
+  const kept = 65_536;
+  const lent: number[] = [];
+  for (let at = arena.lend(4096, kept); at >= 0; at = arena.lend(4096, kept)) lent.push(at);
+  assert.ok(lent.length > 200);
+  const whole = arena.lend(kept);
+  assert.ok(whole >= 0);
+  assert.equal(arena.lend(4096), -1);
+  arena.takeBack(whole);
+  assert.equal(arena.lend(4096, kept), -1);
+  arena.takeBack(lent[3]!);
+  assert.equal(arena.lend(4096, kept), lent[3]);
+});
+
 test("what is lent and what is reserved never meet", () => {
   const arena = new Arena(65_536);
   const at = arena.reserve(20_000);

@@ -65,15 +65,17 @@ export class Arena {
   /**
    * Lends a page-aligned region for a time, for memory that is mapped and unmapped while the host
    * runs, and returns its offset, or -1 when there is no such room. Its contents are whatever they
-   * were.
+   * were. The lowest `keptBytes` of what may be lent are left alone: they stay in one piece for others.
    */
-  lend(sizeBytes: number): number {
+  lend(sizeBytes: number, keptBytes = 0): number {
     const needed = Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES;
     let end = this.bytes.length;
     let i = 0;
     for (; i < this.lent.length && end - this.lent[i]!.end < needed; i++) end = this.lent[i]!.at;
     const floor = i < this.lent.length ? this.lent[i]!.end : this.reservedBytes;
     if (end - floor < needed || needed <= 0) return -1;
+    // Those further down lie lower still.
+    if (end - needed < this.reservedBytes + keptBytes) return -1;
     this.lent.splice(i, 0, { at: end - needed, end });
     return end - needed;
   }

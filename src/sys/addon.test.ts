@@ -15,7 +15,7 @@ test("no argument, or one of another kind, is an error and nothing else", () => 
     // These mean what they say to any number, or name: they would close, change or make what is not
     // theirs. cpuNow and switchesNow take none.
     const harmful =
-      /^(cpuNow|exceptionThrow|fdClose|fdLock|loopFd|fdSilence|eventCreate|eventSignal|eventDrain|packetOpen|pollSetCreate|socketKind|switchesNow|unixShut|watchStart|watchStop|xskOpen)$/;
+      /^(cpuNow|exceptionThrow|fdClose|fdLock|fdLower|loopFd|fdSilence|eventCreate|eventSignal|eventDrain|packetOpen|pollSetCreate|socketKind|switchesNow|unixShut|watchStart|watchStop|xskOpen)$/;
     if (harmful.test(name)) continue;
     for (const value of odd) {
       if (name === "pollFds" && typeof value === "number") continue;

@@ -40,6 +40,7 @@ export interface BpfMapHandle {
 export interface Addon {
   fdClose(fd: number): number;
   fdSilence(fd: number): number;
+  fdLower(fd: number): number;
   eventCreate(): number;
   eventSignal(fd: number): number;
   eventRing(fd: number): number;

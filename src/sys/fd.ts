@@ -9,6 +9,11 @@ export function closeFd(fd: number): void {
   check(addon().fdClose(fd), "close");
 }
 
+/** Gives a descriptor the lowest free number when that is lower than its own; the number that it has then. */
+export function lowerFd(fd: number): number {
+  return check(addon().fdLower(fd), "fcntl F_DUPFD_CLOEXEC");
+}
+
 /**
  * Puts a descriptor that is never readable in the place of one whose device is gone, and which
  * would therefore wake its waiters for ever. The number stays valid.
