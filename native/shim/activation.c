@@ -94,7 +94,11 @@ static void open_given(int fd) {
     return;
   }
   struct mr_fd entry = mr_fd_get(fd);
-  if (entry.kind == MR_FD_SOCKET && backlog >= 0) mr_sock_listen(entry.sock, fd, backlog);
+  if (entry.kind == MR_FD_SOCKET && backlog >= 0) {
+    answer = mr_sock_listen_beside(entry.sock, fd, backlog);
+    /* Others have the kernel's listener, too: it stays as it is. */
+    if (answer < 0) mr_share_leave(entry.sock, strerrordesc_np(-answer));
+  }
   mr_fd_put(entry);
 }
 

@@ -231,10 +231,20 @@ static int take_new_port(struct mr_sock *sock, int fd, int backlog) {
 }
 
 /* Its accept must not wait when another process was faster. */
+static void make_nonblocking(int fd) {
+  intptr_t flags = real.fcntl(fd, F_GETFL, NULL);
+  if (flags >= 0) real.fcntl(fd, F_SETFL, (void *)(flags | O_NONBLOCK));
+}
+
 static int listen_companion(struct mr_sock *sock, int backlog) {
-  intptr_t flags = real.fcntl(sock->companion, F_GETFL, NULL);
-  if (flags >= 0) real.fcntl(sock->companion, F_SETFL, (void *)(flags | O_NONBLOCK));
+  make_nonblocking(sock->companion);
   return mr_listen_kernel(sock->companion, backlog);
+}
+
+int mr_sock_listen_beside(struct mr_sock *sock, int fd, int backlog) {
+  int result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
+  if (result >= 0) make_nonblocking(sock->companion);
+  return result;
 }
 
 static int listen_both(struct mr_sock *sock, int fd, int backlog) {

@@ -207,6 +207,8 @@ int mr_call(struct mr_sock *sock, int fd, uint32_t op, uint32_t arg0, const stru
 bool mr_call_catch_up(void);
 /* listen(2) of a kernel socket, with that: 0 or a negated error number. */
 int mr_listen_kernel(int fd, int backlog);
+/* For a companion that listens already. 0 or a negated error number. */
+int mr_sock_listen_beside(struct mr_sock *sock, int fd, int backlog);
 /* Instead of mr_call_wait and mr_call_end: nobody waits for the answer. */
 void mr_call_post(struct mr_calling *calling);
 /* The same for a call that is not about a socket that is there: CLAIM, OPEN. */
