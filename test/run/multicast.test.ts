@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { enterNamespace, ip, Namespace, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, ip, Namespace, needsRoot } from "../support/namespace.js";
 import { accelerated, plain, type Side } from "../support/nic-programs.js";
 import { type Running, RunWorld } from "../support/run-world.js";
 
@@ -139,7 +139,7 @@ async function exchange(near: Side, far: Side): Promise<void> {
   await leaver.stop();
 }
 
-test("with Linux over a shared interface", { skip: NEEDS_ROOT }, async () => {
+test("with Linux over a shared interface", { skip: needsRoot() }, async () => {
   const world = RunWorld.open();
   const far = Namespace.create();
   ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "far", "netns", far.name);
@@ -164,7 +164,7 @@ test("with Linux over a shared interface", { skip: NEEDS_ROOT }, async () => {
   far.close();
 });
 
-test("with Linux over a TAP of Millrace's own", { skip: NEEDS_ROOT }, async () => {
+test("with Linux over a TAP of Millrace's own", { skip: needsRoot() }, async () => {
   const world = RunWorld.open();
   const options = ["--nic", "tap0", "--address", "10.8.0.2/24"];
   await world.run(...options, "true"); // the engine has the interface from now on
