@@ -116,6 +116,14 @@ test("after a refusal the socket can connect again", () => {
   assert.equal(client.connect(B4, 80), -EISCONN);
 });
 
+test("nobody is at port 0, and the peer says so", () => {
+  const net = new TwoStacks();
+  const client = net.a.tcpSocket()!;
+  assert.equal(client.connect(B4, 0), -EINPROGRESS);
+  net.settle();
+  assert.equal(client.takeError(), ECONNREFUSED);
+});
+
 test("disconnect: RST, the options stay, the socket connects or listens again, nothing is left", () => {
   const net = new TwoStacks();
   const [client, server] = connected(net);
