@@ -258,7 +258,7 @@ int mr_sock_ioctl(struct mr_sock *sock, int fd, unsigned long request, void *arg
 int mr_interfaces_ioctl(int fd, unsigned long request, void *argument);
 /* Those that are Millrace's alone, a record for each address: how many, none when the engine does not answer soon. */
 int mr_interfaces_list(struct mr_interface *to, int room);
-#define MR_INTERFACES 256 /* as many as are ever listed */
+#define MR_INTERFACES 64 /* as many as are ever listed: it is a thread's stack that they lie on */
 /* close(2) of this number: lingers if asked to. The table's reference is dropped by the caller. */
 int mr_sock_closing(struct mr_sock *sock, int fd);
 

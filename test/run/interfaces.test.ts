@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { enterNamespace, ip, Namespace, needsRoot } from "../support/namespace.js";
+import { enterNamespace, ip, Namespace, needsRoot, sysctl } from "../support/namespace.js";
 import { RunWorld } from "../support/run-world.js";
 import { until } from "../support/until.js";
 import { Comparison } from "./comparison.js";
@@ -129,4 +129,17 @@ test("what the kernel lists is listed once: an interface that it shares", {
   );
   await world.end();
   far.close();
+});
+
+test("an interface of Millrace's alone has its addresses under the name of the kernel's end", {
+  skip: needsRoot(),
+}, async () => {
+  const world = RunWorld.open();
+  sysctl("net.ipv6.conf.default.disable_ipv6", 1); // the kernel's address takes a while to be one
+  const options = ["--nic", "tap0", "--address", "10.8.0.2/24"];
+  const out = await world.run(...options, program, "serve");
+  const [linkLocal, ...rest] = out.split("\n").filter((line) => line.includes("tap0: "));
+  assert.match(linkLocal!, /^ {2}tap0: served at fe80::\S+%1000000001$/);
+  assert.deepEqual(rest, ["  tap0: served at 10.8.0.2"]);
+  await world.end();
 });

@@ -104,6 +104,8 @@ static void serve(void) {
     memcpy(&at, address, bytes);
     ((struct sockaddr_in *)&at)->sin_port = htons(PORT); /* at the same place for IPv6 */
     int l = socket(address->sa_family, SOCK_STREAM, 0), a = socket(address->sa_family, SOCK_STREAM, 0);
+    int on = 1;
+    MUST(setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
     MUST(bind(l, (struct sockaddr *)&at, bytes));
     MUST(listen(l, 4));
     MUST(connect(a, (struct sockaddr *)&at, bytes));
