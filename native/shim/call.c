@@ -133,7 +133,8 @@ static void make_orphan(unsigned number, struct orphan orphan) {
   else atomic_fetch_or(&owed[number / 64], bit);
 }
 
-int mr_call_wait(struct mr_calling *calling, bool interruptible) {
+/* `within_ns` negative: however long it takes. An answer that comes too late is nobody's. */
+static int wait_for(struct mr_calling *calling, bool interruptible, int64_t within_ns) {
   struct mr_link *link = calling->link;
   struct mr_call *call = calling->call;
   int saved = errno;
@@ -142,15 +143,16 @@ int mr_call_wait(struct mr_calling *calling, bool interruptible) {
   mr_store(&call->state, MR_CALL_BUSY);
   mr_submit(link, MR_SUBMIT_CALL | calling->number);
   struct mr_wait wait;
-  mr_wait_begin(&wait, -1);
+  mr_wait_begin(&wait, within_ns);
   int result = 0;
   while (!is_done(calling)) {
-    if (interruptible && mr_wait_check(&wait, true) != 0) {
+    bool is_late = within_ns >= 0 && mr_now_ns() >= wait.deadline_ns;
+    if (is_late || (interruptible && mr_wait_check(&wait, true) != 0)) {
       make_orphan(calling->number, (struct orphan){.then = NOTHING});
       atomic_fetch_or(&orphaned[calling->number / 64], 1ull << calling->number % 64);
       calling->call = NULL;
       errno = saved;
-      return -EINTR;
+      return is_late ? -ETIMEDOUT : -EINTR;
     }
     if (mr_wait_spin(&wait)) continue;
     if (mr_engine_died()) {
@@ -162,6 +164,10 @@ int mr_call_wait(struct mr_calling *calling, bool interruptible) {
   errno = saved;
   return result != 0 ? result : call->result;
 }
+
+int mr_call_wait(struct mr_calling *calling, bool interruptible) { return wait_for(calling, interruptible, -1); }
+
+int mr_call_wait_within(struct mr_calling *calling, int64_t ns) { return wait_for(calling, false, ns); }
 
 void mr_call_end(struct mr_calling *calling) {
   if (calling->call != NULL) give_back(calling->call, calling->number);

@@ -183,6 +183,8 @@ int mr_call_begin(struct mr_calling *calling, struct mr_sock *sock, int fd, uint
 /* Submits and waits; what the engine said, or -ENETDOWN. `interruptible`: -EINTR as well, and then the
  * call goes on without us. */
 int mr_call_wait(struct mr_calling *calling, bool interruptible);
+/* The same, so long at most: -ETIMEDOUT, and the call goes on without us. */
+int mr_call_wait_within(struct mr_calling *calling, int64_t ns);
 void mr_call_end(struct mr_calling *calling);
 /* The whole, for calls whose data is an address or nothing. */
 /* What a value that was set reads back as; 0 bytes: nothing is known. */

@@ -59,6 +59,9 @@ static int bind_both(int fd, struct mr_pending *pending, const struct sockaddr *
   }
 }
 
+/* The kernel has no such address, or not the interface of its scope: Millrace may. */
+static bool is_not_kernels(int failed) { return failed == -EADDRNOTAVAIL || failed == -ENODEV; }
+
 static int bind_locked(int fd, struct mr_pending *pending, const struct sockaddr *user, socklen_t bytes) {
   struct sockaddr_storage storage;
   struct mr_address address;
@@ -78,11 +81,11 @@ static int bind_locked(int fd, struct mr_pending *pending, const struct sockaddr
   /* An address that the kernel has, too: its programs are to reach the socket. */
   if (pending->type == SOCK_DGRAM) {
     int answer = bind_both(fd, pending, checked, bytes, address.port == 0, NULL, MR_AT_BIND);
-    if (answer != -EADDRNOTAVAIL) return answer;
+    if (!is_not_kernels(answer)) return answer;
   } else {
     int failed = bind_kernel(fd, checked, bytes);
     if (failed == 0) return mr_open_own_address(fd, pending, &pending->state->own);
-    if (failed != -EADDRNOTAVAIL) return failed;
+    if (!is_not_kernels(failed)) return failed;
   }
   struct mr_asking asking = {.at = MR_AT_BIND, .own = &address};
   int answer = mr_open_ask(fd, pending, &asking);

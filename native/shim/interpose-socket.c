@@ -117,11 +117,16 @@ EXPORT int sockatmark(int fd) {
   return ioctl(fd, SIOCATMARK, &is_there) < 0 ? -1 : is_there;
 }
 
+static int kernel_ioctl(int fd, unsigned long request, void *argument) {
+  bool is_plain = (request & ~0xfful) != 0x8900 || mr_unaccelerated != 0; /* SIOCGIF* and others */
+  return LIKELY(is_plain) ? real.ioctl(fd, request, argument) : mr_interfaces_ioctl(fd, request, argument);
+}
+
 EXPORT int ioctl(int fd, unsigned long request, ...) {
   va_list arguments;
   va_start(arguments, request);
   void *argument = va_arg(arguments, void *);
   va_end(arguments);
-  DISPATCH(fd, mr_sock_ioctl(entry.sock, fd, request, argument), real.ioctl(fd, request, argument),
-           real.ioctl(fd, request, argument));
+  DISPATCH(fd, mr_sock_ioctl(entry.sock, fd, request, argument), kernel_ioctl(fd, request, argument),
+           kernel_ioctl(fd, request, argument));
 }

@@ -61,7 +61,7 @@ static int set_flag(uint32_t *word, void *user) {
 static int ask_kernel(struct mr_sock *sock, unsigned long request, void *user) {
   int fd = real.socket(sock->shared->family, (int)mr_sock_type(sock) | SOCK_CLOEXEC, 0);
   if (fd < 0) return -errno;
-  int result = real.ioctl(fd, request, user) < 0 ? -errno : 0;
+  int result = mr_interfaces_ioctl(fd, request, user) < 0 ? -errno : 0;
   real.close(fd);
   return result;
 }
@@ -83,6 +83,7 @@ static int ask_interface(struct mr_sock *sock, int fd, unsigned long request, vo
 }
 
 static bool is_of_interface(unsigned long request) {
+  if (request == SIOCGIFINDEX || request == SIOCGIFTXQLEN) return true;
   return request >= SIOCGIFNAME && request <= SIOCGIFHWADDR && request != SIOCGIFCONF;
 }
 

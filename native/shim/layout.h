@@ -267,6 +267,20 @@ enum mr_op {
   MR_OP_CLAIM = 16,    /* as MR_MSG_ACCEPTED, with a parked end: args[0] connection, args[1] descriptor */
   MR_OP_OPEN = 17,     /* as MR_MSG_OPEN at CONNECT, with a parked end and its block, and connects: mr_open
                         * and the options. What goes wrong is an error of the connection */
+  MR_OP_INTERFACES = 18, /* args[0] how many to leave out; result: how many mr_interface are in data. Neither
+                          * this nor MR_OP_IOCTL needs a socket */
+};
+
+/* An address of an interface that is Millrace's alone; each of its addresses has such a record. */
+struct mr_interface {
+  char name[16];  /* the last one is 0 */
+  uint32_t index; /* none of the kernel's */
+  uint32_t flags; /* IFF_* */
+  uint32_t mtu_bytes;
+  uint32_t prefix_bits;
+  struct mr_address address; /* scope: of link-local ones, the index */
+  uint16_t hardware;         /* ARPHRD_* */
+  uint8_t mac[6];
 };
 
 #define MR_ROUTE_BY_PORT 2
@@ -369,6 +383,7 @@ struct mr_region_wanted { uint32_t type, region_id; };
 #define MR_MESSAGE_BYTES 4096 /* longest message, options included */
 
 _Static_assert(sizeof(struct mr_session) == 256, "mr_session");
+_Static_assert(sizeof(struct mr_interface) == 64, "mr_interface");
 _Static_assert(sizeof(struct mr_waiter) == 64, "mr_waiter");
 _Static_assert(sizeof(struct mr_entry) == 64, "mr_entry");
 _Static_assert(sizeof(struct mr_call) == 4096, "mr_call");

@@ -131,6 +131,7 @@ int mr_sock_name(struct mr_sock *sock, bool of_peer, struct sockaddr *address, s
     mr_call(sock, -1, MR_OP_PING, 0, NULL); /* the engine has not seen the connect yet */
     name = read_name(sock, of_peer);
   }
+  if (of_peer && name.port == 0) return (int)mr_return(-ENOTCONN); /* UDP has one there, and does not say so */
   struct sockaddr_storage storage;
   /* Wildcards are of the socket's own family. */
   if (!of_peer && mr_address_is_wildcard(&name)) name.family = sock->shared->family;

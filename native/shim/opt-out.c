@@ -9,7 +9,7 @@
 
 _Static_assert(SOL_MILLRACE == MR_SOL_MILLRACE, "level");
 
-static bool is_default_disabled(void) {
+bool mr_opt_out_is_default(void) {
   static int known = -1;
   if (known < 0) {
     const char *value = mr_environment_get("MILLRACE_DEFAULT_DISABLE");
@@ -20,7 +20,7 @@ static bool is_default_disabled(void) {
 
 const char *mr_opt_out_reason(struct mr_pending *pending) {
   if (pending->state->choice == MR_CHOICE_KERNEL) return "SO_MILLRACE_NO_ACCEL was set";
-  if (pending->state->choice == MR_CHOICE_ACCELERATE || !is_default_disabled()) return NULL;
+  if (pending->state->choice == MR_CHOICE_ACCELERATE || !mr_opt_out_is_default()) return NULL;
   return "MILLRACE_DEFAULT_DISABLE is set";
 }
 

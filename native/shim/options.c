@@ -193,7 +193,7 @@ bool mr_option_joins(int level, int option, const void *value, size_t bytes, str
                            group->family) == 0;
   }
   size_t address_bytes = group->family == AF_INET6 ? 16 : 4;
-  if (bytes < address_bytes * 2) return false;
+  if (bytes < address_bytes + 4) return false; /* an address or an index follows */
   memcpy(group->address, value, address_bytes);
   if (group->family == AF_INET6) return option == IPV6_JOIN_GROUP;
   return option == IP_ADD_MEMBERSHIP || option == IP_ADD_SOURCE_MEMBERSHIP;

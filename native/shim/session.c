@@ -141,32 +141,35 @@ static void await_engine(int fd) {
 }
 
 /* No lock is held while it waits: an engine that has stopped does not hold up those who fork or start programs. */
-static struct mr_link *link_make(bool waits) {
+static struct mr_link *link_make(bool waits, int64_t for_ns) {
   int saved = errno;
   int64_t until_ns = 0;
   while (!atomic_load(&has_failed) && !atomic_load(&mr_engine_is_dead)) {
     int64_t now = mr_now_ns();
-    if (until_ns == 0) until_ns = now + JOIN_NS;
+    if (until_ns == 0) until_ns = now + for_ns;
+    bool is_over = now >= until_ns;
     mr_mutex_lock(&link_mutex);
     bool is_done = mr_link_now != NULL || atomic_load(&has_failed);
-    if (!is_done) is_done = make(mr_environment_get("MILLRACE_ENGINE"), waits, now >= until_ns);
+    if (!is_done) is_done = make(mr_environment_get("MILLRACE_ENGINE"), waits, is_over && for_ns == JOIN_NS);
     int fd = begun_fd;
     mr_mutex_unlock(&link_mutex);
-    if (is_done || !waits) break;
+    if (is_done || !waits || is_over) break;
     await_engine(fd);
   }
   errno = saved;
   return mr_link_now;
 }
 
-struct mr_link *mr_link_get(void) {
+struct mr_link *mr_link_within(int64_t ns) {
   if (MR_UNLIKELY(atomic_load_explicit(&mr_engine_is_dead, memory_order_relaxed))) return NULL;
   struct mr_link *link = atomic_load_explicit(&mr_link_now, memory_order_acquire);
-  return MR_LIKELY(link != NULL) ? link : link_make(true);
+  return MR_LIKELY(link != NULL) ? link : link_make(true, ns);
 }
 
+struct mr_link *mr_link_get(void) { return mr_link_within(JOIN_NS); }
+
 void mr_link_begin(void) {
-  if (mr_link_now == NULL) link_make(false);
+  if (mr_link_now == NULL) link_make(false, JOIN_NS);
 }
 
 int mr_link_control(void) {

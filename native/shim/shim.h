@@ -117,6 +117,8 @@ struct mr_link {
 /* The process's link, made at the first use (and again in a child of fork); NULL when there is no
  * engine: the reason was said once. */
 struct mr_link *mr_link_get(void);
+/* The same, so long at most: NULL as well when the engine has not answered by then, and may still. */
+struct mr_link *mr_link_within(int64_t ns);
 bool mr_engine_died(void);    /* looks, cheaply; true for good once it has */
 void mr_submit(struct mr_link *link, uint32_t value);
 /* Around fork: nothing of the core is half done in the child. In the child the link is a new one. */
@@ -252,6 +254,11 @@ int mr_sock_setsockopt(struct mr_sock *sock, int fd, int level, int option, cons
                        socklen_t bytes);
 int mr_sock_name(struct mr_sock *sock, bool of_peer, struct sockaddr *address, socklen_t *bytes);
 int mr_sock_ioctl(struct mr_sock *sock, int fd, unsigned long request, void *argument);
+/* interfaces.c: ioctl of a descriptor that the kernel has, whose answers know Millrace's interfaces, too. */
+int mr_interfaces_ioctl(int fd, unsigned long request, void *argument);
+/* Those that are Millrace's alone, a record for each address: how many, none when the engine does not answer soon. */
+int mr_interfaces_list(struct mr_interface *to, int room);
+#define MR_INTERFACES 64 /* as many as are ever listed: it is a thread's stack that they lie on */
 /* close(2) of this number: lingers if asked to. The table's reference is dropped by the caller. */
 int mr_sock_closing(struct mr_sock *sock, int fd);
 
@@ -296,6 +303,8 @@ void mr_after_fork_in_child(void);
 #define MR_SOL_MILLRACE 0x200
 int mr_opt_out_get(int fd, int option, void *value, socklen_t *bytes);
 int mr_opt_out_set(int fd, int option, const void *value, socklen_t bytes);
+/* MILLRACE_DEFAULT_DISABLE: sockets stay with the kernel unless they ask for the opposite. */
+bool mr_opt_out_is_default(void);
 
 /* ---- undecided.c ------------------------------------------------------------------------------ */
 /* Before receiving from a PENDING socket: returns when something can be read, or when it has been decided

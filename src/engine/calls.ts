@@ -8,6 +8,7 @@ import {
   CallAt,
   ERROR_BYTES,
   ErrorAt,
+  INTERFACE_BYTES,
   Kind,
   Op,
   SocketAt,
@@ -16,6 +17,7 @@ import { Family, MsgFlags } from "../socket/linux-options.js";
 import { State } from "../tcp/state.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { ioctl } from "./interface-ioctls.js";
+import { listInterfaces } from "./interface-list.js";
 import type { Network } from "./network.js";
 import { getOption, setOption } from "./options.js";
 import type { ParkedEnds } from "./parked-ends.js";
@@ -75,6 +77,10 @@ export class Calls {
     const local = this.view.getUint32(at + CallAt.local, true);
     if (op === Op.PING) {
       session.finishCall(at, 0);
+      return 1;
+    }
+    if (op === Op.IOCTL || op === Op.INTERFACES) {
+      session.finishCall(at, this.askAboutInterfaces(session, op, at));
       return 1;
     }
     if (op === Op.CLAIM || op === Op.OPEN) {
@@ -166,8 +172,6 @@ export class Calls {
         return this.receiveUrgent(served, at, arg(0), arg(1));
       case Op.RECV_ERROR:
         return this.receiveError(served, at);
-      case Op.IOCTL:
-        return this.ioctl(at, arg(0));
       case Op.CLOSING:
         return this.linger(session, served, at, arg(0));
       case Op.ROUTE:
@@ -323,10 +327,16 @@ export class Calls {
     return n;
   }
 
-  private ioctl(at: number, request: number): number {
-    const n = this.copyData(at);
+  private askAboutInterfaces(session: Session, op: number, at: number): number {
     const { stack } = this.parts.network;
-    const result = ioctl(stack, request >>> 0, this.scratchView, n);
+    const arg = this.view.getUint32(at + CallAt.args, true);
+    if (op === Op.INTERFACES) {
+      const records = listInterfaces(stack, session, arg, this.scratchView);
+      this.putData(at, records * INTERFACE_BYTES);
+      return records;
+    }
+    const n = this.copyData(at);
+    const result = ioctl(stack, session.home, arg, this.scratchView, n);
     if (result >= 0) this.putData(at, result);
     return result < 0 ? result : 0;
   }

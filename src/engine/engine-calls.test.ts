@@ -3,6 +3,8 @@ import { test } from "node:test";
 import {
   ERROR_BYTES,
   ErrorAt,
+  INTERFACE_BYTES,
+  InterfaceAt,
   Kind,
   Op,
   OpenedFor,
@@ -192,8 +194,31 @@ test("interfaces are told of by ioctl", () => {
     request.set(bytes("mr0"));
     const address = u.call(Op.IOCTL, [0x8915], request).data;
     assert.deepEqual([...address.subarray(16, 24)], [2, 0, 0, 0, 10, 77, 0, 1]);
-    assert.equal(u.call(Op.IOCTL, [0x8912], new Uint8Array(400)).data.length, 80);
     request.set(bytes("none"));
     assert.equal(u.call(Op.IOCTL, [0x8915], request).result, -ENODEV);
+  });
+});
+
+test("interfaces are listed from any record on, with the addresses that the program has", () => {
+  withEngine((rig) => {
+    const u = udp(rig.client());
+    const list = (from: number) => u.call(Op.INTERFACES, [from]);
+    assert.deepEqual(
+      [0, 1, 2, -1].map((from) => list(from).result),
+      [2, 1, 0, 0],
+    );
+    const { data } = list(0);
+    assert.equal(data.length, 2 * INTERFACE_BYTES);
+    const text = Buffer.from(data.subarray(0, 16)).toString();
+    assert.equal(text, "mr0".padEnd(16, "\0"));
+    const address = InterfaceAt.address;
+    assert.deepEqual([...data.subarray(address, address + 4)], [10, 77, 0, 1]);
+    const own = udp(rig.client({ address: "10.77.0.9" })).call(Op.INTERFACES, [0]);
+    assert.deepEqual([...own.data.subarray(address, address + 4)], [10, 77, 0, 9]);
+    const request = new Uint8Array(40);
+    request.set(bytes("mr0"));
+    const asked = udp(rig.client({ address: "10.77.0.9" })).call(Op.IOCTL, [0x8915], request).data;
+    assert.deepEqual([...asked.subarray(20, 24)], [10, 77, 0, 9]);
+    assert.equal(list(0).result, 2, "the other program's is not the machine's");
   });
 });

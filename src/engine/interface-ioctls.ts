@@ -1,13 +1,14 @@
-/** SIOCGIF* of netdevice(7) about Millrace's interfaces: `struct ifreq` and `struct ifconf`'s list. */
+/** SIOCGIF* of netdevice(7) about Millrace's interfaces: `struct ifreq`. */
 import { EINVAL, ENODEV, ENOTTY } from "../base/errno.js";
 import { IpAddress } from "../base/ip-address.js";
+import type { Home } from "../ip/home.js";
 import type { Interface } from "../ip/interface.js";
 import { MAPPED_BITS, maskTo } from "../ip/prefix.js";
 import { Family } from "../socket/linux-options.js";
 import type { Stack } from "../socket/stack.js";
+import { addressesOf, flagsOf, hardwareOf, putName } from "./interface-list.js";
 
 const SIOCGIFNAME = 0x8910;
-const SIOCGIFCONF = 0x8912;
 const SIOCGIFFLAGS = 0x8913;
 const SIOCGIFADDR = 0x8915;
 const SIOCGIFBRDADDR = 0x8919;
@@ -21,13 +22,17 @@ const SIOCGIFTXQLEN = 0x8942;
 const NAME_BYTES = 16;
 const IFREQ_BYTES = 40;
 const VALUE_AT = NAME_BYTES;
-const ARPHRD_ETHER = 1;
-const ARPHRD_LOOPBACK = 772;
-const IFF = { UP: 1, BROADCAST: 2, LOOPBACK: 8, RUNNING: 64, MULTICAST: 0x1000 } as const;
 
-/** Answers in place; how many bytes, or a negated error number. `n` bytes came. */
-export function ioctl(stack: Stack, request: number, view: DataView, n: number): number {
-  if (request === SIOCGIFCONF) return listInterfaces(stack, view, n);
+/**
+ * Answers in place what a program of this home asks; how many bytes, or a negated error number. `n` bytes came.
+ */
+export function ioctl(
+  stack: Stack,
+  home: Home | null,
+  request: number,
+  view: DataView,
+  n: number,
+): number {
   if (n < IFREQ_BYTES) return -EINVAL;
   if (request === SIOCGIFNAME) {
     const iface = stack.interfaceByIndex(view.getInt32(VALUE_AT, true));
@@ -37,23 +42,22 @@ export function ioctl(stack: Stack, request: number, view: DataView, n: number):
   }
   const iface = stack.interfaceByName(nameAt(view));
   if (iface === null) return -ENODEV;
-  return describe(iface, request, view) ? IFREQ_BYTES : -ENOTTY;
+  return describe(iface, home, request, view) ? IFREQ_BYTES : -ENOTTY;
 }
 
-function describe(iface: Interface, request: number, view: DataView): boolean {
+function describe(iface: Interface, home: Home | null, request: number, view: DataView): boolean {
+  const primary = addressesOf(iface, home).find((a) => a.address.isV4 && !a.isTentative);
   switch (request) {
-    case SIOCGIFFLAGS: {
-      const kind = iface.isLoopback ? IFF.LOOPBACK : IFF.BROADCAST | IFF.MULTICAST;
-      view.setInt16(VALUE_AT, kind | (iface.isUp ? IFF.UP | IFF.RUNNING : 0), true);
+    case SIOCGIFFLAGS:
+      view.setInt16(VALUE_AT, flagsOf(iface), true); // the lower half
       return true;
-    }
     case SIOCGIFADDR:
-      return putSockaddr(view, VALUE_AT, iface.primary4()?.address ?? null);
+      return putSockaddr(view, VALUE_AT, primary?.address ?? null);
     case SIOCGIFBRDADDR:
-      return putSockaddr(view, VALUE_AT, IpAddress.v4(iface.primary4()?.broadcast ?? 0));
+      return putSockaddr(view, VALUE_AT, IpAddress.v4(primary?.broadcast ?? 0));
     case SIOCGIFNETMASK: {
       const mask = IpAddress.v4(-1);
-      maskTo(IpAddress.v4(-1), MAPPED_BITS + (iface.primary4()?.prefixBits ?? 0), mask);
+      maskTo(IpAddress.v4(-1), MAPPED_BITS + (primary?.prefixBits ?? 0), mask);
       return putSockaddr(view, VALUE_AT, mask);
     }
     case SIOCGIFMTU:
@@ -69,27 +73,12 @@ function describe(iface: Interface, request: number, view: DataView): boolean {
       view.setInt32(VALUE_AT, 1_000, true);
       return true;
     case SIOCGIFHWADDR:
-      view.setUint16(VALUE_AT, iface.isLoopback ? ARPHRD_LOOPBACK : ARPHRD_ETHER, true);
+      view.setUint16(VALUE_AT, hardwareOf(iface), true);
       for (let i = 0; i < 6; i++) view.setUint8(VALUE_AT + 2 + i, iface.device.mac[i] ?? 0);
       return true;
     default:
       return false;
   }
-}
-
-/** Interfaces with IPv4 addresses, as many as fit. `n`: the program's room. */
-function listInterfaces(stack: Stack, view: DataView, n: number): number {
-  let at = 0;
-  for (const iface of stack.ip.interfaces) {
-    for (const { address } of iface.addresses) {
-      if (!address.isV4 || at + IFREQ_BYTES > n) continue;
-      for (let i = 0; i < IFREQ_BYTES; i += 4) view.setInt32(at + i, 0);
-      putName(view, at, iface.name);
-      putSockaddr(view, at + VALUE_AT, address);
-      at += IFREQ_BYTES;
-    }
-  }
-  return at;
 }
 
 function putSockaddr(view: DataView, at: number, address: IpAddress | null): boolean {
@@ -108,10 +97,4 @@ function nameAt(view: DataView): string {
     name += String.fromCharCode(c);
   }
   return name;
-}
-
-function putName(view: DataView, at: number, name: string): void {
-  for (let i = 0; i < NAME_BYTES; i++) {
-    view.setUint8(at + i, i < name.length ? name.charCodeAt(i) : 0);
-  }
 }

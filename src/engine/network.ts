@@ -19,6 +19,7 @@ import type { Pool } from "../ring/pool.js";
 import { attachKernel } from "../socket/shared-tcp.js";
 import { Stack } from "../socket/stack.js";
 import type { ConfigPlace, RouteConfig } from "./config.js";
+import { FIRST_OWN_INDEX } from "./interface-list.js";
 import { InternalDevice } from "./internal-device.js";
 
 /** An interface of the network. */
@@ -76,6 +77,8 @@ export class Network {
   private readonly own = new Map<string, OwnAddress>();
   /** Addresses that are one program's alone. */
   private readonly others: IpAddress[] = [];
+  /** Of an interface that is Millrace's alone. */
+  private nextIndex = FIRST_OWN_INDEX;
 
   /**
    * Takes the devices. Throws `NetError` EINVAL for addresses and routes that make no sense, `PlacedError` if a
@@ -110,7 +113,10 @@ export class Network {
     };
     if (isTaken(network)) return null;
     const internal = new InternalDevice(this.stack.pool);
-    const iface = this.stack.ip.addInterface(internal, { linkLocal: false });
+    const iface = this.stack.ip.addInterface(internal, {
+      index: this.nextIndex++,
+      linkLocal: false,
+    });
     const hasSecond = !network.includes(":") && !isTaken(LOCAL_ADDRESS6);
     return this.withAddresses(iface, [network, ...(hasSecond ? [LOCAL_ADDRESS6] : [])]);
   }
@@ -119,7 +125,9 @@ export class Network {
     const { device, addresses, mtuBytes } = nic;
     const { ip } = this.stack;
     if (device.filter === undefined) {
-      const iface = ip.addInterface(device, mtuBytes === null ? {} : { mtuBytes });
+      const index = this.nextIndex++;
+      const options = mtuBytes === null ? { index } : { index, mtuBytes };
+      const iface = ip.addInterface(device, options);
       return this.withAddresses(iface, addresses);
     }
     if (addresses.length > 0) {

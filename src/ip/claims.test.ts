@@ -19,7 +19,8 @@ function world() {
   const filters = [new RecordingFilter(), new RecordingFilter()] as const;
   for (const [i, filter] of filters.entries()) {
     const device = new SharedDevice(simLink(host.pool, host.pool).a, filter);
-    const parts = { device, name: `eth${i}`, mtuBytes: 1500, isLoopback: false };
+    const name = `eth${i}`;
+    const parts = { index: 0, device, name, mtuBytes: 1500, isLoopback: false };
     const iface = host.ip.add({ ...parts, sumsInSoftware: false });
     iface.kernelIndex = i + 1;
     claims.links.push({ iface, linkIndex: i + 1, filter });

@@ -25,6 +25,7 @@ import { Icmpv6 } from "./icmpv6.js";
 import { Igmp } from "./igmp.js";
 import { Interface, type InterfaceParts } from "./interface.js";
 import { addUserAddress, announceAddresses, removeAddress } from "./interface-address.js";
+import { InterfaceNumbers } from "./interface-numbers.js";
 import { IP_COUNTERS, type IpCounter } from "./ip-counters.js";
 import { Ipv4Input } from "./ipv4-input.js";
 import { Ipv6Input } from "./ipv6-input.js";
@@ -77,9 +78,9 @@ export class Ip {
   nowUs: number;
   /** When `runTimers` has something to do. */
   readonly deadline: Deadline = new Deadline();
-  /** Those that exist, in the order of their index; the first is `lo`. */
+  /** Those that exist, in the order in which they came; the first is `lo`. */
   readonly interfaces: Interface[] = [];
-  private readonly byIndex: (Interface | null)[] = [null];
+  private readonly numbers = new InterfaceNumbers();
   readonly loopback: LoopbackDevice;
   readonly lo: Interface;
   readonly addresses: Addresses;
@@ -150,6 +151,7 @@ export class Ip {
     this.transports[protocols.IGMP] = this.igmp;
     this.loopback = new LoopbackDevice(parts.pool, 1);
     this.lo = this.add({
+      index: 1,
       device: this.loopback,
       name: "lo",
       mtuBytes: LOOPBACK_MTU_BYTES,
@@ -167,12 +169,12 @@ export class Ip {
     return addOwnedInterface(this, device, options);
   }
 
-  /** A bare interface: for `owned-interface.ts` and `kernel-side.ts`. */
-  add(parts: Omit<InterfaceParts, "index" | "filters">): Interface {
-    const index = this.byIndex.length;
+  /** A bare interface: for `owned-interface.ts` and `kernel-side.ts`. `index`: the wanted one, 0 for any. */
+  add(parts: Omit<InterfaceParts, "filters">): Interface {
+    const index = this.numbers.choose(parts.index);
     const filters = new MulticastFilters();
     const iface = new Interface({ ...parts, index, filters }, this);
-    this.byIndex.push(iface);
+    this.numbers.set(iface);
     this.interfaces.push(iface);
     return iface;
   }
@@ -187,7 +189,7 @@ export class Ip {
     iface.discard(Drop.DEVICE_GONE);
     iface.device.close();
     this.kernel?.unshare(iface);
-    this.byIndex[iface.index] = null;
+    this.numbers.delete(iface);
     this.interfaces.splice(this.interfaces.indexOf(iface), 1);
     this.addressesChanged();
   }
@@ -204,12 +206,12 @@ export class Ip {
 
   /** The interface of an index, or null. */
   interfaceAt(index: number): Interface | null {
-    return this.byIndex[index] ?? null;
+    return this.numbers.at(index);
   }
 
   /** Whether the kernel answers for an interface, as to echo and neighbour discovery. */
   isShared(ifIndex: number): boolean {
-    return (this.byIndex[ifIndex]?.kernelIndex ?? 0) !== 0;
+    return (this.numbers.at(ifIndex)?.kernelIndex ?? 0) !== 0;
   }
 
   interfaceByName(name: string): Interface | null {

@@ -104,13 +104,20 @@ export class Ipv6Input {
     this.ip.drop(slot, reason);
   }
 
+  /** The index that is the scope of a link-local address of ours to which this host has sent. */
+  private homeOfLinkLocal(lo: Interface): number {
+    return (this.ip.interfaceOf(this.ip.info.dst) ?? lo).index;
+  }
+
   /** Hot path. Hands a whole packet, whose headers were walked, to its transport. */
   private deliver(iface: Interface, slot: number, at: number): void {
     const { pool, info, view } = this.ip;
     const protocol = extensions.protocolOut;
     pool.l4At[slot] = extensions.payloadAtOut;
-    pool.ifIndex[slot] = iface.index;
-    info.ifIndex = iface.index;
+    const ifIndex =
+      iface.isLoopback && info.dst.isLinkLocal ? this.homeOfLinkLocal(iface) : iface.index;
+    pool.ifIndex[slot] = ifIndex;
+    info.ifIndex = ifIndex;
     info.ttl = view.getUint8(at + 7);
     info.tos = (view.getUint16(at) >>> 4) & 0xff;
     info.protocol = protocol;

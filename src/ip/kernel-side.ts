@@ -98,6 +98,7 @@ export class KernelSide implements KernelNetworkSink {
     const link = this.linkNamed(options.kernelName ?? bare.name);
     const device = withOffloads(bare, this.ip.pool, options.coalesce === true);
     const iface = this.ip.add({
+      index: link.index, // programs know it by this number
       device,
       name: options.name ?? bare.name,
       mtuBytes: device.mtuBytes,

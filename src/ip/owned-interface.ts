@@ -17,6 +17,8 @@ export interface InterfaceOptions {
   readonly addresses?: readonly string[];
   readonly mtuBytes?: number;
   readonly name?: string;
+  /** Its number, if that is free; default: the next one. */
+  readonly index?: number;
   /** Whether to form a link-local IPv6 address; default true. */
   readonly linkLocal?: boolean;
   /** Whether IPv6 addresses are checked for duplicates before use (a second); default false. */
@@ -40,8 +42,8 @@ export function addOwnedInterface(ip: Ip, bare: Device, options: InterfaceOption
     throw new RangeError(`mtuBytes: expected ${ipv4.MIN_MTU_BYTES} or more, got ${mtuBytes}`);
   }
   const sumsInSoftware = (bare.capabilities & Capability.TX_CHECKSUM) === 0;
-  const name = options.name ?? device.name;
-  const iface = ip.add({ device, name, mtuBytes, isLoopback: false, sumsInSoftware });
+  const { name = device.name, index = 0 } = options;
+  const iface = ip.add({ index, device, name, mtuBytes, isLoopback: false, sumsInSoftware });
   iface.acceptsRouters = options.acceptRouters !== false;
   iface.detectsDuplicates = options.detectDuplicates === true;
   joinGroups(ip, iface);

@@ -208,7 +208,21 @@ export const Op = {
   PARK: 15,
   CLAIM: 16,
   OPEN: 17,
+  INTERFACES: 18,
 } as const;
+
+/** `mr_interface`. */
+export const InterfaceAt = {
+  name: 0,
+  index: 16,
+  flags: 20,
+  mtuBytes: 24,
+  prefixBits: 28,
+  address: 32,
+  hardware: 56,
+  mac: 58,
+} as const;
+export const INTERFACE_BYTES = 64;
 
 /** `mr_error`. */
 export const ErrorAt = {

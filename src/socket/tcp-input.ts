@@ -40,7 +40,6 @@ const CAPACITY = 256;
 const TOS_SHIFT = 8;
 const IS_V4 = 1 << 16;
 const IS_SAME = 1 << 17;
-const IF_SHIFT = 18;
 const CHECKSUM_KNOWN = FrameFlags.CHECKSUM_VALID | FrameFlags.CHECKSUM_PARTIAL;
 /** Words of a cache line: a row's first lines are what a data segment needs (tcb-row.ts). */
 const LINE = 16;
@@ -78,8 +77,9 @@ export class TcpInput implements Transport {
   /** Last words of the addresses. */
   private readonly remotes = new Int32Array(CAPACITY);
   private readonly locals = new Int32Array(CAPACITY);
-  /** TTL in bits 0 to 7, TOS in 8 to 15, IS_V4, IS_SAME, interface above. */
+  /** TTL in bits 0 to 7, TOS in 8 to 15, IS_V4, IS_SAME. */
   private readonly marks = new Int32Array(CAPACITY);
+  private readonly ifIndices = new Int32Array(CAPACITY);
   /** Keeps the touching loads from being left out. */
   touched = 0;
 
@@ -94,15 +94,14 @@ export class TcpInput implements Transport {
     const { view } = this;
     const at = info.l4At;
     const bytes = (info.end - at) | 0;
-    // A whole header, a data offset of 20 bytes up to all, two ports: what `wire.check` looks at.
+    // A whole header, a data offset of 20 bytes up to all, no SYN from port 0: what `wire.check` looks at.
     const isWhole = bytes >= wire.HEADER_BYTES;
     const portWord = isWhole ? view.getInt32(at) : 0;
     const headerBytes = isWhole ? (view.getUint8(at + 12) >>> 4) << 2 : 0;
     const isPlain =
-      portWord >>> 16 !== 0 &&
-      (portWord & 0xffff) !== 0 &&
       headerBytes >= wire.HEADER_BYTES &&
       headerBytes <= bytes &&
+      (portWord >>> 16 !== 0 || (view.getUint8(at + 13) & wire.SYN) === 0) &&
       info.dstKind === DestinationKind.UNICAST;
     if (!isPlain || !this.isIntact(info, at, bytes)) {
       this.p.drop(slot, this.reasonFor(info));
@@ -154,11 +153,8 @@ export class TcpInput implements Transport {
     this.remotes[n] = remote.w3;
     this.locals[n] = local.w3;
     this.marks[n] =
-      info.ttl |
-      (info.tos << TOS_SHIFT) |
-      (isV4 ? IS_V4 : 0) |
-      (isSame ? IS_SAME : 0) |
-      (info.ifIndex << IF_SHIFT);
+      info.ttl | (info.tos << TOS_SHIFT) | (isV4 ? IS_V4 : 0) | (isSame ? IS_SAME : 0);
+    this.ifIndices[n] = info.ifIndex;
     this.pool.l3At[slot] = info.l3At;
     this.n = (n + 1) | 0;
   }
@@ -177,7 +173,7 @@ export class TcpInput implements Transport {
     }
     info.ttl = mark & 0xff;
     info.tos = (mark >>> TOS_SHIFT) & 0xff;
-    info.ifIndex = mark >>> IF_SHIFT;
+    info.ifIndex = this.ifIndices[n]!;
   }
 
   /** Hot path. Processes what was received; returns how many segments that was. */
@@ -200,7 +196,7 @@ export class TcpInput implements Transport {
     const row = this.rows[0]!;
     const mark = this.marks[0]!;
     if (row === NO_ROW || (mark & IS_V4) === 0) return;
-    this.p.prediction.remember(this.slots[0]!, row, mark >>> IF_SHIFT);
+    this.p.prediction.remember(this.slots[0]!, row, this.ifIndices[0]!);
   }
 
   /** Hot path. Loads what the segments of the batch will need, before any of it is needed. */

@@ -19,6 +19,7 @@ import {
   EPROTO,
 } from "../base/errno.js";
 import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
+import { simLink } from "../nic/sim-link.js";
 import { Readiness } from "../tcp/readiness.js";
 import { State } from "../tcp/state.js";
 import { Family, Level, MsgFlags, Shutdown, So } from "./linux-options.js";
@@ -103,6 +104,22 @@ test("a connection to a port without a listener is refused", () => {
   assert.equal(client.takeError(), 0);
 });
 
+test("a listener at a device hears who comes by it, whatever its index is", () => {
+  const net = new TwoStacks();
+  const link = simLink(net.pool, net.pool);
+  const index = 1_000_000_001;
+  net.a.ip.addInterface(link.a, { addresses: ["10.9.0.1/24"] });
+  net.b.ip.addInterface(link.b, { index, name: "far", addresses: ["10.9.0.2/24"] });
+  const listener = net.b.tcpSocket()!;
+  assert.equal(listener.bindToDevice("far"), 0);
+  assert.equal(listener.bind(IpAddress.parse("0.0.0.0"), 80), 0);
+  assert.equal(listener.listen(1), 0);
+  const client = net.a.tcpSocket()!;
+  client.connect(IpAddress.parse("10.9.0.2"), 80);
+  net.settle();
+  assert.equal(client.state, State.ESTABLISHED);
+});
+
 test("after a refusal the socket can connect again", () => {
   const net = new TwoStacks();
   const client = net.a.tcpSocket()!;
@@ -114,6 +131,14 @@ test("after a refusal the socket can connect again", () => {
   net.settle();
   assert.equal(client.state, State.ESTABLISHED);
   assert.equal(client.connect(B4, 80), -EISCONN);
+});
+
+test("nobody is at port 0, and the peer says so", () => {
+  const net = new TwoStacks();
+  const client = net.a.tcpSocket()!;
+  assert.equal(client.connect(B4, 0), -EINPROGRESS);
+  net.settle();
+  assert.equal(client.takeError(), ECONNREFUSED);
 });
 
 test("disconnect: RST, the options stay, the socket connects or listens again, nothing is left", () => {

@@ -66,3 +66,16 @@ test("a zone that is no interface is refused by name", TEST, async (t) => {
   }
   await assert.rejects(a.connect({ address: "nonsense%one", port: 80 }), { code: "EINVAL" });
 });
+
+test("a host reaches itself at a link-local address", TEST, async (t) => {
+  const { b, text } = world(t);
+  const address = `${text}%wire`;
+  const server = await b.listen({ port: 81, address });
+  const connection = await b.connect({ address, port: 81 });
+  connection.destroy();
+  server.close();
+  const echo = await b.udp({ port: 8, address });
+  const channel = await b.udp();
+  await channel.send("ping", { address, port: 8 });
+  assert.equal((await echo.receive())!.data.toString(), "ping");
+});

@@ -153,7 +153,7 @@ export class Tcp {
   connect(row: number, nowUs: number): number {
     const t = this.at(row, nowUs);
     if (t.c.state !== State.CLOSED) return -EISCONN;
-    if (t.c.localPort === 0 || t.c.remotePort === 0) return -EADDRINUSE;
+    if (t.c.localPort === 0) return -EADDRINUSE;
     const result = connectRow(t);
     t.hasLastSndNxt = false;
     return result;

@@ -45,8 +45,7 @@ test("a header cut short anywhere is TCP_TRUNCATED", () => {
 for (const [what, at, value, drop] of [
   ["a data offset of 4 words", 12, 0x4f, Drop.TCP_BAD_HEADER_LENGTH],
   ["a data offset beyond the packet", 12, 0xb0, Drop.TCP_TRUNCATED],
-  ["source port 0", 0, [0, 0], Drop.TCP_BAD_PORT],
-  ["destination port 0", 2, [0, 0], Drop.TCP_BAD_PORT],
+  ["a SYN from port 0", 0, [0, 0], Drop.TCP_BAD_PORT],
 ] as const) {
   test(`${what} is refused`, () => {
     const b = frame("syn").subarray(AT);
@@ -54,6 +53,15 @@ for (const [what, at, value, drop] of [
     assert.equal(tcp.check(b, 0, b.length), drop);
   });
 }
+
+test("a SYN to port 0 and a refusal from there are none of that", () => {
+  const b = frame("syn").subarray(AT);
+  b.set([0, 0], 2);
+  assert.equal(tcp.check(b, 0, b.length), Drop.NONE);
+  b.set([0, 0, 0x30, 0x39], 0);
+  b[13] = tcp.RST | tcp.ACK;
+  assert.equal(tcp.check(b, 0, b.length), Drop.NONE);
+});
 
 test("the three parts write every byte of a real header, even in a dirty buffer", () => {
   const real = frame("sack");

@@ -61,7 +61,8 @@ export function check(b: Bytes, at: number, end: number): Drop {
   const header = headerBytes(b, at);
   if (header < HEADER_BYTES) return Drop.TCP_BAD_HEADER_LENGTH;
   if (header > end - at) return Drop.TCP_TRUNCATED;
-  if (u16(b, at + SRC_PORT) === 0 || u16(b, at + DST_PORT) === 0) return Drop.TCP_BAD_PORT;
+  // Nobody can be there: who connects to it is refused from it, as by Linux.
+  if (u16(b, at + SRC_PORT) === 0 && (b[at + FLAGS]! & SYN) !== 0) return Drop.TCP_BAD_PORT;
   return Drop.NONE;
 }
 

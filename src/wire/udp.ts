@@ -32,7 +32,6 @@ export function check(b: Bytes, at: number, end: number): Drop {
   const length = u16(b, at + LENGTH);
   if (length < HEADER_BYTES) return Drop.UDP_BAD_LENGTH;
   if (length > end - at) return Drop.UDP_TRUNCATED;
-  if (u16(b, at + DST_PORT) === 0) return Drop.UDP_BAD_PORT; // source 0 is legal, destination 0 is not
   return Drop.NONE;
 }
 

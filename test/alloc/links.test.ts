@@ -7,7 +7,7 @@ import { openXdp } from "../../src/nic/xdp.js";
 import { Batch } from "../../src/ring/batch.js";
 import { HEADROOM_BYTES, type Pool } from "../../src/ring/pool.js";
 import { interfaceMac } from "../../src/sys/tap.js";
-import { enterNamespace, ip, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, ip, needsRoot } from "../support/namespace.js";
 import { bytesOf, icmpEcho, ipv4, newPool } from "../support/raw-frames.js";
 import { addVeth } from "../support/test-link.js";
 import { fewestCollections } from "./collections.js";
@@ -24,7 +24,7 @@ const OPENERS: Readonly<Record<string, (pool: Pool, name: string) => Device>> = 
 };
 
 for (const [kind, open] of Object.entries(OPENERS)) {
-  const skip = kind === "xdp" ? NEEDS_ROOT : false;
+  const skip = kind === "xdp" ? needsRoot() : false;
   test(`160,000 frames out and in cause at most two collections, ${kind}`, { skip }, async (t) => {
     addVeth("near", "far");
     const pool = newPool();

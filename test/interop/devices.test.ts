@@ -26,7 +26,7 @@ import {
   UDP_SEGMENTS,
   vethLink,
 } from "../support/device-link.js";
-import { background, enterNamespace, ip, NEEDS_ROOT, run } from "../support/namespace.js";
+import { background, enterNamespace, ip, needsRoot, run } from "../support/namespace.js";
 import {
   arpRequest,
   bytesOf,
@@ -62,7 +62,7 @@ const onVeth =
 
 const xdp = (mode: "generic" | "native"): Kind => ({
   name: `xdp-${mode}`,
-  skip: NEEDS_ROOT, // XDP programs are not for the root of a user namespace
+  skip: needsRoot(), // XDP programs are not for the root of a user namespace
   link: onVeth((pool, name) => openXdp(pool, { interface: name, mode })),
   open: (pool) => openXdp(pool, { interface: "manyn", mode }),
   mappings: 8, // four rings of two queues

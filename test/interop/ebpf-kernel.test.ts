@@ -7,11 +7,11 @@ import { disassemble } from "../../src/ebpf/disasm.js";
 import { R0, R1, R2, R3, R6, R10 } from "../../src/ebpf/registers.js";
 import { loadProgram, ProgramType, testRun } from "../../src/sys/bpf-program.js";
 import { closeFd } from "../../src/sys/fd.js";
-import { enterNamespace, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, needsRoot } from "../support/namespace.js";
 import { seed } from "../support/property.js";
 
 await enterNamespace(import.meta.url);
-const options = { skip: NEEDS_ROOT };
+const options = { skip: needsRoot() };
 
 const FRAME = new Uint8Array(64);
 const out = new Uint8Array(2048);

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { NEEDS_ROOT } from "../support/namespace.js";
+import { needsRoot } from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
 import type { LinkKind } from "../support/test-link.js";
 
@@ -18,7 +18,7 @@ const FILES: Readonly<Record<Exclude<LinkKind, "tap">, readonly string[]>> = {
 const BULK_BYTES = 64 << 20;
 
 for (const [link, names] of Object.entries(FILES)) {
-  const skip = link === "packet" ? false : NEEDS_ROOT;
+  const skip = link === "packet" ? false : needsRoot();
   for (const name of names) {
     test(`${name} over ${link}`, { skip }, async () => {
       const file = fileURLToPath(new URL(`./${name}.test.js`, import.meta.url));

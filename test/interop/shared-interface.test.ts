@@ -19,14 +19,14 @@ import {
   enterNamespace,
   ip,
   Namespace,
-  NEEDS_ROOT,
+  needsRoot,
   sysctl,
 } from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
 import { PATIENCE_MS, until } from "../support/until.js";
 
 await enterNamespace(import.meta.url, "ip", "ping");
-const options = { skip: NEEDS_ROOT };
+const options = { skip: needsRoot() };
 
 const HERE = "10.7.0.1";
 const PEER = "10.7.0.2";
@@ -44,7 +44,7 @@ let peer: KernelProgram;
 let beside: KernelProgram;
 
 before(async () => {
-  if (NEEDS_ROOT !== false) return;
+  if (needsRoot() !== false) return;
   far = Namespace.create();
   ip("link", "add", "eth0", "type", "veth", "peer", "name", "far", "netns", far.name);
   ip("address", "add", `${HERE}/24`, "dev", "eth0");
@@ -69,7 +69,7 @@ before(async () => {
   assert.equal(await peer.call("serve tcp 7"), "ok");
 });
 after(() => {
-  if (NEEDS_ROOT !== false) return;
+  if (needsRoot() !== false) return;
   host?.close();
   assert.equal(attachedXdp("eth0"), null);
 });

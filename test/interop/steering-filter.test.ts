@@ -6,12 +6,12 @@ import { E2BIG, EBADF } from "../../src/base/errno.js";
 import { ANY4, IpAddress } from "../../src/base/ip-address.js";
 import { SteeringFilter } from "../../src/nic/steering-filter.js";
 import * as ipv4 from "../../src/wire/ipv4.js";
-import { enterNamespace, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, needsRoot } from "../support/namespace.js";
 import { SteeringRun } from "../support/steering-run.js";
 import { frame } from "../vectors/frames.js";
 
 await enterNamespace(import.meta.url);
-const options = { skip: NEEDS_ROOT };
+const options = { skip: needsRoot() };
 
 const UDP = 17;
 /** A datagram from 10.0.0.10:12345 to 10.0.0.1:3799. */

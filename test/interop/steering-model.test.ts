@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { ANY4, ANY6 } from "../../src/base/ip-address.js";
 import { Random } from "../../src/base/random.js";
 import { CaptureReader } from "../../src/wire/capture-reader.js";
-import { enterNamespace, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, needsRoot } from "../support/namespace.js";
 import { seed } from "../support/property.js";
 import {
   ADDRESSES_4,
@@ -22,7 +22,7 @@ import {
 import { SteeringRun } from "../support/steering-run.js";
 
 await enterNamespace(import.meta.url);
-const options = { skip: NEEDS_ROOT };
+const options = { skip: needsRoot() };
 
 /** Runs a frame and compares; the frame must be left as it was. */
 function compare(run: SteeringRun, frame: Uint8Array): boolean {

@@ -17,13 +17,13 @@ import {
   enterNamespace,
   ip,
   Namespace,
-  NEEDS_ROOT,
+  needsRoot,
   sysctl,
 } from "../support/namespace.js";
 import { until } from "../support/until.js";
 
 await enterNamespace(import.meta.url, "ip", "bash", "socat", "ping");
-const options = { skip: NEEDS_ROOT };
+const options = { skip: needsRoot() };
 
 const UDP = 17;
 const HOST4 = "10.9.0.1";

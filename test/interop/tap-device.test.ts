@@ -20,7 +20,7 @@ import {
   tapLink,
   UDP_SEGMENTS,
 } from "../support/device-link.js";
-import { background, enterNamespace, ip, NEEDS_ROOT, run } from "../support/namespace.js";
+import { background, enterNamespace, ip, needsRoot, run } from "../support/namespace.js";
 import {
   arpRequest,
   bytesOf,
@@ -217,12 +217,12 @@ function openAsNobody(inside: string[], options: TapOptions): string {
 }
 
 test("a user with no privilege opens a TAP in a user and network namespace", {
-  skip: NEEDS_ROOT,
+  skip: needsRoot(),
 }, () => {
   assert.equal(openAsNobody(["unshare", "-Urn"], { name: "user0" }), "opened user0\n");
 });
 
-test("a user with no privilege opens a TAP that root made for him", { skip: NEEDS_ROOT }, (t) => {
+test("a user with no privilege opens a TAP that root made for him", { skip: needsRoot() }, (t) => {
   ip("tuntap", "add", "dev", "made0", "mode", "tap", "user", "65534", "vnet_hdr");
   t.after(() => ip("link", "delete", "made0"));
   assert.match(openAsNobody([], { name: "made0" }), /have root run: ip link set made0 up/);

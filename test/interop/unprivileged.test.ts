@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { background, enterNamespace, ip, NEEDS_ROOT } from "../support/namespace.js";
+import { background, enterNamespace, ip, needsRoot } from "../support/namespace.js";
 import { runAsync } from "../support/run-async.js";
 
 await enterNamespace(import.meta.url, "ip", "ping", "curl", "tshark", "setpriv");
@@ -26,14 +26,14 @@ const asNobody = (script: string, ...args: string[]): string[] => [
   ...[...AS_NOBODY, ...CLEAN, "HOME=/tmp", process.execPath, `/mnt/dist/${script}`, ...args],
 ];
 
-test("the ping tests pass for a user without any privilege", { skip: NEEDS_ROOT }, async () => {
+test("the ping tests pass for a user without any privilege", { skip: needsRoot() }, async () => {
   const out = await runAsync("unshare", ...asNobody("test/interop/ping.test.js"));
   assert.match(out, /^(#|ℹ) fail 0$/m);
   assert.match(out, /^(#|ℹ) skipped 0$/m);
   assert.match(out, /^(#|ℹ) pass [1-9]\d*$/m);
 });
 
-test("a user serves HTTP on a TAP that root made for him", { skip: NEEDS_ROOT }, async (t) => {
+test("a user serves HTTP on a TAP that root made for him", { skip: needsRoot() }, async (t) => {
   ip("tuntap", "add", "dev", "user0", "mode", "tap", "user", "65534", "vnet_hdr");
   t.after(() => ip("link", "delete", "user0"));
   ip("address", "add", "10.77.0.1/24", "dev", "user0");

@@ -25,14 +25,7 @@ import {
   type VethOptions,
   vethLink,
 } from "../support/device-link.js";
-import {
-  background,
-  enterNamespace,
-  ip,
-  Namespace,
-  NEEDS_ROOT,
-  run,
-} from "../support/namespace.js";
+import { background, enterNamespace, ip, Namespace, needsRoot, run } from "../support/namespace.js";
 import {
   arpRequest,
   bytesOf,
@@ -50,7 +43,7 @@ await enterNamespace(import.meta.url, "ip", "ping", "nc", "perl", "ethtool", "se
 
 /** XDP programs are not for the root of a user namespace. */
 const test = (name: string, body: (t: TestContext) => void | Promise<void>) =>
-  void anyTest(name, { skip: NEEDS_ROOT }, body);
+  void anyTest(name, { skip: needsRoot() }, body);
 
 interface LinkOptions extends Partial<XdpOptions>, VethOptions {}
 

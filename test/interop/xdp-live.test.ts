@@ -16,7 +16,7 @@ import {
   openMemif,
   openTap,
 } from "../../src/index.js";
-import { background, enterNamespace, ip, Namespace, NEEDS_ROOT } from "../support/namespace.js";
+import { background, enterNamespace, ip, Namespace, needsRoot } from "../support/namespace.js";
 import { type LinkKind, openTestLink } from "../support/test-link.js";
 import { until } from "../support/until.js";
 import { compileExample } from "../support/xdp-objects.js";
@@ -83,7 +83,7 @@ const KINDS: readonly (readonly [LinkKind, AttachOptions])[] = [
 ];
 
 for (const [kind, options] of KINDS) {
-  const skip = kind === "tap" ? false : NEEDS_ROOT;
+  const skip = kind === "tap" ? false : needsRoot();
   const what = `${kind}, ${options.engine ?? "wasm"}`;
 
   test(`${what}: what an access list drops is not answered, the rest is`, { skip }, async (t) => {

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseObject } from "../../src/ebpf/object.js";
 import { KernelObject } from "../../src/nic/kernel-object.js";
 import { XdpLink } from "../../src/sys/xdp-link.js";
-import { enterNamespace, ip, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, ip, needsRoot } from "../support/namespace.js";
 import { addVeth } from "../support/test-link.js";
 import { compileProgram } from "../support/xdp-objects.js";
 
@@ -30,7 +30,7 @@ function failing(args: readonly string[], prefix: readonly string[] = []): strin
   return stderr;
 }
 
-test("an interface that is not there, or has a program already", { skip: NEEDS_ROOT }, (t) => {
+test("an interface that is not there, or has a program already", { skip: needsRoot() }, (t) => {
   addVeth("ml0", "ml1");
   t.after(() => ip("link", "delete", "ml0"));
   assert.match(
@@ -49,7 +49,7 @@ test("an interface that is not there, or has a program already", { skip: NEEDS_R
   );
 });
 
-test("a driver that takes no native program has a generic one", { skip: NEEDS_ROOT }, (t) => {
+test("a driver that takes no native program has a generic one", { skip: needsRoot() }, (t) => {
   addVeth("ml2", "ml3", 9_000);
   t.after(() => ip("link", "delete", "ml2"));
   const kernel = KernelObject.load(parseObject(readFileSync(FILTER)), { program: "ipv6_filter" });
@@ -64,11 +64,11 @@ test("a driver that takes no native program has a generic one", { skip: NEEDS_RO
   assert.match(String(link.fallbackReason), /^ml2 takes no native XDP program: E/);
 });
 
-test("without privilege it says which is needed", { skip: NEEDS_ROOT }, () => {
+test("without privilege it says which is needed", { skip: needsRoot() }, () => {
   assert.match(failing([FILTER], NO_PRIVILEGE), /BPF_PROG_LOAD ipv6_filter EPERM.*CAP_BPF/);
 });
 
-test("of a helper that the kernel has not, its number and the line", { skip: NEEDS_ROOT }, (t) => {
+test("of a helper that the kernel has not, its number and the line", { skip: needsRoot() }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), "millrace-load-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const source = join(folder, "unknown.c");

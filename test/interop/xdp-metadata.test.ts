@@ -5,7 +5,7 @@ import { openXdp, type XdpOptions } from "../../src/nic/xdp.js";
 import type { XdpDevice } from "../../src/nic/xdp-device.js";
 import { Batch } from "../../src/ring/batch.js";
 import type { Pool } from "../../src/ring/pool.js";
-import { enterNamespace, ip, NEEDS_ROOT, run } from "../support/namespace.js";
+import { enterNamespace, ip, needsRoot, run } from "../support/namespace.js";
 import { newPool } from "../support/raw-frames.js";
 import { addVeth } from "../support/test-link.js";
 import { until } from "../support/until.js";
@@ -13,7 +13,7 @@ import { until } from "../support/until.js";
 await enterNamespace(import.meta.url, "ip", "perl", "ethtool");
 
 const test = (name: string, body: (t: TestContext) => void | Promise<void>) =>
-  void anyTest(name, { skip: NEEDS_ROOT }, body);
+  void anyTest(name, { skip: needsRoot() }, body);
 
 let links = 0;
 

@@ -5,10 +5,10 @@ import { after, test } from "node:test";
 import { NetError } from "../../src/base/errors.js";
 import { attachRedirectAll } from "../../src/nic/xdp-program.js";
 import { attachedXdp } from "../../src/sys/xdp-link.js";
-import { enterNamespace, ip, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, ip, needsRoot } from "../support/namespace.js";
 
 await enterNamespace(import.meta.url, "ip");
-const options = { skip: NEEDS_ROOT };
+const options = { skip: needsRoot() };
 
 ip("link", "add", "xdp0", "type", "veth", "peer", "name", "xdp1");
 after(() => ip("link", "del", "xdp0"));

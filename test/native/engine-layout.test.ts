@@ -22,6 +22,7 @@ const STRUCTS: readonly (readonly [string, Readonly<Record<string, number>>, num
   ["mr_socket", layout.SocketAt, layout.SOCKET_BYTES],
   ["mr_datagram", layout.DatagramAt, layout.DATAGRAM_BYTES],
   ["mr_accepted", layout.AcceptedAt, layout.ACCEPTED_BYTES],
+  ["mr_interface", layout.InterfaceAt, layout.INTERFACE_BYTES],
   ["mr_error", layout.ErrorAt, layout.ERROR_BYTES],
   ["mr_hello", layout.HelloAt, layout.HELLO_BYTES],
   ["mr_welcome", layout.WelcomeAt, layout.WELCOME_BYTES],

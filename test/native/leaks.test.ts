@@ -10,7 +10,7 @@ import { closeFd, createEvent, createPipe } from "../../src/sys/fd.js";
 import { Mapping } from "../../src/sys/mapping.js";
 import { createMemfd, mapShared, unmapShared } from "../../src/sys/memory.js";
 import { FdWaiter } from "../../src/sys/waiter.js";
-import { NEEDS_ROOT } from "../support/namespace.js";
+import { needsRoot } from "../support/namespace.js";
 
 function residentBytes(): number {
   const pages = Number(readFileSync("/proc/self/statm", "utf8").split(" ")[1]);
@@ -66,7 +66,7 @@ test("mappings outside the arena, closed and forgotten", async () => {
   assert.ok(grown < 16e6, `${grown} bytes more`);
 });
 
-test("maps of bpf(2), closed or forgotten", { skip: NEEDS_ROOT }, async () => {
+test("maps of bpf(2), closed or forgotten", { skip: needsRoot() }, async () => {
   const key = new Uint8Array(4);
   const create = (): BpfMap => {
     const type = MapType.HASH;

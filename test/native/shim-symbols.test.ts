@@ -44,6 +44,7 @@ const PROMISED = `
   getnetgrent getnetgrent_r rcmd rcmd_af rexec rexec_af ruserok ruserok_af iruserok iruserok_af
   rresvport rresvport_af
   longjmp _longjmp siglongjmp __longjmp_chk
+  getifaddrs freeifaddrs if_nameindex if_nametoindex if_indextoname
 `;
 
 function symbols(...options: string[]): string[] {

@@ -24,6 +24,7 @@ const PROGRAMS = [
   "holding",
   "messages",
   "options",
+  "port-zero",
   "reuse",
   "sandbox",
   "streams",

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { needsRoot } from "../support/namespace.js";
 import { requireTools } from "../support/tools.js";
 
 requireTools("cc");
@@ -74,8 +75,9 @@ test("a program with a set-user-id bit for another user", () => {
   assert.match(said.fix!, /^run a copy without them: .* cp \S*\/(privileged|su) /);
 });
 
-test("the copy that doctor proposes is another file without the bit, wherever the program lies", (t) => {
-  if (process.getuid!() !== 0) return t.skip("only root may give a file away");
+test("the copy that doctor proposes is another file without the bit, wherever the program lies", {
+  skip: needsRoot(), // only root may give a file away
+}, (t) => {
   const path = join(tmpdir(), `millrace-privileged-${process.pid}`);
   t.after(() => rmSync(path));
   copyFileSync(compile("copied", MAIN), path);

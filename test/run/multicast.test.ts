@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { enterNamespace, ip, Namespace, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, ip, Namespace, needsRoot } from "../support/namespace.js";
 import { accelerated, plain, type Side } from "../support/nic-programs.js";
 import { type Running, RunWorld } from "../support/run-world.js";
 
@@ -106,6 +106,10 @@ test("two programs hear a third, and a sender that has joined hears itself", asy
   await Promise.all([third.ended, own.ended]);
   assert.deepEqual(received(third), ["from another address", "end"]);
   assert.deepEqual(received(own), ["from another address", "end"]);
+  const six = await joined(here, 7706, GROUP6, "mr0");
+  await world.output(start(here, SENDER, GROUP6, "7706", "mr0", "over IPv6", "end"));
+  await six.ended;
+  assert.deepEqual(received(six), ["over IPv6", "end"]);
   await world.end();
 });
 
@@ -139,10 +143,12 @@ async function exchange(near: Side, far: Side): Promise<void> {
   await leaver.stop();
 }
 
-test("with Linux over a shared interface", { skip: NEEDS_ROOT }, async () => {
+test("with Linux over a shared interface", { skip: needsRoot() }, async () => {
   const world = RunWorld.open();
   const far = Namespace.create();
-  ip("link", "add", "name", "eth0", "type", "veth", "peer", "name", "far", "netns", far.name);
+  // The index is the kernel's, whatever it is.
+  const pair = ["type", "veth", "peer", "name", "far", "netns", far.name];
+  ip("link", "add", "name", "eth0", "index", "42", ...pair);
   ip("address", "add", "10.7.0.1/24", "dev", "eth0");
   ip("address", "add", "fd07::1/64", "dev", "eth0", "nodad");
   ip("link", "set", "eth0", "up");
@@ -164,7 +170,7 @@ test("with Linux over a shared interface", { skip: NEEDS_ROOT }, async () => {
   far.close();
 });
 
-test("with Linux over a TAP of Millrace's own", { skip: NEEDS_ROOT }, async () => {
+test("with Linux over a TAP of Millrace's own", { skip: needsRoot() }, async () => {
   const world = RunWorld.open();
   const options = ["--nic", "tap0", "--address", "10.8.0.2/24"];
   await world.run(...options, "true"); // the engine has the interface from now on

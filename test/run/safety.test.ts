@@ -22,7 +22,7 @@ import { fileURLToPath } from "node:url";
 import { askEngine } from "../../src/cli/stat-client.js";
 import { pathsBeside } from "../../src/engine/socket-path.js";
 import { buildProgram } from "../support/c-program.js";
-import { enterNamespace, NEEDS_ROOT } from "../support/namespace.js";
+import { enterNamespace, needsRoot } from "../support/namespace.js";
 import { requireTools } from "../support/tools.js";
 import { until } from "../support/until.js";
 import { HERE, Steady } from "./steady.js";
@@ -132,7 +132,7 @@ for path in sys.argv[1:]:
   try: open(path, "rb").read(1); print("read", path)
   except OSError as error: print(type(error).__name__)`;
 
-test("another user's program neither joins nor reads", { skip: NEEDS_ROOT }, async (t) => {
+test("another user's program neither joins nor reads", { skip: needsRoot() }, async (t) => {
   requireTools("setpriv", "python3");
   const steady = new Steady(buildProgram("steady", folder), env);
   t.after(() => steady.child.kill("SIGKILL"));

@@ -7,7 +7,7 @@ import { type TestContext, test } from "node:test";
 import { finish, sum } from "../../src/base/checksum.js";
 import { openTap } from "../../src/nic/tap.js";
 import { assertCleanCapture, Capture, fieldOf, packets } from "./capture.js";
-import { enterNamespace, ip, NEEDS_ROOT } from "./namespace.js";
+import { enterNamespace, ip, needsRoot } from "./namespace.js";
 import { arpRequest, bytesOf, icmpEcho, ipv4, newPool, RawHost, u16 } from "./raw-frames.js";
 
 await enterNamespace(import.meta.url, "tcpdump", "tshark");
@@ -48,7 +48,7 @@ const udp = (mac: Uint8Array, checksum: number) => {
 };
 
 test("good packets are clean, opaque payloads on known ports included", {
-  skip: NEEDS_ROOT,
+  skip: needsRoot(),
 }, async (t) => {
   const file = await captureOf(t, (mac) => [arpRequest(mac, OURS, KERNEL), echo(mac), udp(mac, 0)]);
   assertCleanCapture(file);
@@ -56,7 +56,7 @@ test("good packets are clean, opaque payloads on known ports included", {
 });
 
 test("a bad IP, ICMP or UDP checksum and a packet cut short are each found", {
-  skip: NEEDS_ROOT,
+  skip: needsRoot(),
 }, async (t) => {
   const wrong: [string, (mac: Uint8Array) => Uint8Array][] = [
     ["IP checksum", (mac) => spoil(echo(mac), 24)],
@@ -81,7 +81,7 @@ const unreachable = (mac: Uint8Array) => {
 };
 
 test("what an ICMP error quotes may have an unmade checksum; its own must be right", {
-  skip: NEEDS_ROOT,
+  skip: needsRoot(),
 }, async (t) => {
   const file = await captureOf(t, (mac) => [echo(mac), unreachable(mac)]);
   assertCleanCapture(file);
@@ -90,7 +90,7 @@ test("what an ICMP error quotes may have an unmade checksum; its own must be rig
   assert.throws(() => assertCleanCapture(spoilt), ONE_OF_OURS);
 });
 
-test("a capture that is missing or empty is no evidence", { skip: NEEDS_ROOT }, async (t) => {
+test("a capture that is missing or empty is no evidence", { skip: needsRoot() }, async (t) => {
   assert.throws(() => assertCleanCapture("/nonexistent.pcap"), /tshark cannot read/);
   const file = await captureOf(t, () => []);
   // The kernel's own first frames (multicast joins) may be there.

@@ -1,6 +1,6 @@
 /** `millrace run` on interfaces of Millrace's own: TAP, AF_PACKET, AF_XDP; Linux is at the far end. */
 import { test } from "node:test";
-import { enterNamespace, ip, Namespace, NEEDS_ROOT } from "../../support/namespace.js";
+import { enterNamespace, ip, Namespace, needsRoot } from "../../support/namespace.js";
 import {
   accelerated,
   PROGRAMS,
@@ -38,7 +38,7 @@ test("--nic tap0: this kernel at the other end of the TAP", async () => {
 });
 
 for (const kind of ["packet", "xdp"] as const) {
-  test(`--nic ${kind}:NAME: Linux behind a veth`, { skip: NEEDS_ROOT }, async () => {
+  test(`--nic ${kind}:NAME: Linux behind a veth`, { skip: needsRoot() }, async () => {
     const world = RunWorld.open();
     const far = Namespace.create();
     const nic = `veth-${kind}`;

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { enterNamespace, ip, NEEDS_ROOT } from "../../support/namespace.js";
+import { enterNamespace, ip, needsRoot } from "../../support/namespace.js";
 import { RunWorld } from "../../support/run-world.js";
 
 await enterNamespace(import.meta.url, "ip", "setpriv");
@@ -40,7 +40,7 @@ test("an interface that is not there, and words that are none", () => {
   assert.match(refusedWith(2, 0, "--gateway", "10.0.0.1"), /expected --nic with it/);
 });
 
-test("addresses that do not fit the interface", { skip: NEEDS_ROOT }, () => {
+test("addresses that do not fit the interface", { skip: needsRoot() }, () => {
   ip("link", "add", "one", "type", "veth", "peer", "name", "other");
   ip("link", "set", "one", "up");
   const owned = ["--nic", "packet:one"];
@@ -52,7 +52,7 @@ test("addresses that do not fit the interface", { skip: NEEDS_ROOT }, () => {
   assert.match(shared, /its addresses are the kernel's \(ip address add … dev one\)/);
 });
 
-test("without the privilege: which one, and how to get it", { skip: NEEDS_ROOT }, () => {
+test("without the privilege: which one, and how to get it", { skip: needsRoot() }, () => {
   const nobody = 65_534;
   chmodSync(world.folder, 0o755);
   assert.match(refused(nobody, "--nic", "one"), /EPERM.*setcap cap_bpf,cap_net_admin,cap_net_raw/);

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { enterNamespace, ip, Namespace, NEEDS_ROOT } from "../../support/namespace.js";
+import { enterNamespace, ip, Namespace, needsRoot } from "../../support/namespace.js";
 import {
   accelerated,
   output,
@@ -19,7 +19,7 @@ import {
 import { RunWorld } from "../../support/run-world.js";
 
 await enterNamespace(import.meta.url, "ip", ...PROGRAMS);
-const options = { skip: NEEDS_ROOT };
+const options = { skip: needsRoot() };
 const world = RunWorld.open();
 
 let far: Namespace;
@@ -30,7 +30,7 @@ let peer6: Side;
 /** The kernel's programs beside those under Millrace. */
 const beside = plain(world, "10.7.0.1", null);
 before(() => {
-  if (NEEDS_ROOT !== false) return;
+  if (needsRoot() !== false) return;
   far = Namespace.create();
   ip("link", "add", "eth0", "type", "veth", "peer", "name", "far", "netns", far.name);
   ip("address", "add", "10.7.0.1/24", "dev", "eth0");

@@ -36,3 +36,16 @@ test("UDP both ways", async () => {
   assert.equal(answer, "ping");
   await server.stop();
 });
+
+test("a group of IPv6, joined before the socket is bound at the interface that a name stands for", async () => {
+  const server = world.accelerated(
+    "socat",
+    "-u",
+    "UDP6-RECV:2003,ipv6-join-group=[ff15::9]:mr0",
+    "-",
+  );
+  await world.serves(2003, server);
+  await world.runWithInput("to the group\n", "socat", "-u", "-", "UDP6-SENDTO:[ff15::9]:2003");
+  await server.said(/^to the group$/m);
+  await server.stop();
+});
