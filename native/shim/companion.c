@@ -3,6 +3,7 @@
  * kernel's interfaces, too. Who carries a datagram is a question of routes, which the engine answers
  * once for each destination until routes change.
  */
+#include <fcntl.h>
 #include <linux/filter.h>
 
 #include "core.h"
@@ -95,6 +96,11 @@ int mr_companion_carries(struct mr_sock *sock, int fd, const struct mr_address *
   /* An address that both have: whoever is at the port now. */
   if (MR_UNLIKELY(answer == MR_ROUTE_BY_PORT)) answer = mr_call(sock, fd, MR_OP_ROUTE, 0, to);
   return answer == 1 && sock->companion < 0 ? -ENETUNREACH : answer;
+}
+
+void mr_companion_never_waits(int companion) {
+  intptr_t flags = mr_allows(SYS_fcntl) ? real.fcntl(companion, F_GETFL, NULL) : -1;
+  if (flags >= 0 && !(flags & O_NONBLOCK)) real.fcntl(companion, F_SETFL, (void *)(flags | O_NONBLOCK));
 }
 
 /* ---- Silence ----------------------------------------------------------------------------------------- */

@@ -1,6 +1,5 @@
 /* bind, connect, listen, shutdown and close of accelerated sockets, as inet_stream_connect and its
  * neighbours of Linux. */
-#include <fcntl.h>
 #include <poll.h>
 
 #include "core.h"
@@ -141,9 +140,10 @@ static int start_connect(struct mr_sock *sock, int fd, const struct mr_address *
  * kernel's now; 0; or a negated error number. */
 static int leave_for(struct mr_sock *sock, int fd, const struct mr_address *peer) {
   if (MR_LIKELY(sock->companion < 0)) return 0;
-  int carrier = mr_engine_is_dead ? 1 : mr_companion_carries(sock, fd, peer);
-  if (carrier > 0) mr_share_leave(sock, "it was bound and shared, and connects to an address of the kernel's");
-  return carrier;
+  int carrier = mr_call(sock, fd, MR_OP_ROUTE, 0, peer);
+  if (carrier == -ENETDOWN) carrier = 1; /* this process has no engine, or none any more */
+  if (carrier <= 0) return carrier;
+  return mr_share_leave(sock, "it was bound and shared, and connects to where the kernel is to") ? 1 : -ENETUNREACH;
 }
 
 static int connect_stream(struct mr_sock *sock, int fd, const struct sockaddr *user, socklen_t bytes,
@@ -230,30 +230,19 @@ static int take_new_port(struct mr_sock *sock, int fd, int backlog) {
   }
 }
 
-/* Its accept must not wait when another process was faster. */
-static void make_nonblocking(int fd) {
-  intptr_t flags = real.fcntl(fd, F_GETFL, NULL);
-  if (flags >= 0) real.fcntl(fd, F_SETFL, (void *)(flags | O_NONBLOCK));
-}
-
-static int listen_companion(struct mr_sock *sock, int backlog) {
-  make_nonblocking(sock->companion);
-  return mr_listen_kernel(sock->companion, backlog);
-}
-
 int mr_sock_listen_beside(struct mr_sock *sock, int fd, int backlog) {
-  int result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
-  if (result >= 0) make_nonblocking(sock->companion);
-  return result;
+  return mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
 }
 
 static int listen_both(struct mr_sock *sock, int fd, int backlog) {
   bool was_listener = sock->shared->kind == MR_KIND_LISTENER, has_companion = sock->companion >= 0;
   int result = sock->port_is_lost ? take_new_port(sock, fd, backlog) : 0;
-  if (result == 0 && has_companion) result = listen_companion(sock, backlog);
+  if (has_companion) mr_companion_never_waits(sock->companion); /* mr_share_leave may have changed it */
+  if (result == 0 && has_companion) result = mr_listen_kernel(sock->companion, backlog);
   if (result < 0) return result;
   result = mr_call(sock, fd, MR_OP_LISTEN, (uint32_t)backlog, NULL);
-  if (result < 0 && has_companion && !was_listener) disconnect_companion(sock);
+  /* After the engine's end it goes on alone, at its port. */
+  if (result < 0 && result != -ENETDOWN && has_companion && !was_listener) disconnect_companion(sock);
   return result;
 }
 
@@ -263,10 +252,8 @@ int mr_sock_listen(struct mr_sock *sock, int fd, int backlog) {
   if (mr_sock_is_kernels(sock)) return real.listen(sock->companion, backlog);
   if (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) return (int)mr_return(-EINVAL);
   int result = listen_both(sock, fd, backlog);
-  if (result == -ENETDOWN && mr_engine_is_dead && sock->companion >= 0) {
-    mr_share_leave(sock, "the engine is gone");
-    return real.listen(fd, backlog);
-  }
+  bool is_alone = result == -ENETDOWN && sock->companion >= 0 && sock->shared->kind != MR_KIND_LISTENER;
+  if (is_alone && mr_share_leave(sock, "the engine is gone")) return real.listen(fd, backlog);
   return (int)mr_return(result < 0 ? result : 0);
 }
 

@@ -502,6 +502,8 @@ bool mr_companion_after_miss(struct mr_sock *sock);
 int mr_companion_carries(struct mr_sock *sock, int fd, const struct mr_address *to);
 /* While the socket is connected to a peer of Millrace the companion takes nothing in. */
 void mr_companion_mute(struct mr_sock *sock, bool on);
+/* Of a TCP socket: its accept must not wait when another process was faster. */
+void mr_companion_never_waits(int companion);
 
 /* ---- ancillary.c: control data ---------------------------------------------------------------------------- */
 

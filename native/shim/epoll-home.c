@@ -105,6 +105,23 @@ void mr_companion_woke(struct mr_epoll *epoll, uint32_t local) {
   }
 }
 
+/* What the kernel leaves of a member that EPOLLONESHOT has spent. */
+#define KEPT_OF_SPENT (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
+
+void mr_epoll_give_back(struct mr_sock *sock) {
+  if (sock->epolls == NULL) return;
+  int saved = errno;
+  mr_mutex_lock(&mr_epoll_lock);
+  for (struct mr_epoll_item *item = sock->epolls; item != NULL; item = item->next_of_socket) {
+    uint32_t events = item->is_spent ? item->events & (uint32_t)KEPT_OF_SPENT : item->events;
+    struct epoll_event event = {.events = events, .data.u64 = item->data};
+    real.epoll_ctl(item->epoll->fd, EPOLL_CTL_ADD, item->fd, &event);
+    atomic_store(&item->epoll->has_kernel, true);
+  }
+  mr_mutex_unlock(&mr_epoll_lock);
+  errno = saved;
+}
+
 /* ---- Settling --------------------------------------------------------------------------------------- */
 
 static int add_marked(int epfd, int fd, uint32_t events, uint64_t data) {

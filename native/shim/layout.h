@@ -259,7 +259,8 @@ enum mr_op {
   MR_OP_PING = 13,     /* does nothing */
   MR_OP_ROUTE = 14,    /* address; 0: Millrace reaches it, 1: only the kernel may. For sockets with a
                         * companion, before they send to a destination for the first time. Without port
-                        * also MR_ROUTE_BY_PORT: with one there is an answer, for now */
+                        * also MR_ROUTE_BY_PORT: with one there is an answer, for now. Of TCP, before it connects:
+                        * what rules say, too */
   MR_OP_PARK = 15,     /* RELEASE by a process that alone has the socket and keeps a copy of its end for the
                         * next one. args[0] 1: which is to connect. Result 1: no, the copy is of no use; 0:
                         * the end is parked under the entry; 2: and args[1..3] are the region, header_at and

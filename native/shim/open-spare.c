@@ -53,7 +53,11 @@ static bool is_known(struct mr_link *link, struct mr_pending *pending, const str
 
 static void set_free(int fd, struct mr_fd entry, void *unused) {
   (void)fd, (void)unused;
-  if (entry.kind == MR_FD_PENDING) entry.pending->state->mutex = (struct mr_mutex){0};
+  if (entry.kind != MR_FD_PENDING) return;
+  struct mr_open_state *state = entry.pending->state;
+  state->mutex = (struct mr_mutex){0};
+  /* The parent has it undecided, too, and may open it: there cannot be two. */
+  state->stays_undecided = state->own.family != 0;
 }
 
 /* In the child of fork: another thread may have been in the middle of it, or of asking about a socket. */

@@ -178,6 +178,7 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   mr_open_say_enabled(fd, sock, asking->peer, opened);
   bool nonblock = mr_open_is_nonblocking(fd);
   if (nonblock) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
+  if (companion >= 0 && pending->type == SOCK_STREAM) mr_companion_never_waits(companion);
   if (companion < 0) sock->epoch = asked->epoch;
   sock->connects = asking->at == MR_AT_CONNECT;
   sock->port_was_chosen = companion >= 0 && !pending->state->port_was_asked;
@@ -206,7 +207,7 @@ static int keep_with_kernel(int fd, struct mr_pending *pending, const struct mr_
 /* What it takes to have a socket accelerated. */
 static bool may_ask(void) {
   return mr_allows(SYS_socketpair) && mr_allows(SYS_sendmsg) && mr_allows(SYS_recvmsg) && mr_allows(SYS_fcntl) &&
-         mr_allows(SYS_dup3) && mr_allows(SYS_getsockopt);
+         mr_allows(SYS_dup3) && mr_allows(SYS_getsockopt) && mr_allows(SYS_newfstatat);
 }
 
 int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *asking) {
@@ -215,7 +216,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
     own_choice = "RLIMIT_NOFILE has no room for the kernel's socket beside it";
   }
   if (own_choice == NULL && !may_ask()) own_choice = "a filter of system calls is in the way";
-  if (own_choice != NULL) return keep_with_kernel(fd, pending, asking, own_choice);
+  if (own_choice != NULL) return asking->is_early ? 1 : keep_with_kernel(fd, pending, asking, own_choice);
   _Alignas(8) uint8_t buffer[MR_MESSAGE_BYTES];
   struct mr_link *link = mr_link_get();
   int local = link != NULL && !pending->state->too_many ? mr_local_alloc() : -1;
@@ -248,8 +249,9 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   } else if (local >= 0) {
     mr_local_free((uint32_t)local);
   }
-  if (result > 0 && link != NULL && local < 0) keep_with_kernel(fd, pending, asking, opened.reason);
-  else if (result > 0) leave_with_kernel(fd, pending, opened.reason);
+  bool is_left = result > 0 && !asking->is_early;
+  if (is_left && link != NULL && local < 0) keep_with_kernel(fd, pending, asking, opened.reason);
+  else if (is_left) leave_with_kernel(fd, pending, opened.reason);
   for (int i = 0; i < 2; i++) {
     if (fds[i] >= 0) real.close(fds[i]);
   }
@@ -307,6 +309,6 @@ int mr_open_renew(int fd, struct mr_pending *pending) {
   real.dup3(fresh, fd, fd_flags > 0 && (fd_flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
   real.close(fresh);
   pending->state->own = (struct mr_address){0};
-  pending->state->port_was_asked = false;
+  pending->state->port_was_asked = pending->state->stays_undecided = false;
   return 0;
 }

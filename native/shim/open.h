@@ -14,6 +14,7 @@ struct mr_open_state {
   struct mr_address own;     /* of a wildcard-bound TCP socket; family 0: not bound */
   bool had_no_room;          /* for descriptors, when it was last decided */
   bool port_was_asked;       /* by number, when it was bound */
+  bool stays_undecided;      /* as long as it is bound and no more: share.c */
   uint8_t options[MR_OPTIONS_BYTES];
 };
 
@@ -22,6 +23,7 @@ struct mr_asking {
   uint32_t at; /* MR_AT_* */
   bool with_companion;
   bool with_hold; /* the kernel socket is bound, and goes along to hold its port */
+  bool is_early;  /* it stays undecided if it is not accelerated */
   const struct mr_address *own, *peer;
 };
 

@@ -114,6 +114,11 @@ static void mark(struct set *set, struct mr_link *link, int waiter, bool on) {
   }
 }
 
+/* A companion that only holds the port, of a TCP socket that does not listen, would say at once that it is hung up. */
+static bool may_hear(const struct mr_sock *sock) {
+  return sock->companion >= 0 && sock->shared->kind != MR_KIND_TCP;
+}
+
 /* The kernel's own descriptors go into the second array; a negative one takes the place of none. */
 static void list_kernels(struct set *set) {
   set->kernel_n = 0;
@@ -125,7 +130,7 @@ static void list_kernels(struct set *set) {
     if (set->entries[i].kind == MR_FD_SOCKET) {
       struct mr_sock *sock = set->entries[i].sock;
       bool is_kernels = mr_sock_is_kernels(sock);
-      if (!is_kernels && (sock->companion < 0 || !(at->events & (POLLIN | POLLRDNORM)))) continue;
+      if (!is_kernels && (!may_hear(sock) || !(at->events & (POLLIN | POLLRDNORM)))) continue;
       kernel.fd = sock->companion;
       if (!is_kernels) kernel.events = POLLIN | POLLRDNORM;
     }

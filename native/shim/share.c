@@ -9,33 +9,39 @@
 
 static atomic_bool any_bound;
 
-void mr_share_note_bound(const struct mr_pending *pending) {
-  if (pending->type == SOCK_STREAM && pending->state->own.family != 0) atomic_store(&any_bound, true);
-}
-
 struct sharing {
   bool by_exec; /* only those that stay open */
 };
 
-static bool is_shared(int fd, const struct mr_fd *entry, const struct sharing *sharing) {
-  if (entry->kind != MR_FD_PENDING || entry->pending->type != SOCK_STREAM) return false;
-  if (entry->pending->state->own.family == 0) return false;
+static bool is_bound(const struct mr_pending *pending) {
+  const struct mr_open_state *state = pending->state;
+  return pending->type == SOCK_STREAM && state->own.family != 0 && !state->stays_undecided;
+}
+
+static bool is_shared(int fd, const struct sharing *sharing) {
   if (!sharing->by_exec) return true;
   int flags = real.fcntl(fd, F_GETFD, NULL);
   return flags >= 0 && (flags & FD_CLOEXEC) == 0;
 }
 
+void mr_share_note_bound(const struct mr_pending *pending) {
+  if (is_bound(pending)) atomic_store(&any_bound, true);
+}
+
 static void open_bound(int fd, struct mr_fd entry, void *context) {
-  if (!is_shared(fd, &entry, context)) {
-    if (entry.kind == MR_FD_PENDING) mr_share_note_bound(entry.pending);
+  if (entry.kind != MR_FD_PENDING || !is_bound(entry.pending)) return;
+  /* Taken: another thread decides just now, or sets an option. */
+  if (!is_shared(fd, context) || !mr_open_try(fd, entry.pending)) {
+    atomic_store(&any_bound, true);
     return;
   }
-  /* Taken: another thread decides just now, or this one, which a signal's handler has interrupted. */
-  if (!mr_open_try(fd, entry.pending)) return;
   struct mr_address own = entry.pending->state->own;
-  struct mr_asking asking = {.at = MR_AT_BIND, .with_companion = true, .own = &own};
+  struct mr_asking asking = {.at = MR_AT_BIND, .with_companion = true, .is_early = true, .own = &own};
+  int result = is_bound(entry.pending) ? mr_open_ask(fd, entry.pending, &asking) : 0;
+  /* What servers may not have clients may. */
+  if (result > 0) entry.pending->state->stays_undecided = true;
   /* Where Millrace has the port already, `listen` is to say so. */
-  if (mr_open_ask(fd, entry.pending, &asking) < 0) atomic_store(&any_bound, true);
+  if (result < 0) atomic_store(&any_bound, true);
   mr_open_end(entry.pending);
 }
 
@@ -61,8 +67,10 @@ static void collect_place(int fd, struct mr_fd entry, void *context) {
   if (entry.kind == MR_FD_SOCKET && entry.sock == to->sock && to->count < 64) to->fds[to->count++] = fd;
 }
 
-void mr_share_leave(struct mr_sock *sock, const char *why) {
+bool mr_share_leave(struct mr_sock *sock, const char *why) {
   struct places places = {.sock = sock};
+  if (!mr_allows(SYS_fcntl) || !mr_allows(SYS_dup3)) return false;
+  mr_making_begin(); /* a child of fork finds all of it done, or nothing */
   intptr_t flags = real.fcntl(sock->companion, F_GETFL, NULL);
   if (flags >= 0) {
     flags = mr_load(&sock->shared->nonblock) ? flags | O_NONBLOCK : flags & ~(intptr_t)O_NONBLOCK;
@@ -72,7 +80,12 @@ void mr_share_leave(struct mr_sock *sock, const char *why) {
   for (int i = 0; i < places.count; i++) {
     int fd = places.fds[i], of_number = real.fcntl(fd, F_GETFD, NULL);
     real.dup3(sock->companion, fd, of_number > 0 && (of_number & FD_CLOEXEC) ? O_CLOEXEC : 0);
-    mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_KERNEL});
-    mr_debug("fd %d stays with the kernel: %s", fd, why);
   }
+  mr_epoll_give_back(sock);
+  for (int i = 0; i < places.count; i++) {
+    mr_fd_set(places.fds[i], (struct mr_fd){.kind = MR_FD_KERNEL});
+    mr_debug("fd %d stays with the kernel: %s", places.fds[i], why);
+  }
+  mr_making_end();
+  return true;
 }

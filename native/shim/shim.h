@@ -190,6 +190,9 @@ void mr_epoll_forget_pending(struct mr_pending *pending);
 void mr_epoll_before_replace(struct mr_pending *pending);
 void mr_epoll_after_replace(struct mr_pending *pending, struct mr_sock *sock);
 
+/* The socket's numbers are the companion's now: what instances watched in the shim they watch in the kernel. */
+void mr_epoll_give_back(struct mr_sock *sock);
+
 /* ---- wait.c ----------------------------------------------------------------------------------- */
 
 /* What a thread waits for: sockets and, in the kernel, descriptors. */
@@ -276,8 +279,9 @@ int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *to, 
 /* ---- share.c: bound TCP sockets that other processes get -------------------------------------------- */
 /* Before they get copies of descriptors, by exec only of those that stay open. Not with a lock held. */
 void mr_share_bound(bool by_exec);
-/* The companion of a TCP socket that does not listen takes its place, under all its numbers in this process. */
-void mr_share_leave(struct mr_sock *sock, const char *why);
+/* The companion of a TCP socket that does not listen takes its place, under all its numbers in this process. False: a
+ * filter of system calls is in the way. */
+bool mr_share_leave(struct mr_sock *sock, const char *why);
 
 /* ---- spare.c: ends of closed sockets that are used again ----------------------------------------- */
 /* Around whatever gives other processes copies of descriptors (fork, posix_spawn …): nothing that is open then is

@@ -1,6 +1,7 @@
 /** Calls of programs (`mr_call`): what is rare on a socket, by number. */
 import { copyWords } from "../base/copy.js";
 import { EAGAIN, EBADF, EINVAL, EMSGSIZE, EOPNOTSUPP } from "../base/errno.js";
+import { IpAddress } from "../base/ip-address.js";
 import { NEVER } from "../base/time.js";
 import { ErrorEntry } from "../ip/error-queue.js";
 import {
@@ -11,10 +12,12 @@ import {
   INTERFACE_BYTES,
   Kind,
   Op,
+  OpenedFor,
   SocketAt,
 } from "../ring/engine-layout.js";
 import { Family, MsgFlags } from "../socket/linux-options.js";
 import { State } from "../tcp/state.js";
+import { decide } from "./decision.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { ioctl } from "./interface-ioctls.js";
 import { listInterfaces } from "./interface-list.js";
@@ -175,7 +178,9 @@ export class Calls {
       case Op.CLOSING:
         return this.linger(session, served, at, arg(0));
       case Op.ROUTE:
-        return this.route(session, data);
+        return served instanceof TcpServed
+          ? this.connectionRoute(session, served, data)
+          : this.route(session, data);
       default:
         return -EOPNOTSUPP;
     }
@@ -353,6 +358,20 @@ export class Calls {
     if (!isLocal && !network.isKernels(a.address)) return 0;
     if (a.port === 0) return ROUTE_BY_PORT;
     return network.isThere("udp", a.address, a.port) ? 0 : 1;
+  }
+
+  /** The same for a connection, as if it were decided now. */
+  private connectionRoute(session: Session, served: TcpServed, data: number): number {
+    const a = this.address;
+    a.read(this.view, data);
+    if (a.family === 0) return -EINVAL;
+    const own = { address: new IpAddress(), port: 0, scope: 0 };
+    own.port = served.socket.readEnds(own.address, new IpAddress()) >>> 16;
+    const peer = { address: a.address.copy(), port: a.port, scope: a.scope };
+    const wanted = { kind: Kind.TCP, at: OpenedFor.CONNECT, own, peer };
+    const { home, rules, loopback } = session;
+    const { network } = this.parts;
+    return decide(wanted, { network, home, rules, loopback }).accelerate ? 0 : 1;
   }
 
   // Lingering

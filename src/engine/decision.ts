@@ -43,8 +43,11 @@ export interface DecisionParts {
   readonly loopback: boolean;
 }
 
-/** Decides about a socket that is to be opened. */
-export function decide(request: OpenRequest, parts: DecisionParts): Decision {
+/** What is decided about. */
+export type Wanted = Pick<OpenRequest, "kind" | "at" | "own" | "peer">;
+
+/** Decides about a socket that is to be opened, or one that has been, for what else it is to be now. */
+export function decide(request: Wanted, parts: DecisionParts): Decision {
   const { network, home, rules, loopback } = parts;
   const { own, peer } = request;
   if (!loopback) {
@@ -69,7 +72,7 @@ export function decide(request: OpenRequest, parts: DecisionParts): Decision {
   return rule;
 }
 
-const needsPeer = (request: OpenRequest): boolean =>
+const needsPeer = (request: Wanted): boolean =>
   request.at === OpenedFor.CONNECT ||
   request.at === OpenedFor.SEND ||
   request.at === OpenedFor.JOIN;
@@ -82,12 +85,12 @@ function loopbackOf(a: MessageAddress | null, isPeer: boolean): string | null {
 }
 
 /** What receivers are asked about: the group that is joined, or the address. */
-const ownOf = (request: OpenRequest): MessageAddress | null =>
+const ownOf = (request: Wanted): MessageAddress | null =>
   request.at === OpenedFor.JOIN && request.peer !== null
     ? { ...request.peer, port: request.own?.port ?? 0 }
     : request.own;
 
-function roleOf(request: OpenRequest): Role {
+function roleOf(request: Wanted): Role {
   if (request.kind === Kind.TCP) {
     return request.at === OpenedFor.CONNECT ? "tcp_client" : "tcp_server";
   }

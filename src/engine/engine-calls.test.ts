@@ -187,6 +187,29 @@ test("shutdown, connecting twice, closing that lingers, routes", () => {
   });
 });
 
+test("where a TCP socket that was opened for a server may connect: whoever listens at the port decides", () => {
+  const at = (client: TestClient): TestSocket =>
+    client.open({ kind: Kind.TCP, at: OpenedFor.BIND, own: "0.0.0.0" });
+  withEngine((rig) => {
+    const t = at(rig.client());
+    assert.equal(t.callWith(Op.ROUTE, "10.77.9.9", 1), 0);
+    assert.equal(t.callWith(Op.ROUTE, "1.2.3.4", 1), 1);
+    assert.equal(t.callWith(Op.ROUTE, "127.0.0.1", 1), 1);
+  });
+  withEngine(
+    (rig) => {
+      const client = rig.client();
+      const own = { own: "127.0.0.1", ownPort: 9 };
+      client.open({ kind: Kind.UDP, at: OpenedFor.BIND, ...own, ownPort: 10 });
+      client.open({ kind: Kind.TCP, at: OpenedFor.LISTEN, ...own }).call(Op.LISTEN, [4]);
+      const t = at(client);
+      assert.equal(t.callWith(Op.ROUTE, "127.0.0.1", 9), 0);
+      assert.equal(t.callWith(Op.ROUTE, "127.0.0.1", 10), 1);
+    },
+    { loopback: true },
+  );
+});
+
 test("interfaces are told of by ioctl", () => {
   withEngine((rig) => {
     const u = udp(rig.client());

@@ -115,22 +115,35 @@ with socket.socket(fileno=int(sys.argv[1])) as server:
   await server.stop();
 });
 
-test("the engine ends before anybody listens: the kernel's programs are served", async () => {
+test("the engine ends before anybody listens: the kernel's programs are served, at the same port", async () => {
   const program = file(
     "orphan.py",
     `
-import os, socket, sys
-server = socket.socket()
-server.bind(("", 0))
-client = socket.socket()
-client.bind(("", 0))
-os.system("true")
+import os, signal, socket, sys
+def bound():
+    made = socket.socket()
+    made.bind(("", 0))
+    return made
+def serves(server, client, port):
+    signal.alarm(60)
+    server.listen()
+    client.connect(("127.0.0.1", port))
+    server.accept()[0].sendall(b"served")
+    print(client.recv(6).decode(), flush=True)
+def sockets():
+    server = bound()
+    return server, bound(), server.getsockname()[1]
+own, childs = sockets(), sockets()
+ready, go = os.pipe()
+if os.fork() == 0:
+    os.read(ready, 1)
+    serves(*childs)
+    os._exit(0)
 print("bound", flush=True)
 sys.stdin.readline()
-server.listen()
-client.connect(("127.0.0.1", server.getsockname()[1]))
-server.accept()[0].sendall(b"served")
-print(client.recv(6).decode())
+serves(*own)
+os.write(go, b"x")
+os.wait()
 `,
   );
   const words = [world.millrace, "run", "--debug", PYTHON, program];
@@ -141,8 +154,44 @@ print(client.recv(6).decode())
   process.kill(engine.pid, "SIGKILL");
   running.child.stdin!.end("\n");
   const { out, err } = await running.ended;
-  assert.equal(out, "bound\nserved\n", err);
+  assert.equal(out, "bound\nserved\nserved\n", err);
   assert.match(err, /fd \d+ stays with the kernel: the engine is gone\n/);
+});
+
+test("rules: what servers may not clients may, and the other way round", async () => {
+  const serves = file(
+    "serves.py",
+    `
+import socket
+server = socket.create_server(("", 0))
+print("port", server.getsockname()[1], flush=True)
+while True:
+    client, _ = server.accept()
+    client.sendall(b"served")
+    client.close()
+`,
+  );
+  const connects = `
+import os, socket, sys
+client = socket.socket()
+client.bind(("", 0))
+os.system("true")
+client.connect((sys.argv[1], int(sys.argv[2])))
+print(client.recv(6).decode())
+`;
+  const server = world.accelerated(PYTHON, serves);
+  await server.said(/port \d+/);
+  const port = /port (\d+)/.exec(server.out)![1]!;
+  const client = (rules: string) => {
+    const words = ["--debug", "--rules", file("early.rules", rules), PYTHON, "-c", connects];
+    return world.accelerated(...words, HERE, port).ended;
+  };
+  const asClient = await client("use os tcp_server *:*\n");
+  assert.equal(asClient.out, "served\n", asClient.err);
+  const asServer = await client("use os tcp_client *:*\n");
+  assert.equal(asServer.out, "");
+  assert.match(asServer.err, /fd \d+ stays with the kernel: it was bound and shared, and connects/);
+  await server.stop();
 });
 
 test("what comes from a program without Millrace stays with the kernel, and says so", async () => {

@@ -36,3 +36,4 @@ void mr_epoll_forget_pending(struct mr_pending *pending) { (void)pending; }
 void mr_epoll_drop(struct mr_epoll *epoll) { (void)epoll; }
 void mr_epoll_before_replace(struct mr_pending *pending) { (void)pending; }
 void mr_epoll_after_replace(struct mr_pending *pending, struct mr_sock *sock) { (void)pending, (void)sock; }
+void mr_epoll_give_back(struct mr_sock *sock) { (void)sock; }

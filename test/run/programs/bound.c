@@ -1,7 +1,15 @@
 /* TCP sockets that are bound and no more when another process gets them. */
 #include "harness.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
 #include <spawn.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 
 extern char **environ;
 static const char *self;
@@ -212,6 +220,108 @@ static void connects_to_kernel(void) {
   close(server);
 }
 
+/* Registered before, as some libraries do. */
+static void watched_before_it_connects(void) {
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, own;
+  socklen_t bytes = sizeof at;
+  int server = new_socket(SOCK_STREAM), epfd = epoll_create1(0), client = bound(&own);
+  MUST(bind(server, (struct sockaddr *)&at, bytes));
+  MUST(listen(server, 4));
+  MUST(getsockname(server, (struct sockaddr *)&at, &bytes));
+  set_nonblocking(client);
+  ADD(epfd, client, EPOLLOUT, 5);
+  struct follower child;
+  if (follows(&child)) _exit(0);
+  leave(&child);
+  say("connect %s", outcome(connect(client, (struct sockaddr *)&at, sizeof at)));
+  wait_and_say("connected", epfd, 4, PATIENCE_MS);
+  struct epoll_event reads = {.events = EPOLLIN, .data.u64 = 6};
+  say("mod %s", outcome(epoll_ctl(epfd, EPOLL_CTL_MOD, client, &reads)));
+  int accepted = accept(server, NULL, NULL);
+  MUST(send(accepted, "x", 1, 0));
+  wait_and_say("something to read", epfd, 4, PATIENCE_MS);
+  close(client), close(accepted), close(server), close(epfd);
+}
+
+static long busy_ms(void) {
+  struct rusage used;
+  MUST(getrusage(RUSAGE_SELF, &used));
+  return (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
+}
+
+static void rests_while_it_polls(void) {
+  struct sockaddr_in at, own;
+  int server = listener(&at), client = bound(&own);
+  struct follower child;
+  if (follows(&child)) _exit(0);
+  leave(&child);
+  MUST(connect(client, (struct sockaddr *)&at, sizeof at));
+  int accepted = accept(server, NULL, NULL);
+  struct pollfd polled = {.fd = client, .events = POLLIN};
+  long before = busy_ms();
+  say("poll %s", outcome(poll(&polled, 1, 2000)));
+  long busy = busy_ms() - before;
+  must(busy < 500, "rests");
+  close(client), close(accepted), close(server);
+}
+
+/* Programs are started by one thread while another one binds, listens and connects. */
+static atomic_bool is_over;
+static void *start_programs(void *unused) {
+  while (!is_over) {
+    pid_t child = vfork();
+    if (child == 0) execl("/bin/true", "true", NULL);
+    if (child == 0) _exit(99);
+    must(waitpid(child, NULL, 0) == child, "waitpid");
+  }
+  return unused;
+}
+static void beside_others(void) {
+  pthread_t starters[3];
+  for (int i = 0; i < 3; i++) pthread_create(&starters[i], NULL, start_programs, NULL);
+  for (int i = 0; i < 300; i++) {
+    struct sockaddr_in at, own;
+    int server = bound(&at), client = bound(&own);
+    MUST(listen(server, 4));
+    MUST(connect(client, (struct sockaddr *)&at, sizeof at));
+    int accepted = accept(server, NULL, NULL);
+    MUST(accepted);
+    close(client), close(accepted), close(server);
+  }
+  is_over = true;
+  for (int i = 0; i < 3; i++) pthread_join(starters[i], NULL);
+  is_over = false;
+}
+
+/* Behind filters of system calls that this library needs for sockets, and the program does not. */
+static void behind_filters(void) {
+  static const unsigned forbidden[] = {SYS_newfstatat, SYS_fcntl, SYS_socketpair, SYS_sendmsg};
+  for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+    struct sockaddr_in at;
+    int shared = bound(&at), status;
+    pid_t child = fork();
+    if (child == 0) {
+      int own = bound(&at);
+      struct sock_filter code[] = {
+          BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, forbidden[i], 0, 1),
+          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+      };
+      struct sock_fprog program = {.len = 4, .filter = code};
+      MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+      MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+      pid_t inner = fork();
+      if (inner == 0) _exit(listen(own, 1) < 0);
+      status = waitpid(inner, &status, 0) == inner ? status : -1;
+      _exit(status != 0 ? 2 : listen(own, 1) < 0 || listen(shared, 1) < 0);
+    }
+    MUST(waitpid(child, &status, 0));
+    say("%d", status);
+    close(shared);
+  }
+}
+
 static void same_port(void) {
   struct sockaddr_in any = {.sin_family = AF_INET};
   int fds[2], on = 1;
@@ -307,6 +417,10 @@ static const struct test_case cases[] = {
     {"watched_before", watched_before},
     {"connects", connects},
     {"connects_to_kernel", connects_to_kernel},
+    {"watched_before_it_connects", watched_before_it_connects},
+    {"rests_while_it_polls", rests_while_it_polls},
+    {"beside_others", beside_others},
+    {"behind_filters", behind_filters},
     {"same_port", same_port},
     {"executed", executed},
     {"sent", sent},
