@@ -13,7 +13,7 @@ await enterNamespace(import.meta.url, "ip", "python3");
 
 const CONCURRENCY = 8;
 /** A case is about real time, and this machine may be busy: only one that fails again fails. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
 /** Part of the titles to run, for work on cases. */
 const ONLY = process.env.MILLRACE_CASES ?? "";
 /** Hosts so far: each has a number of its own. */
