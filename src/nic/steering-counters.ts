@@ -20,6 +20,8 @@ const DECLARED = {
   unknownFragments:
     "Later fragments of packets that are not claimed, or whose first fragment was not seen before them, left to the kernel.",
   malformed: "Frames cut short, or with an impossible header, left to the kernel.",
+  kernelFlows:
+    "TCP segments, and ICMP errors, of connections that the kernel has at a claimed port, left to it.",
   noSocket: "Claimed frames that came to a queue without a socket of ours, left to the kernel.",
 } as const;
 

@@ -1,6 +1,6 @@
 /** What the parts of the steering program share: its stack, its labels, and reading network order. */
 import type { Assembler } from "../ebpf/asm.js";
-import { R1, R4, R5, R6, R7, R8 } from "../ebpf/registers.js";
+import { R1, R4, R5, R6, R7, R8, R10, type Register } from "../ebpf/registers.js";
 import type { SteeringCounterName } from "./steering-counters.js";
 import { FLOW_KEY_BYTES, PORT_KEY_BYTES } from "./steering-layout.js";
 import { RX_QUEUE_INDEX_AT } from "./xdp-context.js";
@@ -15,6 +15,10 @@ export const KIND: number = PORT - 4;
 export const IDENTIFICATION: number = KIND - 4;
 /** A value to be stored or an array's index, 8 bytes. */
 export const SCRATCH: number = IDENTIFICATION - 8;
+/** What the kernel looks its own sockets up by, `struct bpf_sock_tuple`: up to 36 bytes. */
+export const TUPLE: number = SCRATCH - 40;
+/** The flags of a TCP segment, 4 bytes; 0 when the frame ends before them, and for all else. */
+export const TCP_FLAGS: number = TUPLE - 4;
 
 /** What the frame at hand is. */
 export const Kind = { WHOLE: 0, FIRST_FRAGMENT: 1, QUOTED: 2 } as const;
@@ -62,4 +66,10 @@ export function emitForget(a: Assembler): void {
   a.alu("xor", R7, R1);
   a.alu("xor", R7, R1);
   a.jumpIf(R7, ">", LAST_HEADER_AT, PASS_LABEL.otherProtocols);
+}
+
+/** dst = the address of a place on the stack. */
+export function emitAddress(a: Assembler, dst: Register, at: number): void {
+  a.mov(dst, R10);
+  a.add(dst, at);
 }

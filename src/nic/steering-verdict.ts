@@ -3,9 +3,10 @@
  * frame is not read any more, so r7 to r9 are free for what the calls must keep.
  */
 import type { Assembler } from "../ebpf/asm.js";
-import { R0, R1, R2, R3, R4, R6, R7, R8, R9, R10, type Register } from "../ebpf/registers.js";
+import { R0, R1, R2, R3, R4, R6, R7, R8, R9, R10 } from "../ebpf/registers.js";
 import * as protocols from "../wire/ip-protocol.js";
 import { steeringCounter } from "./steering-counters.js";
+import { emitKernelFlow } from "./steering-kernel-flows.js";
 import {
   ADDRESSES_MAP,
   COUNTERS_MAP,
@@ -19,7 +20,16 @@ import {
   PROTOCOL_AT,
 } from "./steering-layout.js";
 import { PORTS_PER_WORD, WORDS_PER_PROTOCOL } from "./steering-ports.js";
-import { FLOW, IDENTIFICATION, KIND, Kind, PASS_LABEL, PORT, SCRATCH } from "./steering-stack.js";
+import {
+  emitAddress,
+  FLOW,
+  IDENTIFICATION,
+  KIND,
+  Kind,
+  PASS_LABEL,
+  PORT,
+  SCRATCH,
+} from "./steering-stack.js";
 import { RX_QUEUE_INDEX_AT, SOCKETS_MAP, XdpVerdict } from "./xdp-context.js";
 
 const MAPPED_WORD = 0xffff_0000;
@@ -44,6 +54,9 @@ export function emitLaterFragment(a: Assembler, lifeNs: bigint): void {
 /** From `lookup`, the flow key being whole, to the end of the program. */
 export function emitVerdicts(a: Assembler): void {
   emitLookups(a);
+  a.label("claimedByPort");
+  a.load("u32", R9, R0, 0);
+  emitKernelFlow(a);
   emitUnclaimed(a);
   emitClaimed(a);
   emitRedirect(a);
@@ -168,30 +181,30 @@ function emitAnyAddress(a: Assembler): void {
   a.jumpIf(R0, "==", 0, "unclaimed");
   a.load("u32", R9, R0, 0);
   emitFind(a, ADDRESSES_MAP, FLOW);
-  a.jumpIf(R0, "!=", 0, "claimed");
+  a.jumpIf(R0, "!=", 0, "atPort");
   // The entry `::` stands for all, while nobody has said which are the host's.
   a.store("u64", R10, PORT, 0);
   a.store("u64", R10, PORT + 8, 0);
   emitFind(a, ADDRESSES_MAP, PORT);
-  a.jumpIf(R0, "!=", 0, "claimed");
+  a.jumpIf(R0, "!=", 0, "atPort");
   a.jump("unclaimed");
 }
 
 /** An identification that is used again must not find what was claimed before. */
 function emitUnclaimed(a: Assembler): void {
   a.label("unclaimed");
+  a.mov(R9, steeringCounter("unclaimed"));
+  a.label("leave");
   a.load("u32", R1, R10, KIND);
-  a.jumpIf(R1, "!=", Kind.FIRST_FRAGMENT, PASS_LABEL.unclaimed);
+  a.jumpIf(R1, "!=", Kind.FIRST_FRAGMENT, "pass");
   emitFragmentKey(a);
   emitKey(a, FRAGMENTS_MAP, FLOW);
   a.call("map_delete_elem");
-  a.jump(PASS_LABEL.unclaimed);
+  a.jump("pass");
 }
 
 /** r9: the counter. A first fragment is remembered. */
 function emitClaimed(a: Assembler): void {
-  a.label("claimedByPort");
-  a.load("u32", R9, R0, 0);
   a.label("claimed");
   a.load("u32", R1, R10, KIND);
   a.jumpIf(R1, "==", Kind.WHOLE, "redirect");
@@ -259,10 +272,4 @@ function emitCount(a: Assembler): void {
   a.label("end");
   a.mov(R0, R7);
   a.exit();
-}
-
-/** dst = the address of a place on the stack. */
-function emitAddress(a: Assembler, dst: Register, at: number): void {
-  a.mov(dst, R10);
-  a.add(dst, at);
 }

@@ -3,12 +3,14 @@
  * for the reason that it says, under claims that come and go. `MILLRACE_SEED` repeats a run.
  */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import { test } from "node:test";
-import { ANY4, ANY6 } from "../../src/base/ip-address.js";
+import { connect, createServer, type Socket } from "node:net";
+import { after, before, test } from "node:test";
+import { ANY4, ANY6, type IpAddress } from "../../src/base/ip-address.js";
 import { Random } from "../../src/base/random.js";
 import { CaptureReader } from "../../src/wire/capture-reader.js";
-import { enterNamespace, needsRoot } from "../support/namespace.js";
+import { enterNamespace, ip, needsRoot } from "../support/namespace.js";
 import { seed } from "../support/property.js";
 import {
   ADDRESSES_4,
@@ -23,6 +25,45 @@ import { SteeringRun } from "../support/steering-run.js";
 
 await enterNamespace(import.meta.url);
 const options = { skip: needsRoot() };
+
+/** Connections that the kernel has among these addresses and ports: both ends are its own. */
+const kernelFlows: (readonly [IpAddress, number, IpAddress, number])[] = [];
+const sockets: Socket[] = [];
+
+before(async () => {
+  if (needsRoot() !== false) return;
+  for (const family of [ADDRESSES_4, ADDRESSES_6]) {
+    const [server, ...clients] = family.slice(0, 3);
+    for (const address of family.slice(0, 3)) {
+      const nodad = address.isV4 ? [] : ["nodad"];
+      ip("address", "add", `${address}/${address.isV4 ? 32 : 128}`, "dev", "lo", ...nodad);
+    }
+    for (const port of [80, 443]) await connectAll(server!, port, clients);
+  }
+});
+after(() => {
+  for (const socket of sockets) socket.destroy();
+});
+
+/** From every port of the clients' to the server's, whose listener stays, too. */
+async function connectAll(
+  server: IpAddress,
+  port: number,
+  clients: readonly IpAddress[],
+): Promise<void> {
+  const listener = createServer((socket) => sockets.push(socket)).listen(port, `${server}`);
+  listener.unref();
+  await once(listener, "listening");
+  for (const client of clients) {
+    for (const clientPort of PORTS) {
+      const localAddress = `${client}`;
+      const socket = connect({ host: `${server}`, port, localAddress, localPort: clientPort });
+      await once(socket, "connect");
+      sockets.push(socket);
+      kernelFlows.push([server, port, client, clientPort], [client, clientPort, server, port]);
+    }
+  }
+}
 
 /** Runs a frame and compares; the frame must be left as it was. */
 function compare(run: SteeringRun, frame: Uint8Array): boolean {
@@ -75,6 +116,7 @@ for (const vlan of [[], [5], [5, 6]]) {
   test(`${FRAMES} random frames, steered with tags [${vlan}], as the model says`, options, () => {
     const random = new Random(seed);
     const run = new SteeringRun(vlan);
+    for (const ends of kernelFlows) run.kernelHas(...ends);
     const maker = new FrameMaker(random);
     let taken = 0;
     for (let i = 0; i < FRAMES; i++) {
@@ -132,6 +174,7 @@ test("real frames, and damaged copies of them, are steered as the model says", o
   const random = new Random(seed);
   const frames = capturedFrames();
   const run = new SteeringRun();
+  for (const ends of kernelFlows) run.kernelHas(...ends);
   const claims = claimSome(run, frames, random);
   let taken = 0;
   for (let round = 0; round < 20; round++) {
@@ -149,6 +192,7 @@ test(
   options,
   () => {
     const run = new SteeringRun([], false);
+    for (const ends of kernelFlows) run.kernelHas(...ends);
     for (const address of [ANY4, ANY6]) {
       for (const protocol of PROTOCOLS) {
         for (const port of PORTS) run.claimPort(protocol, address, port);

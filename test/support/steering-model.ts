@@ -50,6 +50,8 @@ export class SteeringModel {
   /** `protocol local port remote port`, `protocol local port`, with addresses as in {@link hex}. */
   readonly flows = new Set<string>();
   readonly ports = new Set<string>();
+  /** TCP connections that the kernel has, as in `flows`; those on which nothing but listens are none. */
+  readonly kernelFlows = new Set<string>();
   /** Null: every address. */
   addresses: Set<string> | null = null;
   private readonly fragments = new Set<string>();
@@ -97,12 +99,15 @@ export class SteeringModel {
     const isError = packet.protocol === (packet.family === 4 ? 1 : 58) && packet.fragment === null;
     if (isError) return this.takeError(frame, packet);
     const [remotePort, localPort] = readPorts(frame, packet);
-    const claim = this.claimOf(packet.protocol, packet.dst, localPort, packet.src, remotePort);
+    const ends = [packet.protocol, packet.dst, localPort, packet.src, remotePort] as const;
+    const claim = this.claimOf(...ends);
+    const isKernels = !isFirstSegment(frame, packet) && this.isKernels(claim, ends);
     if (packet.fragment !== null) {
-      if (claim === null) this.fragments.delete(packet.fragment);
+      if (claim === null || isKernels) this.fragments.delete(packet.fragment);
       else this.fragments.add(packet.fragment);
     }
     if (claim === null) throw new Pass("unclaimed");
+    if (isKernels) throw new Pass("kernelFlows");
     return claim;
   }
 
@@ -135,10 +140,19 @@ export class SteeringModel {
     if (quoted.isLater) throw new Pass("unknownFragments");
     if (quoted.src !== dst) throw new Pass("unclaimed");
     const [localPort, remotePort] = readPorts(frame, quoted);
-    if (this.claimOf(quoted.protocol, quoted.src, localPort, quoted.dst, remotePort) === null) {
-      throw new Pass("unclaimed");
-    }
+    const ends = [quoted.protocol, quoted.src, localPort, quoted.dst, remotePort] as const;
+    const claim = this.claimOf(...ends);
+    if (claim === null) throw new Pass("unclaimed");
+    if (this.isKernels(claim, ends)) throw new Pass("kernelFlows");
     return "errors";
+  }
+
+  /** What is claimed exactly is Millrace's, whatever the kernel has. */
+  private isKernels(
+    claim: SteeringCounterName | null,
+    ends: Readonly<Parameters<typeof flowText>>,
+  ): boolean {
+    return claim !== "flows" && ends[0] === TCP && this.kernelFlows.has(flowText(...ends));
   }
 
   private claimOf(
@@ -188,6 +202,11 @@ function readPorts(frame: Uint8Array, { protocol, at }: Upper): [src: number, ds
   if (protocol !== TCP && protocol !== UDP) throw new Pass("otherProtocols");
   need(frame, at, 4);
   return [be16(frame, at), be16(frame, at + 2)];
+}
+
+/** SYN without ACK; flags that are not there are not set. */
+function isFirstSegment(frame: Uint8Array, { protocol, at }: Upper): boolean {
+  return protocol === TCP && ((frame[at + 13] ?? 0) & 0x12) === 0x02;
 }
 
 function readIpv4(frame: Uint8Array, at: number): Upper {

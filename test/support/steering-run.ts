@@ -18,6 +18,7 @@ import { type TestRun, testRun } from "../../src/sys/bpf-program.js";
 import { closeFd } from "../../src/sys/fd.js";
 import { flowText, hex, portText, type Steered, SteeringModel } from "./steering-model.js";
 
+const TCP = 6;
 const LOOPBACK_INDEX = 1;
 const word = (value: number): Uint8Array => new Uint8Array(Int32Array.of(value).buffer);
 
@@ -89,6 +90,11 @@ export class SteeringRun {
   releasePort(protocol: number, local: IpAddress, port: number): void {
     this.model.ports.delete(portText(protocol, modelText(local), port));
     this.filter.removePort(protocol, local, port);
+  }
+
+  /** Tells the model of a TCP connection that the kernel of this namespace has; its other end is another. */
+  kernelHas(local: IpAddress, port: number, remote: IpAddress, rPort: number): void {
+    this.model.kernelFlows.add(flowText(TCP, modelText(local), port, modelText(remote), rPort));
   }
 
   setLocalAddresses(addresses: readonly IpAddress[] | null): void {

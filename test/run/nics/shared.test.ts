@@ -3,7 +3,10 @@
  * Linux at the far end and the kernel's programs beside them.
  */
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { ECHO_CLIENT, ECHO_SERVER } from "../../support/echo-servers.js";
 import { enterNamespace, ip, Namespace, needsRoot } from "../../support/namespace.js";
 import {
   accelerated,
@@ -16,9 +19,9 @@ import {
   tryNc,
   tryPrograms,
 } from "../../support/nic-programs.js";
-import { RunWorld } from "../../support/run-world.js";
+import { type Running, RunWorld } from "../../support/run-world.js";
 
-await enterNamespace(import.meta.url, "ip", ...PROGRAMS);
+await enterNamespace(import.meta.url, "ip", "python3", ...PROGRAMS);
 const options = { skip: needsRoot() };
 const world = RunWorld.open();
 
@@ -104,3 +107,84 @@ test(
     }
   },
 );
+
+const PYTHON = "/usr/bin/python3";
+
+function file(name: string, text: string): string {
+  const path = join(world.folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+/** A client at the far end, which has had its first echo from a server of that name. */
+async function echoClient(address: string, port: number, name: string): Promise<Running> {
+  const words = [PYTHON, file("client.py", ECHO_CLIENT), address, `${port}`];
+  const client = world.start([...peer.prefix, ...words], null, true);
+  await client.said(new RegExp(`greeted by ${name}\\nechoed\\n`));
+  return client;
+}
+
+async function endClient(client: Running, echoes: number): Promise<void> {
+  client.child.stdin!.end();
+  const { status, out, err } = await client.ended;
+  assert.deepEqual([status, out.split("echoed").length - 1], [0, echoes], err);
+  assert.match(out, /over\n$/);
+}
+
+for (const [i, [family, bound, address]] of (
+  [
+    ["4", "0.0.0.0", "10.7.0.1"],
+    ["4", "10.7.0.1", "10.7.0.1"],
+    ["6", "::", "fd07::1"],
+    ["6", "fd07::1", "fd07::1"],
+  ] as const
+).entries()) {
+  test(
+    `connections of a server of the kernel's go on when another begins under Millrace at ${bound}`,
+    options,
+    async () => {
+      const port = 8120 + i;
+      const words = [PYTHON, file("server.py", ECHO_SERVER), family, bound, `${port}`];
+      const older = start(beside, [...words, "old"]);
+      await older.said(/listens/);
+      const client = await echoClient(address, port, "old");
+      const newer = start(near, [...words, "new"]);
+      await newer.said(/listens/);
+      await world.serves(port, newer);
+      client.child.stdin!.write("again\n");
+      await client.said(/echoed\nechoed\n/);
+      const other = await echoClient(address, port, "new");
+      await endClient(client, 2);
+      await endClient(other, 1);
+      await Promise.all([older.stop(), newer.stop()]);
+    },
+  );
+}
+
+/** Binds, waits until somebody comes, and becomes the program behind the address. */
+const MANAGER = `
+import os, select, socket, sys
+listener = socket.create_server(("0.0.0.0", int(sys.argv[1])))
+print("waits", flush=True)
+select.select([listener], [], [])
+os.dup2(listener.fileno(), 100)
+os.dup2(100, 3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+`;
+
+test("the connection that starts a program by socket activation is served", options, async () => {
+  const port = 8130;
+  const program = [PYTHON, file("server.py", ECHO_SERVER), "4", "0.0.0.0", `${port}`, "new"];
+  const manager = [PYTHON, file("manager.py", MANAGER), `${port}`, ...near.prefix, ...program];
+  const server = start(beside, manager);
+  await server.said(/waits/);
+  const first = await echoClient(near.address, port, "new");
+  await world.serves(port, server);
+  const second = await echoClient(near.address, port, "new");
+  first.child.stdin!.write("again\n");
+  await first.said(/echoed\nechoed\n/);
+  await endClient(first, 2);
+  await endClient(second, 1);
+  await server.stop();
+});
