@@ -72,7 +72,7 @@ static bool has_peer(int fd) {
   return real.getpeername(fd, (struct sockaddr *)&peer, &bytes) == 0;
 }
 
-static void open_given(int fd) {
+void mr_activate(int fd) {
   int family = option_of(fd, SO_DOMAIN), type = option_of(fd, SO_TYPE);
   if ((family != AF_INET && family != AF_INET6) || mr_fd_kind_of(fd) != MR_FD_PLAIN || has_peer(fd)) return;
   struct mr_pending *pending = mr_open_pending(family, type, option_of(fd, SO_PROTOCOL));
@@ -107,8 +107,10 @@ static long number_in(const char *name) {
   return value == NULL ? -1 : strtol(value, NULL, 10);
 }
 
-void mr_activate(void) {
-  if (number_in("LISTEN_PID") != getpid()) return;
+struct mr_given mr_activation(void) {
+  struct mr_given none = {FIRST, FIRST};
+  if (number_in("LISTEN_PID") != getpid()) return none;
   long n = number_in("LISTEN_FDS");
-  for (int fd = FIRST; fd < FIRST + n && fd < INT_MAX; fd++) open_given(fd);
+  if (n <= 0) return none;
+  return (struct mr_given){FIRST, n < INT_MAX - FIRST ? FIRST + (int)n : INT_MAX};
 }

@@ -275,6 +275,11 @@ static bool find_door(int fd) {
   say_if_kernels(fd);
   return may_be_ours(fd) && !mr_door_is(fd);
 }
+static struct mr_given given;
+static bool activate_one(int fd) {
+  if (fd >= given.from && fd < given.to) mr_activate(fd);
+  return false;
+}
 static bool adopt_one(int fd) {
   adopt(fd);
   return false;
@@ -303,7 +308,8 @@ __attribute__((constructor(103))) static void start(void) {
   int saved = errno;
   remember_environment();
   mr_door_open();
-  mr_activate();
+  given = mr_activation();
+  if (given.from < given.to) each_inherited(activate_one);
   if (each_inherited(find_door)) each_inherited(adopt_one);
   errno = saved;
 }

@@ -24,7 +24,12 @@ struct mr_environment {
 struct mr_environment mr_environment_kept(char *const given[], const char *more);
 void mr_environment_free(struct mr_environment *made);
 
-/* activation.c: sockets that a service manager has bound for this process. When the door is open. */
-void mr_activate(void);
+/* activation.c: which descriptors a service manager has bound for this process, and making one of them Millrace's
+ * when the door is open. */
+struct mr_given {
+  int from, to; /* to: not itself */
+};
+struct mr_given mr_activation(void);
+void mr_activate(int fd);
 
 #endif

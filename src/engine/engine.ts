@@ -13,7 +13,7 @@ import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
 import type { Stack } from "../socket/stack.js";
 import { closeFd, eventLoopFd } from "../sys/fd.js";
-import { listenUnix } from "../sys/unix-socket.js";
+import { listenUnix, removeStaleSocket } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
 import { serveAccepted } from "./accepted.js";
 import { Calls } from "./calls.js";
@@ -151,7 +151,7 @@ export class Engine implements SocketHost {
         this.wantsControl = true;
       },
     });
-    removeSocket(paths.control); // of an engine that died: the lock says that none runs
+    removeStaleSocket(paths.control); // of an engine that died
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
     const loopFd = options.watchLoop === false ? -1 : eventLoopFd();
     this.control = new Control(this, listenFd, loopFd);

@@ -2,8 +2,9 @@
  * Answers `millrace stat` (stat-message.ts) through Node's event loop, which the engine lets run when
  * somebody asks.
  */
-import { chmodSync, unlinkSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
+import { removeStaleSocket } from "../sys/unix-socket.js";
 import type { Engine } from "./engine.js";
 import { statLines } from "./stat-lines.js";
 import type { StatRequest } from "./stat-message.js";
@@ -26,11 +27,7 @@ export class StatServer {
   /** Listens. Rejects with the system's error. */
   async start(): Promise<void> {
     const { stat } = this.engine.paths;
-    try {
-      unlinkSync(stat); // of an engine that died
-    } catch {
-      // There was none.
-    }
+    removeStaleSocket(stat); // of an engine that died
     await new Promise<void>((resolve, reject) => {
       this.server.once("error", reject);
       this.server.listen(stat, resolve);

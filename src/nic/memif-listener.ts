@@ -2,17 +2,17 @@
  * A socket that memif clients connect to. Several devices of a process may share one, each with an
  * id of its own: a connection goes to the device whose id its `init` names.
  */
-import { lstatSync, unlinkSync } from "node:fs";
+import { unlinkSync } from "node:fs";
 import { EADDRINUSE, EAGAIN, EBUSY } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { closeFd } from "../sys/fd.js";
 import { PollSet } from "../sys/poll-set.js";
 import {
   acceptUnix,
-  connectUnix,
   listenUnix,
   receivedFd,
   receiveMessage,
+  removeStaleSocket,
   sendMessage,
 } from "../sys/unix-socket.js";
 import { decode, encode, MESSAGE_BYTES, VERSION } from "./memif-message.js";
@@ -157,16 +157,9 @@ function listen(path: string): number {
     if (!(error instanceof NetError) || error.errno !== -EADDRINUSE || path.startsWith("@")) {
       throw error;
     }
-    const fd = connectUnix({ path });
-    if (fd >= 0) closeFd(fd);
-    if (fd >= 0 || fd === -EAGAIN || !isSocketFile(path)) throw error;
-    remove(path);
+    removeStaleSocket(path);
     return listenUnix({ path });
   }
-}
-
-function isSocketFile(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
 }
 
 function remove(path: string): void {

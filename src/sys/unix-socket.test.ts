@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -21,6 +22,7 @@ import {
   listenUnix,
   receivedFd,
   receiveMessage,
+  removeStaleSocket,
   sendMessage,
   type UnixAddress,
 } from "./unix-socket.js";
@@ -122,4 +124,29 @@ test("a set is readable while a member is, also as a member of another set", () 
   for (const set of [inner, outer, inner]) set.close();
   closeFd(one);
   closeFd(two);
+});
+
+test("only the file of a socket whose process has gone is removed", () => {
+  const path = join(tmpdir(), unique());
+  writeFileSync(path, "a file");
+  removeStaleSocket(path);
+  assert.equal(readFileSync(path, "utf8"), "a file");
+  rmSync(path);
+  removeStaleSocket(path); // nothing there
+  removeStaleSocket(join(path, "below"));
+  const fd = listenUnix({ path });
+  removeStaleSocket(path);
+  assert.ok(existsSync(path), "somebody listens");
+  closeFd(fd);
+  removeStaleSocket(path);
+  assert.ok(!existsSync(path));
+});
+
+test("a stream socket at which somebody listens stays", async () => {
+  const path = join(tmpdir(), unique());
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  removeStaleSocket(path);
+  assert.ok(existsSync(path));
+  await new Promise((resolve) => server.close(resolve));
 });

@@ -6,7 +6,7 @@
  * listener. Some programs fill the whole address with zeros behind such a name, and in the abstract
  * namespace that is another name: `isPadded` speaks to them.
  */
-import { close } from "node:fs";
+import { close, lstatSync, unlinkSync } from "node:fs";
 import * as errno from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { addon } from "./addon.js";
@@ -36,6 +36,21 @@ export function listenUnix(address: UnixAddress, backlog = 16): number {
 /** A connected socket, which the caller closes, or a negative error number. */
 export function connectUnix(address: UnixAddress): number {
   return addon().unixConnect(nameOf(address));
+}
+
+/**
+ * Removes the file of a socket whose process has gone without doing so. Whatever else is there stays: other files, and
+ * sockets at which somebody listens, of whatever type.
+ */
+export function removeStaleSocket(path: string): void {
+  try {
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
+    const fd = connectUnix({ path });
+    if (fd >= 0) closeFd(fd);
+    if (fd === -errno.ECONNREFUSED) unlinkSync(path);
+  } catch {
+    // Gone already, or not ours to remove: listening says so.
+  }
 }
 
 /** A connection from a listening socket, which the caller closes, or -EAGAIN when there is none. */

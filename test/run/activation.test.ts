@@ -127,7 +127,7 @@ test("variables that are for another process, or name what is no socket, change 
   const pipes = `
 import os, sys
 os.dup2(os.open("/dev/null", os.O_RDWR), 3, True)
-os.environ.update(LISTEN_FDS="100000", LISTEN_PID=str(os.getpid()))
+os.environ.update(LISTEN_FDS="99999999999", LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[1], sys.argv[1:])
 `;
   const none = [world.millrace, "run", "--debug", PYTHON, "-c", "print('runs')"];

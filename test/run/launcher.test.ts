@@ -1,7 +1,16 @@
 /** `millrace run` as a process: what the program gets, and what happens when it cannot be run. */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -460,4 +469,21 @@ test("--in-process has Node.js preload the stack, without an engine or a library
     assert.deepEqual([refused.status, refused.out], [2, ""], refused.err);
     assert.match(refused.err, /--in-process/);
   }
+});
+
+test("a file or another's socket at the engine's place stays, and is named", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-place-"));
+  const file = join(folder, "notes.txt");
+  writeFileSync(file, "precious");
+  const { status, err } = await millrace({ engine: file }, "run", "true");
+  assert.equal(status, 1);
+  assert.match(err, /notes\.txt/);
+  assert.equal(readFileSync(file, "utf8"), "precious");
+  const taken = join(folder, "taken.sock");
+  const server = createServer((socket) => socket.end("mine"));
+  await new Promise<void>((resolve) => server.listen(taken, resolve));
+  assert.equal((await millrace({ engine: taken }, "run", "true")).status, 1);
+  assert.ok(existsSync(taken));
+  await new Promise((resolve) => server.close(resolve));
+  rmSync(folder, { recursive: true });
 });
