@@ -38,7 +38,10 @@ export function snapshotOf(
     lines.filter((line): line is StatLine & { kind: K } => line.kind === kind);
   const sessions = of("session");
   const told = of("socket");
-  const accelerated = told.filter((socket) => socket.accelerated);
+  const userOf = users(read);
+  const accelerated = told
+    .filter((socket) => socket.accelerated)
+    .map((socket) => ({ ...socket, uid: userOf(socket.holders[0]?.pid) ?? socket.uid }));
   const kernel = told.filter((socket) => !socket.accelerated);
   const sockets = [...accelerated];
   if (kernel.length > 0 || processes.length > 0) {
@@ -72,6 +75,19 @@ export function snapshotOf(
     }
   }
   return { engine: of("engine")[0] ?? null, interfaces: of("interface"), sessions, sockets };
+}
+
+/** As whom processes run now; the engine knows as whom they joined it. */
+function users(read: (path: string) => string | null): (pid?: number) => number | undefined {
+  const known = new Map<number, number | undefined>();
+  return (pid) => {
+    if (pid === undefined) return undefined;
+    if (!known.has(pid)) {
+      const effective = /^Uid:\s+\d+\s+(\d+)/m.exec(read(`/proc/${pid}/status`) ?? "")?.[1];
+      known.set(pid, effective === undefined ? undefined : Number(effective));
+    }
+    return known.get(pid);
+  };
 }
 
 /** The accelerated listener that this connection of the kernel's came to, if there is one. */

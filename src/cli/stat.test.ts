@@ -293,3 +293,16 @@ test("wrong words are refused with status 2", async () => {
     assert.equal(await run(["stat", ...args], fakeWorld()), 2, args.join(" "));
   }
 });
+
+test("a program that has become another user is shown as that one", async () => {
+  const status = "Name:\tpython3\nUid:\t0\t65534\t65534\t65534\nGid:\t0\t0\t0\t0\n";
+  const files = (path: string): string | null => (path === "/proc/4242/status" ? status : null);
+  const world = fakeWorld();
+  const asked = { ...source([ENGINE, LISTENER]), readFile: files };
+  assert.equal(await stat({ json: true }, asked, world), 0);
+  const { sockets } = JSON.parse(world.outText()) as { sockets: StatSocket[] };
+  assert.deepEqual(
+    sockets.map(({ uid }) => uid),
+    [65534],
+  );
+});
