@@ -122,5 +122,6 @@ int run_node(const struct place *place, const char *option, char *const *args, i
   while (waitpid(child, &status, 0) < 0) {
     if (errno != EINTR) return FAILED;
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : FAILED;
+  /* That there is no Node.js does not mean that there is no program. */
+  return WIFEXITED(status) && WEXITSTATUS(status) != NOT_FOUND ? WEXITSTATUS(status) : FAILED;
 }

@@ -412,6 +412,9 @@ test("no engine answers and none can be started: the program is not started, sta
   );
   assert.deepEqual([status, out], [1, ""]);
   assert.match(err, /^millrace: /);
+  const nowhere = { engine: join(tmpdir(), "millrace-no-node.sock") };
+  const noNode = { ...nowhere, env: { MILLRACE_NODE: "/nonexistent" } };
+  assert.equal((await millrace(noNode, "run", "true")).status, 1);
 });
 
 test("the launcher and Node.js know the same options and commands", async () => {
