@@ -81,8 +81,8 @@ void mr_activate(int fd) {
   struct mr_address own;
   bool is_bound = mr_open_own_address(fd, pending, &own) == 0 && own.port != 0;
   keep_options(fd, pending);
-  pending->state->own = own;
-  pending->state->port_was_asked = true;
+  if (is_bound) pending->state->own = own;
+  pending->state->port_was_asked = is_bound;
   atomic_fetch_add(&pending->references, 1); /* the table's goes when it is decided */
   mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_PENDING, .pending = pending});
   struct mr_asking asking = {.at = MR_AT_BIND, .with_companion = true, .own = &own};

@@ -53,7 +53,7 @@ export async function ensureEngine(
   const running = await engineOf(paths);
   if (running !== null) return checkRunning(running, flags, world);
   makePrivateFolder(dirname(paths.control), world.env as NodeJS.ProcessEnv);
-  const logPath = `${paths.control.replace(/\.sock$/, "")}.log`;
+  const logPath = `${paths.control}.log`;
   const child = startEngine(paths, flags, logPath);
   // Looks are counted, not time: a machine that stands still for a while is no engine that does not start.
   for (let waitedMs = 0; ; waitedMs += LOOK_MS) {

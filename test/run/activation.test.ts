@@ -124,6 +124,12 @@ test("variables that are for another process, or name what is no socket, change 
     other.err,
     /fd 3 stays with the kernel: another process passed it on before it was Millrace's\n/,
   );
+  const binds = "import socket; socket.socket(fileno=3).bind(('', 0))";
+  const at = file("at.py", MANAGER.replace("select.select", "(lambda *_: 0)"));
+  const datagrams = "socket.socket(type=socket.SOCK_DGRAM)";
+  const own = [world.millrace, "run", "--debug", PYTHON, "-c", binds];
+  const free = await world.plain(PYTHON, at, datagrams, "--", ...own).ended;
+  assert.match(free.err, /enabled bypass on fd 3 \(udp 0\.0\.0\.0:/, "not bound before");
   const pipes = `
 import os, sys
 os.dup2(os.open("/dev/null", os.O_RDWR), 3, True)

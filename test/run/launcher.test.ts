@@ -485,8 +485,10 @@ test("a file or another's socket at the engine's place stays, and is named", asy
   const taken = join(folder, "taken.sock");
   const server = createServer((socket) => socket.end("mine"));
   await new Promise<void>((resolve) => server.listen(taken, resolve));
+  writeFileSync(join(folder, "taken.log"), "its own log");
   assert.equal((await millrace({ engine: taken }, "run", "true")).status, 1);
   assert.ok(existsSync(taken));
+  assert.equal(readFileSync(join(folder, "taken.log"), "utf8"), "its own log");
   await new Promise((resolve) => server.close(resolve));
   rmSync(folder, { recursive: true });
 });
