@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,40 +183,54 @@ static void open_socket(int ends[2], int companion) {
   must(take(&opened, sizeof opened, NULL, 0) > 0 && opened.result == 0, "its answer");
 }
 
+/* The engine stands still until SIGCONT. */
+static pid_t stop_engine(void) {
+  struct ucred engine;
+  socklen_t bytes = sizeof engine;
+  char file[64], line[512], state = 0;
+  must(getsockopt(control, SOL_SOCKET, SO_PEERCRED, &engine, &bytes) == 0, "SO_PEERCRED");
+  must(kill(engine.pid, SIGSTOP) == 0, "SIGSTOP");
+  snprintf(file, sizeof file, "/proc/%d/stat", engine.pid);
+  while (state != 'T') {
+    FILE *status = fopen(file, "r");
+    must(status != NULL && fgets(line, sizeof line, status) != NULL, file);
+    fclose(status);
+    state = strrchr(line, ')')[2];
+  }
+  return engine.pid;
+}
+
+/* Passes a descriptor and keeps none. */
+static void hand_over(int socket, const void *message, size_t bytes, int fd, const char *what) {
+  must(pass(socket, message, bytes, &fd, 1) > 0, what);
+  close(fd);
+}
+
 /* Sockets that linger come along with messages, as companions, and in the queues of what comes along. */
 static void linger(void) {
   struct mr_open told = {.type = MR_MSG_KERNEL};
-  int ends[2], fd = lingering();
-  must(pass(control, &told, sizeof told, &fd, 1) > 0, "KERNEL");
-  close(fd);
+  int with_companion[2], to_attach[2], open_for_good[2], companion = lingering();
+  open_socket(with_companion, companion);
+  open_socket(to_attach, -1);
+  open_socket(open_for_good, -1);
+  int first = lingering(), at_program = lingering(), at_engine = lingering(), last = lingering();
 
-  fd = lingering();
-  open_socket(ends, fd);
-  close(fd);
-  close(ends[0]);
-  close(ends[1]);
-
-  fd = lingering();
-  open_socket(ends, -1);
-  must(pass(ends[1], "x", 1, &fd, 1) > 0, "what waits at the program's end");
-  close(fd);
-  struct mr_attach attach = {.type = MR_MSG_ATTACH, .local = 1, .fd = ends[0]};
-  must(pass(control, &attach, sizeof attach, ends, 1) > 0, "ATTACH");
-  close(ends[0]);
-  close(ends[1]);
-
-  fd = lingering();
-  open_socket(ends, -1);
-  must(pass(ends[0], "x", 1, &fd, 1) > 0, "what waits at the engine's end");
-  close(fd);
-  close(ends[0]);
-  close(ends[1]);
-
-  fd = lingering();
-  must(pass(control, &told, sizeof told, &fd, 1) > 0, "KERNEL");
-  close(fd);
+  /* Who closes a socket last lingers: that is the engine, as it looks at nothing before all is closed here. */
+  pid_t engine = stop_engine();
+  hand_over(control, &told, sizeof told, first, "KERNEL");
+  close(companion);
+  close(with_companion[0]);
+  close(with_companion[1]);
+  hand_over(to_attach[1], "x", 1, at_program, "what waits at the program's end");
+  close(to_attach[1]);
+  struct mr_attach attach = {.type = MR_MSG_ATTACH, .local = 1, .fd = to_attach[0]};
+  hand_over(control, &attach, sizeof attach, to_attach[0], "ATTACH");
+  hand_over(open_for_good[0], "x", 1, at_engine, "what waits at the engine's end");
+  close(open_for_good[0]);
+  close(open_for_good[1]);
+  hand_over(control, &told, sizeof told, last, "KERNEL");
   close(control);
-  /* While another finds the engine at work: these must still linger then. */
+  must(kill(engine, SIGCONT) == 0, "SIGCONT");
   join();
   printf("joined again\n");
   fflush(stdout);
