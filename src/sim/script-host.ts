@@ -90,7 +90,8 @@ export class ScriptHost implements TestedHost {
     const link = simLink(this.pool, this.pool, { capabilities: 0, macB: peer.mac });
     this.mac = link.a.mac;
     this.wire = link.b;
-    this.stack = new Stack({ pool: this.pool, seed: 1 });
+    // As Linux, so that scripts reach SYN cookies by a few SYNs.
+    this.stack = new Stack({ pool: this.pool, seed: 1, tcp: { minSynBacklog: 1 } });
     const { ip } = this.stack;
     const { mac, address } = peer;
     this.address = IpAddress.parse(hostAddress(address));

@@ -66,6 +66,39 @@ test("RFC 4987 §3.6: with the SYN queue full, a cookie makes the connection wit
   assert.equal(s.world.tcp.counters.get("synCookiesReceived"), 1);
 });
 
+test("a burst of SYNs makes rows however small the backlog is; only beyond minSynBacklog it gets cookies", () => {
+  const s = new TcpScript({ settings: { minSynBacklog: 16 } });
+  s.listen({}, 1);
+  for (let i = 0; i < 20; i++) {
+    Object.assign(s, { peer: IpAddress.parse(`10.0.1.${1 + i}`) });
+    s.send("S 0:0 mss 1000");
+    assert.match(s.sent.pop()!, /^SA /);
+  }
+  assert.equal(s.world.tcp.rows, 1 + 16);
+  assert.equal(s.world.tcp.counters.get("synCookiesSent"), 4);
+});
+
+test("with a full accept queue a later segment of who has a cookie is dropped, not reset", () => {
+  const s = new TcpScript({ settings: { synCookies: 2 } });
+  s.listen({}, 0);
+  const synAck = (address: string): number => {
+    Object.assign(s, { peer: IpAddress.parse(address) });
+    s.send("S 0:0 mss 1400 win 65535");
+    return synAckSeq(s);
+  };
+  const first = synAck("10.0.0.2");
+  const second = synAck("10.0.0.3");
+  Object.assign(s, { peer: IpAddress.parse("10.0.0.2") });
+  s.send(`A 1:1 ack ${first + 1} win 4000`).expectNothing();
+  Object.assign(s, { peer: IpAddress.parse("10.0.0.3") });
+  s.send(`A 1:1001 ack ${second + 1} win 4000`).expectNothing();
+  s.send(`A 1001:2001 ack ${second + 1} win 4000`).expectNothing();
+  assert.ok(s.world.tcp.accept(s.listener) >= 0);
+  s.send(`A 1:1001 ack ${second + 1} win 4000`).skip();
+  s.row = s.world.tcp.accept(s.listener);
+  assert.equal(s.app.read(), 1000);
+});
+
 test("a cookie keeps window scale and SACK in the timestamp", () => {
   const s = new TcpScript({ settings: { synCookies: 2, timestamps: true, windowScaling: true } });
   s.listen();

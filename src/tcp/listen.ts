@@ -2,8 +2,8 @@
  * Passive open: segments that arrive in LISTEN (RFC 9293 §3.10.7.2), the SYN queue and the accept
  * queue, TCP_DEFER_ACCEPT, and SYN cookies when the SYN queue is full (RFC 4987 §3.6).
  *
- * Limits are Linux's: the accept queue holds `backlog` + 1 connections; as long as it is full,
- * SYNs are ignored; `backlog` (or tcp_max_syn_backlog, if less) handshakes may be under way.
+ * The accept queue holds `backlog` + 1 connections, as in Linux; as long as it is full, SYNs are
+ * ignored; `backlog` handshakes may be under way, within minSynBacklog and maxSynBacklog.
  */
 import { Drop } from "../wire/drop.js";
 import * as tcp from "../wire/tcp.js";
@@ -46,7 +46,8 @@ export function setBacklog(t: TcpCore, backlog: number): void {
 const acceptQueueIsFull = (t: TcpCore): boolean => t.c.acceptCount > t.c.backlog;
 
 function synQueueIsFull(t: TcpCore): boolean {
-  return t.c.synCount >= Math.min(Math.max(t.c.backlog, 1), t.settings.maxSynBacklog);
+  const { minSynBacklog, maxSynBacklog } = t.settings;
+  return t.c.synCount >= Math.min(Math.max(t.c.backlog, minSynBacklog), maxSynBacklog);
 }
 
 /** A segment for the selected listener. */
@@ -148,14 +149,15 @@ function ackArrives(t: TcpCore): void {
     t.drop(Drop.TCP_BAD_FLAGS);
     return;
   }
-  if (!checkCookie(t)) {
-    replyReset(t);
-    t.drop(Drop.TCP_BAD_COOKIE);
-    return;
-  }
+  // First: the cookie may be in a segment before this one, which was dropped as well and will come again.
   if (acceptQueueIsFull(t)) {
     t.counts[t.k.listenOverflows]! += 1;
     t.drop(Drop.TCP_ACCEPT_QUEUE_FULL);
+    return;
+  }
+  if (!checkCookie(t)) {
+    replyReset(t);
+    t.drop(Drop.TCP_BAD_COOKIE);
     return;
   }
   const listener = t.c.row;

@@ -15,6 +15,12 @@ export interface TcpSettings {
   readonly synCookies: number;
   /** tcp_max_syn_backlog: handshakes under way per listener, beside its backlog. */
   readonly maxSynBacklog: number;
+  /**
+   * As many handshakes may be under way however small the backlog is. Deviation: 1 in Linux. Batches of SYNs
+   * arrive here before the first ACK, and a connection by SYN cookie is worse: segments as on an Ethernet,
+   * and a reset when its ACK is lost to a full accept queue and its second segment comes before the first again.
+   */
+  readonly minSynBacklog: number;
   /** net.core.somaxconn: upper limit of a listener's backlog. */
   readonly somaxconn: number;
   /** tcp_abort_on_overflow: reset instead of ignoring the handshake when the accept queue is full. */
@@ -90,6 +96,7 @@ export const DEFAULT_TCP_SETTINGS: TcpSettings = {
   synackRetries: 5,
   synCookies: 1,
   maxSynBacklog: 4096,
+  minSynBacklog: 256,
   somaxconn: 4096,
   abortOnOverflow: false,
   windowScaling: true,

@@ -164,7 +164,9 @@ export class RunWorld {
   /** Until a program listens, or is bound, there; it must be accelerated. */
   async serves(port: number, server?: Running): Promise<void> {
     await this.has(
-      ({ localPort, remotePort }) => localPort === port && remotePort === 0,
+      // A TCP socket that is bound is shown before it listens.
+      ({ localPort, remotePort, protocol, state }) =>
+        localPort === port && remotePort === 0 && (protocol !== "tcp" || state === "LISTEN"),
       `a server on port ${port}`,
       server,
     );
