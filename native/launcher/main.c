@@ -189,9 +189,9 @@ static int join_engine(const struct place *place, const struct options *options,
       fprintf(stderr, "millrace: the engine at %s does not answer: %s; is it stopped (kill -CONT)?\n", engine, reason);
       return FAILED;
     }
-    if (launched == ENGINE_REFUSES || launched == ENGINE_OBJECTS) {
+    if (launched == ENGINE_REFUSES) {
       fprintf(stderr, "millrace: the engine at %s refuses: %s\n", engine, reason);
-      return launched == ENGINE_OBJECTS ? USAGE : FAILED;
+      return FAILED;
     }
   }
   report_hang_ups(engine);

@@ -1,37 +1,89 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { fakeWorld } from "./fake-world.js";
 import { run } from "./main.js";
 
-test("rules that the engine's configuration names wrongly are told with the places in both files", async (t) => {
+function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "millrace-engine-check-"));
   t.after(() => rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+/** Status and words of a command line. */
+async function said(env: Record<string, string>, ...args: string[]): Promise<[number, string]> {
+  const world = fakeWorld({ env });
+  const status = await run(args, world);
+  return [status, world.errText()];
+}
+
+test("rules that the engine's configuration names wrongly are told with the places in both files", async (t) => {
+  const folder = folderOf(t);
   const config = join(folder, "e.json");
   writeFileSync(config, '{\n  // whose\n  "rules": "web.rules"\n}');
   const rules = join(folder, "web.rules");
   const socket = join(folder, "e.sock");
-  const start = async (...more: string[]): Promise<[number, string]> => {
-    const world = fakeWorld();
-    const status = await run(["engine", "--socket", socket, ...more], world);
-    return [status, world.errText()];
-  };
+  const start = (...more: string[]) => said({}, "engine", "--socket", socket, ...more);
   const named = `${config}:3:12: rules: ${rules}`;
-  const missing = `millrace engine: ${named}: no such file or directory\n`;
-  assert.deepEqual(await start("--config", config), [2, missing]);
+  const missing = `${named}: no such file or directory\n`;
+  assert.deepEqual(await start("--config", config), [1, missing]);
   writeFileSync(rules, "use os everything\nuse os tcp_server *:90000\n");
   const [status, text] = await start("--config", config);
-  assert.equal(status, 2, text);
-  const [first, second, ...rest] = text.replace(/^millrace engine: /, "").split("\n");
+  assert.equal(status, 1, text);
+  const [first, second, ...rest] = text.split("\n");
   assert.ok(first?.startsWith(`${named}:1:8: expected a role`), text);
   assert.ok(second?.startsWith(`${named}:2:21: expected a port`), text);
   assert.deepEqual(rest, [""]);
   const own = join(folder, "own.rules");
   writeFileSync(own, "use os everything\n");
-  assert.match(
-    (await start("--config", config, "--rules", own))[1],
-    /^millrace engine: \S*own\.rules:1:8: /,
-  );
+  assert.match((await start("--config", config, "--rules", own))[1], /^\S*own\.rules:1:8: /);
+});
+
+test("what flags say of an interface that cannot be is wrong usage, for run and for engine", async (t) => {
+  const socket = join(folderOf(t), "e.sock");
+  const rows: [string[], RegExp][] = [
+    [["--nic", "tap:tap0123456789012345"], /--nic: tap: expected an interface's name of up to 15/],
+    [["--nic", "memif:/a,ringSize=7"], /--nic: memif: expected a ringSize that is a power of two/],
+    [
+      ["--nic", "tap0", "--address", "10.5.0.2/24", "--gateway", "10.6.0.1"],
+      /--gateway: gateway 10\.6\.0\.1: expected one on the network of one of the addresses/,
+    ],
+    [["--nic", "tap0", "--xdp", "a.o,program"], /--xdp: xdp: expected program=NAME/],
+    [["--nic", "eth1", "--address", "10.5.0.2/24"], /--address: eth1 is shared with the kernel/],
+  ];
+  for (const [flags, expected] of rows) {
+    for (const command of [["engine"], ["run", "--start-only"]]) {
+      const [status, text] = await said({ MILLRACE_ENGINE: socket }, ...command, ...flags);
+      assert.equal(status, 2, text);
+      assert.match(text, expected);
+      assert.match(text, /\n\(see millrace (run|engine) --help\)\n$/);
+    }
+  }
+});
+
+test("an engine's socket that cannot be: its path too long, its folder not there; nothing is left behind", async (t) => {
+  const folder = folderOf(t);
+  const long = join(folder, "a".repeat(103 - folder.length - 1));
+  for (const command of [["engine"], ["run", "--start-only"], ["stat"]]) {
+    const [status, text] = await said({ MILLRACE_ENGINE: long }, ...command);
+    assert.equal(status, 2, text);
+    assert.ok(
+      text.includes(
+        `MILLRACE_ENGINE: expected the path of a control socket, of 1 to 102 bytes, got ${long} (103 bytes)`,
+      ),
+      text,
+    );
+  }
+  const [status, text] = await said({}, "engine", "--socket", long);
+  assert.deepEqual([status, /of 1 to 102 bytes/.test(text)], [2, true], text);
+  assert.deepEqual(readdirSync(folder), []);
+  const none = join(folder, "none");
+  for (const command of [["engine"], ["run", "--start-only"]]) {
+    const [failed, why] = await said({ MILLRACE_ENGINE: join(none, "e.sock") }, ...command);
+    assert.equal(failed, 1, why);
+    assert.match(why, /^millrace( engine)?: ENOENT: /);
+    assert.ok(why.includes(`; ${none}, where the engine's socket is to be`), why);
+  }
 });

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { availableParallelism, release, type as systemName } from "node:os";
 import { fileURLToPath } from "node:url";
-import { specificationOf } from "../engine/config.js";
+import { specificationOf } from "../engine/nic-config.js";
 import { probeXdp, type XdpProbe } from "../nic/xdp-probe.js";
 import { checkDevice } from "../socket/open-device.js";
 import { closeFd } from "../sys/fd.js";

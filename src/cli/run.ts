@@ -2,10 +2,11 @@
  * `millrace run`: help, and what the launcher (native/launcher/, which is the one that runs programs)
  * leaves to Node.js: starting the engine and checking rules. docs/run.md is the manual.
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
+import { FileKindError, requirePlainFile } from "../base/read-text.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { MAX_RULES_BYTES } from "../socket/rules.js";
 import { readRules } from "../socket/rules-parser.js";
@@ -115,7 +116,8 @@ async function runHere(options: RunOptions, world: World): Promise<number> {
       return USAGE;
     }
     const isPlaced = error instanceof PlacedError;
-    const isTheirs = error instanceof NetError || error instanceof EbpfError;
+    const isTheirs =
+      error instanceof NetError || error instanceof EbpfError || error instanceof FileKindError;
     if (!isPlaced && !isTheirs && !isSystemError(error)) throw error;
     const text = isPlaced || isTheirs ? error.message : systemText(error);
     await world.err.write(isPlaced ? `${text}\n` : `millrace: ${text}\n`);
@@ -123,12 +125,12 @@ async function runHere(options: RunOptions, world: World): Promise<number> {
   }
 }
 
-/** Throws `PlacedError`, or the system's error. */
+/** Throws `PlacedError`, `FileKindError`, or the system's error. */
 function checkRules(path: string): void {
-  const status = statSync(path);
-  const expected = status.isFile() ? `at most ${MAX_RULES_BYTES} bytes of rules` : "a plain file";
-  if (!status.isFile() || status.size > MAX_RULES_BYTES) {
-    throw new PlacedError(path, [{ line: 1, column: 1, text: `expected ${expected}` }]);
+  const bytes = requirePlainFile(path);
+  if (bytes > MAX_RULES_BYTES) {
+    const text = `expected at most ${MAX_RULES_BYTES} bytes of rules; the file has ${bytes}`;
+    throw new PlacedError(path, [{ line: 1, column: 1, text }]);
   }
   readRules(path);
 }

@@ -4,7 +4,7 @@
  */
 import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
-import { EACCES, EIO } from "../base/errno.js";
+import { EACCES, EIO, ENAMETOOLONG, ENOENT, ENOTDIR } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 
 export interface EnginePaths {
@@ -17,6 +17,11 @@ export interface EnginePaths {
 }
 
 const PRIVATE_MODE = 0o700;
+/**
+ * Longest path of a control socket: `sun_path` of unix(7) less the terminating zero and the statistics' `.stat`. The
+ * launcher has the same (native/launcher/engine.c).
+ */
+export const CONTROL_BYTES = 102;
 
 /** `$XDG_RUNTIME_DIR/millrace`, or `/tmp/millrace-UID`. */
 export function engineFolder(env: NodeJS.ProcessEnv = process.env): string {
@@ -28,24 +33,38 @@ export function engineFolder(env: NodeJS.ProcessEnv = process.env): string {
 /** The inode of this process's network namespace. */
 export const namespaceInode = (): number => statSync("/proc/self/ns/net").ino;
 
-/** The paths of this user's engine in this network namespace. */
+/** The paths of this user's engine in this network namespace. Throws `NetError` where XDG_RUNTIME_DIR is too long. */
 export function enginePaths(env: NodeJS.ProcessEnv = process.env): EnginePaths {
-  return pathsOf(join(engineFolder(env), `engine-${namespaceInode()}`));
+  const control = join(engineFolder(env), `engine-${namespaceInode()}.sock`);
+  const why = whyNoControl(control);
+  if (why === "") return pathsBeside(control);
+  throw new NetError(ENAMETOOLONG, { hint: `${why}; set XDG_RUNTIME_DIR to a shorter folder` });
 }
 
-/** The paths of an engine whose control socket was named with `--socket`. */
+/** The paths of an engine whose control socket is named. */
 export function pathsBeside(control: string): EnginePaths {
   return { control, stat: `${control}.stat`, lock: `${control}.lock` };
 }
 
-const pathsOf = (stem: string): EnginePaths => pathsBeside(`${stem}.sock`);
+/** Why a path is none for a control socket whatever there is on the machine, or "". */
+export function whyNoControl(control: string): string {
+  const bytes = Buffer.byteLength(control);
+  if (bytes > 0 && bytes <= CONTROL_BYTES) return "";
+  return `expected the path of a control socket, of 1 to ${CONTROL_BYTES} bytes, got ${control} (${bytes} bytes)`;
+}
 
 /**
  * Makes the engines' own folder, or sees to it that one that is there is this user's alone; a folder that was
- * named, with `--socket`, is left as it is. Throws `NetError`: EACCES when another user could have put it there.
+ * named, with `--socket`, is left as it is. Throws `NetError`: EACCES when another user could have put it there,
+ * ENOENT and ENOTDIR for a named one.
  */
 export function makePrivateFolder(folder: string, env: NodeJS.ProcessEnv = process.env): void {
-  if (folder !== engineFolder(env)) return;
+  if (folder !== engineFolder(env)) {
+    const named = statSync(folder, { throwIfNoEntry: false });
+    if (named?.isDirectory() === true) return;
+    const hint = `${folder}, where the engine's socket is to be (MILLRACE_ENGINE, --socket); make the folder, or name another`;
+    throw new NetError(named === undefined ? ENOENT : ENOTDIR, { hint });
+  }
   try {
     mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
   } catch (cause) {

@@ -252,6 +252,10 @@ test("what the environment says is checked like options", async () => {
     [{ MILLRACE_LOOPBACK: "yes" }, /MILLRACE_LOOPBACK: expected 1 or 0, got yes/],
     [{ MILLRACE_NO_WARN: "no" }, /MILLRACE_NO_WARN: expected 1 or 0, got no/],
     [{ MILLRACE_ENGINE: "e.sock" }, /MILLRACE_ENGINE: expected the absolute path/],
+    [
+      { MILLRACE_ENGINE: `/tmp/${"a".repeat(98)}` },
+      /MILLRACE_ENGINE: expected the path of a control socket, of 1 to 102 bytes, got \/tmp\/a+ \(103 bytes\)\n/,
+    ],
   ];
   for (const [env, expected] of rows) {
     const { status, err } = await millrace({ env }, "run", "true");
@@ -291,6 +295,18 @@ test("a file of rules with a mistake: the program is not started", async (t) => 
   );
   assert.deepEqual([status, out], [1, ""]);
   assert.match(err, /bad\.rules:1:21: expected a port .*got "90000"\n$/);
+  execFileSync("mkfifo", [join(folder, "fifo")]);
+  for (const option of ["--rules", "--config"]) {
+    for (const [name, kind] of [
+      ["/tmp", "a directory"],
+      ["/dev/null", "a device"],
+      [join(folder, "fifo"), "a FIFO"],
+    ] as const) {
+      const other = await millrace({ engine }, "run", option, name, "true");
+      const why = `millrace: ${name}: expected a plain file; it is ${kind}\n`;
+      assert.deepEqual([other.status, other.err], [1, why]);
+    }
+  }
   const checked = await millrace({}, "run", "--check-rules", "bad.rules");
   assert.match(checked.err, /^bad\.rules:1:21: /);
   assert.equal(checked.status, 1);
@@ -393,7 +409,11 @@ test("the file and the interfaces are looked at before the engine that runs", as
     [["--nic", "nosuch0"], 1, noInterface],
     [["--nic", "packet:nosuch0"], 1, noInterface],
     [["--nic", "lo", "--xdp", "none.o"], 1, /^millrace: \S*none\.o: no such file or directory\n$/],
-    [["--nic", "bogus:x"], 2, /^millrace run: expected a device like tap:tap0, got "bogus:x"/],
+    [
+      ["--nic", "bogus:x"],
+      2,
+      /^millrace run: --nic: expected a device like tap:tap0, got "bogus:x"/,
+    ],
     [["--nic", "tap:mr0"], 1, /^millrace: an engine runs already/],
   ];
   for (const [args, status, expected] of rows) {
