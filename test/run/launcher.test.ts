@@ -178,6 +178,23 @@ test("options become the environment that the library reads", async (t) => {
   });
 });
 
+test("with its error stream closed it writes to nobody, and the program has that closed, too", async (t) => {
+  const heard: number[] = [];
+  const engine = await fakeEngine(t, [], heard);
+  const words = `exec millrace run --debug sh -c "test -e /proc/\\$\\$/fd/2 || echo closed" 2>&-`;
+  const { out } = await launch(
+    { engine, env: { PATH: `${join(ROOT, "bin")}:${process.env.PATH}` } },
+    ...["sh", "-c", words],
+  );
+  assert.equal(out, "closed\n");
+  assert.ok(heard.length === 1 && heard[0]! > 400, `messages of ${heard.join(", ")} bytes`);
+});
+
+test("`millrace -- PROGRAM` runs it", async (t) => {
+  const engine = await fakeEngine(t);
+  assert.equal((await millrace({ engine }, "--", "echo", "hi")).out, "hi\n");
+});
+
 test("what cannot be run: 127 when there is none, 126 when it is no program", async (t) => {
   const engine = await fakeEngine(t);
   const none = await millrace({ engine }, "run", "no-such-program");
