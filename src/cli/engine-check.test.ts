@@ -87,3 +87,23 @@ test("an engine's socket that cannot be: its path too long, its folder not there
     assert.ok(why.includes(`; ${none}, where the engine's socket is to be`), why);
   }
 });
+
+test("a user's file where the engine's socket is to be stays, without a lock or a log beside it", async (t) => {
+  const folder = folderOf(t);
+  const file = join(folder, "notes");
+  writeFileSync(file, "mine");
+  for (const command of [["engine"], ["run", "--start-only"]]) {
+    const [status, text] = await said({ MILLRACE_ENGINE: file }, ...command);
+    assert.equal(status, 1, text);
+    assert.ok(text.includes(`EEXIST: already exists; ${file} is no socket, and stays; name`), text);
+    assert.deepEqual(readdirSync(folder), ["notes"]);
+  }
+});
+
+test("a XDG_RUNTIME_DIR in which no folder can be made is told, at once", async () => {
+  for (const place of ["/proc/1", "/etc/passwd"]) {
+    const [status, text] = await said({ XDG_RUNTIME_DIR: place }, "engine");
+    assert.equal(status, 1, text);
+    assert.ok(text.includes(`; ${place}/millrace; set XDG_RUNTIME_DIR to a folder of`), text);
+  }
+});

@@ -5,14 +5,13 @@
  */
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import {
   type EnginePaths,
   enginePaths,
-  makePrivateFolder,
   pathsBeside,
+  prepareControl,
   whyNoControl,
 } from "../engine/socket-path.js";
 import type { StatEngine } from "../engine/stat-message.js";
@@ -55,7 +54,7 @@ export async function ensureEngine(
   const paths = currentEngine(world.env);
   const running = await engineOf(paths);
   if (running !== null) return checkRunning(running, flags, world);
-  makePrivateFolder(dirname(paths.control), world.env as NodeJS.ProcessEnv);
+  prepareControl(paths.control, world.env as NodeJS.ProcessEnv);
   const logPath = `${paths.control}.log`;
   const child = startEngine(paths, flags, logPath);
   // Looks are counted, not time: a machine that stands still for a while is no engine that does not start.

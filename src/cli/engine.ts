@@ -1,13 +1,12 @@
 /** `millrace engine`: serves programs that run under Millrace; `millrace run` starts one by itself. */
 import { readFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { DEFAULT_CONFIG, type EngineConfig, type Profile, readConfig } from "../engine/config.js";
 import { EngineService } from "../engine/engine-service.js";
 import { nicOf } from "../engine/nic-config.js";
-import { type EnginePaths, makePrivateFolder, pathsBeside } from "../engine/socket-path.js";
+import { type EnginePaths, pathsBeside, prepareControl } from "../engine/socket-path.js";
 import type { Tell } from "../engine/troubles.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { deviceKinds } from "../socket/open-device.js";
@@ -86,7 +85,7 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
   let paths: EnginePaths;
   try {
     paths = options.socket === undefined ? currentEngine(world.env) : pathsBeside(options.socket);
-    makePrivateFolder(dirname(paths.control), world.env as NodeJS.ProcessEnv);
+    prepareControl(paths.control, world.env as NodeJS.ProcessEnv);
     config = configOf(options);
     checkNics(config.nics.filter(({ places }) => places !== null));
     checkRules(config);

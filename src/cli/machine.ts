@@ -11,10 +11,9 @@ import {
   statSync,
 } from "node:fs";
 import { availableParallelism, release, type as systemName } from "node:os";
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { specificationOf } from "../engine/nic-config.js";
-import { makePrivateFolder } from "../engine/socket-path.js";
+import { prepareControl } from "../engine/socket-path.js";
 import { probeXdp, type XdpProbe } from "../nic/xdp-probe.js";
 import { checkDevice } from "../socket/open-device.js";
 import { closeFd } from "../sys/fd.js";
@@ -177,7 +176,7 @@ function deviceError(nic: string): string | null {
 function engineError(): string | null {
   try {
     const { control } = currentEngine(process.env);
-    if ((process.env.MILLRACE_ENGINE ?? "") !== "") makePrivateFolder(dirname(control));
+    if ((process.env.MILLRACE_ENGINE ?? "") !== "") prepareControl(control);
     return null;
   } catch (error) {
     return (error as Error).message;
