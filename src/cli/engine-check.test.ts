@@ -63,6 +63,21 @@ test("what flags say of an interface that cannot be is wrong usage, for run and 
   }
 });
 
+test("values that are none are refused whether an engine runs or not", async (t) => {
+  const socket = join(folderOf(t), "e.sock");
+  const rows = ["profile fast", "spin -1", "network 10.77.0.1", "address 127.0.0.1", "gateway x"];
+  for (const row of rows) {
+    const [option = "", value = ""] = row.split(" ");
+    const args = ["run", "--start-only", `--${option}=${value}`];
+    const [status, text] = await said({ MILLRACE_ENGINE: socket }, ...args);
+    assert.equal(status, 2, text);
+    assert.match(
+      text,
+      RegExp(`^millrace run: option '--${option} .* '${value}' is invalid\\. expected `),
+    );
+  }
+});
+
 test("an engine's socket that cannot be: its path too long, its folder not there; nothing is left behind", async (t) => {
   const folder = folderOf(t);
   const long = join(folder, "a".repeat(103 - folder.length - 1));
@@ -106,4 +121,19 @@ test("a XDG_RUNTIME_DIR in which no folder can be made is told, at once", async 
     assert.equal(status, 1, text);
     assert.ok(text.includes(`; ${place}/millrace; set XDG_RUNTIME_DIR to a folder of`), text);
   }
+});
+
+test("what only shows when interfaces are opened is told with the place of its value, too", async (t) => {
+  const folder = folderOf(t);
+  const config = join(folder, "e.json");
+  const object = join(folder, "acl.o");
+  writeFileSync(object, "none");
+  const nic = `  { "nic": "memif:${folder}/m.sock", "xdp": "acl.o" }`;
+  writeFileSync(config, `{ "nics": [\n${nic}\n] }`);
+  const column = nic.indexOf('"acl.o"') + 1;
+  const place = `${config}:2:${column}: nics[0].xdp: ${object}: a file of 4 bytes is shorter than an ELF header\n`;
+  const env = { MILLRACE_ENGINE: join(folder, "e.sock") };
+  assert.deepEqual(await said(env, "engine", "--config", config), [1, place]);
+  const started = await said(env, "run", "--start-only", "--config", config);
+  assert.deepEqual(started, [1, `millrace: the engine does not start:\n${place}`]);
 });

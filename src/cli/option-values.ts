@@ -27,6 +27,14 @@ export function addressOf(text: string): string {
   throw new InvalidArgumentError("expected an IPv4 or IPv6 address such as 10.0.0.1");
 }
 
+/** An address that a host can have, with or without its prefix length. */
+export function hostOf(text: string): string {
+  if (text.includes("/")) return prefixOf(text);
+  const why = whyNoHostText(addressOf(text));
+  if (why !== "") throw new InvalidArgumentError(`expected a host's address; it is ${why}`);
+  return text;
+}
+
 /** A control socket's path, absolute, as programs are told it. */
 export function controlOf(text: string): string {
   const path = text === "" ? "" : resolve(text);

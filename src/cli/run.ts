@@ -14,6 +14,7 @@ import { becomeProgram } from "../sys/exec.js";
 import { type AddCommand, examples } from "./command.js";
 import type { EngineFlags } from "./engine-flags.js";
 import { ensureEngine } from "./engine-start.js";
+import { addressOf, hostOf, prefixOf, profileOf, spinOf } from "./option-values.js";
 import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
 
 interface RunOptions extends EngineFlags {
@@ -45,13 +46,26 @@ export const addRun: AddCommand = (program, world, finish) => {
     .option(
       "--address <ADDRESS>",
       "this program's own address; with --nic the interface's, with /prefix",
+      checked(hostOf),
     )
-    .option("--gateway <ADDRESS>", "default route of the interface")
+    .option("--gateway <ADDRESS>", "default route of the interface", checked(addressOf))
     .option("--xdp <FILE>", "XDP program in front of the first interface (docs/ebpf.md)")
-    .option("--network <PREFIX>", "the network among programs of this machine (10.77.0.1/16)")
+    .option(
+      "--network <PREFIX>",
+      "the network among programs of this machine (10.77.0.1/16)",
+      checked(prefixOf),
+    )
     .option("--config <FILE>", "the engine's configuration (docs/engine.md)")
-    .option("--profile <NAME>", "how to wait: latency, balanced (default), idle")
-    .option("--spin <US>", "how long to spin before sleeping, or forever; overrides the profile")
+    .option(
+      "--profile <NAME>",
+      "how to wait: latency, balanced (default), idle",
+      checked(profileOf),
+    )
+    .option(
+      "--spin <US>",
+      "how long to spin before sleeping, or forever; overrides the profile",
+      checked(spinOf),
+    )
     .option("--rules <FILE>", "which sockets to accelerate (docs/rules.md)")
     .option("--application-id <ID>", "for rules that name one")
     .option("--loopback", "127.0.0.0/8 and ::1 go through Millrace, too")
@@ -84,6 +98,14 @@ export const addRun: AddCommand = (program, world, finish) => {
     ["millrace run --debug python3 -m http.server", "what is accelerated, and why not"],
   ]);
 };
+
+/** Refuses what a reader of values refuses, and keeps the text for the engine's own command line. */
+function checked(read: (text: string) => unknown): (text: string) => string {
+  return (text) => {
+    read(text);
+    return text;
+  };
+}
 
 /** A program is nothing to what runs none. */
 async function tooMany(
