@@ -103,7 +103,7 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
   }
   const stop = (): void => service.stop();
   world.stop.addEventListener("abort", stop);
-  process.on("SIGHUP", stop);
+  if (world.ignoresHangUps !== true) process.on("SIGHUP", stop);
   await log("ready", `engine ready on ${paths.control}`, placesOf(service, paths));
   await service.run();
   process.off("SIGHUP", stop);

@@ -110,7 +110,9 @@ function version(): string {
 export async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const wasLaunched = process.env.MILLRACE_LAUNCHED === "1";
+  const ignoresHangUps = process.env.MILLRACE_NOHUP === "1";
   delete process.env.MILLRACE_LAUNCHED;
+  delete process.env.MILLRACE_NOHUP;
   // Before the streams are touched: they would make the program's descriptors non-blocking.
   if (!wasLaunched && isProgram(args)) {
     const { becomeLauncher } = await import("./run.js");
@@ -118,7 +120,7 @@ export async function main(): Promise<void> {
     process.exitCode = FAILED;
     return;
   }
-  const world = processWorld();
+  const world = processWorld(ignoresHangUps);
   try {
     process.exitCode = await run(args, world);
   } catch (error) {

@@ -190,6 +190,16 @@ test("with its error stream closed it writes to nobody, and the program has that
   assert.ok(heard.length === 1 && heard[0]! > 400, `messages of ${heard.join(", ")} bytes`);
 });
 
+test("a command that was started with nohup outlives its terminal", async () => {
+  const socket = join(folder, "nohup.sock");
+  const script =
+    'trap "" HUP; millrace engine --keep & until test -e "$1.stat"; do sleep 0.05; done; kill -HUP $!; sleep 0.3; kill -0 $! && echo stays; kill $!; wait $!';
+  const env = { PATH: `${join(ROOT, "bin")}:${process.env.PATH}`, MILLRACE_ENGINE: socket };
+  const { out, status } = await launch({ env }, "sh", "-c", script, "sh", socket);
+  assert.match(out, /^millrace: engine ready on \S+\nstays\nmillrace: engine ended\n$/);
+  assert.equal(status, 0);
+});
+
 test("`millrace -- PROGRAM` runs it", async (t) => {
   const engine = await fakeEngine(t);
   assert.equal((await millrace({ engine }, "--", "echo", "hi")).out, "hi\n");
