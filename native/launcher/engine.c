@@ -15,15 +15,21 @@
 #include "launcher.h"
 
 #define ANSWER_MS 20000 /* as native/shim/control.c */
+#define CONTROL_BYTES 102 /* longest path of a control socket, as src/engine/socket-path.ts */
 
 void find_engine(char path[PATH_MAX]) {
   const char *given = getenv("MILLRACE_ENGINE");
-  if (given != NULL && given[0] == '/' && strlen(given) < PATH_MAX) {
-    strcpy(path, given);
-    return;
-  }
   if (given != NULL && given[0] != '\0') {
-    fprintf(stderr, "millrace: MILLRACE_ENGINE: expected the absolute path of a control socket, got %s\n", given);
+    size_t n = strlen(given);
+    if (given[0] == '/' && n <= CONTROL_BYTES) {
+      strcpy(path, given);
+      return;
+    }
+    if (given[0] != '/') refuse_value("MILLRACE_ENGINE", "the absolute path of a control socket", given);
+    fprintf(stderr,
+            "millrace run: MILLRACE_ENGINE: expected the path of a control socket, of 1 to %d bytes, got %s (%zu bytes)\n"
+            "(see millrace run --help)\n",
+            CONTROL_BYTES, given, n);
     exit(USAGE);
   }
   struct stat space = {0};
@@ -38,7 +44,13 @@ void find_engine(char path[PATH_MAX]) {
   } else {
     snprintf(folder, sizeof folder, "/tmp/millrace-%u", (unsigned)getuid());
   }
-  snprintf(path, PATH_MAX, "%s/engine-%lu.sock", folder, (unsigned long)space.st_ino);
+  int n = snprintf(path, PATH_MAX, "%s/engine-%lu.sock", folder, (unsigned long)space.st_ino);
+  if (n <= CONTROL_BYTES) return;
+  fprintf(stderr,
+          "millrace: XDG_RUNTIME_DIR: expected the path of a control socket, of 1 to %d bytes, got %s (%d bytes); set "
+          "XDG_RUNTIME_DIR to a shorter folder\n",
+          CONTROL_BYTES, path, n);
+  exit(FAILED);
 }
 
 int connect_engine(const char *path) {
@@ -98,8 +110,8 @@ enum launched launch(int fd, char reason[128]) {
   if (n != (ssize_t)sizeof answer) return ENGINE_GONE;
   if (answer.result == 0) return ENGINE_HOLDS;
   snprintf(reason, 128, "%.*s", (int)sizeof answer.reason, answer.reason);
-  if (answer.result == -EINVAL) return ENGINE_OBJECTS;
-  return answer.result == -EADDRNOTAVAIL || answer.result == -EPROTO ? ENGINE_REFUSES : ENGINE_HOLDS_NOT;
+  bool refuses = answer.result == -EADDRNOTAVAIL || answer.result == -EINVAL || answer.result == -EPROTO;
+  return refuses ? ENGINE_REFUSES : ENGINE_HOLDS_NOT;
 }
 
 int run_node(const struct place *place, const char *option, char *const *args, int n) {

@@ -102,7 +102,6 @@ enum launched {
   ENGINE_HOLDS_NOT, /* it has no room for that; the program may run */
   ENGINE_REFUSES,   /* the program would not have what was asked for */
   ENGINE_SILENT,    /* no answer */
-  ENGINE_OBJECTS,   /* nor any other: what was asked for is nothing that can be had */
   ENGINE_GONE,      /* it was about to end, or is of another version */
 };
 

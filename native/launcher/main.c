@@ -1,5 +1,6 @@
 /* The entry point: which command, then the steps of `run`. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,9 +190,9 @@ static int join_engine(const struct place *place, const struct options *options,
       fprintf(stderr, "millrace: the engine at %s does not answer: %s; is it stopped (kill -CONT)?\n", engine, reason);
       return FAILED;
     }
-    if (launched == ENGINE_REFUSES || launched == ENGINE_OBJECTS) {
+    if (launched == ENGINE_REFUSES) {
       fprintf(stderr, "millrace: the engine at %s refuses: %s\n", engine, reason);
-      return launched == ENGINE_OBJECTS ? USAGE : FAILED;
+      return FAILED;
     }
   }
   report_hang_ups(engine);
@@ -242,11 +243,19 @@ static int run(const struct place *place, char **args, bool is_short) {
   refuse_program(command, errno, is_short);
 }
 
+/* What is written to a closed stderr must not go to the engine, whose socket would have its number. */
+static void hold_standard_descriptors(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | O_CLOEXEC) < 0) return; /* the program has them closed */
+  }
+}
+
 int main(int argc, char **argv) {
+  hold_standard_descriptors();
   struct place place;
   find_place(&place);
   if (argc > 1 && strcmp(argv[1], "run") == 0) return run(&place, argv + 2, false);
-  if (argc > 1 && is_run_option(argv[1])) {
+  if (argc > 1 && (strcmp(argv[1], "--") == 0 || is_run_option(argv[1]))) {
     /* `args - 1` must be a place for the word "run". */
     return run(&place, argv + 1, false);
   }

@@ -1,5 +1,6 @@
 /* Where the package's parts are: all beside the launcher, which is in native/build or prebuilds/linux-ARCH. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,13 @@ static const char *node_program(void) {
   return node != NULL && node[0] != '\0' ? node : "node";
 }
 
+/* Node.js does not go on ignoring what was ignored when it began (nohup), so it is told. SIGINT, which scripts' jobs in
+ * the background ignore, is not: who sends that one to a capture means it, as with tcpdump. */
+static bool ignores_hang_ups(void) {
+  struct sigaction action;
+  return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 _Noreturn void become_node(const struct place *place, char *const *args) {
   int n = 0;
   while (args[n] != NULL) n++;
@@ -55,6 +63,7 @@ _Noreturn void become_node(const struct place *place, char *const *args) {
   all[1] = (char *)place->script;
   memcpy(all + 2, args, (size_t)n * sizeof *all);
   setenv("MILLRACE_LAUNCHED", "1", 1);
+  if (ignores_hang_ups()) setenv("MILLRACE_NOHUP", "1", 1);
   execvp(all[0], all);
   fprintf(stderr, "millrace: cannot run %s: %s; Node.js 20.19 or newer is needed\n", all[0], strerror(errno));
   exit(NOT_FOUND);

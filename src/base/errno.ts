@@ -27,6 +27,7 @@ export const EROFS = 30;
 export const EPIPE = 32;
 export const EDOM = 33;
 export const ERANGE = 34;
+export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
 export const EPROTO = 71;
 export const EBADFD = 77;
@@ -80,6 +81,7 @@ const NAMES: ReadonlyMap<number, readonly [name: string, text: string]> = new Ma
   [EPIPE, ["EPIPE", "the sending side is shut down"]],
   [EDOM, ["EDOM", "value out of range"]],
   [ERANGE, ["ERANGE", "out of range"]],
+  [ENAMETOOLONG, ["ENAMETOOLONG", "file name too long"]],
   [ENOSYS, ["ENOSYS", "not supported by this kernel"]],
   [EPROTO, ["EPROTO", "protocol error"]],
   [EBADFD, ["EBADFD", "file descriptor in bad state"]],

@@ -61,7 +61,7 @@ test("what cannot be read or written is named, in a line and with status 1", (t)
     ],
     [
       `engine --socket ${none}/e.sock`,
-      /; cannot lock \S*e\.sock\.lock; its folder must be there.*\n$/s,
+      /^millrace engine: ENOENT: .*; \S*none, where the engine's socket is to be; make it, or name another path .*\n$/,
     ],
   ];
   for (const [words, expected] of rows) {

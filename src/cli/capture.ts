@@ -77,7 +77,7 @@ function wholeNumber(text: string): number {
 /** Runs the command; see the file header. */
 async function capture(filterText: string, options: Options, world: World): Promise<number> {
   const usage = async (message: string): Promise<number> => {
-    await world.err.write(`millrace capture: ${message}\n(see millrace help capture)\n`);
+    await world.err.write(`millrace capture: ${message}\n(see millrace capture --help)\n`);
     return USAGE;
   };
   if ((options.read === undefined) === (options.interface === undefined)) {

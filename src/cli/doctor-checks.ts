@@ -1,6 +1,6 @@
 /** The checks of `millrace doctor`: each looks at one thing and says how to put it right. */
 import { checkLimits, checkSharedMemory } from "./doctor-memory.js";
-import { checkOpenFiles, checkRun } from "./doctor-program.js";
+import { checkEngine, checkOpenFiles, checkRun } from "./doctor-program.js";
 import { checkXdp } from "./doctor-xdp.js";
 import type { Machine } from "./machine.js";
 
@@ -71,6 +71,7 @@ export const CHECKS: readonly Check[] = [
   checkSimd,
   checkAddon,
   checkRun,
+  checkEngine,
   checkOpenFiles,
   checkTun,
   checkNetAdmin,

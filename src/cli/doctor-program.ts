@@ -21,6 +21,15 @@ const ENOENT = 2;
 /** For a server of a thousand clients; an engine holds one for each socket, and more for waiting. */
 const ENOUGH_FILES = 4096;
 
+/** Whether programs would find an engine where the environment says. */
+export function checkEngine(m: Machine): CheckResult {
+  const name = "engine's socket";
+  const error = m.engineError();
+  if (error === null) return ok(name, "programs can find it where the environment says");
+  const fix = "unset MILLRACE_ENGINE, or set it to a path in a folder of this user's";
+  return { name, status: "fail", detail: error, fix };
+}
+
 const ok = (name: string, detail: string): CheckResult => ({ name, status: "ok", detail });
 
 /** In the order in which they are shown. */

@@ -32,6 +32,7 @@ const GOOD: Machine = {
   validates: () => true,
   probeSharing: () => null,
   deviceError: () => null,
+  engineError: () => null,
   probeXdp: () => ({ error: null, message: "", takesFrags: true }),
 };
 
@@ -50,7 +51,7 @@ test("a machine on which all is well: ok on every line, status 0", async () => {
       .trimEnd()
       .split("\n")
       .map((line) => line.slice(0, 6)),
-    new Array(15).fill("ok    "),
+    new Array(16).fill("ok    "),
   );
 });
 
@@ -58,6 +59,29 @@ test("an old Node.js fails: status 1 and what to do", async () => {
   const [status, text] = await on({ nodeVersion: "20.18.3" });
   assert.equal(status, 1);
   assert.match(text, /^fail {2}Node\.js: 20\.18\.3, 20\.19 or newer is needed\n {6}fix: /);
+});
+
+test("a MILLRACE_ENGINE that run would refuse fails, as does a folder that is not there", async (t) => {
+  const before = process.env.MILLRACE_ENGINE;
+  t.after(() => {
+    if (before === undefined) delete process.env.MILLRACE_ENGINE;
+    else process.env.MILLRACE_ENGINE = before;
+  });
+  const { engineError } = thisMachine();
+  const rows: [string, RegExp][] = [
+    ["e.sock", /fail {2}engine's socket: MILLRACE_ENGINE: expected the absolute path/],
+    [`/tmp/${"a".repeat(98)}`, /fail {2}engine's socket: MILLRACE_ENGINE: .* 1 to 102 bytes/],
+    [
+      "/no/such/e.sock",
+      /fail {2}engine's socket: ENOENT: .*; \/no\/such, where the engine's socket/,
+    ],
+  ];
+  for (const [named, expected] of rows) {
+    process.env.MILLRACE_ENGINE = named;
+    const [status, text] = await on({ engineError });
+    assert.equal(status, 1);
+    assert.match(text, expected);
+  }
 });
 
 test("another system fails", async () => {
@@ -148,7 +172,7 @@ test("--json: one object with the worst status and all checks", async () => {
     checks: { name: string; status: string }[];
   };
   assert.equal(status, "warn");
-  assert.equal(checks.length, 15);
+  assert.equal(checks.length, 16);
   assert.equal(checks.find((check) => check.name === "CPUs")?.status, "warn");
 });
 
@@ -181,7 +205,7 @@ const inspected = (obstacle: number, error = 0, path = "/usr/bin/nginx") => ({
 async function ofProgram(machine: Partial<Machine>, nic?: string): Promise<[number, string]> {
   const world = fakeWorld();
   const status = await doctor({ ...GOOD, ...machine }, false, world, "nginx", nic);
-  return [status, world.outText().split("\n").slice(15).join("\n")];
+  return [status, world.outText().split("\n").slice(16).join("\n")];
 }
 
 test("a program that can be accelerated, and a script that is run by one", async () => {

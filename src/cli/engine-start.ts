@@ -5,14 +5,14 @@
  */
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import {
   type EnginePaths,
   enginePaths,
-  makePrivateFolder,
   pathsBeside,
+  prepareControl,
+  whyNoControl,
 } from "../engine/socket-path.js";
 import type { StatEngine } from "../engine/stat-message.js";
 import { argumentsOf, type EngineFlags, engineArguments, missingIn } from "./engine-flags.js";
@@ -27,7 +27,7 @@ const LOOK_MS = 5;
 
 /**
  * The paths of the engine that `run` and `stat` speak to: $MILLRACE_ENGINE, or this namespace's. Throws `TypeError` for
- * a relative one, as the launcher refuses it: programs that change their folder would not find it.
+ * a relative one, as the launcher refuses it: programs that change their folder would not find it; and for one too long.
  */
 export function currentEngine(env: World["env"]): EnginePaths {
   const given = env.MILLRACE_ENGINE;
@@ -37,6 +37,8 @@ export function currentEngine(env: World["env"]): EnginePaths {
       `MILLRACE_ENGINE: expected the absolute path of a control socket, got ${given}`,
     );
   }
+  const why = whyNoControl(given);
+  if (why !== "") throw new TypeError(`MILLRACE_ENGINE: ${why}`);
   return pathsBeside(given);
 }
 
@@ -52,7 +54,7 @@ export async function ensureEngine(
   const paths = currentEngine(world.env);
   const running = await engineOf(paths);
   if (running !== null) return checkRunning(running, flags, world);
-  makePrivateFolder(dirname(paths.control), world.env as NodeJS.ProcessEnv);
+  prepareControl(paths.control, world.env as NodeJS.ProcessEnv);
   const logPath = `${paths.control}.log`;
   const child = startEngine(paths, flags, logPath);
   // Looks are counted, not time: a machine that stands still for a while is no engine that does not start.
@@ -70,8 +72,10 @@ export async function ensureEngine(
   }
   const log = readFileSync(logPath, "utf8").trimEnd();
   const why = log === "" ? `no answer within ${START_MS / 1000} s` : log;
+  // Mistakes in a file begin a line with their place, as everywhere.
+  const isPlaced = /^\/\S*:\d+:\d+: /.test(why);
   await world.err.write(
-    `millrace: the engine does not start: ${why.replace(/^millrace( engine)?: /, "")}\n`,
+    `millrace: the engine does not start:${isPlaced ? "\n" : " "}${why.replace(/^millrace( engine)?: /, "")}\n`,
   );
   return FAILED;
 }

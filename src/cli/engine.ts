@@ -3,22 +3,17 @@ import { readFileSync } from "node:fs";
 import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
-import {
-  DEFAULT_CONFIG,
-  type EngineConfig,
-  nicOf,
-  type Profile,
-  readConfig,
-} from "../engine/config.js";
+import { DEFAULT_CONFIG, type EngineConfig, type Profile, readConfig } from "../engine/config.js";
 import { EngineService } from "../engine/engine-service.js";
-import { type EnginePaths, pathsBeside } from "../engine/socket-path.js";
+import { nicOf } from "../engine/nic-config.js";
+import { type EnginePaths, pathsBeside, prepareControl } from "../engine/socket-path.js";
 import type { Tell } from "../engine/troubles.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { deviceKinds } from "../socket/open-device.js";
 import { type AddCommand, examples } from "./command.js";
-import { checkNics, checkRules } from "./engine-check.js";
+import { checkNicFlags, checkNics, checkRules } from "./engine-check.js";
 import { currentEngine } from "./engine-start.js";
-import { addressOf, prefixOf, profileOf, spinOf } from "./option-values.js";
+import { addressOf, controlOf, prefixOf, profileOf, spinOf } from "./option-values.js";
 import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
 
 interface EngineCommandOptions {
@@ -46,7 +41,8 @@ export const addEngine: AddCommand = (program, world, finish) => {
       "Owns interfaces and connections, and serves the programs of this user in this network " +
         "namespace over shared memory. `millrace run` starts one when none runs. Flags go before " +
         "what the file of --config says. docs/engine.md is the manual.\n" +
-        "Exit status: 0 ended by a signal or because nobody needs it, 1 it cannot run, 2 wrong usage.",
+        "Exit status: 0 ended by a signal or because nobody needs it, 1 it cannot run or a file has mistakes, " +
+        "2 wrong usage.",
     )
     .option(
       "--nic <NIC>",
@@ -71,7 +67,7 @@ export const addEngine: AddCommand = (program, world, finish) => {
     .option("--spin <US>", "how long to spin before sleeping, or forever", spinOf)
     .option("--loopback", "127.0.0.0/8 and ::1 go through Millrace, too")
     .option("--keep", "stay when no program uses it any more")
-    .option("--socket <PATH>", "where programs find it")
+    .option("--socket <PATH>", "where programs find it (MILLRACE_ENGINE)", controlOf)
     .option("--json-log", "print what happens as JSON lines")
     .action(async (options: EngineCommandOptions) => {
       finish(await serve(options, world));
@@ -89,13 +85,12 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
   let paths: EnginePaths;
   try {
     paths = options.socket === undefined ? currentEngine(world.env) : pathsBeside(options.socket);
+    prepareControl(paths.control, world.env as NodeJS.ProcessEnv);
     config = configOf(options);
-    checkNics(config.nics.filter(({ place }) => place !== null));
+    checkNics(config.nics.filter(({ places }) => places !== null));
     checkRules(config);
   } catch (error) {
-    const text = isSystemError(error) ? systemText(error) : (error as Error).message;
-    await world.err.write(`millrace engine: ${text}\n`);
-    return error instanceof PlacedError || error instanceof TypeError ? USAGE : FAILED;
+    return await refuse(error, world);
   }
   const log = logTo(world, options.jsonLog === true);
   let service: EngineService;
@@ -104,25 +99,32 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
     service = new EngineService(config, paths, version(), tell);
     await service.start();
   } catch (error) {
-    if (error instanceof PlacedError || error instanceof TypeError) {
-      await world.err.write(`millrace engine: ${error.message}\n`);
-      return USAGE;
-    }
-    const isTheirs = error instanceof NetError || error instanceof EbpfError;
-    if (!isTheirs && !isSystemError(error)) throw error;
-    const text = isTheirs ? error.message : systemText(error);
-    await world.err.write(`millrace engine: ${text}\n`);
-    return FAILED;
+    return await refuse(error, world);
   }
   const stop = (): void => service.stop();
   world.stop.addEventListener("abort", stop);
-  process.on("SIGHUP", stop);
+  if (world.ignoresHangUps !== true) process.on("SIGHUP", stop);
   await log("ready", `engine ready on ${paths.control}`, placesOf(service, paths));
   await service.run();
   process.off("SIGHUP", stop);
   world.stop.removeEventListener("abort", stop);
   await log("ended", "engine ended", {});
   return DONE;
+}
+
+/** Says what is wrong, as far as that is the user's; the exit status. A file's mistakes begin with their places. */
+async function refuse(error: unknown, world: World): Promise<number> {
+  if (error instanceof PlacedError) {
+    await world.err.write(`${error.message}\n`);
+    return FAILED;
+  }
+  const isUsage = error instanceof TypeError && !isSystemError(error);
+  const isTheirs = isUsage || error instanceof NetError || error instanceof EbpfError;
+  if (!isTheirs && !isSystemError(error)) throw error;
+  const text = isTheirs ? error.message : systemText(error);
+  const more = isUsage ? "\n(see millrace engine --help)" : "";
+  await world.err.write(`millrace engine: ${text}${more}\n`);
+  return isUsage ? USAGE : FAILED;
 }
 
 /** The file's configuration with the flags' on top. Throws {@link PlacedError}, or a `TypeError`. */
@@ -150,7 +152,7 @@ function nicsOf(o: EngineCommandOptions, file: EngineConfig): EngineConfig["nics
       "--address, --gateway and --xdp are an interface's; expected --nic with them",
     );
   }
-  return nic.map((specification, i) =>
+  const nics = nic.map((specification, i) =>
     nicOf({
       nic: specification,
       addresses: i === 0 ? address : [],
@@ -158,6 +160,8 @@ function nicsOf(o: EngineCommandOptions, file: EngineConfig): EngineConfig["nics
       xdp: i === 0 && o.xdp !== undefined ? absoluteFiles(o.xdp) : null,
     }),
   );
+  checkNicFlags(nics);
+  return nics;
 }
 
 function placesOf(service: EngineService, paths: EnginePaths): Record<string, unknown> {

@@ -12,12 +12,14 @@ import {
 } from "node:fs";
 import { availableParallelism, release, type as systemName } from "node:os";
 import { fileURLToPath } from "node:url";
-import { specificationOf } from "../engine/config.js";
+import { specificationOf } from "../engine/nic-config.js";
+import { prepareControl } from "../engine/socket-path.js";
 import { probeXdp, type XdpProbe } from "../nic/xdp-probe.js";
 import { checkDevice } from "../socket/open-device.js";
 import { closeFd } from "../sys/fd.js";
 import { createMemfd } from "../sys/memory.js";
 import { receiveWithFds, sendWithFds, unixPair } from "../sys/unix-socket.js";
+import { currentEngine } from "./engine-start.js";
 import { isSystemError } from "./world.js";
 
 export interface Machine {
@@ -51,6 +53,8 @@ export interface Machine {
   probeXdp(): XdpProbe;
   /** What is wrong with a device as --nic names it, before it is opened, or null. */
   deviceError(nic: string): string | null;
+  /** Where engines are found cannot be, and why; or null. */
+  engineError(): string | null;
   /** Makes sealed memory and passes it over a socket: the error's code and call, or null. */
   probeSharing(): string | null;
 }
@@ -82,6 +86,7 @@ export function thisMachine(): Machine {
     probeXdp,
     probeSharing,
     deviceError,
+    engineError,
     validates: (module) => WebAssembly.validate(module.slice()),
   };
 }
@@ -162,6 +167,16 @@ function loadError(path: string): string | null {
 function deviceError(nic: string): string | null {
   try {
     checkDevice(specificationOf({ nic, xdp: null }));
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function engineError(): string | null {
+  try {
+    const { control } = currentEngine(process.env);
+    if ((process.env.MILLRACE_ENGINE ?? "") !== "") prepareControl(control);
     return null;
   } catch (error) {
     return (error as Error).message;

@@ -45,6 +45,51 @@ test("help of what is no command names it", async () => {
   assert.equal(await run(["help"], fakeWorld()), 0);
 });
 
+test("`help help` is `help`", async () => {
+  const [one, other] = [fakeWorld(), fakeWorld()];
+  assert.equal(await run(["help", "help"], one), 0);
+  assert.equal(await run(["help"], other), 0);
+  assert.equal(one.outText(), other.outText());
+});
+
+test("wrong usage: status 2, said by the command, with where its help is", async () => {
+  const rows: [string, string][] = [
+    ["--nosuch", "millrace: unknown option '--nosuch'\n(see millrace --help)\n"],
+    ["stat --nosuch", "millrace stat: unknown option '--nosuch'\n(see millrace stat --help)\n"],
+    [
+      "perf server x",
+      "millrace perf server: too many arguments for 'server'. Expected 0 arguments but got 1.\n(see millrace perf server --help)\n",
+    ],
+    [
+      "xdp check",
+      "millrace xdp check: missing required argument 'object'\n(see millrace xdp check --help)\n",
+    ],
+    [
+      "engine --config=",
+      "millrace engine: option '--config <FILE>' needs a value that is not empty\n(see millrace engine --help)\n",
+    ],
+    [
+      "engine --nic=",
+      "millrace engine: option '--nic <NIC>' needs a value that is not empty\n(see millrace engine --help)\n",
+    ],
+    [
+      "capture -r a.pcap -w=",
+      "millrace capture: option '-w, --write <file>' needs a value that is not empty\n(see millrace capture --help)\n",
+    ],
+    [
+      "run --check-rules=",
+      "millrace run: option '--check-rules <FILE>' needs a value that is not empty\n(see millrace run --help)\n",
+    ],
+  ];
+  for (const [words, expected] of rows) {
+    const world = fakeWorld();
+    const args = words.split(" ").flatMap((one) => (one === "-w=" ? ["-w", ""] : [one]));
+    assert.equal(await run(args, world), 2, words);
+    assert.equal(world.errText(), expected);
+    assert.equal(world.outText(), "");
+  }
+});
+
 test("no command: the help, on the error stream, status 2", async () => {
   const world = fakeWorld();
   assert.equal(await run([], world), 2);

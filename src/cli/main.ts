@@ -36,7 +36,6 @@ export async function run(args: readonly string[], world: World): Promise<number
     .version(version(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
-    .showHelpAfterError("(see millrace --help)")
     .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => {
@@ -68,11 +67,12 @@ export async function run(args: readonly string[], world: World): Promise<number
       status = result;
     });
   }
-  for (const command of program.commands) {
-    command.showHelpAfterError(`(see millrace ${command.name()} --help)`);
-  }
+  speakAs(program, "millrace");
+  program.hook("preAction", (_, command) => refuseEmpty(command));
   try {
-    await program.parseAsync([...args], { from: "user" });
+    // `help help` is `help`.
+    const words = word === "help" && about === "help" ? args.slice(1) : [...args];
+    await program.parseAsync(words, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     status = error.exitCode === 0 ? 0 : USAGE;
@@ -80,6 +80,25 @@ export async function run(args: readonly string[], world: World): Promise<number
   if (data !== "") await world.out.write(data);
   if (talk !== "") await world.err.write(talk);
   return status;
+}
+
+/** What is wrong with a command line begins with the command's name, and ends with where its help is. */
+function speakAs(command: Command, name: string): void {
+  command.showHelpAfterError(`(see ${name} --help)`);
+  command.configureOutput({
+    outputError: (text, write) => write(text.replace(/^error: /, `${name}: `)),
+  });
+  for (const one of command.commands) speakAs(one, `${name} ${one.name()}`);
+}
+
+/** An empty value is a variable of a script that was not set. */
+function refuseEmpty(command: Command): void {
+  const values: Readonly<Record<string, unknown>> = command.opts();
+  for (const option of command.options) {
+    const value = values[option.attributeName()];
+    const isEmpty = value === "" || (Array.isArray(value) && value.includes(""));
+    if (isEmpty) command.error(`error: option '${option.flags}' needs a value that is not empty`);
+  }
 }
 
 function version(): string {
@@ -91,7 +110,9 @@ function version(): string {
 export async function main(): Promise<void> {
   const args = process.argv.slice(2);
   const wasLaunched = process.env.MILLRACE_LAUNCHED === "1";
+  const ignoresHangUps = process.env.MILLRACE_NOHUP === "1";
   delete process.env.MILLRACE_LAUNCHED;
+  delete process.env.MILLRACE_NOHUP;
   // Before the streams are touched: they would make the program's descriptors non-blocking.
   if (!wasLaunched && isProgram(args)) {
     const { becomeLauncher } = await import("./run.js");
@@ -99,7 +120,7 @@ export async function main(): Promise<void> {
     process.exitCode = FAILED;
     return;
   }
-  const world = processWorld();
+  const world = processWorld(ignoresHangUps);
   try {
     process.exitCode = await run(args, world);
   } catch (error) {
@@ -110,8 +131,8 @@ export async function main(): Promise<void> {
   process.stdin.destroy();
 }
 
-/** `run …`, options of it, or a program's name. */
+/** `run …`, `-- …`, or a program's name. */
 function isProgram([first = ""]: readonly string[]): boolean {
-  if (first === "run") return true;
+  if (first === "run" || first === "--") return true;
   return first !== "" && !first.startsWith("-") && !COMMAND_NAMES.includes(first);
 }

@@ -1,7 +1,9 @@
 /** Values of options that more than one command takes: checked, or refused with what was expected. */
+import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { IpAddress } from "../base/ip-address.js";
 import type { Profile } from "../engine/config.js";
+import { whyNoControl } from "../engine/socket-path.js";
 import { whyNoHostText } from "../ip/host-address.js";
 import { tryParsePrefix } from "../ip/prefix.js";
 
@@ -23,6 +25,22 @@ export function spinOf(text: string): number {
 export function addressOf(text: string): string {
   if (IpAddress.tryParse(text) !== null) return text;
   throw new InvalidArgumentError("expected an IPv4 or IPv6 address such as 10.0.0.1");
+}
+
+/** An address that a host can have, with or without its prefix length. */
+export function hostOf(text: string): string {
+  if (text.includes("/")) return prefixOf(text);
+  const why = whyNoHostText(addressOf(text));
+  if (why !== "") throw new InvalidArgumentError(`expected a host's address; it is ${why}`);
+  return text;
+}
+
+/** A control socket's path, absolute, as programs are told it. */
+export function controlOf(text: string): string {
+  const path = text === "" ? "" : resolve(text);
+  const why = whyNoControl(path);
+  if (why !== "") throw new InvalidArgumentError(why);
+  return path;
 }
 
 /** A host's address with its prefix length. */

@@ -2,10 +2,11 @@
  * `millrace run`: help, and what the launcher (native/launcher/, which is the one that runs programs)
  * leaves to Node.js: starting the engine and checking rules. docs/run.md is the manual.
  */
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
+import { FileKindError, requirePlainFile } from "../base/read-text.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { MAX_RULES_BYTES } from "../socket/rules.js";
 import { readRules } from "../socket/rules-parser.js";
@@ -13,6 +14,7 @@ import { becomeProgram } from "../sys/exec.js";
 import { type AddCommand, examples } from "./command.js";
 import type { EngineFlags } from "./engine-flags.js";
 import { ensureEngine } from "./engine-start.js";
+import { addressOf, hostOf, prefixOf, profileOf, spinOf } from "./option-values.js";
 import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
 
 interface RunOptions extends EngineFlags {
@@ -44,13 +46,26 @@ export const addRun: AddCommand = (program, world, finish) => {
     .option(
       "--address <ADDRESS>",
       "this program's own address; with --nic the interface's, with /prefix",
+      checked(hostOf),
     )
-    .option("--gateway <ADDRESS>", "default route of the interface")
+    .option("--gateway <ADDRESS>", "default route of the interface", checked(addressOf))
     .option("--xdp <FILE>", "XDP program in front of the first interface (docs/ebpf.md)")
-    .option("--network <PREFIX>", "the network among programs of this machine (10.77.0.1/16)")
+    .option(
+      "--network <PREFIX>",
+      "the network among programs of this machine (10.77.0.1/16)",
+      checked(prefixOf),
+    )
     .option("--config <FILE>", "the engine's configuration (docs/engine.md)")
-    .option("--profile <NAME>", "how to wait: latency, balanced (default), idle")
-    .option("--spin <US>", "how long to spin before sleeping, or forever; overrides the profile")
+    .option(
+      "--profile <NAME>",
+      "how to wait: latency, balanced (default), idle",
+      checked(profileOf),
+    )
+    .option(
+      "--spin <US>",
+      "how long to spin before sleeping, or forever; overrides the profile",
+      checked(spinOf),
+    )
     .option("--rules <FILE>", "which sockets to accelerate (docs/rules.md)")
     .option("--application-id <ID>", "for rules that name one")
     .option("--loopback", "127.0.0.0/8 and ::1 go through Millrace, too")
@@ -84,6 +99,14 @@ export const addRun: AddCommand = (program, world, finish) => {
   ]);
 };
 
+/** Refuses what a reader of values refuses, and keeps the text for the engine's own command line. */
+function checked(read: (text: string) => unknown): (text: string) => string {
+  return (text) => {
+    read(text);
+    return text;
+  };
+}
+
 /** A program is nothing to what runs none. */
 async function tooMany(
   words: readonly string[],
@@ -115,7 +138,8 @@ async function runHere(options: RunOptions, world: World): Promise<number> {
       return USAGE;
     }
     const isPlaced = error instanceof PlacedError;
-    const isTheirs = error instanceof NetError || error instanceof EbpfError;
+    const isTheirs =
+      error instanceof NetError || error instanceof EbpfError || error instanceof FileKindError;
     if (!isPlaced && !isTheirs && !isSystemError(error)) throw error;
     const text = isPlaced || isTheirs ? error.message : systemText(error);
     await world.err.write(isPlaced ? `${text}\n` : `millrace: ${text}\n`);
@@ -123,12 +147,12 @@ async function runHere(options: RunOptions, world: World): Promise<number> {
   }
 }
 
-/** Throws `PlacedError`, or the system's error. */
+/** Throws `PlacedError`, `FileKindError`, or the system's error. */
 function checkRules(path: string): void {
-  const status = statSync(path);
-  const expected = status.isFile() ? `at most ${MAX_RULES_BYTES} bytes of rules` : "a plain file";
-  if (!status.isFile() || status.size > MAX_RULES_BYTES) {
-    throw new PlacedError(path, [{ line: 1, column: 1, text: `expected ${expected}` }]);
+  const bytes = requirePlainFile(path);
+  if (bytes > MAX_RULES_BYTES) {
+    const text = `expected at most ${MAX_RULES_BYTES} bytes of rules; the file has ${bytes}`;
+    throw new PlacedError(path, [{ line: 1, column: 1, text }]);
   }
   readRules(path);
 }

@@ -207,7 +207,7 @@ test("-s shows one socket, -i its insides; without -t, -u, -l, -c", async () => 
   assert.deepEqual(await shown({ socket: "1:1" }), [
     1,
     "",
-    "Socket 1:1 not found (no socket of a program under Millrace)\n",
+    "millrace stat: no program under Millrace has the socket 1:1; millrace stat -e shows them all\n",
   ]);
   assert.equal((await shown({ socket: "4242:5", tcp: true }))[0], 2);
   assert.equal((await shown({ socket: "4242:5", ipv4: true }))[0], 2);

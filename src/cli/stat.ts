@@ -161,7 +161,8 @@ async function print(
 function show(all: Snapshot, options: StatOptions, source: StatSource): [number, string] {
   const chosen = { ...all, sockets: all.sockets.filter((socket) => isWanted(socket, options)) };
   if (options.socket !== undefined && chosen.sockets.length === 0) {
-    return [FAILED, `Socket ${options.socket} not found (no socket of a program under Millrace)\n`];
+    const text = `no program under Millrace has the socket ${options.socket}; millrace stat -e shows them all`;
+    return [FAILED, `millrace stat: ${text}\n`];
   }
   if (options.json === true) return [DONE, `${JSON.stringify(chosen)}\n`];
   if (options.counters === true) return [DONE, formatCounters(chosen)];

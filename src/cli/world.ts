@@ -24,18 +24,22 @@ export interface World {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Aborted when the user wants the command to end (Ctrl-C). */
   readonly stop: AbortSignal;
+  /** The process outlives its terminal (nohup). */
+  readonly ignoresHangUps?: boolean;
 }
 
 /** The world of this process. The first Ctrl-C asks for the end, the second one ends. */
-export function processWorld(): World {
+export function processWorld(ignoresHangUps = false): World {
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  if (ignoresHangUps) process.on("SIGHUP", () => {});
   return {
     out: outputTo(process.stdout),
     err: outputTo(process.stderr),
     input: process.stdin as AsyncIterable<Uint8Array>,
     env: process.env,
     stop: stop.signal,
+    ignoresHangUps,
   };
 }
 

@@ -433,7 +433,7 @@ test("eval says what is wrong with its options", async () => {
   ] as const) {
     const { status, talk } = await xdp(...EVAL, option, value);
     assert.equal(status, 2);
-    assert.ok(talk.includes(`error: option '${option} `), talk);
+    assert.ok(talk.includes(`: option '${option} `), talk);
     assert.ok(talk.includes(complaint), talk);
   }
 });

@@ -51,6 +51,9 @@ test("everything can be said, with comments; a rules file is looked for beside t
     }`,
     "/etc/millrace/e.json",
   );
+  const places = (i: number): unknown => config.nics[i]?.places;
+  const second = config.nics[1]?.places?.error("routes[0].via", "no").message;
+  assert.equal(second, "/etc/millrace/e.json:7:52: nics[1].routes[0].via: no");
   assert.deepEqual(config, {
     nics: [
       {
@@ -60,7 +63,7 @@ test("everything can be said, with comments; a rules file is looked for beside t
         routes: [],
         mtuBytes: null,
         xdp: null,
-        place: { file: "/etc/millrace/e.json", line: 5, column: 18 },
+        places: places(0),
       },
       {
         nic: "tap:tap0",
@@ -69,7 +72,7 @@ test("everything can be said, with comments; a rules file is looked for beside t
         routes: [{ to: "10.9.0.0/16", via: "10.0.0.9" }],
         mtuBytes: 9000,
         xdp: "/etc/millrace/acl.o,map:denied=/etc/millrace/denied.json",
-        place: { file: "/etc/millrace/e.json", line: 6, column: 18 },
+        places: places(1),
       },
     ],
     network: "10.88.0.1/16",
@@ -126,4 +129,74 @@ test("addresses that no host can have say which they are", () => {
 test("__proto__ and constructor are names like others", () => {
   assert.match(problems('{"__proto__": {}}')[0]!, /got "__proto__"/);
   assert.match(problems('{"constructor": {}}')[0]!, /got "constructor"/);
+});
+
+test("interfaces: what a file alone shows to be wrong is told with the place of the value", () => {
+  const long = "a".repeat(108);
+  const rows: [string, RegExp][] = [
+    [
+      '{ "nic": "tap:tap0123456789012345" }',
+      /^\S+:1:21: nics\[0\]\.nic: tap: expected an interface's name of up to 15 bytes without .*, got "tap0123456789012345"$/,
+    ],
+    ['{ "nic": "tap:a/b" }', /:1:21: nics\[0\]\.nic: tap: expected an interface's name/],
+    ['{ "nic": "a-name-that-is-too-long" }', /:1:21: nics\[0\]\.nic: xdp: expected an interface/],
+    ['{ "nic": "bogus:eth1" }', /:1:21: nics\[0\]\.nic: expected a device like tap:tap0, got "bog/],
+    [`{ "nic": "memif:/${long}" }`, /:1:21: .*memif: expected a socket path of 1 to 107 bytes/],
+    ['{ "nic": "memif:/a,ringSize=7" }', /:1:21: .*memif: expected a ringSize that is a power/],
+    ['{ "nic": "memif:/a,queuePairs=70" }', /:1:21: .*memif: expected queuePairs from 1 to 64, g/],
+    ['{ "nic": "memif:/a,mtuBytes=7" }', /:1:21: .*memif: expected mtuBytes from 68 to 65521, go/],
+    [`{ "nic": "memif:/a,secret=${long}" }`, /:1:21: .*memif: expected a secret of up to 24 byte/],
+    [
+      '{ "nic": "tap0", "xdp": "a.o,program" }',
+      /:1:36: nics\[0\]\.xdp: xdp: expected program=NAME/,
+    ],
+    [
+      '{ "nic": "tap0" }, { "nic": "tap:tap0" }',
+      /:1:40: nics\[1\]\.nic: expected each interface once; tap0 is nics\[0\]\.nic already$/,
+    ],
+    [
+      '{ "nic": "tap0", "addresses": ["10.5.0.2/24", "10.5.0.2/16"] }',
+      /:1:58: nics\[0\]\.addresses\[1\]: expected each address once; 10\.5\.0\.2 is nics\[0\]\.addresses\[0\] already$/,
+    ],
+    [
+      '{ "nic": "tap0", "addresses": ["fd00::2/64"], "mtuBytes": 1279 }',
+      /:1:43: nics\[0\]\.addresses\[0\]: expected no IPv6 address: IPv6 needs an MTU of 1280, and mtuBytes is 1279; got fd00::2\/64$/,
+    ],
+    [
+      '{ "nic": "tap0", "addresses": ["10.5.0.2/24"], "gateway": "10.6.0.1" }',
+      /:1:70: nics\[0\]\.gateway: gateway 10\.6\.0\.1: expected one on the network of one of the addresses \(10\.5\.0\.2\/24\)$/,
+    ],
+    ['{ "nic": "tap0", "gateway": "10.6.0.1" }', /:1:40: .*of the addresses \(there is none\)$/],
+    [
+      '{ "nic": "tap0", "addresses": ["10.5.0.2/24"], "gateway": "10.5.0.255" }',
+      /:1:70: .*expected a router's address; got 10\.5\.0\.255, the broadcast address of 10\.5\.0\.0\/24$/,
+    ],
+    [
+      '{ "nic": "tap0", "addresses": ["10.5.0.2/24"], "gateway": "10.5.0.2" }',
+      /:1:70: .*expected a router's address; got 10\.5\.0\.2, Millrace's own$/,
+    ],
+    [
+      '{ "nic": "tap0", "addresses": ["10.5.0.2/24"], "routes": [{ "to": "10.9.0.1/16", "via": "10.5.0.1" }] }',
+      /:1:78: nics\[0\]\.routes\[0\]\.to: expected a network like 10\.9\.0\.0\/16; got 10\.9\.0\.1\/16, an address in it$/,
+    ],
+    [
+      '{ "nic": "tap0", "addresses": ["10.5.0.2/24"], "routes": [{ "to": "10.9.0.0/16", "via": "10.6.0.1" }] }',
+      /:1:100: nics\[0\]\.routes\[0\]\.via: gateway 10\.6\.0\.1: expected one on the network/,
+    ],
+    [
+      '{ "nic": "eth1", "addresses": ["10.5.0.2/24"], "mtuBytes": 9000 }',
+      /:1:42: nics\[0\]\.addresses: eth1 is shared with the kernel: its addresses are the kernel's .*\n\S+:1:71: nics\[0\]\.mtuBytes: eth1 is shared with the kernel: its MTU is the kernel's/,
+    ],
+  ];
+  for (const [nics, expected] of rows) {
+    assert.match(problems(`{ "nics": [${nics}] }`).join("\n"), expected);
+  }
+  const fine = [
+    '{ "nic": "tap0", "addresses": ["fd00::2/64"], "gateway": "fe80::1" }',
+    '{ "nic": "eth1", "gateway": "10.5.0.1" }',
+    '{ "nic": "tap:a%d" }, { "nic": "tap:a%d" }',
+    '{ "nic": "xdp:eth1,queue=1" }, { "nic": "xdp:eth1,queue=2" }',
+    '{ "nic": "memif:/run/a.sock,id=1" }, { "nic": "memif:/run/a.sock,id=2" }',
+  ];
+  for (const nics of fine) assert.deepEqual(problems(`{ "nics": [${nics}] }`), []);
 });

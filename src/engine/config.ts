@@ -11,29 +11,11 @@ import { whyNoHostText } from "../ip/host-address.js";
 import { tryParsePrefix } from "../ip/prefix.js";
 import { absoluteFiles } from "../nic/program-settings.js";
 import { CONFIG_SCHEMA, type Schema } from "./config-schema.js";
+import { mistakesOf } from "./nic-check.js";
+import { type NicConfig, nicOf, type RawNic } from "./nic-config.js";
+import { ValuePlaces } from "./value-places.js";
 
 export type Profile = "latency" | "balanced" | "idle";
-
-export interface RouteConfig {
-  /** `10.9.0.0/16`. */
-  readonly to: string;
-  /** `10.0.0.9`. */
-  readonly via: string;
-}
-
-export interface NicConfig {
-  /** As `--nic` has it; config-file order is the stack's interface order. */
-  readonly nic: string;
-  /** With prefix lengths; empty for interfaces that the kernel shares. */
-  readonly addresses: readonly string[];
-  readonly gateway: string | null;
-  readonly routes: readonly RouteConfig[];
-  readonly mtuBytes: number | null;
-  /** An XDP program in front, as `--xdp` has it, its files absolute; or null. */
-  readonly xdp: string | null;
-  /** Where the file names it; null: a flag does. */
-  readonly place: ConfigPlace | null;
-}
 
 export interface ConfigPlace extends JsonPlace {
   readonly file: string;
@@ -72,7 +54,7 @@ export const DEFAULT_CONFIG: EngineConfig = {
 
 /** The file's shape, once it is known to fit the schema. */
 interface RawConfig extends Partial<Omit<EngineConfig, "nics" | "rulesPlace" | "ringBytes">> {
-  readonly nics?: readonly (Partial<NicConfig> & { readonly nic: string })[];
+  readonly nics?: readonly RawNic[];
   readonly ringBytes?: Partial<EngineConfig["ringBytes"]>;
 }
 
@@ -81,31 +63,45 @@ export function readConfig(path: string): EngineConfig {
   return parseConfig(readText(path), path);
 }
 
-/** Reads a configuration from a text; `file` is for messages and what `rules` is relative to. */
+/**
+ * Reads a configuration from a text; `file` is for messages and what `rules` is relative to. What a file alone
+ * can be known to say wrongly is refused here.
+ */
 export function parseConfig(text: string, file: string): EngineConfig {
   const node = parseCommentedJson(text, file);
   const problems: Problem[] = [];
   const raw = read(node, CONFIG_SCHEMA, "", problems) as RawConfig;
   if (problems.length > 0) throw new PlacedError(file, problems);
+  const places = new Map<string, JsonPlace>();
+  addPlaces(node, "", places);
+  const nics = (raw.nics ?? []).map((nic, i) => ({
+    ...nicOf(withProgramFiles(nic, dirname(file))),
+    places: new ValuePlaces(file, `nics[${i}]`, places),
+  }));
+  const mistakes = mistakesOf(nics);
+  if (mistakes.length > 0) {
+    const all = mistakes.map(({ i, member, text: why }) => nics[i]!.places.problem(member, why));
+    throw new PlacedError(file, all);
+  }
   const rules = memberOf(node, "rules");
   return {
     ...DEFAULT_CONFIG,
     ...raw,
-    nics: (raw.nics ?? []).map((nic, i) => ({
-      ...nicOf(withProgramFiles(nic, dirname(file))),
-      place: { file, ...placeOfNic(node, i) },
-    })),
+    nics,
     rules: raw.rules === undefined || raw.rules === null ? null : resolve(dirname(file), raw.rules),
     rulesPlace: rules === undefined ? null : { file, ...rules.place },
     ringBytes: { ...DEFAULT_CONFIG.ringBytes, ...raw.ringBytes },
   };
 }
 
-/** Of the name of an interface in a file that fits the schema. */
-function placeOfNic(node: JsonNode, i: number): JsonPlace {
-  const list = memberOf(node, "nics");
-  const nic = list?.kind === "array" ? list.elements[i]! : node;
-  return (memberOf(nic, "nic") ?? nic).place;
+/** The place of a node and of all in it, by their names: `nics[0].addresses[1]`. */
+function addPlaces(node: JsonNode, name: string, places: Map<string, JsonPlace>): void {
+  places.set(name, node.place);
+  if (node.kind === "array")
+    for (const [i, one] of node.elements.entries()) addPlaces(one, `${name}[${i}]`, places);
+  if (node.kind === "object")
+    for (const { key, value } of node.members)
+      addPlaces(value, name === "" ? key : `${name}.${key}`, places);
 }
 
 function memberOf(node: JsonNode, name: string): JsonNode | undefined {
@@ -113,32 +109,9 @@ function memberOf(node: JsonNode, name: string): JsonNode | undefined {
   return node.members.find((member) => member.key === name)?.value;
 }
 
-type RawNic = Partial<NicConfig> & { readonly nic: string };
-
 /** File names are from the configuration's folder on. */
 function withProgramFiles(nic: RawNic, folder: string): RawNic {
   return typeof nic.xdp === "string" ? { ...nic, xdp: absoluteFiles(nic.xdp, folder) } : nic;
-}
-
-/** An interface with its defaults. */
-export const nicOf = (raw: RawNic): NicConfig => ({
-  nic: raw.nic,
-  addresses: raw.addresses ?? [],
-  gateway: raw.gateway ?? null,
-  routes: raw.routes ?? [],
-  mtuBytes: raw.mtuBytes ?? null,
-  xdp: raw.xdp ?? null,
-  place: null,
-});
-
-/**
- * What `openDevice` is to open: `eth1` is AF_XDP, shared with the kernel; `tap0` and `KIND:NAME` are as
- * everywhere.
- */
-export function specificationOf({ nic, xdp }: Pick<NicConfig, "nic" | "xdp">): string {
-  const isName = !nic.includes(":") && !nic.startsWith("tap");
-  const plain = isName ? `xdp:${nic},shared` : nic;
-  return xdp === null ? plain : `${plain},xdp=${xdp}`;
 }
 
 /** The plain value of a node; what does not fit the schema is added to `problems`. */

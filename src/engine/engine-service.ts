@@ -1,5 +1,8 @@
 /** An engine as a process runs it: its configuration made real, statistics, and the loop. */
+import { NetError } from "../base/errors.js";
+import { PlacedError } from "../base/placed-error.js";
 import { NEVER } from "../base/time.js";
+import { EbpfError } from "../ebpf/ebpf-error.js";
 import type { XdpInstance } from "../ebpf/instance.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "../socket/create-host.js";
@@ -7,11 +10,12 @@ import { openDevice, TO_TALK } from "../socket/open-device.js";
 import { unwatchThread, watchThread } from "../sys/fd.js";
 import { ChosenProgram } from "../xdp/chosen-program.js";
 import { nowUs } from "./clock.js";
-import { type EngineConfig, type NicConfig, specificationOf } from "./config.js";
+import type { EngineConfig } from "./config.js";
 import { rulesOf } from "./decision.js";
 import { Engine } from "./engine.js";
 import { EngineLoop } from "./engine-loop.js";
 import type { NetworkNic } from "./network.js";
+import { type NicConfig, specificationOf } from "./nic-config.js";
 import { DEFAULT_RINGS, type RingSettings } from "./opening.js";
 import type { EnginePaths } from "./socket-path.js";
 import { StatServer } from "./stat-server.js";
@@ -96,11 +100,26 @@ export class EngineService {
   }
 }
 
+/** Throws what `openDevice` throws, or `PlacedError` if a file names the interface. */
 function openNic(nic: NicConfig, pool: Pool): NetworkNic {
-  const { device } = openDevice(specificationOf(nic), { ...TO_TALK, pool, tracing });
-  const { addresses, gateway, routes, mtuBytes, place } = nic;
-  return { device, addresses, gateway, routes, mtuBytes, place };
+  const { addresses, gateway, routes, mtuBytes, places } = nic;
+  try {
+    const { device } = openDevice(specificationOf(nic), { ...TO_TALK, pool, tracing });
+    return { device, addresses, gateway, routes, mtuBytes, places };
+  } catch (error) {
+    if (places === null || !isUsers(error)) throw error;
+    const isDevices = nic.xdp === null || error instanceof NetError;
+    throw places.error(isDevices ? "nic" : "xdp", error.message);
+  }
 }
+
+/** Whether an error is what a user can do something about. */
+const isUsers = (error: unknown): error is Error =>
+  error instanceof NetError ||
+  error instanceof EbpfError ||
+  error instanceof PlacedError ||
+  error instanceof TypeError ||
+  (error instanceof Error && "syscall" in error);
 
 /** XDP programs as traces, where engine=trace asks for it and they are faster. */
 const tracing = (instance: XdpInstance): ChosenProgram => new ChosenProgram(instance);

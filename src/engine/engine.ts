@@ -5,7 +5,6 @@
  * A turn takes what programs have submitted, lets the stack work, and moves what it has received to
  * the programs: a datagram between two programs takes one turn.
  */
-import { dirname } from "node:path";
 import { NEVER } from "../base/time.js";
 import type { Home } from "../ip/home.js";
 import { OpenedFor } from "../ring/engine-layout.js";
@@ -39,7 +38,7 @@ import { Sessions } from "./sessions.js";
 import { SharedMemory } from "./shared-memory.js";
 import { SocketEnds } from "./socket-ends.js";
 import type { SocketHost } from "./socket-host.js";
-import { type EnginePaths, makePrivateFolder, removeSocket } from "./socket-path.js";
+import { type EnginePaths, prepareControl, removeSocket } from "./socket-path.js";
 import { SocketTable } from "./socket-table.js";
 import { Submissions } from "./submissions.js";
 import type { TcpServed } from "./tcp-served.js";
@@ -98,7 +97,7 @@ export class Engine implements SocketHost {
     this.pace = new Pace(this.troubles);
     this.profile = options.profile;
     this.startUs = nowUs;
-    makePrivateFolder(dirname(paths.control));
+    prepareControl(paths.control);
     this.lockFd = lockEngine(paths.lock);
     this.network = new Network({ pool, nowUs, nics, network });
     this.stack = this.network.stack;

@@ -4,8 +4,17 @@ import { PlacedError } from "../base/placed-error.js";
 import { simLink } from "../nic/sim-link.js";
 import { createPool } from "../socket/create-host.js";
 import { Network, type NetworkNic } from "./network.js";
+import { ValuePlaces } from "./value-places.js";
 
-const PLACE = { file: "/etc/e.json", line: 3, column: 14 };
+const PLACES = new ValuePlaces(
+  "/etc/e.json",
+  "nics[0]",
+  new Map([
+    ["nics[0]", { line: 3, column: 14 }],
+    ["nics[0].gateway", { line: 4, column: 20 }],
+    ["nics[0].mtuBytes", { line: 5, column: 21 }],
+  ]),
+);
 
 /** What the network says of one interface. */
 function refused(settings: Partial<NetworkNic>): Error {
@@ -30,16 +39,20 @@ function refused(settings: Partial<NetworkNic>): Error {
 }
 
 test("what is wrong with an interface of a file is told with its place there", () => {
-  const gateway = refused({ gateway: "10.6.0.1", place: PLACE });
+  const gateway = refused({ gateway: "10.6.0.1", places: PLACES });
   assert.ok(gateway instanceof PlacedError);
   assert.match(
     gateway.message,
-    /^\/etc\/e\.json:3:14: nics\[0\]: .*gateway 10\.6\.0\.1: expected one/,
+    /^\/etc\/e\.json:4:20: nics\[0\]\.gateway: .*gateway 10\.6\.0\.1: expected one/,
   );
   const routes = [{ to: "10.9.0.0/16", via: "10.7.0.1" }];
   assert.match(
-    refused({ routes, place: PLACE }).message,
-    /^\/etc\/e\.json:3:14: nics\[0\]: .*10\.7\.0\.1/,
+    refused({ routes, places: PLACES }).message,
+    /^\/etc\/e\.json:3:14: nics\[0\]\.routes\[0\]\.via: .*10\.7\.0\.1/,
+  );
+  assert.match(
+    refused({ mtuBytes: 9_000, places: PLACES }).message,
+    /^\/etc\/e\.json:5:21: nics\[0\]\.mtuBytes: .*expected at most 1500, the MTU of \S+; got 9000$/,
   );
   assert.ok(!(refused({ gateway: "10.6.0.1" }) instanceof PlacedError));
 });

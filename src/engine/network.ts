@@ -8,7 +8,6 @@
 import { EADDRNOTAVAIL, EINVAL } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 import { IpAddress } from "../base/ip-address.js";
-import { PlacedError } from "../base/placed-error.js";
 import { type Home, homeTowards } from "../ip/home.js";
 import { whyNoHost } from "../ip/host-address.js";
 import type { Interface } from "../ip/interface.js";
@@ -18,9 +17,10 @@ import type { Device } from "../nic/device.js";
 import type { Pool } from "../ring/pool.js";
 import { attachKernel } from "../socket/shared-tcp.js";
 import { Stack } from "../socket/stack.js";
-import type { ConfigPlace, RouteConfig } from "./config.js";
 import { FIRST_OWN_INDEX } from "./interface-list.js";
 import { InternalDevice } from "./internal-device.js";
+import type { RouteConfig } from "./nic-config.js";
+import type { ValuePlaces } from "./value-places.js";
 
 /** An interface of the network. */
 export interface NetworkNic {
@@ -30,8 +30,8 @@ export interface NetworkNic {
   readonly gateway: string | null;
   readonly routes: readonly RouteConfig[];
   readonly mtuBytes: number | null;
-  /** Where a file names it: its mistakes are told with that. */
-  readonly place?: ConfigPlace | null;
+  /** Where a file says all this: mistakes are told with that. */
+  readonly places?: ValuePlaces | null;
 }
 
 export interface NetworkOptions {
@@ -93,10 +93,10 @@ export class Network {
       ...(maxConnections === undefined ? {} : { maxConnections }),
     });
     try {
-      const added = nics.map((nic, i) => placed(nic, i, () => this.addNic(nic)));
+      const added = nics.map((nic) => this.addNic(nic));
       this.internal = this.addInternal(network);
       this.iface = added[0] ?? this.internal!;
-      for (const [i, nic] of nics.entries()) placed(nic, i, () => this.addRoutes(nic));
+      for (const nic of nics) this.addRoutes(nic);
     } catch (error) {
       this.stack.close();
       for (const { device } of nics) device.close();
@@ -125,29 +125,42 @@ export class Network {
     const { device, addresses, mtuBytes } = nic;
     const { ip } = this.stack;
     if (device.filter === undefined) {
+      if (mtuBytes !== null && mtuBytes > device.mtuBytes) {
+        const most = `expected at most ${device.mtuBytes}, the MTU of ${device.name}`;
+        throw refusedAt(nic, "mtuBytes", invalid(`${most}; got ${mtuBytes}`));
+      }
       const index = this.nextIndex++;
       const options = mtuBytes === null ? { index } : { index, mtuBytes };
       const iface = ip.addInterface(device, options);
-      return this.withAddresses(iface, addresses);
+      return this.withAddresses(iface, addresses, nic);
     }
     if (addresses.length > 0) {
-      throw invalid(
-        `${device.name} is shared with the kernel: its addresses are the kernel's (ip address add … dev ${device.name}); expected no addresses here`,
-      );
+      const text = `${device.name} is shared with the kernel: its addresses are the kernel's (ip address add … dev ${device.name}); expected no addresses here`;
+      throw refusedAt(nic, "addresses", invalid(text));
     }
     const kernel = ip.kernel ?? attachKernel(this.stack);
     return kernel.addInterface(device, {});
   }
 
-  private withAddresses(iface: Interface, addresses: readonly string[]): Interface {
-    for (const text of addresses) {
+  private withAddresses(
+    iface: Interface,
+    addresses: readonly string[],
+    nic: NetworkNic | null = null,
+  ): Interface {
+    for (const [i, text] of addresses.entries()) {
       const { address, bits } = prefixOf(text);
+      const member = `addresses[${i}]`;
       const why = whyNoHost(address, bits);
-      if (why !== "") throw invalid(`expected a host's address, got ${text}, ${why}`);
+      if (why !== "")
+        throw refusedAt(nic, member, invalid(`expected a host's address, got ${text}, ${why}`));
       try {
         this.stack.ip.addAddress(iface, text);
       } catch (cause) {
-        throw invalid(cause instanceof Error ? cause.message : String(cause));
+        throw refusedAt(
+          nic,
+          member,
+          invalid(cause instanceof Error ? cause.message : String(cause)),
+        );
       }
     }
     return iface;
@@ -155,22 +168,22 @@ export class Network {
 
   private addRoutes(nic: NetworkNic): void {
     const { gateway, routes } = nic;
-    if (gateway !== null) this.addRoute(gateway.includes(":") ? "::/0" : "0.0.0.0/0", gateway);
-    for (const { to, via } of routes) this.addRoute(to, via);
+    if (gateway !== null)
+      this.addRoute(nic, "gateway", gateway.includes(":") ? "::/0" : "0.0.0.0/0", gateway);
+    for (const [i, { to, via }] of routes.entries())
+      this.addRoute(nic, `routes[${i}].via`, to, via);
   }
 
-  private addRoute(destination: string, gateway: string): void {
+  private addRoute(nic: NetworkNic, member: string, destination: string, gateway: string): void {
     let result: number;
     try {
       result = this.stack.ip.addRoute({ destination, gateway });
     } catch (cause) {
-      throw invalid(cause instanceof Error ? cause.message : String(cause));
+      throw refusedAt(nic, member, invalid(cause instanceof Error ? cause.message : String(cause)));
     }
     if (result >= 0) return;
-    throw new NetError(result, {
-      syscall: "engine",
-      hint: `gateway ${gateway}: expected one on the network of one of the addresses`,
-    });
+    const hint = `gateway ${gateway}: expected one on the network of one of the addresses`;
+    throw refusedAt(nic, member, new NetError(result, { syscall: "engine", hint }));
   }
 
   /** Sends to programs with addresses of their own from the host-local network's. */
@@ -369,16 +382,9 @@ function prefixOf(text: string): Prefix {
   throw invalid(`expected an address with its prefix length such as 10.0.0.2/24, got ${text}`);
 }
 
-/** Does it; what is wrong with an interface that a file names is told with its place there. */
-function placed<T>({ place = null }: NetworkNic, i: number, does: () => T): T {
-  try {
-    return does();
-  } catch (error) {
-    if (place === null || !(error instanceof NetError)) throw error;
-    const { file, line, column } = place;
-    throw new PlacedError(file, [{ line, column, text: `nics[${i}]: ${error.message}` }]);
-  }
-}
+/** What is wrong with an interface of a file is told with the place of the value there. */
+const refusedAt = (nic: NetworkNic | null, member: string, error: NetError): Error =>
+  nic?.places?.error(member, error.message) ?? error;
 
 const invalid = (hint: string): NetError => new NetError(EINVAL, { syscall: "engine", hint });
 const refused = (address: string, hint: string): NetError =>

@@ -45,6 +45,16 @@ export const XDP_SETTINGS = {
 
 /** IFNAMSIZ less the terminating zero. */
 const INTERFACE_NAME_BYTES = 15;
+/** `sun_path` of unix(7) less the terminating zero. */
+const SOCKET_PATH_BYTES = 107;
+const SECRET_BYTES = 24;
+/** memif's numbers: as nic/memif.ts has them, which loads drivers. */
+const MEMIF_RANGES = {
+  id: [0, 0xffff_ffff],
+  ringSize: [2, 16_384],
+  mtuBytes: [68, 65_521],
+  queuePairs: [1, 64],
+} as const;
 
 /**
  * Why a device's specification makes no sense whatever there is on the machine, or "": without loading drivers.
@@ -55,15 +65,40 @@ export function whyNoDeviceText(specification: string): string {
   const [, kind = "tap", rest = ""] = /^(?:([a-z]+):)?(.*)$/s.exec(text)!;
   let name = rest;
   try {
-    if (kind === "memif") readDevice(kind, rest.replace(/^server:/, ""), MEMIF_SETTINGS);
+    if (kind === "memif") return whyNoMemif(rest);
     if (kind === "xdp") ({ name } = readDevice(kind, rest, XDP_SETTINGS));
   } catch (error) {
     return (error as TypeError).message;
   }
   if (kind !== "tap" && kind !== "xdp" && kind !== "packet") return "";
-  if (Buffer.byteLength(name) <= INTERFACE_NAME_BYTES && /^[^\s/]+$/.test(name)) return "";
-  const expected = `an interface's name of up to ${INTERFACE_NAME_BYTES} bytes`;
+  const isName = /^[^\s/:\0]+$/.test(name) && name !== "." && name !== "..";
+  if (isName && Buffer.byteLength(name) <= INTERFACE_NAME_BYTES) return "";
+  const expected = `an interface's name of up to ${INTERFACE_NAME_BYTES} bytes without blanks, colons and slashes`;
   return `${kind}: expected ${expected}, got ${JSON.stringify(name)}`;
+}
+
+/** Throws `TypeError` for settings that are none. */
+function whyNoMemif(text: string): string {
+  const { name: path, settings } = readDevice<Record<string, string | number>>(
+    "memif",
+    text.replace(/^server:/, ""),
+    MEMIF_SETTINGS,
+  );
+  const pathBytes = Buffer.byteLength(path);
+  if (path === "" || pathBytes > SOCKET_PATH_BYTES) {
+    return `memif: expected a socket path of 1 to ${SOCKET_PATH_BYTES} bytes, got one of ${pathBytes}`;
+  }
+  for (const [name, [least, most]] of Object.entries(MEMIF_RANGES)) {
+    const value = settings[name];
+    if (value === undefined || (Number(value) >= least && Number(value) <= most)) continue;
+    return `memif: expected ${name} from ${least} to ${most}, got ${value}`;
+  }
+  const { ringSize = 2, secret = "" } = settings;
+  if (!Number.isInteger(Math.log2(Number(ringSize)))) {
+    return `memif: expected a ringSize that is a power of two, got ${ringSize}`;
+  }
+  const isLong = Buffer.byteLength(String(secret), "latin1") > SECRET_BYTES;
+  return isLong ? `memif: expected a secret of up to ${SECRET_BYTES} bytes` : "";
 }
 
 /**

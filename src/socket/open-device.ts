@@ -21,7 +21,7 @@ import { openTap } from "../nic/tap.js";
 import { openXdp, type XdpOptions } from "../nic/xdp.js";
 import type { Pool } from "../ring/pool.js";
 import { createPool } from "./create-host.js";
-import { MEMIF_SETTINGS, readDevice, XDP_SETTINGS } from "./device-settings.js";
+import { MEMIF_SETTINGS, readDevice, whyNoDeviceText, XDP_SETTINGS } from "./device-settings.js";
 
 /** A device with the pool of its own that its frames are in; whoever opens it closes both. */
 export interface OpenDevice {
@@ -146,12 +146,21 @@ export function checkDevice(specification: string): void {
   }
 }
 
+/** Throws `TypeError` for what makes no sense whatever there is on the machine. Without a program. */
+export function checkSpecification(specification: string): void {
+  kindOf(specification);
+}
+
 function kindOf(specification: string): readonly [kind: DeviceKind, name: string] {
   const spec = /^tap[^:]*$/.test(specification) ? `tap:${specification}` : specification;
   const colon = spec.indexOf(":");
   const kind = Object.hasOwn(KINDS, spec.slice(0, colon)) ? KINDS[spec.slice(0, colon)] : undefined;
   const name = spec.slice(colon + 1);
-  if (colon >= 0 && kind !== undefined && name !== "") return [kind, name];
+  if (colon >= 0 && kind !== undefined && name !== "") {
+    const why = whyNoDeviceText(spec);
+    if (why !== "") throw new TypeError(why);
+    return [kind, name];
+  }
   const isName = /^[\w.-]+$/.test(spec);
   const meant = isName ? ` (an interface is packet:${spec} or xdp:${spec})` : "";
   throw new TypeError(

@@ -58,15 +58,15 @@ test("an engine stays for a program that has no socket yet, exec included, and e
 });
 
 test("an address that programs cannot have: nothing is started, and why is said", async () => {
-  const rows: [string, number, RegExp][] = [
-    ["10.78.0.2", 1, /10\.78\.0\.2: .*expected an address of 10\.77\.0\.0\/16/],
-    ["10.77.255.255", 2, /10\.77\.255\.255: .*broadcast/],
-    ["fd99::2", 1, /fd99::2\]?: .*expected an address of /],
+  const rows: [string, RegExp][] = [
+    ["10.78.0.2", /10\.78\.0\.2: .*expected an address of 10\.77\.0\.0\/16/],
+    ["10.77.255.255", /10\.77\.255\.255: .*broadcast/],
+    ["fd99::2", /fd99::2\]?: .*expected an address of /],
   ];
-  for (const [address, status, expected] of rows) {
+  for (const [address, expected] of rows) {
     const refused = world.accelerated("--address", address, "echo", "started");
-    const { status: got, out, err } = await refused.ended;
-    assert.deepEqual([got, out], [status, ""], err);
+    const { status, out, err } = await refused.ended;
+    assert.deepEqual([status, out], [1, ""], err);
     assert.match(err, expected);
   }
 });

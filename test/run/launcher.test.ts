@@ -178,6 +178,33 @@ test("options become the environment that the library reads", async (t) => {
   });
 });
 
+test("with its error stream closed it writes to nobody, and the program has that closed, too", async (t) => {
+  const heard: number[] = [];
+  const engine = await fakeEngine(t, [], heard);
+  const words = `exec millrace run --debug sh -c "test -e /proc/\\$\\$/fd/2 || echo closed" 2>&-`;
+  const { out } = await launch(
+    { engine, env: { PATH: `${join(ROOT, "bin")}:${process.env.PATH}` } },
+    ...["sh", "-c", words],
+  );
+  assert.equal(out, "closed\n");
+  assert.ok(heard.length === 1 && heard[0]! > 400, `messages of ${heard.join(", ")} bytes`);
+});
+
+test("a command that was started with nohup outlives its terminal", async () => {
+  const socket = join(folder, "nohup.sock");
+  const script =
+    'trap "" HUP; millrace engine --keep & until test -e "$1.stat"; do sleep 0.05; done; kill -HUP $!; sleep 0.3; kill -0 $! && echo stays; kill $!; wait $!';
+  const env = { PATH: `${join(ROOT, "bin")}:${process.env.PATH}`, MILLRACE_ENGINE: socket };
+  const { out, status } = await launch({ env }, "sh", "-c", script, "sh", socket);
+  assert.match(out, /^millrace: engine ready on \S+\nstays\nmillrace: engine ended\n$/);
+  assert.equal(status, 0);
+});
+
+test("`millrace -- PROGRAM` runs it", async (t) => {
+  const engine = await fakeEngine(t);
+  assert.equal((await millrace({ engine }, "--", "echo", "hi")).out, "hi\n");
+});
+
 test("what cannot be run: 127 when there is none, 126 when it is no program", async (t) => {
   const engine = await fakeEngine(t);
   const none = await millrace({ engine }, "run", "no-such-program");
@@ -252,6 +279,10 @@ test("what the environment says is checked like options", async () => {
     [{ MILLRACE_LOOPBACK: "yes" }, /MILLRACE_LOOPBACK: expected 1 or 0, got yes/],
     [{ MILLRACE_NO_WARN: "no" }, /MILLRACE_NO_WARN: expected 1 or 0, got no/],
     [{ MILLRACE_ENGINE: "e.sock" }, /MILLRACE_ENGINE: expected the absolute path/],
+    [
+      { MILLRACE_ENGINE: `/tmp/${"a".repeat(98)}` },
+      /MILLRACE_ENGINE: expected the path of a control socket, of 1 to 102 bytes, got \/tmp\/a+ \(103 bytes\)\n/,
+    ],
   ];
   for (const [env, expected] of rows) {
     const { status, err } = await millrace({ env }, "run", "true");
@@ -291,6 +322,18 @@ test("a file of rules with a mistake: the program is not started", async (t) => 
   );
   assert.deepEqual([status, out], [1, ""]);
   assert.match(err, /bad\.rules:1:21: expected a port .*got "90000"\n$/);
+  execFileSync("mkfifo", [join(folder, "fifo")]);
+  for (const option of ["--rules", "--config"]) {
+    for (const [name, kind] of [
+      ["/tmp", "a directory"],
+      ["/dev/null", "a device"],
+      [join(folder, "fifo"), "a FIFO"],
+    ] as const) {
+      const other = await millrace({ engine }, "run", option, name, "true");
+      const why = `millrace: ${name}: expected a plain file; it is ${kind}\n`;
+      assert.deepEqual([other.status, other.err], [1, why]);
+    }
+  }
   const checked = await millrace({}, "run", "--check-rules", "bad.rules");
   assert.match(checked.err, /^bad\.rules:1:21: /);
   assert.equal(checked.status, 1);
@@ -393,7 +436,11 @@ test("the file and the interfaces are looked at before the engine that runs", as
     [["--nic", "nosuch0"], 1, noInterface],
     [["--nic", "packet:nosuch0"], 1, noInterface],
     [["--nic", "lo", "--xdp", "none.o"], 1, /^millrace: \S*none\.o: no such file or directory\n$/],
-    [["--nic", "bogus:x"], 2, /^millrace run: expected a device like tap:tap0, got "bogus:x"/],
+    [
+      ["--nic", "bogus:x"],
+      2,
+      /^millrace run: --nic: expected a device like tap:tap0, got "bogus:x"/,
+    ],
     [["--nic", "tap:mr0"], 1, /^millrace: an engine runs already/],
   ];
   for (const [args, status, expected] of rows) {

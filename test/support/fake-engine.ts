@@ -12,15 +12,19 @@ import { MESSAGE_BYTES, Msg } from "../../src/ring/engine-layout.js";
 import { closeFd } from "../../src/sys/fd.js";
 import { acceptUnix, listenUnix, receiveWithFds, sendWithFds } from "../../src/sys/unix-socket.js";
 
-/** Listens until the test ends; the path of its control socket. */
-export async function fakeEngine(t: TestContext, more: readonly StatLine[] = []): Promise<string> {
+/** Listens until the test ends; the path of its control socket. `heard`: gets the length of each first message. */
+export async function fakeEngine(
+  t: TestContext,
+  more: readonly StatLine[] = [],
+  heard: number[] = [],
+): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), "millrace-engine-"));
   const paths = pathsBeside(join(folder, "e.sock"));
   const fd = listenUnix({ path: paths.control }, 64);
   const launchers = new Set<number>();
   const timer = setInterval(() => {
     for (let one = acceptUnix(fd); one >= 0; one = acceptUnix(fd)) launchers.add(one);
-    for (const one of launchers) if (letIn(one)) launchers.delete(one);
+    for (const one of launchers) if (letIn(one, heard)) launchers.delete(one);
   }, 5);
   const head: StatLine = {
     kind: "engine",
@@ -45,10 +49,11 @@ export async function fakeEngine(t: TestContext, more: readonly StatLine[] = [])
 }
 
 /** Answers a launcher; whether it has been heard, and let go. */
-function letIn(fd: number): boolean {
+function letIn(fd: number, heard: number[]): boolean {
   const fds: number[] = [];
   const n = receiveWithFds(fd, new Uint8Array(MESSAGE_BYTES), fds);
   if (n === -EAGAIN) return false;
+  heard.push(n);
   for (const passed of fds) closeFd(passed);
   if (n > 0) sendWithFds(fd, welcome(Msg.LAUNCH, 0, 0, ""), []);
   closeFd(fd);

@@ -36,7 +36,10 @@ test("an interface that is not there, and words that are none", () => {
     refusedWith(2, 0, "--nic", "foo:bar"),
     /expected a device like tap:tap0, got "foo:bar"/,
   );
-  assert.match(refused(0, "--nic", "tap:with/slash"), /expected an interface name of up to 15/);
+  assert.match(
+    refusedWith(2, 0, "--nic", "tap:with/slash"),
+    /expected an interface's name of up to 15/,
+  );
   assert.match(refusedWith(2, 0, "--gateway", "10.0.0.1"), /expected --nic with it/);
 });
 
@@ -46,9 +49,9 @@ test("addresses that do not fit the interface", { skip: needsRoot() }, () => {
   const owned = ["--nic", "packet:one"];
   const words = refusedWith(2, 0, ...owned, "--address", "10.300.0.2/24");
   assert.match(words, /expected a host's address like 10\.77\.0\.2, got 10\.300\.0\.2\/24/);
-  const gateway = refused(0, ...owned, "--address", "10.5.0.2/24", "--gateway", "10.6.0.1");
+  const gateway = refusedWith(2, 0, ...owned, "--address", "10.5.0.2/24", "--gateway", "10.6.0.1");
   assert.match(gateway, /gateway 10\.6\.0\.1: expected one on the network of one of the addresses/);
-  const shared = refused(0, "--nic", "one", "--address", "10.5.0.2/24");
+  const shared = refusedWith(2, 0, "--nic", "one", "--address", "10.5.0.2/24");
   assert.match(shared, /its addresses are the kernel's \(ip address add … dev one\)/);
 });
 
