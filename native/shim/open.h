@@ -12,7 +12,7 @@ struct mr_open_state {
   bool too_many;             /* options that could not be kept */
   int choice;                /* MR_CHOICE_* of the program, opt-out.c */
   struct mr_address own;     /* of a wildcard-bound TCP socket; family 0: not bound */
-  bool had_no_room;          /* for descriptors, when it was last decided */
+  int no_room;               /* when it was last decided: the error that says so, or 0 */
   bool port_was_asked;       /* by number, when it was bound */
   bool stays_undecided;      /* as long as it is bound and no more: share.c */
   uint8_t options[MR_OPTIONS_BYTES];
@@ -24,6 +24,7 @@ struct mr_asking {
   bool with_companion;
   bool with_hold; /* the kernel socket is bound, and goes along to hold its port */
   bool is_early;  /* it stays undecided if it is not accelerated */
+  bool with_nothing; /* there are no descriptors: whether it would have been accelerated */
   const struct mr_address *own, *peer;
 };
 

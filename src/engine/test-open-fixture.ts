@@ -3,6 +3,7 @@ import { fstatSync } from "node:fs";
 import { IpAddress } from "../base/ip-address.js";
 import { Msg, OPEN_BYTES, OPTION_BYTES, OpenAt, OptionAt } from "../ring/engine-layout.js";
 import { Family } from "../socket/linux-options.js";
+import { Companion } from "./message.js";
 import { writeAddress } from "./shared-address.js";
 
 type Option = readonly [level: number, option: number, value: number | Uint8Array];
@@ -17,6 +18,8 @@ export interface OpenOptions {
   readonly peer?: string;
   readonly peerPort?: number;
   readonly companionFd?: number;
+  /** There are no descriptors to come along. */
+  readonly nothingComes?: boolean;
   readonly options?: readonly Option[];
 }
 
@@ -32,7 +35,9 @@ export function openRequest(o: OpenOptions, local: number, endFd: number): Uint8
   view.setUint16(OpenAt.family, family, true);
   view.setUint32(OpenAt.at, o.at, true);
   view.setInt32(OpenAt.fd, endFd, true);
-  view.setUint32(OpenAt.hasCompanion, o.companionFd === undefined ? 0 : 1, true);
+  const comes = o.companionFd === undefined ? Companion.NONE : Companion.HEARS;
+  const companion = o.nothingComes === true ? Companion.NOTHING_COMES : comes;
+  view.setUint32(OpenAt.hasCompanion, companion, true);
   if (o.own !== undefined) {
     writeAddress(view, OpenAt.own, family, IpAddress.parse(o.own), o.ownPort ?? 0, 0);
   }
