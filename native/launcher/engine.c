@@ -110,17 +110,23 @@ int run_node(const struct place *place, const char *option, char *const *args, i
   memcpy(all + 2, args, (size_t)n * sizeof *all);
   pid_t child = fork();
   if (child == 0) {
+    raise_limits();
     dup2(STDERR_FILENO, STDOUT_FILENO); /* the program's output is the program's */
     become_node(place, all);
   }
   free(all);
   if (child < 0) {
-    fprintf(stderr, "millrace: fork: %s\n", strerror(errno));
-    return FAILED;
+    fprintf(stderr, "millrace: Node.js cannot be started: %s; see ulimit -u, and pids.max of a container\n", strerror(errno));
+    return NO_ROOM;
   }
   int status;
   while (waitpid(child, &status, 0) < 0) {
     if (errno != EINTR) return FAILED;
+  }
+  if (WIFSIGNALED(status)) {
+    fprintf(stderr, "millrace: Node.js was ended by a signal (%s): is there memory for it (ulimit -v, -s, -u, a container's)?\n",
+            strsignal(WTERMSIG(status)));
+    return NO_ROOM;
   }
   /* That there is no Node.js does not mean that there is no program. */
   return WIFEXITED(status) && WEXITSTATUS(status) != NOT_FOUND ? WEXITSTATUS(status) : FAILED;

@@ -19,7 +19,7 @@ import { type AddCommand, examples } from "./command.js";
 import { checkNics, checkRules } from "./engine-check.js";
 import { currentEngine } from "./engine-start.js";
 import { addressOf, prefixOf, profileOf, spinOf } from "./option-values.js";
-import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
+import { DONE, FAILED, isSystemError, statusOf, systemText, USAGE, type World } from "./world.js";
 
 interface EngineCommandOptions {
   readonly nic?: readonly string[];
@@ -46,7 +46,8 @@ export const addEngine: AddCommand = (program, world, finish) => {
       "Owns interfaces and connections, and serves the programs of this user in this network " +
         "namespace over shared memory. `millrace run` starts one when none runs. Flags go before " +
         "what the file of --config says. docs/engine.md is the manual.\n" +
-        "Exit status: 0 ended by a signal or because nobody needs it, 1 it cannot run, 2 wrong usage.",
+        "Exit status: 0 ended by a signal or because nobody needs it, 1 it cannot run, 2 wrong usage, " +
+        "3 there is no memory for it, or a limit (ulimit) leaves no room.",
     )
     .option(
       "--nic <NIC>",
@@ -112,7 +113,7 @@ async function serve(options: EngineCommandOptions, world: World): Promise<numbe
     if (!isTheirs && !isSystemError(error)) throw error;
     const text = isTheirs ? error.message : systemText(error);
     await world.err.write(`millrace engine: ${text}\n`);
-    return FAILED;
+    return statusOf(error);
   }
   const stop = (): void => service.stop();
   world.stop.addEventListener("abort", stop);

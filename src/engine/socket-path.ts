@@ -2,8 +2,8 @@
  * Where an engine is found: one for each user and network namespace, in a folder that only the user
  * can enter. All but the lock are removed when the engine ends; a dead engine's are replaced.
  */
-import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, lstatSync, mkdirSync, statSync, unlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { EACCES, EIO } from "../base/errno.js";
 import { NetError } from "../base/errors.js";
 
@@ -47,10 +47,11 @@ const pathsOf = (stem: string): EnginePaths => pathsBeside(`${stem}.sock`);
 export function makePrivateFolder(folder: string, env: NodeJS.ProcessEnv = process.env): void {
   if (folder !== engineFolder(env)) return;
   try {
-    mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+    make(folder);
   } catch (cause) {
     const { errno = EIO } = cause as NodeJS.ErrnoException;
-    const hint = `${folder}; set XDG_RUNTIME_DIR to a folder of this user's, or unset it`;
+    const isNamed = folder.startsWith(`${env.XDG_RUNTIME_DIR}/`);
+    const hint = `${folder}; set XDG_RUNTIME_DIR to a folder of this user's${isNamed ? ", or unset it" : ""}`;
     throw new NetError(errno, { syscall: "mkdir", hint, cause });
   }
   const found = lstatSync(folder);
@@ -61,6 +62,17 @@ export function makePrivateFolder(folder: string, env: NodeJS.ProcessEnv = proce
     });
   }
   if ((found.mode & 0o077) !== 0) chmodSync(folder, PRIVATE_MODE);
+}
+
+/** `recursive` says ENOENT of a file system that cannot be written to. */
+function make(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: PRIVATE_MODE });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ENOENT" || !existsSync(dirname(folder))) throw error;
+    mkdirSync(folder, { mode: PRIVATE_MODE });
+  }
 }
 
 /** Removes a socket's file, if there is one. */
