@@ -166,6 +166,13 @@ static void report_hang_ups(const char *engine) {
           engine);
 }
 
+static void report_silence(const char *engine, pid_t pid) {
+  char number[16] = "";
+  if (pid > 0) snprintf(number, sizeof number, " %d", (int)pid);
+  fprintf(stderr, "millrace: the engine at %s does not answer: no answer within %d s; is it stopped (kill -CONT%s)?\n", engine,
+          ANSWER_MS / 1000, number);
+}
+
 /* There is no room for an engine: whether the program may do without. What was asked for it would not have. */
 static bool may_go_without(const struct options *options, const char *command, bool no_warn) {
   if (options->has_engine_options || getenv("MILLRACE_ADDRESS") != NULL) return false;
@@ -177,16 +184,17 @@ static bool may_go_without(const struct options *options, const char *command, b
 static int join_engine(const struct place *place, const struct options *options, const char *engine,
                        char **args, bool no_warn) {
   char reason[128] = "";
-  int fd = options->has_engine_options ? -1 : connect_engine(engine);
+  pid_t pid = 0;
+  int fd = options->has_engine_options ? -1 : connect_engine(engine, &pid);
   if (fd >= 0 && debugs(options)) fprintf(stderr, "millrace: joins the engine that runs at %s\n", engine);
   for (int tries = 0; tries < TRIES; tries++) {
-    if (fd < 0) {
+    if (fd == -1) {
       int status = has_descriptors("the engine") ? run_node(place, "--start-only", args, options->own_count) : NO_ROOM;
       if (status == NO_ROOM && !may_go_without(options, options->command[0], no_warn)) status = FAILED;
       if (status != 0) return status;
-      fd = connect_engine(engine);
+      fd = connect_engine(engine, &pid);
     }
-    enum launched launched = fd < 0 ? ENGINE_GONE : launch(fd, reason);
+    enum launched launched = fd == NO_ANSWER ? ENGINE_SILENT : fd < 0 ? ENGINE_GONE : launch(fd, reason);
     if (fd >= 0) close(fd);
     fd = -1;
     if (launched == ENGINE_HOLDS) return 0;
@@ -195,7 +203,7 @@ static int join_engine(const struct place *place, const struct options *options,
       return 0;
     }
     if (launched == ENGINE_SILENT) {
-      fprintf(stderr, "millrace: the engine at %s does not answer: %s; is it stopped (kill -CONT)?\n", engine, reason);
+      report_silence(engine, pid);
       return FAILED;
     }
     if (launched == ENGINE_REFUSES || launched == ENGINE_OBJECTS) {

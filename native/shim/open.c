@@ -108,7 +108,7 @@ void mr_open_replace(int fd, struct mr_pending *pending, int pair_end, struct mr
   for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
 }
 
-static void leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {
+void mr_open_leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {
   struct numbers numbers;
   numbers_of(fd, pending, &numbers);
   mr_debug("fd %d stays with the kernel: %.111s", fd, reason);
@@ -205,7 +205,7 @@ static int keep_with_kernel(int fd, struct mr_pending *pending, const struct mr_
     strncpy(message->reason, reason, sizeof message->reason - 1);
     mr_control_ask(link, buffer, bytes, NULL, 0, NULL, 0, NULL);
   }
-  leave_with_kernel(fd, pending, reason);
+  mr_open_leave_with_kernel(fd, pending, reason);
   return 1;
 }
 
@@ -277,7 +277,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   }
   bool is_left = result > 0 && !asking->is_early;
   if (is_left && link != NULL && local < 0) keep_with_kernel(fd, pending, asking, opened.reason);
-  else if (is_left) leave_with_kernel(fd, pending, opened.reason);
+  else if (is_left) mr_open_leave_with_kernel(fd, pending, opened.reason);
   for (int i = 0; i < 2; i++) {
     if (fds[i] >= 0) real.close(fds[i]);
   }

@@ -35,6 +35,8 @@ void mr_open_keep_option(int fd, struct mr_pending *pending, int level, int opti
 /* share.c: a TCP socket has been bound. */
 void mr_share_note_bound(const struct mr_pending *pending);
 
+/* It is decided: the kernel's, in all its numbers. */
+void mr_open_leave_with_kernel(int fd, struct mr_pending *pending, const char *reason);
 /* Between open.c and open-spare.c. The descriptor's other numbers become the pair's end, too. */
 void mr_open_replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock, bool nonblock);
 bool mr_open_is_nonblocking(int fd);
