@@ -351,14 +351,14 @@ struct mr_open {
   uint32_t at;             /* MR_AT_* */
   int32_t fd;              /* for messages and `millrace stat` */
   uint32_t has_companion;  /* a kernel socket with the same port comes along; 2: only to hold the port;
-                            * MR_COMES_NOTHING: nor does an end, for want of descriptors: result 1, MR_NO_ROOM* */
+                            * MR_COMES_NOTHING: nor does an end, as there is no room: result 1, MR_NO_ROOM* */
   struct mr_address own;   /* bound address, family 0: none yet */
   struct mr_address peer;  /* of connect and sendto; the group of a join */
   uint64_t inode;          /* of the kernel socket that is replaced or stays */
   uint64_t end_inode;      /* of the program's end of the pair, as fstat gives it; MR_MSG_KERNEL: 0 */
   uint32_t options_bytes;  /* mr_option records follow the message: setsockopts so far, in order */
   uint32_t reserved;
-  char reason[112];        /* MR_MSG_KERNEL: why */
+  char reason[112];        /* MR_MSG_KERNEL, MR_COMES_NOTHING: why */
 };
 
 #define MR_COMES_NOTHING 3u

@@ -215,16 +215,22 @@ static bool may_ask(void) {
          mr_allows(SYS_dup3) && mr_allows(SYS_getsockopt) && mr_allows(SYS_newfstatat);
 }
 
+static const char *what_lacks(int no_room) {
+  if (no_room == ENOMEM) return "the program has no memory left for it (ulimit -v)";
+  return no_room == ENFILE ? "the machine has no descriptors left" : "the program has no descriptors left (ulimit -n)";
+}
+
 /*
- * There are no descriptors for it: whether it would have been accelerated. What goes to where only Millrace leads must
+ * There is no room for it, which `no_room` says: whether it would have been accelerated. What goes to where only Millrace leads must
  * not go to the kernel, whose default route may lead to somebody else there.
  */
 static int ask_with_nothing(int fd, struct mr_pending *pending, struct mr_link *link, int local,
-                            const struct mr_asking *asking, struct mr_opened *opened) {
+                            const struct mr_asking *asking, int no_room, struct mr_opened *opened) {
   _Alignas(8) uint8_t buffer[MR_MESSAGE_BYTES];
   struct mr_asking nothing = *asking;
   nothing.with_nothing = true;
   size_t bytes = mr_open_write_message(buffer, fd, fd, pending, (uint32_t)local, &nothing);
+  strncpy(((struct mr_open *)(void *)buffer)->reason, what_lacks(no_room), sizeof opened->reason - 1);
   return mr_control_ask(link, buffer, bytes, NULL, 0, opened, sizeof *opened, NULL);
 }
 
@@ -255,7 +261,7 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
     result = mr_control_ask(link, buffer, bytes, &fds[1], count, &opened, sizeof opened, got);
   }
   int no_room = result == -EMFILE || result == -ENFILE ? -result : 0;
-  if (no_room != 0) result = ask_with_nothing(fd, pending, link, local, asking, &opened);
+  if (no_room != 0) result = ask_with_nothing(fd, pending, link, local, asking, no_room, &opened);
   if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
   if (result == 0 && no_room == 0 && opened.result >= MR_NO_ROOM) no_room = ENOBUFS;
   pending->state->no_room = no_room;
@@ -264,8 +270,9 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   if (result == 0) {
     opened.local = (uint32_t)local;
     result = take_over(fd, pending, link, fds, &opened, got, asking, &asked);
-    if (result == -EMFILE && ask_with_nothing(fd, pending, link, local, asking, &opened) == 0) {
-      pending->state->no_room = no_room = EMFILE;
+    if (result < 0) no_room = -result;
+    if (result < 0 && ask_with_nothing(fd, pending, link, local, asking, no_room, &opened) == 0) {
+      pending->state->no_room = no_room;
       result = opened.result;
     }
   } else if (local >= 0) {

@@ -29,10 +29,11 @@ static unsigned free_count, never_used;
 /* ---- Making it ---------------------------------------------------------------------------------- */
 
 /* The session is the engine's memory: its size is checked so that we never fault in it. */
-static struct mr_session *map_session(int fd) {
+static struct mr_session *map_session(int fd, int *error) {
   struct stat status;
   if (fstat(fd, &status) < 0 || status.st_size < (off_t)MR_SESSION_BYTES) return NULL;
   void *at = mmap(NULL, MR_SESSION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) *error = errno;
   if (at == MAP_FAILED) return NULL;
   struct mr_session *session = at;
   if (session->magic == MR_MAGIC && session->version == MR_VERSION) return session;
@@ -84,7 +85,8 @@ static const char *finish(int *error, struct mr_welcome *said) {
   mr_door_make_room();
   int failed = mr_control_welcome(begun_fd, said, got);
   if (failed == 0) failed = said->result;
-  struct mr_session *session = failed == 0 && got[1] >= 0 ? map_session(got[0]) : NULL;
+  *error = failed != 0 ? -failed : EPROTO;
+  struct mr_session *session = failed == 0 && got[1] >= 0 ? map_session(got[0], error) : NULL;
   if (got[0] >= 0) real.close(got[0]);
   if (session != NULL) {
     use_session(session, begun_fd, got[1], said->session_id);
@@ -95,7 +97,6 @@ static const char *finish(int *error, struct mr_welcome *said) {
     return NULL;
   }
   if (got[1] >= 0) real.close(got[1]);
-  *error = failed != 0 ? -failed : EPROTO;
   return "join";
 }
 

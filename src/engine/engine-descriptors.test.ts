@@ -62,12 +62,17 @@ test("a program without descriptors hears what would have been decided, and gets
   const rig = new EngineRig({});
   try {
     const client = rig.client();
+    const lacking = "the program has no descriptors left (ulimit -n)";
     const ask = (at: number, place: object): [number, string] => {
-      const { result, reason } = client.open({ kind: Kind.TCP, at, nothingComes: true, ...place });
+      const { result, reason } = client.open({
+        kind: Kind.TCP,
+        at,
+        nothingComes: lacking,
+        ...place,
+      });
       return [result, reason];
     };
     const kept = (): string[] => [...rig.engine.kernelSockets].map(({ reason }) => reason);
-    const lacking = "the program has no descriptors left (ulimit -n)";
     assert.deepEqual(ask(OpenedFor.CONNECT, { peer: HOST, peerPort: 7 }), [3, lacking]);
     assert.deepEqual(ask(OpenedFor.CONNECT, { peer: "10.77.9.9", peerPort: 7 }), [3, lacking]);
     assert.deepEqual(ask(OpenedFor.BIND, { own: HOST, ownPort: 8 }), [3, lacking]);

@@ -69,7 +69,7 @@ export const Companion = {
   HEARS: 1,
   /** It holds the port in the kernel. */
   HOLDS: 2,
-  /** None, and no end either: the program has no descriptors left, and asks what would have been decided. */
+  /** None, and no end either: the program has no room for it, and asks what would have been decided. */
   NOTHING_COMES: 3,
 } as const;
 

@@ -117,7 +117,7 @@ export function openSocket(
   const decision = decide(request, { network, home: session.home, rules, loopback });
   if (!decision.accelerate) return kernelKeeps(request, decision.reason);
   if (request.companion === Companion.NOTHING_COMES) {
-    return lackingRoom(network, request, "the program has no descriptors left (ulimit -n)");
+    return lackingRoom(network, request, request.reason);
   }
   let served: TcpServed | UdpServed;
   try {

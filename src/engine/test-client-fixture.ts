@@ -158,7 +158,7 @@ export class TestClient {
     const companion = o.companionFd === undefined ? [] : [o.companionFd];
     try {
       const ends = [endFd < 0 ? theirs : endFd, ...companion];
-      this.ask(request, o.nothingComes === true ? [] : ends);
+      this.ask(request, o.nothingComes === undefined ? ends : []);
     } catch (error) {
       closeFd(mine);
       throw error;

@@ -18,8 +18,8 @@ export interface OpenOptions {
   readonly peer?: string;
   readonly peerPort?: number;
   readonly companionFd?: number;
-  /** There are no descriptors to come along. */
-  readonly nothingComes?: boolean;
+  /** Why nothing comes along. */
+  readonly nothingComes?: string;
   readonly options?: readonly Option[];
 }
 
@@ -36,7 +36,7 @@ export function openRequest(o: OpenOptions, local: number, endFd: number): Uint8
   view.setUint32(OpenAt.at, o.at, true);
   view.setInt32(OpenAt.fd, endFd, true);
   const comes = o.companionFd === undefined ? Companion.NONE : Companion.HEARS;
-  const companion = o.nothingComes === true ? Companion.NOTHING_COMES : comes;
+  const companion = o.nothingComes === undefined ? comes : Companion.NOTHING_COMES;
   view.setUint32(OpenAt.hasCompanion, companion, true);
   if (o.own !== undefined) {
     writeAddress(view, OpenAt.own, family, IpAddress.parse(o.own), o.ownPort ?? 0, 0);
@@ -47,6 +47,7 @@ export function openRequest(o: OpenOptions, local: number, endFd: number): Uint8
   const inode = endFd < 0 ? 0 : fstatSync(endFd).ino;
   view.setBigUint64(OpenAt.endInode, BigInt(inode), true);
   view.setUint32(OpenAt.optionsBytes, options.length, true);
+  request.set(Buffer.from(o.nothingComes ?? ""), OpenAt.reason);
   request.set(options, OPEN_BYTES);
   return request;
 }

@@ -1,6 +1,7 @@
 /*
  * A program that has as many descriptors as it may have, and sockets of before: what it can do with them, and again
- * when it has closed some. `starved ADDRESS` on the kernel needs none for all of this.
+ * when it has closed some. `starved ADDRESS` on the kernel needs none for all of this. `starved ADDRESS memory`: the same
+ * of address space.
  */
 #include "harness.h"
 #include <linux/capability.h>
@@ -56,11 +57,43 @@ static void cases(void) {
   say("heard");
 }
 
+static rlim_t limit_memory(rlim_t bytes) {
+  struct rlimit limit;
+  MUST(getrlimit(RLIMIT_AS, &limit));
+  rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = bytes;
+  MUST(setrlimit(RLIMIT_AS, &limit));
+  return before;
+}
+
+static rlim_t memory_now(void) {
+  unsigned long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  must(file != NULL && fscanf(file, "%lu", &pages) == 1, "statm");
+  fclose(file);
+  return pages * (rlim_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Of address space: what a socket takes is mapped. */
+static void memory_cases(void) {
+  struct sockaddr_in nobody = base_address, wildcard = {.sin_family = AF_INET};
+  nobody.sin_port = htons(1);
+  int client = new_socket(SOCK_STREAM), server = new_socket(SOCK_STREAM), heard = new_socket(SOCK_DGRAM);
+  rlim_t before = limit_memory(memory_now() + 65536);
+  say("connect: %s", to(client, connect, &nobody));
+  say("bind: %s", to(server, bind, &wildcard));
+  say("listen: %s", outcome(listen(server, 1)));
+  say("bind: %s", to(heard, bind, &wildcard));
+  limit_memory(before);
+  say("connect again: %s", to(client, connect, &nobody));
+}
+
 int main(int count, char **words) {
   base_address.sin_family = AF_INET;
   inet_pton(AF_INET, words[1], &base_address.sin_addr);
   if (count > 2) {
-    cases();
+    if (strcmp(words[2], "memory") == 0) memory_cases();
+    else cases();
     return 0;
   }
   /* Who may raise the limit has as many as he likes. */
