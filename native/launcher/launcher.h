@@ -107,8 +107,8 @@ bool has_descriptors(const char *what);
 void find_engine(char path[PATH_MAX]);
 #define ANSWER_MS 20000 /* as native/shim/control.c */
 #define NO_ANSWER (-2)
-/* A connection to the engine that listens there, closed on exec, or -1: there is none; or NO_ANSWER. `pid`: the engine's, where it
- * is known; otherwise as it was. */
+/* A connection to the engine that listens there, closed on exec, or -1: there is none; or NO_ANSWER. `pid`: the
+ * engine's, where it is known; otherwise as it was. */
 int connect_engine(const char *path, pid_t *pid);
 
 enum launched {
@@ -123,7 +123,8 @@ enum launched {
 /* Tells the engine of the program that this process becomes, and asks for its address ($MILLRACE_ADDRESS).
  * `reason`: in the engine's words, if it has any. */
 enum launched launch(int fd, char reason[128]);
-/* Runs `node bin/millrace.js run OPTION ARGS…`, with the highest limits, and waits; its status, or NO_ROOM. `args` need not end with NULL. */
+/* Runs `node bin/millrace.js run OPTION ARGS…`, with the highest limits, and waits; its status, or NO_ROOM. `args` need not
+ * end with NULL. */
 int run_node(const struct place *place, const char *option, char *const *args, int n);
 
 /* ---- in-process.c --------------------------------------------------------------------------------- */

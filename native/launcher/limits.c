@@ -9,7 +9,8 @@
 
 /* An engine serves others, too, and the soft ones are meant for the program. */
 void raise_limits(void) {
-  static const int ALL[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_NOFILE, RLIMIT_NPROC, RLIMIT_STACK};
+  static const int ALL[] = {RLIMIT_AS, RLIMIT_CPU, RLIMIT_DATA, RLIMIT_FSIZE, RLIMIT_MEMLOCK, RLIMIT_NOFILE,
+                            RLIMIT_NPROC, RLIMIT_STACK};
   for (size_t i = 0; i < sizeof ALL / sizeof ALL[0]; i++) {
     struct rlimit limit;
     if (getrlimit((__rlimit_resource_t)ALL[i], &limit) < 0) continue;

@@ -169,8 +169,8 @@ static void report_hang_ups(const char *engine) {
 static void report_silence(const char *engine, pid_t pid) {
   char number[16] = "";
   if (pid > 0) snprintf(number, sizeof number, " %d", (int)pid);
-  fprintf(stderr, "millrace: the engine at %s does not answer: no answer within %d s; is it stopped (kill -CONT%s)?\n", engine,
-          ANSWER_MS / 1000, number);
+  fprintf(stderr, "millrace: the engine at %s does not answer: no answer within %d s; is it stopped (kill -CONT%s)?\n",
+          engine, ANSWER_MS / 1000, number);
 }
 
 /* There is no room for an engine: whether the program may do without. What was asked for it would not have. */

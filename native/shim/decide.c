@@ -169,7 +169,8 @@ int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *u
     AGAIN(fd, (int)mr_return(mr_sock_connecting(sock)), real.connect(fd, user, bytes));
   }
   if (answer < 0) return (int)mr_return(answer);
-  AGAIN(fd, mr_sock_connect(sock, fd, user, bytes), connect_kernel(fd, answer > 0 ? pending->state->no_room : 0, user, bytes));
+  int no_room = answer > 0 ? pending->state->no_room : 0;
+  AGAIN(fd, mr_sock_connect(sock, fd, user, bytes), connect_kernel(fd, no_room, user, bytes));
 }
 
 /* ---- sendto ------------------------------------------------------------------------------------------- */

@@ -221,8 +221,8 @@ static const char *what_lacks(int no_room) {
 }
 
 /*
- * There is no room for it, which `no_room` says: whether it would have been accelerated. What goes to where only Millrace leads must
- * not go to the kernel, whose default route may lead to somebody else there.
+ * There is no room for it, which `no_room` says: whether it would have been accelerated. What goes to where only
+ * Millrace leads must not go to the kernel, whose default route may lead to somebody else there.
  */
 static int ask_with_nothing(int fd, struct mr_pending *pending, struct mr_link *link, int local,
                             const struct mr_asking *asking, int no_room, struct mr_opened *opened) {

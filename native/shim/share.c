@@ -19,7 +19,9 @@ static bool is_stopped(struct sharing *sharing) {
   if (sharing->has_looked) return sharing->is_stopped;
   sharing->has_looked = true;
   sharing->is_stopped = mr_engine_is_stopped(mr_link_now);
-  if (sharing->is_stopped) mr_warn("the engine has stopped: what is bound, and is another process's too from now on, stays with the kernel");
+  if (sharing->is_stopped) {
+    mr_warn("the engine has stopped: what is bound, and is another process's too from now on, stays with the kernel");
+  }
   return sharing->is_stopped;
 }
 

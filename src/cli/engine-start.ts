@@ -42,8 +42,8 @@ export function currentEngine(env: World["env"]): EnginePaths {
 }
 
 /**
- * Status 0 when the engine answers and has what the flags ask for, {@link NO_ROOM} when there is none for it. `tells`: one line about an engine that
- * was started, since a run soon after another one may find that one's engine, and later its own.
+ * Status 0 when the engine answers and has what the flags ask for, {@link NO_ROOM} when there is none for it. `tells`: one
+ * line about an engine that was started, since a run soon after another one may find that one's engine, and later its own.
  */
 export async function ensureEngine(
   flags: EngineFlags,

@@ -35,7 +35,7 @@ const WITH_THE_KERNEL = [
   "bind: 0",
   "listen: 0",
   "bind: 0",
-  "connected",
+  "connected: 1",
   "sendto again: 1",
   "heard",
   "",
