@@ -14,7 +14,6 @@
 #include "../shim/layout.h"
 #include "launcher.h"
 
-#define ANSWER_MS 20000 /* as native/shim/control.c */
 #define CONTROL_BYTES 102 /* longest path of a control socket, as src/engine/socket-path.ts */
 
 void find_engine(char path[PATH_MAX]) {
@@ -53,20 +52,25 @@ void find_engine(char path[PATH_MAX]) {
   exit(FAILED);
 }
 
-int connect_engine(const char *path) {
+int connect_engine(const char *path, pid_t *pid) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   if (strlen(path) >= sizeof address.sun_path) return -1;
   strcpy(address.sun_path, path);
   int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;
+  /* Of one that has stopped the line of those who come fills up some time. */
+  struct timeval most = {.tv_sec = ANSWER_MS / 1000};
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
   bool is_there = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+  bool is_silent = !is_there && errno == EAGAIN;
   /* Who made the socket must be the user: another one could have put it into /tmp first. */
-  struct ucred peer;
+  struct ucred peer = {0};
   socklen_t bytes = sizeof peer;
   if (is_there && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0) is_there = peer.uid == geteuid();
+  if (is_there) *pid = peer.pid;
   if (is_there) return fd;
   close(fd);
-  return -1;
+  return is_silent ? NO_ANSWER : -1;
 }
 
 static void copy(char *to, size_t room, const char *name) {
@@ -103,7 +107,6 @@ enum launched launch(int fd, char reason[128]) {
   struct pollfd wanted = {.fd = fd, .events = POLLIN};
   if (!send_launch(fd)) return ENGINE_GONE;
   if (poll(&wanted, 1, ANSWER_MS) == 0) {
-    snprintf(reason, 128, "no answer within %d s", ANSWER_MS / 1000);
     return ENGINE_SILENT;
   }
   ssize_t n = recv(fd, &answer, sizeof answer, MSG_DONTWAIT);
@@ -122,17 +125,23 @@ int run_node(const struct place *place, const char *option, char *const *args, i
   memcpy(all + 2, args, (size_t)n * sizeof *all);
   pid_t child = fork();
   if (child == 0) {
+    raise_limits();
     dup2(STDERR_FILENO, STDOUT_FILENO); /* the program's output is the program's */
     become_node(place, all);
   }
   free(all);
   if (child < 0) {
-    fprintf(stderr, "millrace: fork: %s\n", strerror(errno));
-    return FAILED;
+    fprintf(stderr, "millrace: Node.js cannot be started: %s; see ulimit -u, and pids.max of a container\n", strerror(errno));
+    return NO_ROOM;
   }
   int status;
   while (waitpid(child, &status, 0) < 0) {
     if (errno != EINTR) return FAILED;
+  }
+  if (WIFSIGNALED(status)) {
+    fprintf(stderr, "millrace: Node.js was ended by a signal (%s): is there memory for it (ulimit -v, -s, -u, a container's)?\n",
+            strsignal(WTERMSIG(status)));
+    return NO_ROOM;
   }
   /* That there is no Node.js does not mean that there is no program. */
   return WIFEXITED(status) && WEXITSTATUS(status) != NOT_FOUND ? WEXITSTATUS(status) : FAILED;

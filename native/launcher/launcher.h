@@ -11,10 +11,12 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Statuses of millrace's own (src/cli/world.ts), and those of a shell for programs. */
 #define FAILED 1
 #define USAGE 2
+#define NO_ROOM 3
 #define CANNOT_RUN 126
 #define NOT_FOUND 127
 
@@ -90,12 +92,24 @@ void inspect_program(const char *command, struct program *program);
 /* `is statically linked` and so on; for people. */
 const char *obstacle_text(enum obstacle obstacle);
 
+/* ---- limits.c ------------------------------------------------------------------------------------ */
+
+#define NODE_DESCRIPTORS 192 /* src/cli/start.ts says the same */
+
+/* The soft limits to what the hard ones allow. */
+void raise_limits(void);
+/* Whether there may be enough for Node.js to load `what`; otherwise it was told. */
+bool has_descriptors(const char *what);
+
 /* ---- engine.c ------------------------------------------------------------------------------------ */
 
 /* The control socket: $MILLRACE_ENGINE, or as src/engine/socket-path.ts says. */
 void find_engine(char path[PATH_MAX]);
-/* A connection to the engine that listens there, closed on exec, or -1. */
-int connect_engine(const char *path);
+#define ANSWER_MS 20000 /* as native/shim/control.c */
+#define NO_ANSWER (-2)
+/* A connection to the engine that listens there, closed on exec, or -1: there is none; or NO_ANSWER. `pid`: the
+ * engine's, where it is known; otherwise as it was. */
+int connect_engine(const char *path, pid_t *pid);
 
 enum launched {
   ENGINE_HOLDS,     /* it stays as long as this process */
@@ -106,9 +120,10 @@ enum launched {
 };
 
 /* Tells the engine of the program that this process becomes, and asks for its address ($MILLRACE_ADDRESS).
- * `reason`: in the engine's words, unless it holds. */
+ * `reason`: in the engine's words, if it has any. */
 enum launched launch(int fd, char reason[128]);
-/* Runs `node bin/millrace.js run OPTION ARGS…` and waits; its status. `args` need not end with NULL. */
+/* Runs `node bin/millrace.js run OPTION ARGS…`, with the highest limits, and waits; its status, or NO_ROOM. `args` need not
+ * end with NULL. */
 int run_node(const struct place *place, const char *option, char *const *args, int n);
 
 /* ---- in-process.c --------------------------------------------------------------------------------- */

@@ -122,7 +122,8 @@ static _Noreturn void refuse_script(const struct program *program) {
 /* 0, or an exit status: mistakes have been told. */
 static int check_rules(const struct place *place, const char *rules) {
   char *check[] = {(char *)rules};
-  return rules == NULL ? 0 : run_node(place, "--check-rules", check, 1);
+  int status = rules == NULL ? 0 : run_node(place, "--check-rules", check, 1);
+  return status == NO_ROOM ? 0 : status; /* the engine reads them, too */
 }
 
 /* A binary whose name does not begin with `node`; scripts and shells may come to start one. */
@@ -166,19 +167,35 @@ static void report_hang_ups(const char *engine) {
           engine);
 }
 
-/* Finds the engine or starts one, and has it stay for the program. 0 or an exit status. */
+static void report_silence(const char *engine, pid_t pid) {
+  char number[16] = "";
+  if (pid > 0) snprintf(number, sizeof number, " %d", (int)pid);
+  fprintf(stderr, "millrace: the engine at %s does not answer: no answer within %d s; is it stopped (kill -CONT%s)?\n",
+          engine, ANSWER_MS / 1000, number);
+}
+
+/* There is no room for an engine: whether the program may do without. What was asked for it would not have. */
+static bool may_go_without(const struct options *options, const char *command, bool no_warn) {
+  if (options->has_engine_options || getenv("MILLRACE_ADDRESS") != NULL) return false;
+  if (!no_warn) fprintf(stderr, "millrace: there is no engine: the sockets of %s stay with the kernel\n", command);
+  return true;
+}
+
+/* Finds the engine or starts one, and has it stay for the program. 0 or an exit status; NO_ROOM: it goes on without. */
 static int join_engine(const struct place *place, const struct options *options, const char *engine,
                        char **args, bool no_warn) {
   char reason[128] = "";
-  int fd = options->has_engine_options ? -1 : connect_engine(engine);
+  pid_t pid = 0;
+  int fd = options->has_engine_options ? -1 : connect_engine(engine, &pid);
   if (fd >= 0 && debugs(options)) fprintf(stderr, "millrace: joins the engine that runs at %s\n", engine);
   for (int tries = 0; tries < TRIES; tries++) {
-    if (fd < 0) {
-      int status = run_node(place, "--start-only", args, options->own_count);
+    if (fd == -1) {
+      int status = has_descriptors("the engine") ? run_node(place, "--start-only", args, options->own_count) : NO_ROOM;
+      if (status == NO_ROOM && !may_go_without(options, options->command[0], no_warn)) status = FAILED;
       if (status != 0) return status;
-      fd = connect_engine(engine);
+      fd = connect_engine(engine, &pid);
     }
-    enum launched launched = fd < 0 ? ENGINE_GONE : launch(fd, reason);
+    enum launched launched = fd == NO_ANSWER ? ENGINE_SILENT : fd < 0 ? ENGINE_GONE : launch(fd, reason);
     if (fd >= 0) close(fd);
     fd = -1;
     if (launched == ENGINE_HOLDS) return 0;
@@ -187,7 +204,7 @@ static int join_engine(const struct place *place, const struct options *options,
       return 0;
     }
     if (launched == ENGINE_SILENT) {
-      fprintf(stderr, "millrace: the engine at %s does not answer: %s; is it stopped (kill -CONT)?\n", engine, reason);
+      report_silence(engine, pid);
       return FAILED;
     }
     if (launched == ENGINE_REFUSES) {
@@ -234,8 +251,8 @@ static int run(const struct place *place, char **args, bool is_short) {
   bool no_warn = options.no_warn || is_set("MILLRACE_NO_WARN");
   set_environment(&options, engine, rules);
   status = join_engine(place, &options, engine, args, no_warn);
-  if (status != 0) return status;
-  bool may_preload = warn_of(&program, no_warn);
+  if (status != 0 && status != NO_ROOM) return status;
+  bool may_preload = status == 0 && warn_of(&program, no_warn);
   if (may_preload) preload(place->library);
   /* execvp would give a file that the kernel does not know to a shell. */
   if (program.obstacle == IS_OTHER_MACHINE) execv(program.path, options.command);

@@ -64,6 +64,7 @@ _Noreturn void become_node(const struct place *place, char *const *args) {
   memcpy(all + 2, args, (size_t)n * sizeof *all);
   setenv("MILLRACE_LAUNCHED", "1", 1);
   if (ignores_hang_ups()) setenv("MILLRACE_NOHUP", "1", 1);
+  if (!has_descriptors("Node.js")) exit(NO_ROOM);
   execvp(all[0], all);
   fprintf(stderr, "millrace: cannot run %s: %s; Node.js 20.19 or newer is needed\n", all[0], strerror(errno));
   exit(NOT_FOUND);

@@ -42,6 +42,12 @@ static int bind_kernel(int fd, const struct sockaddr *address, socklen_t bytes) 
   return real.bind(fd, address, bytes) < 0 ? -errno : 0;
 }
 
+/* Without a descriptor for another socket: a port that the kernel chose goes that way, too. */
+static void forget_port(int fd) {
+  struct sockaddr none = {.sa_family = AF_UNSPEC};
+  real.connect(fd, &none, sizeof none);
+}
+
 /* Bound by the kernel first, so that the port is free on both sides. */
 static int bind_both(int fd, struct mr_pending *pending, const struct sockaddr *address, socklen_t bytes,
                      bool any_port, const struct mr_address *peer, uint32_t at) {
@@ -54,7 +60,7 @@ static int bind_both(int fd, struct mr_pending *pending, const struct sockaddr *
     struct mr_asking asking = {.at = at, .with_companion = true, .own = &own, .peer = peer};
     int answer = mr_open_ask(fd, pending, &asking);
     if (answer >= 0) return 0;
-    mr_open_renew(fd, pending);
+    if (mr_open_renew(fd, pending) < 0 && any_port) forget_port(fd);
     if (answer != -EADDRINUSE || !any_port || tries == RETRIES) return answer;
   }
 }
@@ -137,9 +143,9 @@ int mr_open_listen(int fd, struct mr_pending *pending, int backlog) {
 /* ---- connect ------------------------------------------------------------------------------------------ */
 
 /* The kernel may have no route where Millrace has one: that is not why it failed. */
-static int connect_kernel(int fd, bool had_no_room, const struct sockaddr *user, socklen_t bytes) {
+static int connect_kernel(int fd, int no_room, const struct sockaddr *user, socklen_t bytes) {
   int result = real.connect(fd, user, bytes);
-  if (result < 0 && had_no_room && (errno == ENETUNREACH || errno == EHOSTUNREACH)) errno = EMFILE;
+  if (result < 0 && no_room != 0 && (errno == ENETUNREACH || errno == EHOSTUNREACH)) errno = no_room;
   return result;
 }
 
@@ -163,7 +169,8 @@ int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *u
     AGAIN(fd, (int)mr_return(mr_sock_connecting(sock)), real.connect(fd, user, bytes));
   }
   if (answer < 0) return (int)mr_return(answer);
-  AGAIN(fd, mr_sock_connect(sock, fd, user, bytes), connect_kernel(fd, answer > 0 && pending->state->had_no_room, user, bytes));
+  int no_room = answer > 0 ? pending->state->no_room : 0;
+  AGAIN(fd, mr_sock_connect(sock, fd, user, bytes), connect_kernel(fd, no_room, user, bytes));
 }
 
 /* ---- sendto ------------------------------------------------------------------------------------------- */
@@ -181,6 +188,6 @@ int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *user
   int result = bind_both(fd, pending, (struct sockaddr *)&any, any_bytes, true, &peer, MR_AT_SEND);
   mr_open_end(pending);
   errno = saved;
-  /* An error is the send's own: the kernel socket or ours will say it. */
-  return result < 0 && result != -EINVAL ? (int)mr_return(result) : 0;
+  /* Any other error is the send's own: the kernel socket or ours will say it. */
+  return result < 0 && result == -pending->state->no_room ? (int)mr_return(result) : 0;
 }

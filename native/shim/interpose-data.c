@@ -210,7 +210,8 @@ EXPORT ssize_t __send(int fd, const void *bytes, size_t n, int flags) {
 
 /*
  * The first address that a socket sends to decides who carries it; the table says what became of it. A
- * stream that opens with data (MSG_FASTOPEN) connects, as it would without a cookie: false when that fails.
+ * stream that opens with data (MSG_FASTOPEN) connects, as it would without a cookie: false when that fails, or nobody
+ * can carry it.
  */
 static bool decide(int fd, const struct sockaddr *to, socklen_t to_bytes, int *flags) {
   struct mr_fd entry = mr_fd_get(fd);
@@ -221,7 +222,7 @@ static bool decide(int fd, const struct sockaddr *to, socklen_t to_bytes, int *f
       is_open = mr_open_connect(fd, entry.pending, to, to_bytes) == 0;
       *flags &= ~MSG_FASTOPEN;
     }
-    if (!opens) mr_open_send(fd, entry.pending, to, to_bytes);
+    if (!opens) is_open = mr_open_send(fd, entry.pending, to, to_bytes) == 0;
   }
   mr_fd_put(entry);
   return is_open;

@@ -350,15 +350,20 @@ struct mr_open {
   uint16_t kind, family;
   uint32_t at;             /* MR_AT_* */
   int32_t fd;              /* for messages and `millrace stat` */
-  uint32_t has_companion;  /* a kernel socket with the same port comes along; 2: only to hold the port */
+  uint32_t has_companion;  /* a kernel socket with the same port comes along; 2: only to hold the port;
+                            * MR_COMES_NOTHING: nor does an end, as there is no room: result 1, MR_NO_ROOM* */
   struct mr_address own;   /* bound address, family 0: none yet */
   struct mr_address peer;  /* of connect and sendto; the group of a join */
   uint64_t inode;          /* of the kernel socket that is replaced or stays */
   uint64_t end_inode;      /* of the program's end of the pair, as fstat gives it; MR_MSG_KERNEL: 0 */
   uint32_t options_bytes;  /* mr_option records follow the message: setsockopts so far, in order */
   uint32_t reserved;
-  char reason[112];        /* MR_MSG_KERNEL: why */
+  char reason[112];        /* MR_MSG_KERNEL, MR_COMES_NOTHING: why */
 };
+
+#define MR_COMES_NOTHING 3u
+#define MR_NO_ROOM 2         /* it would be accelerated if there were room, and stays with the kernel */
+#define MR_NO_ROOM_NOR_WAY 3 /* and the kernel has no way to where only Millrace leads: nobody's */
 
 struct mr_option {
   uint32_t level, option, bytes; /* then the value, padded to a multiple of 4 */
@@ -366,7 +371,7 @@ struct mr_option {
 
 struct mr_opened {
   uint32_t type;
-  int32_t result;          /* 0; a negated error number for the caller; 1: stays with the kernel; 2: so it does, as there is no room for descriptors */
+  int32_t result;          /* 0; a negated error number for the caller; 1: stays with the kernel; MR_NO_ROOM* */
   uint32_t local;
   uint32_t region_id, region_bytes;
   uint32_t header_at, generation;

@@ -108,7 +108,7 @@ void mr_open_replace(int fd, struct mr_pending *pending, int pair_end, struct mr
   for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
 }
 
-static void leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {
+void mr_open_leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {
   struct numbers numbers;
   numbers_of(fd, pending, &numbers);
   mr_debug("fd %d stays with the kernel: %.111s", fd, reason);
@@ -138,7 +138,7 @@ size_t mr_open_write_message(uint8_t *buffer, int fd, int pair_end, struct mr_pe
   *message = (struct mr_open){.type = MR_MSG_OPEN, .local = local, .at = asking->at, .fd = fd};
   message->kind = pending->type == SOCK_STREAM ? MR_KIND_TCP : MR_KIND_UDP;
   message->family = (uint16_t)pending->family;
-  message->has_companion = asking->with_hold ? 2 : asking->with_companion;
+  message->has_companion = asking->with_nothing ? MR_COMES_NOTHING : asking->with_hold ? 2 : asking->with_companion;
   message->own = pending->state->own;
   if (asking->own != NULL) message->own = *asking->own;
   if (asking->peer != NULL) message->peer = *asking->peer;
@@ -160,13 +160,18 @@ struct asked {
 };
 
 /* The engine said yes: everything that follows is ours. */
-static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, int pair_end,
+static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, int fds[2],
                      const struct mr_opened *opened, int got[2], const struct mr_asking *asking,
                      const struct asked *asked) {
+  int pair_end = fds[0];
   int companion = asking->with_companion ? real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3) : -1;
   if (companion < 0 && asking->with_companion && mr_limit_raise()) {
     companion = real.fcntl(fd, F_DUPFD_CLOEXEC, (void *)3);
     mr_limit_restore();
+  }
+  if (companion < 0 && asking->with_companion) { /* the engine has its end, whose number is free */
+    companion = real.dup3(fd, fds[1], O_CLOEXEC);
+    if (companion >= 0) fds[1] = -1;
   }
   if (companion >= 0) companion = mr_fd_hide(companion);
   mr_making_note(companion);
@@ -200,7 +205,7 @@ static int keep_with_kernel(int fd, struct mr_pending *pending, const struct mr_
     strncpy(message->reason, reason, sizeof message->reason - 1);
     mr_control_ask(link, buffer, bytes, NULL, 0, NULL, 0, NULL);
   }
-  leave_with_kernel(fd, pending, reason);
+  mr_open_leave_with_kernel(fd, pending, reason);
   return 1;
 }
 
@@ -210,11 +215,27 @@ static bool may_ask(void) {
          mr_allows(SYS_dup3) && mr_allows(SYS_getsockopt) && mr_allows(SYS_newfstatat);
 }
 
+static const char *what_lacks(int no_room) {
+  if (no_room == ENOMEM) return "the program has no memory left for it (ulimit -v)";
+  return no_room == ENFILE ? "the machine has no descriptors left" : "the program has no descriptors left (ulimit -n)";
+}
+
+/*
+ * There is no room for it, which `no_room` says: whether it would have been accelerated. What goes to where only
+ * Millrace leads must not go to the kernel, whose default route may lead to somebody else there.
+ */
+static int ask_with_nothing(int fd, struct mr_pending *pending, struct mr_link *link, int local,
+                            const struct mr_asking *asking, int no_room, struct mr_opened *opened) {
+  _Alignas(8) uint8_t buffer[MR_MESSAGE_BYTES];
+  struct mr_asking nothing = *asking;
+  nothing.with_nothing = true;
+  size_t bytes = mr_open_write_message(buffer, fd, fd, pending, (uint32_t)local, &nothing);
+  strncpy(((struct mr_open *)(void *)buffer)->reason, what_lacks(no_room), sizeof opened->reason - 1);
+  return mr_control_ask(link, buffer, bytes, NULL, 0, opened, sizeof *opened, NULL);
+}
+
 int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *asking) {
   const char *own_choice = mr_opt_out_reason(pending);
-  if (own_choice == NULL && asking->with_companion && !mr_limit_takes_companion()) {
-    own_choice = "RLIMIT_NOFILE has no room for the kernel's socket beside it";
-  }
   if (own_choice == NULL && !may_ask()) own_choice = "a filter of system calls is in the way";
   if (own_choice != NULL) return asking->is_early ? 1 : keep_with_kernel(fd, pending, asking, own_choice);
   _Alignas(8) uint8_t buffer[MR_MESSAGE_BYTES];
@@ -229,7 +250,8 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
   /* Who chooses its port must find those of closed sockets free. */
   if (local >= 0 && (asking->own != NULL || pending->state->own.family != 0)) mr_call_await_released(link);
   mr_making_begin();
-  if (local >= 0 && mr_pair_make_anywhere(fds, SOCK_CLOEXEC) < 0) result = -errno;
+  if (local >= 0 && asking->with_companion && !mr_limit_takes_companion()) result = -EMFILE;
+  else if (local >= 0 && mr_pair_make_anywhere(fds, SOCK_CLOEXEC) < 0) result = -errno;
   if (local >= 0 && result == 0) {
     mr_making_note(fds[0]);
     mr_making_note(fds[1]);
@@ -237,21 +259,32 @@ int mr_open_ask(int fd, struct mr_pending *pending, const struct mr_asking *aski
     size_t bytes = mr_open_write_message(buffer, fd, fds[0], pending, (uint32_t)local, asking);
     unsigned count = asking->with_companion || asking->with_hold ? 2 : 1;
     result = mr_control_ask(link, buffer, bytes, &fds[1], count, &opened, sizeof opened, got);
-    if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
   }
-  pending->state->had_no_room = result == -EMFILE || (result == 0 && opened.result == 2);
-  if (result == -EMFILE) memcpy(opened.reason, "there is no room for descriptors", 33);
+  int no_room = result == -EMFILE || result == -ENFILE ? -result : 0;
+  if (no_room != 0) result = ask_with_nothing(fd, pending, link, local, asking, no_room, &opened);
+  if (result != 0) memcpy(opened.reason, "the engine does not answer", 27);
+  if (result == 0 && no_room == 0 && opened.result >= MR_NO_ROOM) no_room = ENOBUFS;
+  pending->state->no_room = no_room;
   if (result == 0) result = opened.result;
   else opened.result = result = 1; /* the program does not have to know */
   if (result == 0) {
     opened.local = (uint32_t)local;
-    result = take_over(fd, pending, link, fds[0], &opened, got, asking, &asked);
+    result = take_over(fd, pending, link, fds, &opened, got, asking, &asked);
+    if (result < 0) no_room = -result;
+    if (result < 0 && ask_with_nothing(fd, pending, link, local, asking, no_room, &opened) == 0) {
+      pending->state->no_room = no_room;
+      result = opened.result;
+    }
   } else if (local >= 0) {
     mr_local_free((uint32_t)local);
   }
+  if (result == MR_NO_ROOM_NOR_WAY) {
+    mr_debug("fd %d is neither Millrace's nor the kernel's: %.111s", fd, opened.reason);
+    result = -no_room;
+  }
   bool is_left = result > 0 && !asking->is_early;
   if (is_left && link != NULL && local < 0) keep_with_kernel(fd, pending, asking, opened.reason);
-  else if (is_left) leave_with_kernel(fd, pending, opened.reason);
+  else if (is_left) mr_open_leave_with_kernel(fd, pending, opened.reason);
   for (int i = 0; i < 2; i++) {
     if (fds[i] >= 0) real.close(fds[i]);
   }

@@ -12,7 +12,7 @@ struct mr_open_state {
   bool too_many;             /* options that could not be kept */
   int choice;                /* MR_CHOICE_* of the program, opt-out.c */
   struct mr_address own;     /* of a wildcard-bound TCP socket; family 0: not bound */
-  bool had_no_room;          /* for descriptors, when it was last decided */
+  int no_room;               /* when it was last decided: the error that says so, or 0 */
   bool port_was_asked;       /* by number, when it was bound */
   bool stays_undecided;      /* as long as it is bound and no more: share.c */
   uint8_t options[MR_OPTIONS_BYTES];
@@ -24,6 +24,7 @@ struct mr_asking {
   bool with_companion;
   bool with_hold; /* the kernel socket is bound, and goes along to hold its port */
   bool is_early;  /* it stays undecided if it is not accelerated */
+  bool with_nothing; /* there are no descriptors: whether it would have been accelerated */
   const struct mr_address *own, *peer;
 };
 
@@ -34,6 +35,8 @@ void mr_open_keep_option(int fd, struct mr_pending *pending, int level, int opti
 /* share.c: a TCP socket has been bound. */
 void mr_share_note_bound(const struct mr_pending *pending);
 
+/* It is decided: the kernel's, in all its numbers. */
+void mr_open_leave_with_kernel(int fd, struct mr_pending *pending, const char *reason);
 /* Between open.c and open-spare.c. The descriptor's other numbers become the pair's end, too. */
 void mr_open_replace(int fd, struct mr_pending *pending, int pair_end, struct mr_sock *sock, bool nonblock);
 bool mr_open_is_nonblocking(int fd);

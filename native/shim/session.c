@@ -13,6 +13,7 @@ static struct mr_link link_memory = {.control_fd = -1, .wake_fd = -1};
 static struct mr_mutex link_mutex;
 static atomic_bool has_failed; /* there is no engine, and it was said */
 static bool has_ended; /* there was one */
+static atomic_bool *end_was_told; /* by one of those that have come by fork, who share it; NULL: this one is alone */
 static atomic_int begun_fd = -1; /* control socket on which HELLO was said and whose answer nobody has taken yet */
 static int failed_fd = -1; /* ... on which it was no */
 
@@ -28,10 +29,11 @@ static unsigned free_count, never_used;
 /* ---- Making it ---------------------------------------------------------------------------------- */
 
 /* The session is the engine's memory: its size is checked so that we never fault in it. */
-static struct mr_session *map_session(int fd) {
+static struct mr_session *map_session(int fd, int *error) {
   struct stat status;
   if (fstat(fd, &status) < 0 || status.st_size < (off_t)MR_SESSION_BYTES) return NULL;
   void *at = mmap(NULL, MR_SESSION_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) *error = errno;
   if (at == MAP_FAILED) return NULL;
   struct mr_session *session = at;
   if (session->magic == MR_MAGIC && session->version == MR_VERSION) return session;
@@ -83,17 +85,18 @@ static const char *finish(int *error, struct mr_welcome *said) {
   mr_door_make_room();
   int failed = mr_control_welcome(begun_fd, said, got);
   if (failed == 0) failed = said->result;
-  struct mr_session *session = failed == 0 && got[1] >= 0 ? map_session(got[0]) : NULL;
+  *error = failed != 0 ? -failed : EPROTO;
+  struct mr_session *session = failed == 0 && got[1] >= 0 ? map_session(got[0], error) : NULL;
   if (got[0] >= 0) real.close(got[0]);
   if (session != NULL) {
     use_session(session, begun_fd, got[1], said->session_id);
     mr_link_now = &link_memory;
+    if (end_was_told != NULL) atomic_store(end_was_told, false);
     begun_fd = -1; /* after it: mr_link_control looks without the lock */
     mr_door_keep_room();
     return NULL;
   }
   if (got[1] >= 0) real.close(got[1]);
-  *error = failed != 0 ? -failed : EPROTO;
   return "join";
 }
 
@@ -193,7 +196,8 @@ bool mr_engine_died(void) {
   if (ready <= 0 || !(control.revents & (POLLHUP | POLLERR | POLLNVAL))) return false;
   has_ended = true;
   if (!atomic_exchange(&mr_engine_is_dead, true)) {
-    mr_warn("the engine has ended; its sockets are dead, new ones stay with the kernel");
+    bool was_told = end_was_told != NULL && atomic_exchange(end_was_told, true);
+    if (!was_told) mr_warn("the engine has ended; its sockets are dead, new ones stay with the kernel");
     mr_spares_shed();
   }
   return true;
@@ -259,6 +263,12 @@ void mr_pools_after_fork(void);
 void mr_routes_reset(void);
 void mr_openings_reset(void);
 
+static void share_what_was_told(void) {
+  if (end_was_told != NULL || mr_environment_get("MILLRACE_ENGINE") == NULL || !mr_allows(SYS_mmap)) return;
+  void *shared = mmap(NULL, sizeof *end_was_told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared != MAP_FAILED) end_was_told = shared;
+}
+
 /* Whoever holds one of these locks finishes first, so that the child finds nothing half done. Callers
  * of fork are between mr_core_before_fork and after_fork with their signals waiting. */
 void mr_core_before_fork(void) {
@@ -266,6 +276,7 @@ void mr_core_before_fork(void) {
   mr_spares_before_fork();
   /* In the order in which they are taken elsewhere: messages are sent with those before `control` held. */
   mr_mutex_lock(&link_mutex);
+  share_what_was_told();
   mr_socks_before_fork();
   mr_region_before_fork();
   mr_mutex_lock(&locals_mutex);

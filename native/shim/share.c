@@ -11,7 +11,19 @@ static atomic_bool any_bound;
 
 struct sharing {
   bool by_exec; /* only those that stay open */
+  bool has_looked, is_stopped; /* whether the engine would answer */
 };
+
+/* Who starts a process does not wait for an engine that has stopped; there signals' handlers could not end it. */
+static bool is_stopped(struct sharing *sharing) {
+  if (sharing->has_looked) return sharing->is_stopped;
+  sharing->has_looked = true;
+  sharing->is_stopped = mr_engine_is_stopped(mr_link_now);
+  if (sharing->is_stopped) {
+    mr_warn("the engine has stopped: what is bound, and is another process's too from now on, stays with the kernel");
+  }
+  return sharing->is_stopped;
+}
 
 static bool is_bound(const struct mr_pending *pending) {
   const struct mr_open_state *state = pending->state;
@@ -35,6 +47,11 @@ static void open_bound(int fd, struct mr_fd entry, void *context) {
     atomic_store(&any_bound, true);
     return;
   }
+  if (is_bound(entry.pending) && is_stopped(context)) {
+    mr_open_leave_with_kernel(fd, entry.pending, "the engine had stopped when another process got it");
+    mr_open_end(entry.pending);
+    return;
+  }
   struct mr_address own = entry.pending->state->own;
   struct mr_asking asking = {.at = MR_AT_BIND, .with_companion = true, .is_early = true, .own = &own};
   int result = is_bound(entry.pending) ? mr_open_ask(fd, entry.pending, &asking) : 0;
@@ -48,7 +65,7 @@ static void open_bound(int fd, struct mr_fd entry, void *context) {
 void mr_share_bound(bool by_exec) {
   if (MR_LIKELY(!atomic_load_explicit(&any_bound, memory_order_relaxed)) || mr_thread.is_lodger) return;
   int saved = errno;
-  struct sharing sharing = {by_exec};
+  struct sharing sharing = {.by_exec = by_exec};
   atomic_store(&any_bound, false);
   mr_fd_each(open_bound, &sharing);
   errno = saved;

@@ -22,6 +22,7 @@ export const EINVAL = 22;
 export const ENFILE = 23;
 export const EMFILE = 24;
 export const ENOTTY = 25;
+export const EFBIG = 27;
 export const ENOSPC = 28;
 export const EROFS = 30;
 export const EPIPE = 32;
@@ -75,6 +76,7 @@ const NAMES: ReadonlyMap<number, readonly [name: string, text: string]> = new Ma
   [ENFILE, ["ENFILE", "too many open files in the system"]],
   [EMFILE, ["EMFILE", "too many open files"]],
   [ENOTTY, ["ENOTTY", "not supported by this device"]],
+  [EFBIG, ["EFBIG", "file too large"]],
   [ENOSPC, ["ENOSPC", "no space left"]],
   [ENOTDIR, ["ENOTDIR", "not a directory"]],
   [EROFS, ["EROFS", "read-only file system"]],

@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { NetError } from "../base/errors.js";
 import {
   type EnginePaths,
   enginePaths,
@@ -17,7 +18,7 @@ import {
 import type { StatEngine } from "../engine/stat-message.js";
 import { argumentsOf, type EngineFlags, engineArguments, missingIn } from "./engine-flags.js";
 import { askEngine } from "./stat-client.js";
-import { DONE, FAILED, type World } from "./world.js";
+import { DONE, FAILED, NO_ROOM, type World } from "./world.js";
 
 const SCRIPT = fileURLToPath(new URL("../../../bin/millrace.js", import.meta.url));
 const START_MS = 20_000;
@@ -43,8 +44,8 @@ export function currentEngine(env: World["env"]): EnginePaths {
 }
 
 /**
- * Status 0 when the engine answers and has what the flags ask for. `tells`: one line about an engine that
- * was started, since a run soon after another one may find that one's engine, and later its own.
+ * Status 0 when the engine answers and has what the flags ask for, {@link NO_ROOM} when there is none for it. `tells`: one
+ * line about an engine that was started, since a run soon after another one may find that one's engine, and later its own.
  */
 export async function ensureEngine(
   flags: EngineFlags,
@@ -70,14 +71,21 @@ export async function ensureEngine(
     if (waitedMs > limitMs) break;
     await sleep(LOOK_MS);
   }
-  const log = readFileSync(logPath, "utf8").trimEnd();
-  const why = log === "" ? `no answer within ${START_MS / 1000} s` : log;
+  const why = whyNot(readFileSync(logPath, "utf8").trimEnd(), child.signal());
   // Mistakes in a file begin a line with their place, as everywhere.
   const isPlaced = /^\/\S*:\d+:\d+: /.test(why);
   await world.err.write(
     `millrace: the engine does not start:${isPlaced ? "\n" : " "}${why.replace(/^millrace( engine)?: /, "")}\n`,
   );
-  return FAILED;
+  const hasNoRoom = child.status() === NO_ROOM || child.signal() !== null;
+  return hasNoRoom ? NO_ROOM : FAILED;
+}
+
+/** Its own words, if it could say any. */
+function whyNot(log: string, signal: NodeJS.Signals | null): string {
+  if (signal === null) return log === "" ? `no answer within ${START_MS / 1000} s` : log;
+  const why = `${signal} ended it; is there memory for it (ulimit -v, -s, a container's)?`;
+  return log === "" ? why : `${why} It said: ${log.trim()}`;
 }
 
 function startedText(pid: number, flags: EngineFlags): string {
@@ -91,7 +99,11 @@ function startedText(pid: number, flags: EngineFlags): string {
 
 /** Its first line, or null when nobody answers. */
 async function engineOf(paths: EnginePaths): Promise<StatEngine | null> {
-  const lines = await askEngine(paths.stat, {});
+  const lines = await askEngine(paths.stat, {}).catch((error: unknown) => {
+    // Making the folder says why.
+    if (error instanceof NetError && error.code === "ENOTDIR") return null;
+    throw error;
+  });
   const first = lines?.[0];
   return first?.kind === "engine" ? first : null;
 }
@@ -113,6 +125,8 @@ interface Started {
   readonly pid: number;
   /** Null while it runs. */
   readonly status: () => number | null;
+  /** What ended it, if that was a signal. */
+  readonly signal: () => NodeJS.Signals | null;
 }
 
 /** A session of its own, without terminal, so that Ctrl-C ends the program and not the engine. */
@@ -128,13 +142,15 @@ function startEngine(paths: EnginePaths, flags: EngineFlags, logPath: string): S
   closeSync(log);
   child.unref();
   let status: number | null = null;
-  child.on("exit", (code) => {
+  let signal: NodeJS.Signals | null = null;
+  child.on("exit", (code, by) => {
     status = code ?? FAILED;
+    signal = by;
   });
   child.on("error", () => {
     status = FAILED;
   });
-  return { pid: child.pid ?? -1, status: () => status };
+  return { pid: child.pid ?? -1, status: () => status, signal: () => signal };
 }
 
 /** Without what is meant for programs: the engine itself is never accelerated. */

@@ -14,7 +14,7 @@ import { type AddCommand, examples } from "./command.js";
 import { checkNicFlags, checkNics, checkRules } from "./engine-check.js";
 import { currentEngine } from "./engine-start.js";
 import { addressOf, controlOf, prefixOf, profileOf, spinOf } from "./option-values.js";
-import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
+import { DONE, FAILED, isSystemError, statusOf, systemText, USAGE, type World } from "./world.js";
 
 interface EngineCommandOptions {
   readonly nic?: readonly string[];
@@ -42,7 +42,7 @@ export const addEngine: AddCommand = (program, world, finish) => {
         "namespace over shared memory. `millrace run` starts one when none runs. Flags go before " +
         "what the file of --config says. docs/engine.md is the manual.\n" +
         "Exit status: 0 ended by a signal or because nobody needs it, 1 it cannot run or a file has mistakes, " +
-        "2 wrong usage.",
+        "2 wrong usage, 3 there is no memory for it, or a limit (ulimit) leaves no room.",
     )
     .option(
       "--nic <NIC>",
@@ -124,7 +124,7 @@ async function refuse(error: unknown, world: World): Promise<number> {
   const text = isTheirs ? error.message : systemText(error);
   const more = isUsage ? "\n(see millrace engine --help)" : "";
   await world.err.write(`millrace engine: ${text}${more}\n`);
-  return isUsage ? USAGE : FAILED;
+  return isUsage ? USAGE : statusOf(error);
 }
 
 /** The file's configuration with the flags' on top. Throws {@link PlacedError}, or a `TypeError`. */

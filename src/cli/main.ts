@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { type AddCommand, examples } from "./command.js";
+import { COMMAND_NAMES } from "./start.js";
 import { FAILED, processWorld, USAGE, type World } from "./world.js";
 
 /** Loaded when they are needed: `run` and `stat` should start quickly. */
@@ -14,9 +15,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   stat: async () => (await import("./stat.js")).addStat,
   xdp: async () => (await import("./xdp.js")).addXdp,
 };
-
-/** The first words that are not programs to run. The launcher has the same list. */
-export const COMMAND_NAMES: readonly string[] = [...Object.keys(COMMANDS), "help"];
 
 /** Runs one command line, without the program's name, in a world; returns the exit status. */
 export async function run(args: readonly string[], world: World): Promise<number> {
@@ -106,20 +104,9 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version;
 }
 
-/** The process's entry, called by bin/millrace.js. */
-export async function main(): Promise<void> {
+/** This process is the command line; `ignoresHangUps` under nohup, which Node.js forgets. */
+export async function main(ignoresHangUps: boolean): Promise<void> {
   const args = process.argv.slice(2);
-  const wasLaunched = process.env.MILLRACE_LAUNCHED === "1";
-  const ignoresHangUps = process.env.MILLRACE_NOHUP === "1";
-  delete process.env.MILLRACE_LAUNCHED;
-  delete process.env.MILLRACE_NOHUP;
-  // Before the streams are touched: they would make the program's descriptors non-blocking.
-  if (!wasLaunched && isProgram(args)) {
-    const { becomeLauncher } = await import("./run.js");
-    console.error(`millrace: ${becomeLauncher(args)}`);
-    process.exitCode = FAILED;
-    return;
-  }
   const world = processWorld(ignoresHangUps);
   try {
     process.exitCode = await run(args, world);
@@ -129,10 +116,4 @@ export async function main(): Promise<void> {
   }
   // A pipe or terminal as standard input would keep the process waiting for more.
   process.stdin.destroy();
-}
-
-/** `run …`, `-- …`, or a program's name. */
-function isProgram([first = ""]: readonly string[]): boolean {
-  if (first === "run" || first === "--") return true;
-  return first !== "" && !first.startsWith("-") && !COMMAND_NAMES.includes(first);
 }

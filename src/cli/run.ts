@@ -2,28 +2,23 @@
  * `millrace run`: help, and what the launcher (native/launcher/, which is the one that runs programs)
  * leaves to Node.js: starting the engine and checking rules. docs/run.md is the manual.
  */
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { NetError } from "../base/errors.js";
 import { PlacedError } from "../base/placed-error.js";
 import { FileKindError, requirePlainFile } from "../base/read-text.js";
 import { EbpfError } from "../ebpf/ebpf-error.js";
 import { MAX_RULES_BYTES } from "../socket/rules.js";
 import { readRules } from "../socket/rules-parser.js";
-import { becomeProgram } from "../sys/exec.js";
 import { type AddCommand, examples } from "./command.js";
 import type { EngineFlags } from "./engine-flags.js";
 import { ensureEngine } from "./engine-start.js";
 import { addressOf, hostOf, prefixOf, profileOf, spinOf } from "./option-values.js";
-import { DONE, FAILED, isSystemError, systemText, USAGE, type World } from "./world.js";
+import { DONE, isSystemError, statusOf, systemText, USAGE, type World } from "./world.js";
 
 interface RunOptions extends EngineFlags {
   readonly checkRules?: string;
   readonly startOnly?: boolean;
   readonly debug?: boolean;
 }
-
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 
 export const addRun: AddCommand = (program, world, finish) => {
   const collect = (value: string, before: string[] = []): string[] => [...before, value];
@@ -143,7 +138,7 @@ async function runHere(options: RunOptions, world: World): Promise<number> {
     if (!isPlaced && !isTheirs && !isSystemError(error)) throw error;
     const text = isPlaced || isTheirs ? error.message : systemText(error);
     await world.err.write(isPlaced ? `${text}\n` : `millrace: ${text}\n`);
-    return FAILED;
+    return statusOf(error);
   }
 }
 
@@ -155,17 +150,4 @@ function checkRules(path: string): void {
     throw new PlacedError(path, [{ line: 1, column: 1, text }]);
   }
   readRules(path);
-}
-
-/** Hands a whole command line to the launcher, in this process's place. Returns why it could not. */
-export function becomeLauncher(args: readonly string[]): string {
-  const places = ["native/build", `prebuilds/linux-${process.arch}`];
-  const path = places.map((place) => `${ROOT}${place}/millrace-run`).find((one) => existsSync(one));
-  if (path === undefined) return `the launcher is not built; run: node ${ROOT}scripts/install.js`;
-  process.env.MILLRACE_NODE ??= process.execPath;
-  try {
-    return becomeProgram(path, [path, ...args]);
-  } catch (error) {
-    return (error as Error).message;
-  }
 }

@@ -49,7 +49,11 @@ function exchange(path: string, request: string): Promise<string> {
     const chunks: Buffer[] = [];
     const socket = createConnection(path, () => socket.write(request));
     socket.setTimeout(ANSWER_MS, () =>
-      socket.destroy(new NetError(ETIMEDOUT, { hint: `the engine at ${path} does not answer` })),
+      socket.destroy(
+        new NetError(ETIMEDOUT, {
+          hint: `the engine at ${path} does not answer; is it stopped (kill -CONT)?`,
+        }),
+      ),
     );
     socket.on("data", (chunk: Buffer) => chunks.push(chunk));
     socket.on("error", reject);

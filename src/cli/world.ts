@@ -3,10 +3,11 @@
  * Commands take it as an argument and return an exit status, so tests run them in process.
  */
 
-/** Exit statuses of all commands (docs/capture.md): done, failed, used wrongly. */
+/** Exit statuses of all commands (docs/capture.md): done, failed, used wrongly; no room for it, here and now. */
 export const DONE = 0;
 export const FAILED = 1;
 export const USAGE = 2;
+export const NO_ROOM = 3;
 
 export interface Output {
   readonly isTerminal: boolean;
@@ -74,6 +75,14 @@ export function wantsColour(world: World): boolean {
 /** Whether an error came from the system, like ENOENT, and so is the user's to put right. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
+}
+
+const OF_ROOM: readonly string[] = "ENOMEM EMFILE ENFILE ENOSPC EDQUOT EFBIG ENOBUFS".split(" ");
+
+/** {@link NO_ROOM} when memory, descriptors or room in a file system were missing, {@link FAILED} for anything else. */
+export function statusOf(error: unknown): number {
+  const { code = "" } = error as { readonly code?: string };
+  return OF_ROOM.includes(code) ? NO_ROOM : FAILED;
 }
 
 /**

@@ -38,8 +38,8 @@ export interface RequestHost {
   kernelSocket(session: Session, view: DataView, n: number): void;
   /** The region, if the session may have it. */
   regionFor(session: Session, id: number): Region | null;
-  /** Keeps, for statistics, that a socket stays with the kernel. */
-  kernelKeeps(session: Session, request: OpenRequest, reason: string): void;
+  /** The result for a socket for which there is no room. */
+  refuse(session: Session, request: OpenRequest, reason: string): OpenResult;
   /** Closes sockets that nobody holds any more; whether there were any. */
   makeRoom(): boolean;
   /** A descriptor had no place. */
@@ -98,11 +98,10 @@ export class ControlRequests {
   private open(session: Session, n: number): boolean {
     if (this.received.areLost) return this.refuseOpen(session, n);
     let [endFd, companionFd = -1] = this.fds;
-    // Who only tries options has no pair yet.
-    const isTry = n >= OPEN_BYTES && this.view.getUint32(OpenAt.at, true) === OpenedFor.TRY;
-    if (!isTry && (endFd === undefined || !isEnd(endFd))) return false;
+    const isAsked = n >= OPEN_BYTES && asksOnly(this.view);
+    if (!isAsked && (endFd === undefined || !isEnd(endFd))) return false;
     if (companionFd >= 0 && !isCompanion(companionFd)) return false;
-    if (!isTry && !this.findRoom()) return this.refuseOpen(session, n);
+    if (!isAsked && !this.findRoom()) return this.refuseOpen(session, n);
     [endFd, companionFd = -1] = this.fds;
     const result = this.host.open(session, this.view, n, companionFd);
     if (result === null) return false;
@@ -133,8 +132,7 @@ export class ControlRequests {
     const request = readOpen(this.view, n);
     if (request === null || !isEntry(request.local)) return false;
     this.host.noDescriptors();
-    this.host.kernelKeeps(session, request, NO_DESCRIPTORS);
-    const result = { request, served: null, code: 2, reason: NO_DESCRIPTORS };
+    const result = this.host.refuse(session, request, NO_DESCRIPTORS);
     return this.answer(session.controlFd, openedAs(Msg.OPEN, result, []), []);
   }
 
@@ -254,6 +252,11 @@ export class ControlRequests {
     return sendWithFds(fd, message, fds) >= 0;
   }
 }
+
+/** Whether no socket is to come of it: who tries options has no pair yet, who has no descriptors left none at all. */
+const asksOnly = (view: DataView): boolean =>
+  view.getUint32(OpenAt.at, true) === OpenedFor.TRY ||
+  view.getUint32(OpenAt.hasCompanion, true) === Companion.NOTHING_COMES;
 
 /** Whether a descriptor can be an end of a socket's pair. */
 const isEnd = (fd: number): boolean => socketKind(fd) === SocketKind.UNIX_MESSAGES;

@@ -58,6 +58,35 @@ test("a process for which there is no room is told so, and those that are there 
   }
 });
 
+test("a program without descriptors hears what would have been decided, and gets no socket", () => {
+  const rig = new EngineRig({});
+  try {
+    const client = rig.client();
+    const lacking = "the program has no descriptors left (ulimit -n)";
+    const ask = (at: number, place: object): [number, string] => {
+      const { result, reason } = client.open({
+        kind: Kind.TCP,
+        at,
+        nothingComes: lacking,
+        ...place,
+      });
+      return [result, reason];
+    };
+    const kept = (): string[] => [...rig.engine.kernelSockets].map(({ reason }) => reason);
+    assert.deepEqual(ask(OpenedFor.CONNECT, { peer: HOST, peerPort: 7 }), [3, lacking]);
+    assert.deepEqual(ask(OpenedFor.CONNECT, { peer: "10.77.9.9", peerPort: 7 }), [3, lacking]);
+    assert.deepEqual(ask(OpenedFor.BIND, { own: HOST, ownPort: 8 }), [3, lacking]);
+    assert.deepEqual(kept(), []); // what is nobody's is not the kernel's
+    assert.deepEqual(ask(OpenedFor.LISTEN, { own: "0.0.0.0", ownPort: 8 }), [2, lacking]);
+    assert.deepEqual(kept(), [lacking]);
+    const unreachable = "no Millrace route to 1.2.3.4";
+    assert.deepEqual(ask(OpenedFor.CONNECT, { peer: "1.2.3.4", peerPort: 7 }), [1, unreachable]);
+    assert.equal(rig.engine.sockets.size, 0);
+  } finally {
+    rig.close();
+  }
+});
+
 test("a session that cannot be made leaves nothing behind", () => {
   const pool = createPool({ smallSlots: 64, bigSlots: 64, peerBytes: 1 << 20 });
   const regions = new Regions(new SharedMemory(pool.memory.arena));

@@ -27,9 +27,22 @@ import type { EngineSocket } from "./engine-socket.js";
 import { Housekeeping } from "./housekeeping.js";
 import { KernelSockets } from "./kernel-sockets.js";
 import { Launched } from "./launched.js";
-import { Companion, type Hello, isEntry, type OpenRequest, readOpen } from "./message.js";
+import {
+  Companion,
+  type Hello,
+  isEntry,
+  NotOpened,
+  type OpenRequest,
+  readOpen,
+} from "./message.js";
 import { Network } from "./network.js";
-import { lacksRoom, type OpeningParts, type OpenResult, openSocket } from "./opening.js";
+import {
+  lackingRoom,
+  lacksRoom,
+  type OpeningParts,
+  type OpenResult,
+  openSocket,
+} from "./opening.js";
 import { Pace } from "./pace.js";
 import { ParkedEnds } from "./parked-ends.js";
 import { type Region, Regions } from "./region.js";
@@ -369,10 +382,7 @@ export class Engine implements SocketHost {
       result = openSocket(this.opening, session, request, view);
     }
     const { served } = result;
-    if (served === null) {
-      if (result.code === 1) this.kernelKeeps(session, request, result.reason);
-      return result;
-    }
+    if (served === null) return this.notOpened(session, result);
     if (request.companion === Companion.HEARS) served.companionFd = companionFd;
     else if (request.companion !== Companion.NONE) served.holdFd = companionFd;
     this.kernelSockets.remove(session, request.fd);
@@ -381,8 +391,16 @@ export class Engine implements SocketHost {
     return result;
   }
 
-  kernelKeeps(session: Session, request: OpenRequest, reason: string): void {
-    if (request.at !== OpenedFor.TRY) this.kernelSockets.put(session, request, reason);
+  refuse(session: Session, request: OpenRequest, reason: string): OpenResult {
+    return this.notOpened(session, lackingRoom(this.network, request, reason));
+  }
+
+  /** What stays with the kernel is kept, for statistics. */
+  private notOpened(session: Session, result: OpenResult): OpenResult {
+    const { request, code, reason } = result;
+    const isKernels = code === NotOpened.STAYS || code === NotOpened.NO_ROOM;
+    if (isKernels && request.at !== OpenedFor.TRY) this.kernelSockets.put(session, request, reason);
+    return result;
   }
 
   kernelSocket(session: Session, view: DataView, n: number): void {

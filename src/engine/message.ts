@@ -69,6 +69,17 @@ export const Companion = {
   HEARS: 1,
   /** It holds the port in the kernel. */
   HOLDS: 2,
+  /** None, and no end either: the program has no room for it, and asks what would have been decided. */
+  NOTHING_COMES: 3,
+} as const;
+
+/** Results of an OPEN that is not accelerated; an error of the program's is negative. */
+export const NotOpened = {
+  STAYS: 1,
+  /** It would be accelerated if there were room for it. */
+  NO_ROOM: 2,
+  /** So it would, and leads to the network among this machine's programs, of which the kernel knows nothing. */
+  NO_ROOM_NOR_WAY: 3,
 } as const;
 
 /** A setsockopt of before; `at` is the value's place in the message. */

@@ -341,6 +341,14 @@ export class Network {
     return "";
   }
 
+  /** Whether an address is on the network among this machine's programs, which the kernel does not have. */
+  isOnAmongPrograms(address: IpAddress): boolean {
+    const { ip } = this.stack;
+    if (this.internal === null || address.isMulticast || address.isUnspecified) return false;
+    const iface = ip.interfaceOf(address) ?? ip.resolve(address, null, 0)?.iface;
+    return iface === this.internal && !this.isKernels(address);
+  }
+
   /** Whether the kernel, too, has this address of ours: its programs may be there. */
   isKernels(address: IpAddress): boolean {
     return this.stack.ip.kernel?.isKernels(address) ?? false;

@@ -8,7 +8,7 @@ import type { UdpSocket } from "../socket/udp-socket.js";
 import { decide } from "./decision.js";
 import type { EngineSocket } from "./engine-socket.js";
 import { KernelValues } from "./kernel-values.js";
-import { Companion, type OpenRequest } from "./message.js";
+import { Companion, NotOpened, type OpenRequest } from "./message.js";
 import type { Network } from "./network.js";
 import { setOption } from "./options.js";
 import type { PreparedBlock } from "./parked-end.js";
@@ -26,7 +26,7 @@ export interface OpenResult {
   readonly request: OpenRequest;
   /** Null: it is not accelerated. */
   readonly served: EngineSocket | null;
-  /** 0, a negated error number for the program, or 1, 2: stays with the kernel. */
+  /** 0, a negated error number for the program, or {@link NotOpened}. */
   readonly code: number;
   readonly reason: string;
   /** It would be accelerated if the engine had room for it. */
@@ -116,13 +116,17 @@ export function openSocket(
   const { loopback, rules, program } = session;
   const decision = decide(request, { network, home: session.home, rules, loopback });
   if (!decision.accelerate) return kernelKeeps(request, decision.reason);
+  if (request.companion === Companion.NOTHING_COMES) {
+    return lackingRoom(network, request, request.reason);
+  }
   let served: TcpServed | UdpServed;
   try {
     served = make(parts, session, request);
   } catch (error) {
     if (!(error instanceof NetError)) throw error;
-    const kept = kernelKeeps(request, `no room in the engine (${error.message})`);
-    return { ...kept, lacksRoom: lacksRoom(error) };
+    const reason = `no room in the engine (${error.message})`;
+    if (!lacksRoom(error)) return kernelKeeps(request, reason);
+    return { ...lackingRoom(network, request, reason), lacksRoom: true };
   }
   served.reason = decision.reason;
   served.uid = program.uid;
@@ -156,9 +160,18 @@ function placeOf(network: Network, { own, peer }: OpenRequest): string {
 const kernelKeeps = (request: OpenRequest, reason: string): OpenResult => ({
   request,
   served: null,
-  code: 1,
+  code: NotOpened.STAYS,
   reason,
 });
+
+/** What would be accelerated, and cannot: the kernel takes it, unless it has no way there. */
+export function lackingRoom(network: Network, request: OpenRequest, reason: string): OpenResult {
+  const { own, peer, at } = request;
+  const place = at === OpenedFor.CONNECT || at === OpenedFor.SEND ? peer : own;
+  const hasWay = place === null || !network.isOnAmongPrograms(place.address);
+  const code = hasWay ? NotOpened.NO_ROOM : NotOpened.NO_ROOM_NOR_WAY;
+  return { request, served: null, code, reason };
+}
 
 /**
  * MR_OP_OPEN: connects in a block that was prepared before. The program does not wait for the answer:

@@ -69,7 +69,7 @@ export function whyNoControl(control: string): string {
  */
 export function prepareControl(control: string, env: NodeJS.ProcessEnv = process.env): void {
   const folder = dirname(control);
-  if (folder === engineFolder(env)) makePrivateFolder(folder);
+  if (folder === engineFolder(env)) makePrivateFolder(folder, env);
   else requireFolder(folder);
   const found = lstatSync(control, { throwIfNoEntry: false });
   if (found !== undefined && !found.isSocket()) {
@@ -95,12 +95,13 @@ function requireFolder(folder: string): void {
 }
 
 /** Throws `NetError`: EACCES when another user could have put it there. */
-function makePrivateFolder(folder: string): void {
+function makePrivateFolder(folder: string, env: NodeJS.ProcessEnv): void {
   try {
     makeFolders(folder);
   } catch (cause) {
     const { errno = EIO } = cause as NodeJS.ErrnoException;
-    const hint = `${folder}; set XDG_RUNTIME_DIR to a folder of this user's, or unset it`;
+    const isNamed = folder.startsWith(`${env.XDG_RUNTIME_DIR}/`);
+    const hint = `${folder}; set XDG_RUNTIME_DIR to a folder of this user's${isNamed ? ", or unset it" : ""}`;
     throw new NetError(errno, { syscall: "mkdir", hint, cause });
   }
   const found = lstatSync(folder);

@@ -157,7 +157,8 @@ export class TestClient {
     const request = openRequest(o, local, mine);
     const companion = o.companionFd === undefined ? [] : [o.companionFd];
     try {
-      this.ask(request, [endFd < 0 ? theirs : endFd, ...companion]);
+      const ends = [endFd < 0 ? theirs : endFd, ...companion];
+      this.ask(request, o.nothingComes === undefined ? ends : []);
     } catch (error) {
       closeFd(mine);
       throw error;

@@ -3,6 +3,7 @@ import { fstatSync } from "node:fs";
 import { IpAddress } from "../base/ip-address.js";
 import { Msg, OPEN_BYTES, OPTION_BYTES, OpenAt, OptionAt } from "../ring/engine-layout.js";
 import { Family } from "../socket/linux-options.js";
+import { Companion } from "./message.js";
 import { writeAddress } from "./shared-address.js";
 
 type Option = readonly [level: number, option: number, value: number | Uint8Array];
@@ -17,6 +18,8 @@ export interface OpenOptions {
   readonly peer?: string;
   readonly peerPort?: number;
   readonly companionFd?: number;
+  /** Why nothing comes along. */
+  readonly nothingComes?: string;
   readonly options?: readonly Option[];
 }
 
@@ -32,7 +35,9 @@ export function openRequest(o: OpenOptions, local: number, endFd: number): Uint8
   view.setUint16(OpenAt.family, family, true);
   view.setUint32(OpenAt.at, o.at, true);
   view.setInt32(OpenAt.fd, endFd, true);
-  view.setUint32(OpenAt.hasCompanion, o.companionFd === undefined ? 0 : 1, true);
+  const comes = o.companionFd === undefined ? Companion.NONE : Companion.HEARS;
+  const companion = o.nothingComes === undefined ? comes : Companion.NOTHING_COMES;
+  view.setUint32(OpenAt.hasCompanion, companion, true);
   if (o.own !== undefined) {
     writeAddress(view, OpenAt.own, family, IpAddress.parse(o.own), o.ownPort ?? 0, 0);
   }
@@ -42,6 +47,7 @@ export function openRequest(o: OpenOptions, local: number, endFd: number): Uint8
   const inode = endFd < 0 ? 0 : fstatSync(endFd).ino;
   view.setBigUint64(OpenAt.endInode, BigInt(inode), true);
   view.setUint32(OpenAt.optionsBytes, options.length, true);
+  request.set(Buffer.from(o.nothingComes ?? ""), OpenAt.reason);
   request.set(options, OPEN_BYTES);
   return request;
 }

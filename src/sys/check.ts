@@ -8,6 +8,7 @@ const TOO_MANY_FILES = "raise the limit of open files: ulimit -n, or LimitNOFILE
 const GENERAL_HINTS: ReadonlyMap<number, string> = new Map([
   [errno.EMFILE, TOO_MANY_FILES],
   [errno.ENFILE, TOO_MANY_FILES],
+  [errno.EFBIG, "raise the limit of a file's size, which holds for memory, too: ulimit -f"],
   [errno.ENOMEM, "free memory, or raise the limit: ulimit -v, or MemoryMax= of the service"],
 ]);
 

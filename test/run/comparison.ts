@@ -120,6 +120,11 @@ export class Comparison {
     this.engine.kill(signal);
   }
 
+  /** Whether SIGSTOP has come to it. */
+  get engineHasStopped(): boolean {
+    return / T /.test(readFileSync(`/proc/${this.engine.pid}/stat`, "utf8"));
+  }
+
   /** Runs it both ways with these arguments behind the address. */
   compare(program: string, ...args: string[]): void {
     const kernel = this.run(program, ["127.0.0.1", ...args], this.env);

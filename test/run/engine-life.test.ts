@@ -88,7 +88,7 @@ for line in sys.stdin:
 
 test("an engine without descriptors: programs go on with the kernel, and with Millrace once there are some", async () => {
   const world = RunWorld.open();
-  const limit = ["--nofile=160:160", process.execPath, `${world.millrace}.js`, "engine"];
+  const limit = ["--nofile=192:192", process.execPath, `${world.millrace}.js`, "engine"];
   const engine = world.plain("prlimit", ...limit);
   await engine.said(/engine ready/);
   const many = world.start([world.millrace, "run", "python3", "-c", MANY], null, true);
@@ -101,18 +101,18 @@ test("an engine without descriptors: programs go on with the kernel, and with Mi
   await many.said(/have 200/);
   const [carried, kernels] = await counts();
   assert.ok(carried! > 20 && kernels! > 20, `${carried} and ${kernels}`);
-  await engine.said(/no descriptors left \(160 at most\)/);
+  await engine.said(/no descriptors left \(192 at most\)/);
   many.child.stdin!.write("close 0\n");
   await many.said(/have 0/);
   many.child.stdin!.write("open 5\n");
   await many.said(/have 5/);
   assert.equal((await counts())[0], 5);
   // Not one more for anybody, whatever is kept for processes.
-  execFileSync("prlimit", ["--pid", String(engine.pid), "--nofile=10:160"]);
+  execFileSync("prlimit", ["--pid", String(engine.pid), "--nofile=10:192"]);
   const late = world.accelerated("python3", "-c", LATE.replaceAll("sys.stdin.readline()", "0"));
   await late.ended;
   assert.equal(late.isOver, true);
-  execFileSync("prlimit", ["--pid", String(engine.pid), "--nofile=160:160"]);
+  execFileSync("prlimit", ["--pid", String(engine.pid), "--nofile=192:192"]);
   await world.run("python3", "-c", LATE.replaceAll("sys.stdin.readline()", "0"));
   assert.equal((await counts())[0], 5);
   await many.stop();

@@ -16,7 +16,8 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { fakeWorld } from "../../src/cli/fake-world.js";
-import { COMMAND_NAMES, run as runCommand } from "../../src/cli/main.js";
+import { run as runCommand } from "../../src/cli/main.js";
+import { COMMAND_NAMES } from "../../src/cli/start.js";
 import { fakeEngine } from "../support/fake-engine.js";
 import { requireTools } from "../support/tools.js";
 

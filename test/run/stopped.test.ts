@@ -1,6 +1,6 @@
 /** While the engine has stopped: threads that wait for it hold up nobody who starts processes. */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { copyFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -35,6 +35,7 @@ async function runStopped(name: string): Promise<string> {
   await until(() => said.includes("ready"), "the program");
   comparison.signalEngine("SIGSTOP");
   try {
+    await until(() => comparison.engineHasStopped, "the engine to stop");
     child.stdin!.write("\n");
     await until(() => said.includes("stopped\n") || child.exitCode !== null, "its processes");
   } finally {
@@ -83,15 +84,48 @@ test("processes start, however many have been started; when it goes on it serves
   assert.deepEqual(said.slice(2), ["stopped", "answer: 1, status 0"]);
 });
 
-test("a program that is to be started hears that the engine does not answer", async () => {
-  comparison.signalEngine("SIGSTOP");
+test("fork does not wait to share a socket that is bound: the kernel has it from then on, in all processes", async () => {
+  const begun = performance.now();
+  const said = lines(await runStopped("while_sharing"));
+  assert.ok(performance.now() - begun < 15_000); // an engine that does not answer is waited for for 20 s
+  assert.deepEqual(said.slice(2).sort(), ["answer: 1", "listens", "status 0", "stopped"]);
+});
+
+/** What `millrace run true` ends with, and says. */
+function runTrue(): Promise<[unknown, string]> {
   const env = { ...process.env, MILLRACE_ENGINE: comparison.enginePath };
-  const [status, said] = await new Promise<[unknown, string]>((resolve) => {
+  return new Promise((resolve) => {
     execFile(MILLRACE, ["run", "true"], { env }, (error, _out, err) => resolve([error?.code, err]));
-  }).finally(() => comparison.signalEngine("SIGCONT"));
-  assert.match(
-    said,
-    /^millrace: the engine at \S+ does not answer: no answer within 20 s; is it stopped \(kill -CONT\)\?\n$/,
-  );
-  assert.equal(status, 1);
+  });
+}
+
+test("programs that are to be started hear that the engine does not answer, also where there is no more room in its line", async () => {
+  comparison.signalEngine("SIGSTOP");
+  await until(() => comparison.engineHasStopped, "the engine to stop");
+  const many = Array.from({ length: 40 }, runTrue);
+  const ended = await Promise.all(many).finally(() => comparison.signalEngine("SIGCONT"));
+  for (const [status, said] of ended) {
+    assert.match(
+      said,
+      /^millrace: the engine at \S+ does not answer: no answer within 20 s; is it stopped \(kill -CONT( \d+)?\)\?\n$/,
+    );
+    assert.equal(status, 1);
+  }
+});
+
+test("Ctrl-C ends at once who waits for it", async () => {
+  comparison.signalEngine("SIGSTOP");
+  try {
+    await until(() => comparison.engineHasStopped, "the engine to stop");
+    const env = { ...process.env, MILLRACE_ENGINE: comparison.enginePath };
+    const child = spawn(MILLRACE, ["run", "true"], { env, stdio: "ignore" });
+    const ended = new Promise((resolve) => child.once("exit", (...how) => resolve(how)));
+    const begun = performance.now();
+    const interrupt = setInterval(() => child.kill("SIGINT"), 500);
+    assert.deepEqual(await ended, [null, "SIGINT"]);
+    clearInterval(interrupt);
+    assert.ok(performance.now() - begun < 15_000);
+  } finally {
+    comparison.signalEngine("SIGCONT");
+  }
 });

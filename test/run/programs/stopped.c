@@ -140,10 +140,38 @@ static void many_starts(void) {
   say("answer: %s, status %d", outcome(recv(fd, (char[1]){0}, 1, 0)), status);
 }
 
+/* A socket that is bound and does not listen yet is to be the child's, too. */
+static void while_sharing(void) {
+  struct sockaddr_in any = {.sin_family = AF_INET}, at;
+  socklen_t bytes = sizeof at;
+  int server = new_socket(SOCK_STREAM);
+  MUST(bind(server, (struct sockaddr *)&any, sizeof any));
+  MUST(getsockname(server, (struct sockaddr *)&at, &bytes));
+  say("ready");
+  await_line();
+  pid_t child = fork();
+  if (child == 0) {
+    MUST(listen(server, 1));
+    say("listens");
+    int accepted = accept(server, NULL, NULL);
+    _exit(accepted < 0 || send(accepted, "y", 1, 0) != 1);
+  }
+  MUST(child);
+  say("stopped");
+  await_line();
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int fd = new_socket(SOCK_STREAM);
+  while (connect(fd, (struct sockaddr *)&at, sizeof at) < 0) usleep(20000);
+  await(fd, POLLIN);
+  say("answer: %s", outcome(recv(fd, (char[1]){0}, 1, 0)));
+  await_exit(child);
+}
+
 static const struct test_case cases[] = {
     {"while_joining", while_joining},
     {"while_opening", while_opening},
     {"many_starts", many_starts},
+    {"while_sharing", while_sharing},
 };
 
 int main(int argc, char **argv) { return run_cases(argc, argv, cases, sizeof cases / sizeof *cases); }
