@@ -114,6 +114,12 @@ export class Comparison {
     return join(this.folder, "engine");
   }
 
+  /** Until the engine answers, which had stopped. */
+  async engineGoesOn(): Promise<void> {
+    this.engine.kill("SIGCONT");
+    await engineAnswers(this.engine, this.enginePath);
+  }
+
   signalEngine(signal: NodeJS.Signals): void {
     this.engine.kill(signal);
   }
