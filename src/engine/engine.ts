@@ -11,6 +11,7 @@ import { OpenedFor } from "../ring/engine-layout.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { ReadyEvents, ReadySet, WatchMode } from "../socket/ready-set.js";
 import type { Stack } from "../socket/stack.js";
+import { realTimeAheadUs } from "../sys/clock.js";
 import { closeFd, eventLoopFd } from "../sys/fd.js";
 import { listenUnix, removeStaleSocket } from "../sys/unix-socket.js";
 import { Readiness } from "../tcp/readiness.js";
@@ -167,7 +168,7 @@ export class Engine implements SocketHost {
     const listenFd = listenUnix({ path: paths.control }, BACKLOG);
     const loopFd = options.watchLoop === false ? -1 : eventLoopFd();
     this.control = new Control(this, listenFd, loopFd);
-    this.setRealTime(nowUs);
+    this.setRealTime();
   }
 
   /** Hot path. One turn; whether there was anything to do. */
@@ -242,7 +243,7 @@ export class Engine implements SocketHost {
   }
 
   private keepHouse(nowUs: number): void {
-    this.setRealTime(nowUs);
+    this.setRealTime();
     this.calls.poll(nowUs);
     if (this.network.hasLeft) this.network.sweep((home) => this.isHomeUsed(home));
     this.housekeeping.keep(nowUs);
@@ -253,8 +254,9 @@ export class Engine implements SocketHost {
     return false;
   }
 
-  private setRealTime(nowUs: number): void {
-    this.realTimeUs = Date.now() * 1_000 - nowUs;
+  /** Not by a reading of the real time and the turn's: others may have had the processor since that one. */
+  private setRealTime(): void {
+    this.realTimeUs = Math.round(realTimeAheadUs());
   }
 
   // For sockets

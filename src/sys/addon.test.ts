@@ -13,9 +13,9 @@ test("no argument, or one of another kind, is an error and nothing else", () => 
   const odd = [undefined, null, "x", {}, [], -1, Number.NaN, 2 ** 53, new Float64Array(4)];
   for (const name of Object.keys(addon())) {
     // These mean what they say to any number, or name: they would close, change or make what is not
-    // theirs. cpuNow and switchesNow take none.
+    // theirs. cpuNow, realTimeAhead and switchesNow take none.
     const harmful =
-      /^(cpuNow|exceptionThrow|fdClose|fdLock|fdLower|loopFd|fdSilence|eventCreate|eventSignal|eventDrain|packetOpen|pollSetCreate|socketKind|switchesNow|unixShut|watchStart|watchStop|xskOpen)$/;
+      /^(cpuNow|exceptionThrow|fdClose|fdLock|fdLower|loopFd|fdSilence|eventCreate|eventSignal|eventDrain|packetOpen|pollSetCreate|realTimeAhead|socketKind|switchesNow|unixShut|watchStart|watchStop|xskOpen)$/;
     if (harmful.test(name)) continue;
     for (const value of odd) {
       if (name === "pollFds" && typeof value === "number") continue;

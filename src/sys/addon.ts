@@ -55,6 +55,7 @@ export interface Addon {
   programExec(path: string, words: Uint8Array, n: number): number;
   clockOpen(place: Float64Array): (() => void) | number;
   cpuNow(): number;
+  realTimeAhead(): number;
   switchesNow(): number;
 
   bpfMapCreate(

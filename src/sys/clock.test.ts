@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { addon } from "./addon.js";
-import { clockUs, readClock } from "./clock.js";
+import { clockUs, readClock, realTimeAheadUs } from "./clock.js";
 
 const kernelUs = (): number => Number(process.hrtime.bigint()) / 1e3;
 
@@ -27,6 +27,18 @@ test("the clock never goes back", () => {
     readClock();
     assert.ok(clockUs[0]! >= last);
     last = clockUs[0]!;
+  }
+});
+
+test("the real time is this clock and the distance between the two", () => {
+  for (let i = 0; i < 100; i++) {
+    const beforeMs = Date.now();
+    const aheadUs = realTimeAheadUs();
+    readClock();
+    const realUs = clockUs[0]! + aheadUs;
+    // Date.now() leaves out the microseconds; two for what is rounded and halved.
+    assert.ok(realUs > beforeMs * 1_000 - 2, `${beforeMs} ms before ${realUs} us`);
+    assert.ok(realUs < (Date.now() + 1) * 1_000 + 2, `${realUs} us, ${Date.now()} ms after`);
   }
 });
 

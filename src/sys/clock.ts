@@ -28,6 +28,11 @@ export function cpuNow(): number {
   return addon().cpuNow();
 }
 
+/** By how many microseconds CLOCK_REALTIME is ahead of this clock now. */
+export function realTimeAheadUs(): number {
+  return addon().realTimeAhead();
+}
+
 /**
  * Times that this thread lost its processor to another thread while it wanted it. What a hypervisor takes is not
  * among them. It comes round after 2^31; negative when it cannot be told.

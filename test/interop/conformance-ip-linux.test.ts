@@ -1,38 +1,26 @@
 /** The conformance cases below TCP against Linux; see conformance-linux.test.ts. */
-import { describe, test } from "node:test";
 import { ALL_IP_CASES } from "../conformance/all-ip-cases.js";
 import { type IpCase, World } from "../conformance/ip-world.js";
 import { LinuxTestedHost, linuxPeer } from "../support/linux-tested-host.js";
 import { enterNamespace } from "../support/namespace.js";
+import { testInRealTime } from "../support/real-time-cases.js";
 
 await enterNamespace(import.meta.url, "ip", "python3");
 
-const CONCURRENCY = 8;
-/** A case is about real time, and this machine may be busy: only one that fails again fails. */
-const ATTEMPTS = 3;
 /** Part of the titles to run, for work on cases. */
 const ONLY = process.env.MILLRACE_CASES ?? "";
 /** Hosts so far: each has a number of its own. */
 let n = 0;
 
-describe("Linux", { concurrency: CONCURRENCY }, () => {
-  for (const [subject, cases] of Object.entries(ALL_IP_CASES)) {
-    for (const one of cases) {
-      const name = `${subject}: ${one.title}`;
-      if (one.notOnLinux !== undefined || !name.includes(ONLY)) continue;
-      test(name, async () => {
-        for (let attempt = 1; ; attempt++) {
-          try {
-            await runOnLinux(one, attempt);
-            return;
-          } catch (error) {
-            if (attempt === ATTEMPTS) throw error;
-          }
-        }
-      });
-    }
-  }
-});
+testInRealTime(
+  "Linux",
+  Object.entries(ALL_IP_CASES).flatMap(([subject, cases]) =>
+    cases
+      .map((one) => ({ one, name: `${subject}: ${one.title}` }))
+      .filter(({ one, name }) => one.notOnLinux === undefined && name.includes(ONLY))
+      .map(({ one, name }) => ({ name, run: (attempt) => runOnLinux(one, attempt) })),
+  ),
+);
 
 async function runOnLinux(one: IpCase, attempt: number): Promise<void> {
   n++;

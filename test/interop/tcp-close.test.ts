@@ -12,7 +12,7 @@ import { HOST4, HOST6, LINUX4, LINUX6, tapHost } from "../support/tap-host.js";
 await enterNamespace(import.meta.url, "ip", "python3", "tshark");
 
 const PEER = fileURLToPath(new URL("../../../test/support/linux-tcp.py", import.meta.url));
-const DELAY_US = 60_000;
+const DELAY_US = 200_000;
 const { host, close, recording } = tapHost({
   faults: { seed: 1, rx: { delayUs: DELAY_US }, tx: { delayUs: DELAY_US } },
 });
@@ -59,8 +59,9 @@ for (const [family, address, linux] of [
     const client = peer("close-on-command", address, port);
     const connection = (await server.accept())!;
     await client.waitFor(/ready/);
-    connection.resume().end();
     client.write("close\n");
+    await client.waitFor(/closed/); // its FIN is under way, and takes as long as the link
+    connection.resume().end();
     await once(connection, "close");
     assert.equal(await client.ended, 0, client.output);
     assert.match(client.output, /end/);

@@ -4,14 +4,15 @@
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
+import { engineAnswers } from "../support/engine-answers.js";
 import { enterNamespace } from "../support/namespace.js";
-import { until } from "../support/until.js";
 
 await enterNamespace(import.meta.url, "cc");
 
@@ -44,11 +45,12 @@ let engine: ChildProcess;
 before(async () => {
   const words = [join(ROOT, "bin", "millrace.js"), "engine", "--keep", "--socket", engineSocket];
   engine = spawn(process.execPath, words, { stdio: "ignore" });
-  await until(() => existsSync(engineSocket), "an engine");
+  await engineAnswers(engine, engineSocket);
 });
 
-after(() => {
+after(async () => {
   engine.kill("SIGTERM");
+  if (engine.exitCode === null) await once(engine, "exit"); // it has files of its own there
   rmSync(folder, { recursive: true, force: true });
 });
 

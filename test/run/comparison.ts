@@ -4,10 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { engineAnswers } from "../support/engine-answers.js";
 import { requireTools } from "../support/tools.js";
 
 export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -44,12 +45,9 @@ export class Comparison {
     engine.stderr.setEncoding("utf8").on("data", (text: string) => {
       said += text;
     });
-    const until = Date.now() + 120_000;
-    while (!existsSync(socket)) {
-      assert.equal(engine.exitCode, null, `the engine ended: ${said}`);
-      assert.ok(Date.now() < until, `no engine after two minutes: ${said}`);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    await engineAnswers(engine, socket).catch((error: Error) => {
+      throw new Error(`${error.message}: ${said}`);
+    });
     return new Comparison(folder, engine);
   }
 
@@ -114,6 +112,12 @@ export class Comparison {
   /** Of its control socket. */
   get enginePath(): string {
     return join(this.folder, "engine");
+  }
+
+  /** Until the engine answers, which had stopped. */
+  async engineGoesOn(): Promise<void> {
+    this.engine.kill("SIGCONT");
+    await engineAnswers(this.engine, this.enginePath);
   }
 
   signalEngine(signal: NodeJS.Signals): void {

@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildProgram } from "../support/c-program.js";
+import { engineAnswers } from "../support/engine-answers.js";
 import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
 
@@ -120,7 +121,7 @@ async function startEngine(t: TestContext, folder: string) {
   const words = [join(ROOT, "bin", "millrace.js"), "engine", "--keep", "--socket", socket];
   const engine = spawn(process.execPath, words, { stdio: "ignore" });
   t.after(() => engine.kill("SIGKILL"));
-  await until(() => existsSync(socket), "an engine");
+  await engineAnswers(engine, socket);
   return { engine, socket };
 }
 

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { StatEngine } from "../../src/engine/stat-message.js";
 import { enterNamespace } from "../support/namespace.js";
-import { HERE, RunWorld, untilAsync } from "../support/run-world.js";
+import { HERE, RunWorld } from "../support/run-world.js";
+import { untilAsync } from "../support/until.js";
 
 await enterNamespace(import.meta.url, "python3", "prlimit");
 

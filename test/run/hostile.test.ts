@@ -5,14 +5,14 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { askEngine } from "../../src/cli/stat-client.js";
 import { pathsBeside } from "../../src/engine/socket-path.js";
 import { buildProgram } from "../support/c-program.js";
+import { askPatiently, engineAnswers } from "../support/engine-answers.js";
 import { enterNamespace } from "../support/namespace.js";
 import { until } from "../support/until.js";
 import { Steady } from "./steady.js";
@@ -44,7 +44,7 @@ before(async () => {
       engineSaid += data.toString();
     });
   }
-  await until(() => existsSync(socket), "an engine", LONG_MS);
+  await engineAnswers(engine, socket);
   steady = new Steady(buildProgram("steady", folder), env);
   await steady.port();
 });
@@ -87,7 +87,7 @@ async function othersGoOn(): Promise<void> {
 }
 
 async function counter(name: string): Promise<number> {
-  const [first] = (await askEngine(pathsBeside(socket).stat, {})) ?? [];
+  const [first] = (await askPatiently(pathsBeside(socket).stat)) ?? [];
   assert.equal(first?.kind, "engine");
   return first.kind === "engine" ? (first.counters[name] ?? 0) : 0;
 }

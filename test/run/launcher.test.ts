@@ -20,6 +20,7 @@ import { run as runCommand } from "../../src/cli/main.js";
 import { COMMAND_NAMES } from "../../src/cli/start.js";
 import { fakeEngine } from "../support/fake-engine.js";
 import { requireTools } from "../support/tools.js";
+import { until } from "../support/until.js";
 
 requireTools("cc", "python3");
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
@@ -408,6 +409,7 @@ test("--debug: which engine the program has, one that runs or one that was start
   const pid = /^millrace: started an engine \(pid (\d+)\) without --nic: .*\n$/.exec(err)?.[1];
   assert.ok(pid !== undefined, err);
   process.kill(Number(pid), "SIGTERM");
+  await until(() => !existsSync(own), "the engine's end"); // its files are in the folder that goes then
 });
 
 test("the file and the interfaces are looked at before the engine that runs", async (t) => {

@@ -6,22 +6,14 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-} from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { askEngine } from "../../src/cli/stat-client.js";
 import { pathsBeside } from "../../src/engine/socket-path.js";
 import { buildProgram } from "../support/c-program.js";
+import { askPatiently, engineAnswers } from "../support/engine-answers.js";
 import { enterNamespace, needsRoot } from "../support/namespace.js";
 import { requireTools } from "../support/tools.js";
 import { until } from "../support/until.js";
@@ -53,7 +45,7 @@ before(async () => {
       engineSaid += data.toString();
     });
   }
-  await until(() => existsSync(socket), "an engine", LONG_MS);
+  await engineAnswers(engine, socket);
 });
 
 after(async () => {
@@ -66,7 +58,7 @@ const descriptors = (): number => readdirSync(`/proc/${engine.pid}/fd`).length;
 const mappings = (): number =>
   readFileSync(`/proc/${engine.pid}/maps`, "utf8").split("memfd:millrace").length;
 async function isIdle(): Promise<void> {
-  const lines = async () => (await askEngine(pathsBeside(socket).stat, {})) ?? [];
+  const lines = async () => (await askPatiently(pathsBeside(socket).stat)) ?? [];
   const hasSockets = async () => (await lines()).some((line) => line.kind === "socket");
   const endMs = performance.now() + LONG_MS;
   while (await hasSockets()) {

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { before, test } from "node:test";
 import type { StatSocket } from "../../src/engine/stat-message.js";
 import { enterNamespace } from "../support/namespace.js";
-import { HERE, type Running, RunWorld, untilAsync } from "../support/run-world.js";
+import { HERE, type Running, RunWorld } from "../support/run-world.js";
+import { untilAsync } from "../support/until.js";
 
 await enterNamespace(import.meta.url, "python3", "cc", "ss");
 const world = RunWorld.open();

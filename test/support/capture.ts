@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { type Background, background } from "./namespace.js";
+import { processState } from "./process-state.js";
 import { requireTools } from "./tools.js";
 
 /** Checksums that tshark leaves alone unless told; those of ICMP, ICMPv6 and IGMP it always checks. */
@@ -69,7 +70,7 @@ export function assertCleanCapture(file: string): void {
   );
 }
 
-/** How long the file must not grow before everything that passed counts as written. */
+/** How long the file must not grow, and the recorder sleep, before everything that passed counts as written. */
 const QUIET_MS = 60;
 
 /** A recording of one interface of this namespace. */
@@ -94,8 +95,9 @@ export class Capture {
 
   /** Ends the recording when what has passed is in the file. Fails when packets were lost. */
   async stop(): Promise<void> {
-    for (let size = -1; size !== statSync(this.file).size; ) {
-      size = statSync(this.file).size;
+    const isBusy = (): boolean => processState(this.recorder.pid)?.state !== "S";
+    for (let size = -1; size !== statSync(this.file).size || isBusy(); ) {
+      size = isBusy() ? -1 : statSync(this.file).size;
       await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
     }
     await this.recorder.stop("SIGINT");

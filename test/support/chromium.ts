@@ -9,6 +9,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { isGroupAlive } from "./process-state.js";
 import { requireTools } from "./tools.js";
 
 const LIMIT_MS = 60_000;
@@ -172,10 +173,10 @@ export class Chromium {
   }
 }
 
-/** Kills a process group; false when it has no processes any more. */
+/** Kills a process group; false when nothing of it runs any more. */
 function killGroup(group: number): boolean {
   try {
-    return process.kill(-group, "SIGKILL");
+    return process.kill(-group, "SIGKILL") && isGroupAlive(group);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
     throw error;

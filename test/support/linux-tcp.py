@@ -24,7 +24,7 @@ def server(*options):
 
 
 def client():
-    return socket.create_connection((host, port), timeout=30)
+    return socket.create_connection((host, port), timeout=60)
 
 
 def content(total):
@@ -133,7 +133,7 @@ elif mode == "urgent-send":
 elif mode == "urgent-receive":
     listener = server()
     conn, _ = listener.accept()
-    _, _, urgent = select.select([], [], [conn], 5)
+    _, _, urgent = select.select([], [], [conn], 60)
     byte = conn.recv(1, socket.MSG_OOB) if urgent else b"none"
     rest = b""
     while True:
@@ -145,7 +145,7 @@ elif mode == "urgent-receive":
 elif mode == "urgent-inline":
     listener = server(socket.SO_OOBINLINE)
     conn, _ = listener.accept()
-    select.select([], [], [conn], 5)
+    select.select([], [], [conn], 60)
     heard = b""
     while True:
         if fcntl.ioctl(conn, SIOCATMARK, b"\0" * 4) != b"\0" * 4:
@@ -165,4 +165,5 @@ elif mode == "close-on-command":
     print("ready", flush=True)
     sys.stdin.readline()
     conn.shutdown(socket.SHUT_WR)
+    print("closed", flush=True)
     print("end" if conn.recv(1) == b"" else "data", flush=True)

@@ -290,6 +290,10 @@ export class Background {
     });
   }
 
+  get pid(): number {
+    return this.child.pid!;
+  }
+
   /** Writes to its standard input; without text, closes it. */
   write(text?: string): void {
     if (text === undefined) this.child.stdin?.end();

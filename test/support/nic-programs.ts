@@ -7,7 +7,8 @@ import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Namespace } from "./namespace.js";
-import { type Running, type RunWorld, untilAsync } from "./run-world.js";
+import type { Running, RunWorld } from "./run-world.js";
+import { untilAsync } from "./until.js";
 
 export const PROGRAMS = ["curl", "iperf3", "nc", "nginx"] as const;
 const CONTENT_BYTES = 2_000_000;

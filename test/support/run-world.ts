@@ -10,17 +10,13 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { askEngine } from "../../src/cli/stat-client.js";
 import { type EnginePaths, enginePaths } from "../../src/engine/socket-path.js";
 import type { StatLine, StatSocket } from "../../src/engine/stat-message.js";
-import { PATIENCE_MS } from "./until.js";
+import { askPatiently } from "./engine-answers.js";
+import { PATIENCE_MS, untilAsync } from "./until.js";
 
 const MILLRACE = fileURLToPath(new URL("../../../bin/millrace", import.meta.url));
-/** Long, for loaded machines: nothing waits for it that goes well. */
-const LOOK_MS = 20;
-
 /** The machine's address on the network among its programs. */
 export const HERE = "10.77.0.1";
 
@@ -154,7 +150,7 @@ export class RunWorld {
   }
 
   async stat(): Promise<readonly StatLine[]> {
-    return (await askEngine(this.paths.stat, {})) ?? [];
+    return (await askPatiently(this.paths.stat)) ?? [];
   }
 
   async sockets(): Promise<readonly StatSocket[]> {
@@ -231,20 +227,5 @@ export class RunWorld {
       );
     }
     rmSync(this.folder, { recursive: true, force: true });
-  }
-}
-
-/** Looks until it is so; fails after a long time, or once it cannot become so any more. */
-export async function untilAsync(
-  isTrue: () => Promise<boolean>,
-  complaint: () => string,
-  isHopeless: () => boolean,
-): Promise<void> {
-  const endMs = performance.now() + PATIENCE_MS;
-  for (;;) {
-    const wasHopeless = isHopeless();
-    if (await isTrue()) return;
-    if (wasHopeless || performance.now() > endMs) throw new Error(complaint());
-    await sleep(LOOK_MS);
   }
 }

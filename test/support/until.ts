@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 const PAUSE_MS = 5;
+/** Between questions to other processes. */
+const LOOK_MS = 20;
 
 /**
  * How long a test waits for what must come. Only a failure takes so long: on a machine with other work
@@ -19,5 +21,20 @@ export async function until(
   while (!isTrue()) {
     if (performance.now() > endMs) throw new Error(`${timeoutMs} ms passed without ${what}`);
     await sleep(PAUSE_MS);
+  }
+}
+
+/** Looks until it is so; fails after a long time, or once it cannot become so any more. */
+export async function untilAsync(
+  isTrue: () => Promise<boolean>,
+  complaint: () => string,
+  isHopeless: () => boolean,
+): Promise<void> {
+  const endMs = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const wasHopeless = isHopeless();
+    if (await isTrue()) return;
+    if (wasHopeless || performance.now() > endMs) throw new Error(complaint());
+    await sleep(LOOK_MS);
   }
 }

@@ -128,7 +128,7 @@ static void connections(void) {
     SAY(connect(waiting[i], to[i % 2], home_bytes));
   }
   int taken = 0;
-  for (int tries = 0; tries < 200 && taken < 4; tries++) {
+  for (int tries = 0; tries < LONG_MS / 10 && taken < 4; tries++) {
     int b = accept(l, NULL, NULL);
     if (b < 0) {
       usleep(10000);

@@ -30,7 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 /* A full connection has come to rest: timers of both stacks that move some more have run by then. */
 #define QUIET_MS 400
 
@@ -120,13 +120,37 @@ static void await(int fd, short events) {
   must(poll(&polled, 1, PATIENCE_MS) == 1, "await");
 }
 
-static void await_bytes(int fd, int bytes) {
+static inline void await_bytes(int fd, int bytes) {
   int there = 0;
   for (int i = 0; there < bytes; i++) {
     MUST(ioctl(fd, FIONREAD, &there));
     must(i < PATIENCE_MS, "await_bytes");
     if (there < bytes) usleep(1000);
   }
+}
+
+/*
+ * Nothing more goes in. The stack answers a question before each look: while it stands still, because others use
+ * the machine, nothing is known.
+ */
+static bool is_full(int tcp) {
+  enum { LOOKS = 4 };
+  struct pollfd room = {.fd = tcp, .events = POLLOUT};
+  for (int i = 0; i < LOOKS; i++) {
+    settle(tcp);
+    if (poll(&room, 1, QUIET_MS / LOOKS) != 0) return false;
+  }
+  return true;
+}
+
+/* How much went in until it was full. */
+static long fill(int tcp) {
+  static char bytes[65536];
+  long sent = 0;
+  do {
+    for (ssize_t n; (n = send(tcp, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0;) sent += n;
+  } while (!is_full(tcp));
+  return sent;
 }
 
 static const char *events_text(uint32_t events) {

@@ -13,19 +13,6 @@ struct victim {
 
 /* ---- The victim ---------------------------------------------------------------------------------- */
 
-static long fill(int fd) {
-  static char chunk[65536];
-  struct pollfd room = {.fd = fd, .events = POLLOUT};
-  long sent = 0;
-  set_nonblocking(fd);
-  while (poll(&room, 1, QUIET_MS) == 1) {
-    ssize_t n = send(fd, chunk, sizeof chunk, MSG_NOSIGNAL);
-    if (n < 0 && errno != EAGAIN) break;
-    if (n > 0) sent += n;
-  }
-  return sent;
-}
-
 static long state_of(int fd) {
   struct tcp_info info;
   socklen_t bytes = sizeof info;

@@ -140,6 +140,45 @@ static inline void say_ready_after(const char *who, int fd, short wanted) {
   say_ready(who, fd);
 }
 
+/* Until the peer's stack has all that was sent. */
+static inline bool await_acknowledged(int tcp) {
+  int queued = -1;
+  for (int i = 0; i < LONG_MS / 10; i++) {
+    ioctl(tcp, TIOCOUTQ, &queued);
+    if (queued == 0) break;
+    usleep(10000);
+  }
+  return queued == 0;
+}
+
+/* Until all that was sent can be read at the other end: that this stack has it, and has told whoever reads there. */
+static inline void await_all_of(int from, int to) {
+  struct tcp_info info;
+  socklen_t bytes = sizeof info;
+  must(await_acknowledged(from), "acknowledgments");
+  must(getsockopt(to, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0, "TCP_INFO"); /* only the stack can answer that */
+}
+
+/* Until so much of a stream can be read at once. */
+static inline bool await_bytes(int fd, int bytes) {
+  int there = 0;
+  for (int i = 0; i < LONG_MS / 5; i++) {
+    ioctl(fd, FIONREAD, &there);
+    if (there >= bytes) break;
+    usleep(5000);
+  }
+  return there >= bytes;
+}
+
+/*
+ * SIGALRM again and again; 0 ms: no more. A single one is over before the call that it is to interrupt has begun,
+ * if others have the processor just then.
+ */
+static inline void alarm_every_ms(int ms) {
+  struct timeval step = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+  setitimer(ITIMER_REAL, &(struct itimerval){step, step}, NULL);
+}
+
 static volatile sig_atomic_t caught[65];
 static inline void count_signal(int signum) { caught[signum]++; }
 static inline void catch_signal(int signum, int flags) {

@@ -25,7 +25,7 @@ static void out_of_line(void) {
   SAY(send(a, "xyU", 3, MSG_OOB));
   SAY(send(a, "after", 5, 0));
   say_ready_after("b", b, POLLPRI);
-  usleep(50000);
+  await_all_of(a, b);
   SAY(at_mark(b));
   say_read(b, 0);
   SAY(at_mark(b));
@@ -41,7 +41,7 @@ static void out_of_line(void) {
   SAY(send(a, "abc", 3, MSG_OOB));
   SAY(send(a, "def", 3, 0));
   say_ready_after("b", b, POLLPRI);
-  usleep(50000);
+  await_all_of(a, b);
   say_read(b, 0);
   say_read(b, 0);
   say_read(b, MSG_OOB);
@@ -60,7 +60,7 @@ static void in_line(void) {
   SAY(send(a, "U", 1, MSG_OOB));
   SAY(send(a, "after", 5, 0));
   say_ready_after("b", b, POLLPRI);
-  usleep(50000);
+  await_all_of(a, b);
   say_read(b, MSG_OOB);
   say_read(b, 0);
   SAY(at_mark(b));
