@@ -27,6 +27,7 @@ const PROGRAMS = [
   "port-zero",
   "reuse",
   "sandbox",
+  "states",
   "streams",
   "urgent",
   "waiting",
