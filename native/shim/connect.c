@@ -8,15 +8,14 @@
 
 /* ---- bind ------------------------------------------------------------------------------------------- */
 
-/* An address of ours in user memory; the kernel's errors for what cannot be one. */
-static int read_address(struct mr_sock *sock, const struct sockaddr *user, socklen_t bytes,
-                        struct sockaddr_storage *storage, struct mr_address *address) {
+/* An address of the socket's own family; the kernel's errors for what cannot be one. */
+static int named_address(struct mr_sock *sock, const struct sockaddr_storage *storage, socklen_t bytes,
+                         struct mr_address *address) {
   uint16_t family = sock->shared->family;
-  int failed = mr_sockaddr_read(storage, user, bytes);
-  if (failed != 0) return failed;
   if (bytes < sizeof(sa_family_t)) return -EINVAL;
+  if (family == AF_INET6 && bytes < MR_SOCKADDR_IN6_LEAST) return -EINVAL;
   if (family == AF_INET6 && storage->ss_family == AF_INET) return -EAFNOSUPPORT;
-  return mr_address_from(address, (struct sockaddr *)storage, bytes, family);
+  return mr_address_from(address, (const struct sockaddr *)storage, bytes, family);
 }
 
 /* A socket that joined a group before it was bound: both get the same port. */
@@ -36,15 +35,22 @@ static int bind_companion(struct mr_sock *sock, const struct sockaddr *user, soc
   return failed;
 }
 
+void mr_sock_note_bound(struct mr_sock *sock, const struct mr_address *own) {
+  if (own->family != AF_INET6 || mr_address_is_wildcard(own)) return;
+  __atomic_fetch_or(&sock->shared->reports, MR_REPORT_V6ONLY, __ATOMIC_SEQ_CST);
+}
+
 int mr_sock_bind(struct mr_sock *sock, const struct sockaddr *user, socklen_t bytes) {
   struct sockaddr_storage storage;
   struct mr_address address;
-  int failed = read_address(sock, user, bytes, &storage, &address);
+  int failed = mr_sockaddr_read(&storage, user, bytes);
+  if (failed == 0) failed = named_address(sock, &storage, bytes, &address);
   if (failed == 0 && sock->companion >= 0) {
     failed = bind_companion(sock, (struct sockaddr *)&storage, bytes, &address);
   }
   if (failed == 0) failed = mr_call(sock, -1, MR_OP_BIND, 0, &address);
   if (failed == 0) sock->port_is_lost = false;
+  if (failed == 0) mr_sock_note_bound(sock, &address);
   return (int)mr_return(failed > 0 ? -EADDRNOTAVAIL : failed);
 }
 
@@ -146,14 +152,17 @@ static int leave_for(struct mr_sock *sock, int fd, const struct mr_address *peer
   return mr_share_leave(sock, "it was bound and shared, and connects to where the kernel is to") ? 1 : -ENETUNREACH;
 }
 
+/* Of one that has connected before: its outcome, 0 or a negated error number; 1: of none. */
+static int connect_again(struct mr_sock *sock) {
+  if (sock->shared->kind == MR_KIND_LISTENER) return -EISCONN;
+  uint32_t state = mr_load(&sock->shared->connect_state);
+  if (state == MR_CONNECT_STARTED) return await_connection(sock, -EALREADY);
+  /* Also when it has ended since: AF_UNSPEC comes first. To ask would take the error that ended it. */
+  return state == MR_CONNECT_DONE || (mr_sock_status(sock) & MR_STATUS_CONNECTED) ? -EISCONN : 1;
+}
+
 static int connect_stream(struct mr_sock *sock, int fd, const struct sockaddr *user, socklen_t bytes,
                           const struct mr_address *peer) {
-  struct mr_socket *shared = sock->shared;
-  uint32_t status = mr_sock_status(sock);
-  if (shared->kind == MR_KIND_LISTENER) return -EISCONN;
-  if (mr_load(&shared->connect_state) == MR_CONNECT_STARTED) return await_connection(sock, -EALREADY);
-  /* Also when it has ended since: AF_UNSPEC comes first. To ask would take the error that ended it. */
-  if ((status & MR_STATUS_CONNECTED) || mr_load(&shared->connect_state) == MR_CONNECT_DONE) return -EISCONN;
   int carrier = leave_for(sock, fd, peer);
   if (carrier < 0) return carrier;
   if (carrier > 0) return real.connect(fd, user, bytes) < 0 ? -errno : 0;
@@ -192,11 +201,13 @@ int mr_sock_connect(struct mr_sock *sock, int fd, const struct sockaddr *user, s
   if (storage.ss_family == AF_UNSPEC) {
     return (int)mr_return(is_stream ? disconnect_stream(sock, fd) : dissolve(sock, fd));
   }
-  /* What is connected says so before it looks at the address. */
-  uint32_t state = mr_load(&sock->shared->connect_state);
-  bool is_connected = state == MR_CONNECT_DONE || (mr_sock_status(sock) & MR_STATUS_CONNECTED) != 0;
-  if (is_stream && is_connected && state != MR_CONNECT_STARTED) return (int)mr_return(-EISCONN);
-  failed = mr_address_from(&peer, (struct sockaddr *)&storage, bytes, sock->shared->family);
+  /* What is connected, or about to be, says so before it looks at the address. */
+  failed = is_stream ? connect_again(sock) : 0;
+  if (is_stream && failed <= 0) return (int)mr_return(failed);
+  failed = is_stream ? named_address(sock, &storage, bytes, &peer)
+                     : mr_address_from(&peer, (struct sockaddr *)&storage, bytes, sock->shared->family);
+  bool is_other = storage.ss_family == AF_INET && sock->shared->family == AF_INET6;
+  if (failed == 0 && is_other && (mr_load(&sock->shared->reports) & MR_REPORT_V6ONLY)) failed = -EAFNOSUPPORT;
   if (failed != 0) return (int)mr_return(failed);
   failed = is_stream ? connect_stream(sock, fd, (struct sockaddr *)&storage, bytes, &peer)
                      : connect_datagram(sock, fd, (struct sockaddr *)&storage, bytes, &peer);
@@ -251,6 +262,8 @@ int mr_sock_listen(struct mr_sock *sock, int fd, int backlog) {
   uint32_t status = mr_sock_status(sock);
   if (mr_sock_is_kernels(sock)) return real.listen(sock->companion, backlog);
   if (status & (MR_STATUS_CONNECTED | MR_STATUS_CONNECTING)) return (int)mr_return(-EINVAL);
+  /* Also when it has ended: until another connect has told, or AF_UNSPEC, it is a connection's. */
+  if (mr_load(&sock->shared->connect_state) != MR_CONNECT_NONE) return (int)mr_return(-EINVAL);
   int result = listen_both(sock, fd, backlog);
   bool is_alone = result == -ENETDOWN && sock->companion >= 0 && sock->shared->kind != MR_KIND_LISTENER;
   if (is_alone && mr_share_leave(sock, "the engine is gone")) return real.listen(fd, backlog);

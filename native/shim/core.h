@@ -443,6 +443,7 @@ int64_t mr_now_ns(void);
 /* ---- names.c ----------------------------------------------------------------------------------------- */
 
 /* From a sockaddr that lies in our memory, of a socket of `family`. 0, -EINVAL, -EAFNOSUPPORT. */
+#define MR_SOCKADDR_IN6_LEAST 24 /* SIN6_LEN_RFC2133: without the scope */
 int mr_address_from(struct mr_address *to, const struct sockaddr *from, socklen_t bytes,
                     uint16_t family);
 /* As a socket of `family` shows it: IPv4 is mapped for AF_INET6. Its length. */

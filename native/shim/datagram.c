@@ -57,6 +57,8 @@ static int refusal(struct mr_sock *sock, size_t n, const struct mr_address *to) 
   uint16_t family = to != NULL ? to->family : shared->family;
   if (to == NULL && !(status & MR_STATUS_CONNECTED)) return -EDESTADDRREQ;
   if (to != NULL && to->port == 0) return -EINVAL;
+  bool is_other = to != NULL && family == AF_INET && shared->family == AF_INET6;
+  if (MR_UNLIKELY(is_other) && (mr_load(&shared->reports) & MR_REPORT_V6ONLY)) return -ENETUNREACH;
   if (n > (family == AF_INET ? MOST_IPV4 : MOST_IPV6)) return -EMSGSIZE;
   if (HEADER_BYTES + padded((uint32_t)n) > sock->tx_bytes) return -EMSGSIZE;
   uint32_t segment = mr_load(&shared->segment_bytes);

@@ -25,6 +25,14 @@ static int read_address(struct mr_pending *pending, const struct sockaddr *user,
   return mr_address_from(address, (struct sockaddr *)storage, bytes, (uint16_t)pending->family);
 }
 
+/* The same for whom it talks to: IPv6 datagram sockets take IPv4 addresses as they are, too. */
+static int read_peer(struct mr_pending *pending, const struct sockaddr *user, socklen_t bytes,
+                     struct sockaddr_storage *storage, struct mr_address *peer) {
+  int failed = read_address(pending, user, bytes, storage, peer);
+  bool is_other = storage->ss_family == AF_INET && pending->type == SOCK_DGRAM;
+  return failed == -EAFNOSUPPORT && is_other ? mr_address_from(peer, (struct sockaddr *)storage, bytes, AF_INET) : failed;
+}
+
 /* ---- bind ------------------------------------------------------------------------------------------- */
 
 static bool may_have_companion(struct mr_pending *pending, const struct mr_address *address) {
@@ -54,8 +62,9 @@ static int bind_both(int fd, struct mr_pending *pending, const struct sockaddr *
   for (int tries = 0;; tries++) {
     struct mr_address own;
     int failed = bind_kernel(fd, address, bytes);
-    if (failed != 0) return failed;
-    failed = mr_open_own_address(fd, pending, &own);
+    /* A send to nobody (EDESTADDRREQ) has bound it before. */
+    if (failed == -EINVAL && at == MR_AT_SEND) failed = 0;
+    if (failed == 0) failed = mr_open_own_address(fd, pending, &own);
     if (failed != 0) return failed;
     struct mr_asking asking = {.at = at, .with_companion = true, .own = &own, .peer = peer};
     int answer = mr_open_ask(fd, pending, &asking);
@@ -68,20 +77,29 @@ static int bind_both(int fd, struct mr_pending *pending, const struct sockaddr *
 /* The kernel has no such address, or not the interface of its scope: Millrace may. */
 static bool is_not_kernels(int failed) { return failed == -EADDRNOTAVAIL || failed == -ENODEV; }
 
+/* Where the kernel cannot be. */
+static int bind_beside(int fd, struct mr_pending *pending, const struct sockaddr *checked, socklen_t bytes,
+                       const struct mr_address *address) {
+  struct mr_asking asking = {.at = MR_AT_BIND, .own = address};
+  int answer = mr_open_ask(fd, pending, &asking);
+  if (answer == 1) return real.bind(fd, checked, bytes) < 0 ? -errno : 0;
+  return answer;
+}
+
 static int bind_locked(int fd, struct mr_pending *pending, const struct sockaddr *user, socklen_t bytes) {
   struct sockaddr_storage storage;
   struct mr_address address;
   const struct sockaddr *checked = (const struct sockaddr *)&storage;
-  if (read_address(pending, user, bytes, &storage, &address) != 0 || pending->state->own.family != 0) {
-    return real.bind(fd, user, bytes) < 0 ? -errno : 0;
-  }
+  if (read_address(pending, user, bytes, &storage, &address) != 0) return real.bind(fd, user, bytes) < 0 ? -errno : 0;
+  if (pending->state->own.family != 0) return -EINVAL;
   pending->state->port_was_asked = address.port != 0;
   if (may_have_companion(pending, &address)) {
-    if (pending->type == SOCK_DGRAM) {
-      return bind_both(fd, pending, checked, bytes, address.port == 0, NULL, MR_AT_BIND);
-    }
-    int failed = bind_kernel(fd, checked, bytes);
-    if (failed != 0) return failed;
+    int failed = pending->type == SOCK_DGRAM
+                     ? bind_both(fd, pending, checked, bytes, address.port == 0, NULL, MR_AT_BIND)
+                     : bind_kernel(fd, checked, bytes);
+    /* A group on an interface that is none of the kernel's. */
+    if (failed == -ENODEV && address.scope != 0) return bind_beside(fd, pending, checked, bytes, &address);
+    if (failed != 0 || pending->type == SOCK_DGRAM) return failed;
     return mr_open_own_address(fd, pending, &pending->state->own);
   }
   /* An address that the kernel has, too: its programs are to reach the socket. */
@@ -93,10 +111,7 @@ static int bind_locked(int fd, struct mr_pending *pending, const struct sockaddr
     if (failed == 0) return mr_open_own_address(fd, pending, &pending->state->own);
     if (!is_not_kernels(failed)) return failed;
   }
-  struct mr_asking asking = {.at = MR_AT_BIND, .own = &address};
-  int answer = mr_open_ask(fd, pending, &asking);
-  if (answer == 1) return real.bind(fd, checked, bytes) < 0 ? -errno : 0;
-  return answer;
+  return bind_beside(fd, pending, checked, bytes, &address);
 }
 
 int mr_open_bind(int fd, struct mr_pending *pending, const struct sockaddr *address, socklen_t bytes) {
@@ -154,7 +169,7 @@ int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *u
   struct mr_address peer;
   int answer = 1;
   bool is_connecting = false;
-  if (read_address(pending, user, bytes, &storage, &peer) == 0) {
+  if (read_peer(pending, user, bytes, &storage, &peer) == 0) {
     int saved = errno;
     if (mr_open_begin(fd, pending)) {
       bool is_bound = pending->state->own.family != 0;
@@ -179,7 +194,7 @@ int mr_open_send(int fd, struct mr_pending *pending, const struct sockaddr *user
   struct sockaddr_storage storage;
   struct mr_address peer;
   if (pending->type != SOCK_DGRAM || user == NULL) return 0;
-  if (read_address(pending, user, bytes, &storage, &peer) != 0) return 0; /* the kernel says why */
+  if (read_peer(pending, user, bytes, &storage, &peer) != 0) return 0; /* the kernel says why */
   if (!mr_open_begin(fd, pending)) return 0;
   int saved = errno;
   struct sockaddr_storage any;

@@ -240,7 +240,8 @@ static int look(struct mr_epoll *epoll, int epfd, struct epoll_event *events, in
   n += ours;
   if (!has_kernel || (ours > 0 && epoll->quiet >= QUIET && turn % 8 != 0)) return n;
   n += look_at_kernel(epoll, epfd, events + n, max - n, &was_companion);
-  if (!was_companion || n == max) return n;
+  /* Who was told of once is not told of again in the same answer: a program may have freed it by then. */
+  if (!was_companion || n == max || ours > 0) return n;
   ours = collect(epoll, events + n, max - n);
   return ours > 0 ? n + ours : n;
 }

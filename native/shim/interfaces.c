@@ -2,6 +2,7 @@
  * Millrace's interfaces behind the kernel's, for libc's lists (interpose-interface.c) and for ioctl on sockets that
  * the kernel has. The engine says which; one that does not answer soon has none.
  */
+#include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -51,20 +52,39 @@ int mr_interfaces_list(struct mr_interface *to, int room) {
 /* ---- ioctl ------------------------------------------------------------------------------------------- */
 
 /* What the kernel has nothing to say to. 0, or a negated error number. */
-static int ask(unsigned long request, void *user) {
+static int ask(unsigned long request, struct ifreq *asked) {
   struct mr_calling calling;
-  struct ifreq asked;
   struct mr_link *link = engine();
   if (link == NULL) return -ENODEV;
-  if (mr_copy_from(&asked, user, sizeof asked) != 0) return -EFAULT;
   if (!mr_call_try(&calling, link, 0, MR_OP_IOCTL)) return -ENODEV;
   calling.call->args[0] = (uint32_t)request;
-  memcpy(calling.call->data, &asked, sizeof asked);
-  calling.call->data_bytes = sizeof asked;
+  memcpy(calling.call->data, asked, sizeof *asked);
+  calling.call->data_bytes = sizeof *asked;
   int result = await_answer(&calling);
-  if (result >= 0) memcpy(&asked, calling.call->data, sizeof asked);
+  if (result >= 0) memcpy(asked, calling.call->data, sizeof *asked);
   mr_call_end(&calling);
-  return result < 0 ? result : mr_copy_to(user, &asked, sizeof asked);
+  return result < 0 ? result : 0;
+}
+
+/* As a driver that can say little of its device, like those of the kernel's virtual ones. */
+static int ethtool(const struct ifreq *known, void *user) {
+  uint32_t command;
+  if (mr_copy_from(&command, user, sizeof command) != 0) return -EFAULT;
+  if (command == ETHTOOL_GLINK) {
+    struct ethtool_value link = {.cmd = command, .data = (known->ifr_flags & IFF_RUNNING) != 0};
+    return mr_copy_to(user, &link, sizeof link);
+  }
+  if (command != ETHTOOL_GDRVINFO) return -EOPNOTSUPP;
+  struct ethtool_drvinfo driver = {.cmd = command, .driver = "millrace"};
+  return mr_copy_to(user, &driver, sizeof driver);
+}
+
+/* What the engine has no answer to, of an interface that it has. */
+static int answer_known(unsigned long request, const struct ifreq *asked) {
+  struct ifreq known = *asked;
+  if (ask(SIOCGIFFLAGS, &known) != 0) return -ENODEV;
+  if (request == SIOCETHTOOL) return ethtool(&known, asked->ifr_data);
+  return request == SIOCGIFSLAVE ? -EINVAL : -EOPNOTSUPP;
 }
 
 /* SIOCGIFCONF: as the kernel, IPv4 addresses, and as many as there is room for. */
@@ -87,7 +107,12 @@ static int add_to_list(const struct ifconf *before, struct ifconf *list) {
   return 0;
 }
 
-static bool kernel_has_none(unsigned long request, int error) {
+/* Those whose argument is a struct ifreq with a name, and the kernel has no such interface. */
+static bool names_none(unsigned long request, int error) {
+  return error == ENODEV && request >= SIOCGIFNAME && request <= SIOCDEVPRIVATE + 15 && request != SIOCGIFCONF;
+}
+
+static bool engine_answers(unsigned long request, int error) {
   switch (request) {
     case SIOCGIFNAME:
     case SIOCGIFFLAGS:
@@ -96,8 +121,10 @@ static bool kernel_has_none(unsigned long request, int error) {
     case SIOCGIFINDEX:
     case SIOCGIFMETRIC:
     case SIOCGIFTXQLEN:
+    case SIOCGIFMAP:
       return error == ENODEV;
     case SIOCGIFADDR:
+    case SIOCGIFDSTADDR:
     case SIOCGIFBRDADDR:
     case SIOCGIFNETMASK:
       return error == ENODEV || error == EADDRNOTAVAIL;
@@ -112,10 +139,13 @@ int mr_interfaces_ioctl(int fd, unsigned long request, void *user) {
   int result = real.ioctl(fd, request, user);
   if (result < 0) {
     int error = errno;
-    if (!kernel_has_none(request, error)) return result;
-    if (ask(request, user) == 0) result = 0;
-    errno = error;
-    return result;
+    struct ifreq asked;
+    bool is_asked = engine_answers(request, error);
+    if ((!is_asked && !names_none(request, error)) || mr_copy_from(&asked, user, sizeof asked) != 0) return result;
+    int answer = is_asked ? ask(request, &asked) : answer_known(request, &asked);
+    if (is_asked && answer == 0) answer = mr_copy_to(user, &asked, sizeof asked);
+    errno = is_asked || answer == 0 ? error : -answer;
+    return answer == 0 ? 0 : result;
   }
   if (!lists || mr_copy_from(&list, user, sizeof list) != 0) return result;
   int saved = errno;

@@ -69,17 +69,9 @@ EXPORT ssize_t __recvfrom_chk(int fd, void *bytes, size_t n, size_t room, int fl
   return recvfrom(fd, bytes, n, flags, from, from_bytes);
 }
 
-static ssize_t receive_vector(struct mr_sock *sock, int fd, const struct iovec *parts, int n,
-                              int flags) {
-  if (n < 0 || n > IOV_MAX) return mr_fail(EINVAL);
-  struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)n};
-  if (n == 0) return 0;
-  return mr_recvmsg(sock, fd, &message, flags);
-}
-
 EXPORT ssize_t readv(int fd, const struct iovec *parts, int n) {
   ELSE_REAL_IN(fd, 0, real.readv(fd, parts, n))
-  RETURN_PUT(ssize_t, receive_vector(entry.sock, fd, parts, n, 0));
+  RETURN_PUT(ssize_t, mr_recv_vector(entry.sock, fd, parts, n, 0));
 }
 
 #ifndef RWF_NOAPPEND
@@ -102,7 +94,7 @@ EXPORT ssize_t preadv64v2(int fd, const struct iovec *parts, int n, off64_t at, 
   ELSE_REAL(fd, real.preadv64v2(fd, parts, n, at, flags))
   ssize_t result = check_vector(at, flags);
   if (result == 0) {
-    result = receive_vector(entry.sock, fd, parts, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+    result = mr_recv_vector(entry.sock, fd, parts, n, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
   }
   mr_fd_put(entry);
   return result;
@@ -277,22 +269,16 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
   RETURN_PUT(int, send_many(entry.sock, fd, messages, n, flags));
 }
 
-static ssize_t send_vector(struct mr_sock *sock, int fd, const struct iovec *parts, int n, int flags) {
-  if (n < 0 || n > IOV_MAX) return mr_fail(EINVAL);
-  struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)n};
-  return mr_sendmsg(sock, fd, &message, flags);
-}
-
 EXPORT ssize_t writev(int fd, const struct iovec *parts, int n) {
   ELSE_REAL(fd, real.writev(fd, parts, n))
-  RETURN_PUT(ssize_t, send_vector(entry.sock, fd, parts, n, 0));
+  RETURN_PUT(ssize_t, mr_send_vector(entry.sock, fd, parts, n, 0));
 }
 
 EXPORT ssize_t pwritev64v2(int fd, const struct iovec *parts, int n, off64_t at, int flags) {
   ELSE_REAL(fd, real.pwritev64v2(fd, parts, n, at, flags))
   ssize_t result = check_vector(at, flags);
   int told = (flags & RWF_NOWAIT ? MSG_DONTWAIT : 0) | (flags & RWF_NOSIGNAL ? MSG_NOSIGNAL : 0);
-  if (result == 0) result = send_vector(entry.sock, fd, parts, n, told);
+  if (result == 0) result = mr_send_vector(entry.sock, fd, parts, n, told);
   mr_fd_put(entry);
   return result;
 }

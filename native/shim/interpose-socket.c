@@ -101,7 +101,7 @@ EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *bytes) {
 EXPORT int getsockopt(int fd, int level, int option, void *value, socklen_t *bytes) {
   if (level == MR_SOL_MILLRACE) return mr_opt_out_get(fd, option, value, bytes);
   DISPATCH(fd, mr_sock_getsockopt(entry.sock, level, option, value, bytes),
-           real.getsockopt(fd, level, option, value, bytes),
+           mr_open_getsockopt(fd, entry.pending, level, option, value, bytes),
            real.getsockopt(fd, level, option, value, bytes));
 }
 

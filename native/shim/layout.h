@@ -237,6 +237,7 @@ struct mr_accepted {
 #define MR_REPORT_INQ 1024u
 #define MR_REPORT_ORIGDST6 2048u
 #define MR_REPORT_TIMESTAMPING 4096u /* by software, of what is received */
+#define MR_REPORT_V6ONLY 0x20000000u        /* IPV6_V6ONLY, or bound to an IPv6 address; as the next two */
 #define MR_REPORT_MAY_BROADCAST 0x40000000u /* SO_BROADCAST; here as the shim alone looks at it */
 #define MR_REPORT_CORKED 0x80000000u        /* UDP_CORK; likewise */
 

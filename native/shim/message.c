@@ -1,4 +1,5 @@
 /* send, recv, sendmsg and recvmsg of accelerated sockets: which ring, or the companion. */
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -96,20 +97,32 @@ static ssize_t send_datagram_message(struct mr_sock *sock, int fd, const struct 
   return sent < 0 ? -errno : sent;
 }
 
+static ssize_t send_message(struct mr_sock *sock, int fd, const struct msghdr *header, struct mr_cursor *from,
+                            size_t n, int flags) {
+  if (!mr_sock_is_stream(sock)) {
+    return mr_return(send_datagram_message(sock, fd, header, from, n, flags));
+  }
+  struct mr_ancillary unused = {0};
+  uint16_t no_segments = 0;
+  int failed = mr_ancillary_read(sock, header, &unused, &no_segments);
+  if (failed != 0) return mr_return(failed);
+  return stream_result(mr_stream_send(sock, fd, from, n, flags), flags);
+}
+
 ssize_t mr_sendmsg(struct mr_sock *sock, int fd, const struct msghdr *message, int flags) {
   struct msghdr header;
   struct mr_cursor from;
   if (mr_copy_from(&header, message, sizeof header) != 0) return mr_return(-EFAULT);
   ssize_t n = mr_cursor_open(&from, header.msg_iov, header.msg_iovlen);
-  if (n < 0) return mr_return(n);
-  if (!mr_sock_is_stream(sock)) {
-    return mr_return(send_datagram_message(sock, fd, &header, &from, (size_t)n, flags));
-  }
-  struct mr_ancillary unused = {0};
-  uint16_t no_segments = 0;
-  int failed = mr_ancillary_read(sock, &header, &unused, &no_segments);
-  if (failed != 0) return mr_return(failed);
-  return stream_result(mr_stream_send(sock, fd, &from, (size_t)n, flags), flags);
+  return n < 0 ? mr_return(n) : send_message(sock, fd, &header, &from, (size_t)n, flags);
+}
+
+ssize_t mr_send_vector(struct mr_sock *sock, int fd, const struct iovec *parts, int n, int flags) {
+  struct msghdr header = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)n};
+  struct mr_cursor from;
+  if (n < 0 || n > IOV_MAX) return mr_return(-EINVAL);
+  ssize_t bytes = mr_cursor_open(&from, parts, (size_t)n);
+  return bytes <= 0 ? mr_return(bytes) : send_message(sock, fd, &header, &from, (size_t)bytes, flags);
 }
 
 /* ---- Receiving -------------------------------------------------------------------------------------- */
@@ -230,6 +243,14 @@ static int give_message(struct mr_sock *sock, struct msghdr *header, struct msgh
   }
   header->msg_flags = received->flags | (flags & MSG_CMSG_CLOEXEC);
   return failed != 0 ? failed : mr_copy_to(message, header, sizeof *header);
+}
+
+ssize_t mr_recv_vector(struct mr_sock *sock, int fd, const struct iovec *parts, int n, int flags) {
+  struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)n};
+  struct mr_cursor looked_at;
+  if (n < 0 || n > IOV_MAX) return mr_return(-EINVAL);
+  ssize_t bytes = mr_cursor_open(&looked_at, parts, (size_t)n);
+  return bytes <= 0 ? mr_return(bytes) : mr_recvmsg(sock, fd, &message, flags);
 }
 
 ssize_t mr_recvmsg(struct mr_sock *sock, int fd, struct msghdr *message, int flags) {

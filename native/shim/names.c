@@ -36,7 +36,7 @@ int mr_address_from(struct mr_address *to, const struct sockaddr *from, socklen_
   if (bytes >= sizeof(struct sockaddr_in) && from->sa_family == AF_INET) {
     return mr_address_from(to, from, bytes, AF_INET);
   }
-  if (bytes < 24) return -EINVAL; /* SIN6_LEN_RFC2133: without the scope */
+  if (bytes < MR_SOCKADDR_IN6_LEAST) return -EINVAL;
   const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)from;
   if (in6->sin6_family != AF_INET6) return -EAFNOSUPPORT;
   to->port = ntohs(in6->sin6_port);
@@ -117,7 +117,8 @@ static bool has_peer(struct mr_sock *sock) {
   if (sock->shared->kind == MR_KIND_UDP) return (status & MR_STATUS_CONNECTED) != 0;
   if (sock->shared->kind == MR_KIND_LISTENER || (status & MR_STATUS_GONE)) return false;
   uint32_t tcp = mr_load(&sock->shared->tcp_state);
-  return (status & MR_STATUS_CONNECTED) != 0 && tcp != 7 && tcp != 2; /* CLOSE, SYN_SENT */
+  /* CLOSE, SYN_SENT, and TIME_WAIT, which in the kernel is no socket's any more. */
+  return (status & MR_STATUS_CONNECTED) != 0 && tcp != 7 && tcp != 2 && tcp != 6;
 }
 
 int mr_sock_name(struct mr_sock *sock, bool of_peer, struct sockaddr *address, socklen_t *bytes) {

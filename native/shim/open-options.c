@@ -1,4 +1,6 @@
 /* Options that are set before a socket is decided: kept in their order, for the engine. */
+#include <net/if.h>
+
 #include "open.h"
 
 /* Keeps the option; the same one set again replaces the first, unless options of its kind add up. */
@@ -112,5 +114,37 @@ int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option
     if (answer <= 0) result = (int)mr_return(answer);
   }
   mr_open_end(pending);
+  return result;
+}
+
+/* The device that the socket was last bound to by a name that the kernel does not know, or NULL. */
+static const uint8_t *own_device(struct mr_pending *pending, uint32_t *bytes) {
+  const uint8_t *name = NULL;
+  for (uint32_t at = 0; at < pending->options_bytes;) {
+    struct mr_option record;
+    memcpy(&record, pending->options + at, sizeof record);
+    at += (uint32_t)sizeof record;
+    if (record.level == SOL_SOCKET && record.option == SO_BINDTODEVICE) {
+      name = record.bytes > 0 ? pending->options + at : NULL;
+      *bytes = record.bytes;
+    }
+    at += (record.bytes + 3) & ~3u;
+  }
+  return name;
+}
+
+int mr_open_getsockopt(int fd, struct mr_pending *pending, int level, int option, void *value, socklen_t *bytes) {
+  int result = real.getsockopt(fd, level, option, value, bytes);
+  socklen_t got;
+  if (result != 0 || level != SOL_SOCKET || option != SO_BINDTODEVICE) return result;
+  if (mr_copy_from(&got, bytes, sizeof got) != 0 || got > 1 || !mr_open_begin(fd, pending)) return result;
+  char name[IFNAMSIZ] = "";
+  uint32_t named = 0;
+  const uint8_t *own = own_device(pending, &named);
+  if (own != NULL) memcpy(name, own, named < sizeof name - 1 ? named : sizeof name - 1);
+  mr_open_end(pending);
+  got = (socklen_t)strlen(name) + 1;
+  if (got == 1) return result;
+  if (mr_copy_to(value, name, got) != 0 || mr_copy_to(bytes, &got, sizeof got) != 0) return (int)mr_return(-EFAULT);
   return result;
 }

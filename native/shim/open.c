@@ -64,30 +64,31 @@ int mr_open_socket(int domain, int type, int protocol) {
 
 /* ---- Replacing the descriptor ------------------------------------------------------------------------------ */
 
-struct numbers {
-  struct mr_pending *pending;
-  int fds[64];
-  int count;
+/* What becomes of the socket's numbers: one end of a pair, or, without `sock`, the kernel's. */
+struct becoming {
+  const struct mr_pending *pending;
+  struct mr_sock *sock;
+  int pair_end;
 };
-
-static void collect_number(int fd, struct mr_fd entry, void *context) {
-  struct numbers *to = context;
-  if (entry.kind != MR_FD_PENDING || entry.pending != to->pending) return;
-  if (to->count < 64) to->fds[to->count++] = fd;
-}
-
-/* All numbers of the socket in this process: dup leaves several. */
-static void numbers_of(int fd, struct mr_pending *pending, struct numbers *to) {
-  *to = (struct numbers){.pending = pending, .fds = {fd}, .count = 1};
-  if (atomic_load(&pending->descriptors) <= 1) return;
-  to->count = 0;
-  mr_fd_each(collect_number, to);
-}
 
 static void put_in_place(int fd, int pair_end, struct mr_sock *sock) {
   int flags = real.fcntl(fd, F_GETFD, NULL);
   real.dup3(pair_end, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0);
   mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = mr_sock_hold(sock)});
+}
+
+static void become(int fd, struct mr_fd entry, void *context) {
+  const struct becoming *as = context;
+  if (entry.kind != MR_FD_PENDING || entry.pending != as->pending) return;
+  if (as->sock != NULL) put_in_place(fd, as->pair_end, as->sock);
+  else mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_KERNEL});
+}
+
+/* All numbers of the socket in this process: dup leaves several. */
+static void become_all(int fd, struct mr_pending *pending, struct becoming *as) {
+  as->pending = pending;
+  if (atomic_load(&pending->descriptors) > 1) mr_fd_each(become, as);
+  else become(fd, (struct mr_fd){.kind = MR_FD_PENDING, .pending = pending}, as);
 }
 
 bool mr_open_is_nonblocking(int fd) {
@@ -100,21 +101,17 @@ void mr_open_replace(int fd, struct mr_pending *pending, int pair_end, struct mr
   mr_store(&shared->nonblock, nonblock);
   __atomic_store_n(&shared->peek_off, -1, __ATOMIC_SEQ_CST);
   mr_options_replay(sock, pending->options, pending->options_bytes);
-  struct numbers numbers;
-  numbers_of(fd, pending, &numbers);
   /* Before the table's last reference to `pending` goes, and what instances watch with it. */
   mr_epoll_before_replace(pending);
   mr_epoll_after_replace(pending, sock);
-  for (int i = 0; i < numbers.count; i++) put_in_place(numbers.fds[i], pair_end, sock);
+  struct becoming ours = {.sock = sock, .pair_end = pair_end};
+  become_all(fd, pending, &ours);
 }
 
 void mr_open_leave_with_kernel(int fd, struct mr_pending *pending, const char *reason) {
-  struct numbers numbers;
-  numbers_of(fd, pending, &numbers);
+  struct becoming kernels = {.sock = NULL};
   mr_debug("fd %d stays with the kernel: %.111s", fd, reason);
-  for (int i = 0; i < numbers.count; i++) {
-    mr_fd_set(numbers.fds[i], (struct mr_fd){.kind = MR_FD_KERNEL});
-  }
+  become_all(fd, pending, &kernels);
 }
 
 /* ---- Asking ------------------------------------------------------------------------------------------------ */
@@ -185,6 +182,7 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   if (nonblock) real.fcntl(pair_end, F_SETFL, (void *)(intptr_t)(O_RDWR | O_NONBLOCK));
   if (companion >= 0 && pending->type == SOCK_STREAM) mr_companion_never_waits(companion);
   if (companion < 0) sock->epoch = asked->epoch;
+  mr_sock_note_bound(sock, asking->own != NULL ? asking->own : &pending->state->own);
   sock->connects = asking->at == MR_AT_CONNECT;
   sock->port_was_chosen = companion >= 0 && !pending->state->port_was_asked;
   mr_open_replace(fd, pending, pair_end, sock, nonblock);

@@ -143,6 +143,16 @@ static int set_own(struct mr_sock *sock, int level, int option, const uint8_t *v
   }
 }
 
+/* The engine, or the kernel before it, has taken it. */
+static void note_v6only(struct mr_sock *sock, int level, int option, const uint8_t *value, size_t bytes) {
+  int number;
+  if (level != IPPROTO_IPV6 || option != IPV6_V6ONLY || bytes < sizeof number) return;
+  memcpy(&number, value, sizeof number);
+  uint32_t *word = &sock->shared->reports;
+  if (number != 0) __atomic_fetch_or(word, MR_REPORT_V6ONLY, __ATOMIC_SEQ_CST);
+  else __atomic_fetch_and(word, ~MR_REPORT_V6ONLY, __ATOMIC_SEQ_CST);
+}
+
 /* Those that cannot fail are posted: what follows in the ring comes after them. */
 static bool is_sure(struct mr_sock *sock, int level, int option, size_t bytes) {
   if (sock->shared->kind != MR_KIND_TCP || bytes != sizeof(int)) return false;
@@ -252,6 +262,7 @@ int mr_sock_setsockopt(struct mr_sock *sock, int fd, int level, int option, cons
   bool is_done = result == 0 || result == 2;
   if (result >= 1) result = set_engines(sock, fd, level, option, value, bytes, &as);
   if (is_done) result = 0;
+  if (result == 0) note_v6only(sock, level, option, value, bytes);
   result = set_with_companion(sock, level, option, value, bytes, result);
   return (int)mr_return(result);
 }
@@ -263,6 +274,7 @@ void mr_options_replay(struct mr_sock *sock, const uint8_t *records, uint32_t by
     at += sizeof record;
     if (!(record.level & MR_OPTION_READS_BACK)) {
       set_own(sock, (int)record.level, (int)record.option, records + at, record.bytes);
+      note_v6only(sock, (int)record.level, (int)record.option, records + at, record.bytes);
     }
     at += (record.bytes + 3) & ~3u;
   }

@@ -73,19 +73,27 @@ void mr_share_bound(bool by_exec) {
 
 /* ---- Back again ----------------------------------------------------------------------------------------- */
 
-struct places {
+struct leaving {
   const struct mr_sock *sock;
-  int fds[64];
-  int count;
+  const char *why;
 };
 
-static void collect_place(int fd, struct mr_fd entry, void *context) {
-  struct places *to = context;
-  if (entry.kind == MR_FD_SOCKET && entry.sock == to->sock && to->count < 64) to->fds[to->count++] = fd;
+static void put_companion(int fd, struct mr_fd entry, void *context) {
+  const struct leaving *leaving = context;
+  if (entry.kind != MR_FD_SOCKET || entry.sock != leaving->sock) return;
+  int of_number = real.fcntl(fd, F_GETFD, NULL);
+  real.dup3(entry.sock->companion, fd, of_number > 0 && (of_number & FD_CLOEXEC) ? O_CLOEXEC : 0);
+}
+
+static void become_kernels(int fd, struct mr_fd entry, void *context) {
+  const struct leaving *leaving = context;
+  if (entry.kind != MR_FD_SOCKET || entry.sock != leaving->sock) return;
+  mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_KERNEL});
+  mr_debug("fd %d stays with the kernel: %s", fd, leaving->why);
 }
 
 bool mr_share_leave(struct mr_sock *sock, const char *why) {
-  struct places places = {.sock = sock};
+  struct leaving leaving = {sock, why};
   if (!mr_allows(SYS_fcntl) || !mr_allows(SYS_dup3)) return false;
   mr_making_begin(); /* a child of fork finds all of it done, or nothing */
   intptr_t flags = real.fcntl(sock->companion, F_GETFL, NULL);
@@ -93,16 +101,9 @@ bool mr_share_leave(struct mr_sock *sock, const char *why) {
     flags = mr_load(&sock->shared->nonblock) ? flags | O_NONBLOCK : flags & ~(intptr_t)O_NONBLOCK;
     real.fcntl(sock->companion, F_SETFL, (void *)flags);
   }
-  mr_fd_each(collect_place, &places);
-  for (int i = 0; i < places.count; i++) {
-    int fd = places.fds[i], of_number = real.fcntl(fd, F_GETFD, NULL);
-    real.dup3(sock->companion, fd, of_number > 0 && (of_number & FD_CLOEXEC) ? O_CLOEXEC : 0);
-  }
+  mr_fd_each(put_companion, &leaving);
   mr_epoll_give_back(sock);
-  for (int i = 0; i < places.count; i++) {
-    mr_fd_set(places.fds[i], (struct mr_fd){.kind = MR_FD_KERNEL});
-    mr_debug("fd %d stays with the kernel: %s", places.fds[i], why);
-  }
+  mr_fd_each(become_kernels, &leaving);
   mr_making_end();
   return true;
 }

@@ -242,12 +242,17 @@ int mr_wait_sleep(struct mr_wait *wait, int waiter_fd, struct pollfd *fds, unsig
 
 ssize_t mr_sendmsg(struct mr_sock *sock, int fd, const struct msghdr *message, int flags);
 ssize_t mr_recvmsg(struct mr_sock *sock, int fd, struct msghdr *message, int flags);
+/* writev and readv: the kernel does not ask a socket about a vector of nothing. */
+ssize_t mr_send_vector(struct mr_sock *sock, int fd, const struct iovec *parts, int n, int flags);
+ssize_t mr_recv_vector(struct mr_sock *sock, int fd, const struct iovec *parts, int n, int flags);
 /* Without msghdr's detour. */
 ssize_t mr_send(struct mr_sock *sock, int fd, const void *bytes, size_t n, int flags,
                 const struct sockaddr *to, socklen_t to_bytes);
 ssize_t mr_recv(struct mr_sock *sock, int fd, void *bytes, size_t n, int flags,
                 struct sockaddr *from, socklen_t *from_bytes);
 int mr_accept(struct mr_sock *sock, int fd, struct sockaddr *peer, socklen_t *peer_bytes, int flags);
+/* What an own address means for a socket from then on. */
+void mr_sock_note_bound(struct mr_sock *sock, const struct mr_address *own);
 int mr_sock_bind(struct mr_sock *sock, const struct sockaddr *address, socklen_t bytes);
 int mr_sock_connect(struct mr_sock *sock, int fd, const struct sockaddr *address, socklen_t bytes);
 int mr_sock_listen(struct mr_sock *sock, int fd, int backlog);
@@ -271,6 +276,7 @@ int mr_open_socket(int domain, int type, int protocol);
 int mr_open_bind(int fd, struct mr_pending *pending, const struct sockaddr *address, socklen_t bytes);
 int mr_open_connect(int fd, struct mr_pending *pending, const struct sockaddr *address, socklen_t bytes);
 int mr_open_listen(int fd, struct mr_pending *pending, int backlog);
+int mr_open_getsockopt(int fd, struct mr_pending *pending, int level, int option, void *value, socklen_t *bytes);
 int mr_open_setsockopt(int fd, struct mr_pending *pending, int level, int option, const void *value,
                        socklen_t bytes);
 /* Before the first sendto, sendmsg or sendmmsg with an address: decides. 0: look at the table again. */

@@ -56,7 +56,7 @@ export function decide(request: Wanted, parts: DecisionParts): Decision {
   }
   const rule = rules.decide(roleOf(request), ownOf(request), peer);
   if (!rule.accelerate) return rule;
-  if (own !== null && !own.address.isUnspecified && !network.mayBind(own.address)) {
+  if (own !== null && !own.address.isUnspecified && !network.mayBind(own.address, own.scope)) {
     return stays(`${own.address} is no address of Millrace's`);
   }
   if (peer !== null && needsPeer(request)) {

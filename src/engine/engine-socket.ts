@@ -14,6 +14,7 @@
 import { EPROTO } from "../base/errno.js";
 import type { IpAddress } from "../base/ip-address.js";
 import type { Home } from "../ip/home.js";
+import { needsZone } from "../ip/zone.js";
 import { SocketAt, Status } from "../ring/engine-layout.js";
 import type { PolledSocket } from "../socket/polled-socket.js";
 import { throwAway } from "../sys/unix-socket.js";
@@ -259,9 +260,17 @@ export abstract class EngineSocket {
     const i = this.base + (SocketAt.names >> 2);
     this.names = (this.names + 1) | 0;
     Atomics.store(this.words, i, this.names);
-    writeAddress(this.view, at + SocketAt.local, this.family, local, localPort, scope);
+    writeAddress(
+      this.view,
+      at + SocketAt.local,
+      this.family,
+      local,
+      localPort,
+      scopeOf(local, scope),
+    );
     const family = remotePort === 0 ? 0 : this.family;
-    writeAddress(this.view, at + SocketAt.remote, family, remote, remotePort, scope);
+    const of = scopeOf(remote, scope);
+    writeAddress(this.view, at + SocketAt.remote, family, remote, remotePort, of);
     this.names = (this.names + 1) | 0;
     Atomics.store(this.words, i, this.names);
   }
@@ -413,3 +422,6 @@ export abstract class EngineSocket {
     this.regionPool.give(this.block);
   }
 }
+
+/** The interface that a name shows: the socket's, where the address needs one. */
+const scopeOf = (address: IpAddress, scope: number): number => (needsZone(address) ? scope : 0);

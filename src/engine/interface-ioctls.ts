@@ -11,6 +11,7 @@ import { addressesOf, flagsOf, hardwareOf, putName } from "./interface-list.js";
 const SIOCGIFNAME = 0x8910;
 const SIOCGIFFLAGS = 0x8913;
 const SIOCGIFADDR = 0x8915;
+const SIOCGIFDSTADDR = 0x8917;
 const SIOCGIFBRDADDR = 0x8919;
 const SIOCGIFNETMASK = 0x891b;
 const SIOCGIFMETRIC = 0x891d;
@@ -18,6 +19,7 @@ const SIOCGIFMTU = 0x8921;
 const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 const SIOCGIFTXQLEN = 0x8942;
+const SIOCGIFMAP = 0x8970;
 
 const NAME_BYTES = 16;
 const IFREQ_BYTES = 40;
@@ -52,6 +54,7 @@ function describe(iface: Interface, home: Home | null, request: number, view: Da
       view.setInt16(VALUE_AT, flagsOf(iface), true); // the lower half
       return true;
     case SIOCGIFADDR:
+    case SIOCGIFDSTADDR: // of a link that is not from point to point
       return putSockaddr(view, VALUE_AT, primary?.address ?? null);
     case SIOCGIFBRDADDR:
       return putSockaddr(view, VALUE_AT, IpAddress.v4(primary?.broadcast ?? 0));
@@ -68,6 +71,9 @@ function describe(iface: Interface, home: Home | null, request: number, view: Da
       return true;
     case SIOCGIFMETRIC:
       view.setInt32(VALUE_AT, 0, true);
+      return true;
+    case SIOCGIFMAP: // of hardware
+      for (let i = VALUE_AT; i < IFREQ_BYTES; i++) view.setUint8(i, 0);
       return true;
     case SIOCGIFTXQLEN:
       view.setInt32(VALUE_AT, 1_000, true);

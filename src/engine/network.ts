@@ -13,6 +13,7 @@ import { whyNoHost } from "../ip/host-address.js";
 import type { Interface } from "../ip/interface.js";
 import { PathKind } from "../ip/path.js";
 import { fullBits, maskTo, type Prefix, samePrefix, tryParsePrefix } from "../ip/prefix.js";
+import { needsZone } from "../ip/zone.js";
 import type { Device } from "../nic/device.js";
 import type { Pool } from "../ring/pool.js";
 import { attachKernel } from "../socket/shared-tcp.js";
@@ -328,8 +329,24 @@ export class Network {
 
   // Decisions
 
+  /** Whether an interface is Millrace's and not the kernel's. */
+  isOwn(ifIndex: number): boolean {
+    const iface = this.stack.interfaceByIndex(ifIndex);
+    return iface !== null && !iface.isLoopback && iface.kernelIndex === 0;
+  }
+
+  /** Whether `peer` is many: a group, or a broadcast address. */
+  isMany(home: Home | null, peer: IpAddress, scope: number): boolean {
+    const path = this.stack.ip.resolve(peer, homeTowards(home, peer), scope);
+    return path?.kind === PathKind.BROADCAST || path?.kind === PathKind.MULTICAST;
+  }
+
   /** Why sockets of this home cannot reach `peer` through Millrace, or "". */
   whyUnreachable(home: Home | null, peer: IpAddress, scope: number): string {
+    if (scope !== 0 && needsZone(peer)) {
+      const iface = this.stack.interfaceByIndex(scope);
+      if (iface === null || iface.isLoopback) return `interface ${scope} is none of Millrace's`;
+    }
     const from = homeTowards(home, peer);
     const path = this.stack.ip.resolve(peer, from, scope);
     if (path === null) return `no Millrace route to ${peer}`;
@@ -373,9 +390,9 @@ export class Network {
   }
 
   /** Whether an address is one that sockets of programs may be bound to. */
-  mayBind(address: IpAddress): boolean {
+  mayBind(address: IpAddress, scope: number): boolean {
     const { ip } = this.stack;
-    if (address.isMulticast) return ip.resolve(address, null, 0) !== null;
+    if (address.isMulticast) return ip.resolve(address, null, scope) !== null;
     return ip.mayBind(address) || ip.isBroadcast(address);
   }
 }

@@ -1,6 +1,16 @@
 /** MR_MSG_OPEN: decides, makes the stack's socket with the options set so far, and binds it. */
-import { EINPROGRESS, EMFILE, ENETUNREACH, ENOBUFS, ENOMEM, errnoName } from "../base/errno.js";
+import {
+  EADDRNOTAVAIL,
+  EINPROGRESS,
+  EINVAL,
+  EMFILE,
+  ENETUNREACH,
+  ENOBUFS,
+  ENOMEM,
+  errnoName,
+} from "../base/errno.js";
 import { NetError } from "../base/errors.js";
+import { needsZone } from "../ip/zone.js";
 import { Kind, OpenedFor } from "../ring/engine-layout.js";
 import { Family, optionName } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
@@ -115,6 +125,10 @@ export function openSocket(
   const { network } = parts;
   const { loopback, rules, program } = session;
   const decision = decide(request, { network, home: session.home, rules, loopback });
+  const refused = decision.accelerate
+    ? refuseConnect(network, session, request)
+    : refuseBind(network, request);
+  if (refused !== 0) return { request, served: null, code: refused, reason: errnoName(refused) };
   if (!decision.accelerate) return kernelKeeps(request, decision.reason);
   if (request.companion === Companion.NOTHING_COMES) {
     return lackingRoom(network, request, request.reason);
@@ -132,12 +146,16 @@ export function openSocket(
   served.uid = program.uid;
   served.home = session.home;
   served.inode = request.inode;
-  const refused = setOptions(served, request, values);
-  if (refused !== null) {
+  const unset = setOptions(served, request, values);
+  if (unset !== null) {
     served.discard();
-    const { result, name } = refused;
+    const { result, name } = unset;
     if (request.at === OpenedFor.TRY) return { request, served: null, code: result, reason: "" };
     return kernelKeeps(request, `option ${name} is not Millrace's (${errnoName(result)})`);
+  }
+  if (!loopback && deviceOf(served) === network.stack.ip.lo.index) {
+    served.discard();
+    return kernelKeeps(request, "bound to the kernel's interface lo");
   }
   if (request.at === OpenedFor.TRY) {
     served.discard();
@@ -151,6 +169,27 @@ export function openSocket(
   served.refresh();
   return { request, served, code: 0, reason: placeOf(network, request) };
 }
+
+/** What Linux says to a connect at once, and which leaves the socket as it was. */
+function refuseConnect(network: Network, session: Session, request: OpenRequest): number {
+  const { at, kind, peer, own, options } = request;
+  if (at !== OpenedFor.CONNECT || peer === null) return 0;
+  const isTcp = kind === Kind.TCP;
+  if (isTcp && network.isMany(session.home, peer.address, peer.scope)) return -ENETUNREACH;
+  const lacksZone = needsZone(peer.address) && peer.scope === 0 && (own?.scope ?? 0) === 0;
+  // One of the options may name the interface.
+  return lacksZone && options.length === 0 ? -EINVAL : 0;
+}
+
+/** An address that nobody has, on an interface of Millrace's: the kernel would say that there is no such interface. */
+function refuseBind(network: Network, { own }: OpenRequest): number {
+  const isElsewhere = own !== null && needsZone(own.address) && network.isOwn(own.scope);
+  return isElsewhere ? -EADDRNOTAVAIL : 0;
+}
+
+/** The interface to which options have bound it, or 0. */
+const deviceOf = ({ socket }: TcpServed | UdpServed): number =>
+  "endpoint" in socket ? socket.endpoint.ifIndex : socket.zone;
 
 /** The interface for what `--debug` prints. */
 function placeOf(network: Network, { own, peer }: OpenRequest): string {

@@ -28,6 +28,9 @@ const SO_SNDTIMEO_NEW = 67;
 const SO_TIMESTAMP_NEW = 63;
 const SO_TIMESTAMPNS_NEW = 64;
 const TCP_CC_INFO = 26;
+/** States as TCP_INFO has them. */
+const TIME_WAIT = 6;
+const CLOSE = 7;
 const INT_BYTES = 4;
 const LINGER_BYTES = 8;
 const TIMEVAL_BYTES = 16;
@@ -92,11 +95,14 @@ function setEffect(served: EngineSocket, level: number, option: number, v: Optio
     const result = setGroupOption(socket, level, option, v);
     if (result !== null) return result;
   }
-  if (v.bytes < INT_BYTES && !(v.bytes > 0 && isIpLevel(level))) {
+  const isShort = v.bytes < INT_BYTES && !(v.bytes > 0 && isIpLevel(level));
+  // Of IPPROTO_IP nothing is 0.
+  if (isShort && level !== Level.IP) {
     // The number of an unknown option is looked at after its length, but for IPPROTO_TCP's.
     return -EINVAL;
   }
-  const value = v.bytes >= INT_BYTES ? v.view.getInt32(v.at, true) : v.view.getUint8(v.at);
+  const byte = v.bytes > 0 ? v.view.getUint8(v.at) : 0;
+  const value = v.bytes >= INT_BYTES ? v.view.getInt32(v.at, true) : byte;
   if (level === Level.SOCKET && PROGRAMS.has(option)) return socket.keep(level, option, value);
   return socket.setOption(level, option, value);
 }
@@ -260,7 +266,9 @@ function getTcpStructure(
     case TcpLevelOption.TCP_INFO: {
       const info = socket.info();
       if (info === null) return -ENOTCONN;
-      writeTcpInfo(out, at, { ...info, state: served.tcpState });
+      // Who waits in TIME-WAIT is no socket's in Linux: that is closed.
+      const state = served.tcpState === TIME_WAIT ? CLOSE : served.tcpState;
+      writeTcpInfo(out, at, { ...info, state });
       return Math.min(room, TCP_INFO_BYTES);
     }
     case TcpLevelOption.TCP_CONGESTION: {

@@ -1,6 +1,7 @@
 /** A TCP socket of a program: connection, listener, or neither yet. */
 import { EAGAIN, ENOTCONN, EPIPE } from "../base/errno.js";
 import { IpAddress } from "../base/ip-address.js";
+import { needsZone } from "../ip/zone.js";
 import { ACCEPTED_BYTES, AcceptedAt, Kind, SocketAt, Status } from "../ring/engine-layout.js";
 import { MsgFlags } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
@@ -214,6 +215,8 @@ export class TcpServed extends EngineSocket {
    */
   disconnect(losesPort: boolean): number {
     if (losesPort) this.socket.loosenPort();
+    const pending = this.socket.takeError();
+    if (pending !== 0) this.setError(pending);
     const result = this.socket.disconnect();
     if (result < 0) return result;
     if (this.kind === Kind.LISTENER) this.stopListening();
@@ -227,7 +230,7 @@ export class TcpServed extends EngineSocket {
     this.wasMore = false;
     this.putWord(SocketAt.rxMore, 0);
     this.putWord(SocketAt.txQueued, 0);
-    this.takeError();
+    // What ended it before, and nobody has asked for, stays, as in Linux.
     if (result > 0) this.setError(result);
     this.refresh();
     this.tell();
@@ -359,7 +362,8 @@ export class TcpServed extends EngineSocket {
     view.setUint32(at + AcceptedAt.headerAt, block.headerAt, true);
     view.setUint32(at + AcceptedAt.generation, block.generation, true);
     const { remoteAddress, remotePort } = connection;
-    writeAddress(view, at + AcceptedAt.peer, this.family, remoteAddress, remotePort, 0);
+    const scope = needsZone(remoteAddress) ? connection.zone : 0;
+    writeAddress(view, at + AcceptedAt.peer, this.family, remoteAddress, remotePort, scope);
     this.rxTail = (this.rxTail + ACCEPTED_BYTES) | 0;
     this.listening!.add(served, this.rxTail);
     this.host.offered();
@@ -431,7 +435,7 @@ export class TcpServed extends EngineSocket {
     if (this.isClosed) return;
     const { socket } = this;
     const ports = socket.readEnds(own, peer);
-    this.putNames(own, ports >>> 16, peer, ports & 0xffff, 0);
+    this.putNames(own, ports >>> 16, peer, ports & 0xffff, socket.zone);
     if (this.refreshStatus()) this.tell();
   }
 

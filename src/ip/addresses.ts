@@ -8,6 +8,7 @@
 import type { IpAddress } from "../base/ip-address.js";
 import type { Interface, InterfaceAddress } from "./interface.js";
 import { commonBits, fullBits, samePrefix } from "./prefix.js";
+import { needsZone } from "./zone.js";
 
 /** More local IPv4 addresses than this are found by a map instead of a scan. */
 const SCAN_MAX = 8;
@@ -119,7 +120,7 @@ export class Addresses {
   private source6(iface: Interface, dst: IpAddress): IpAddress | null {
     let best: InterfaceAddress | null = null;
     let bestScore = -1;
-    const needsLink = dst.isLinkLocal || (dst.isMulticast && (dst.w0 & 0xf0000) <= 0x20000);
+    const needsLink = needsZone(dst);
     for (const [a, owner] of this.all()) {
       if (a.address.isV4 || a.isTentative) continue;
       if (needsLink && owner !== iface) continue;

@@ -209,6 +209,15 @@ export class Ip {
     return this.numbers.at(index);
   }
 
+  /**
+   * Whether what came in on `ifIndex` for `dst` is for who is bound to interface `bound`: what this host sends to
+   * itself comes in on the interface that has the address, as in Linux.
+   */
+  isFor(bound: number, ifIndex: number, dst: IpAddress): boolean {
+    if (bound === ifIndex) return true;
+    return ifIndex === this.lo.index && this.addresses.interfaceOf(dst)?.index === bound;
+  }
+
   /** Whether the kernel answers for an interface, as to echo and neighbour discovery. */
   isShared(ifIndex: number): boolean {
     return (this.numbers.at(ifIndex)?.kernelIndex ?? 0) !== 0;

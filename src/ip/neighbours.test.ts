@@ -38,6 +38,7 @@ for (const [family, from, to, nobody] of [
     const p = new Pair();
     const e = p.a.bound(from, 4000);
     e.recvErr = true;
+    e.recvErr6 = true;
     for (let i = 0; i < QUEUE_FRAMES + 2; i++) e.send(bytes, 0, 10, ip(nobody), 9);
     assert.equal(p.a.drops("NEIGHBOUR_QUEUE_FULL"), 2);
     p.pass(4 * US_PER_S);

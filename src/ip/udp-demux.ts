@@ -200,7 +200,7 @@ export function score(
     s += SCORE_PEER;
   }
   if (e.ifIndex !== 0) {
-    if (e.ifIndex !== ifIndex && ifIndex !== 0) return NO_MATCH; // 0: an ICMP error, from anywhere
+    if (ifIndex !== 0 && !e.isBoundWhere(ifIndex, dst)) return NO_MATCH; // 0: an ICMP error, from anywhere
     s += SCORE_INTERFACE;
   }
   return s;

@@ -27,6 +27,7 @@ import type { PathError } from "./transport.js";
 import type { Udp } from "./udp.js";
 import type { PlainSend } from "./udp-plain-send.js";
 import { UdpReceiver } from "./udp-receiver.js";
+import { needsZone } from "./zone.js";
 
 /** Datagrams that one send with `gsoBytes` may become (Linux's UDP_MAX_SEGMENTS). */
 export const MAX_SEGMENTS = 128;
@@ -69,6 +70,8 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
   /** Interface that multicasts leave by; 0: by the route. */
   multicastIf = 0;
   recvErr = false;
+  /** IPV6_RECVERR: of what went over IPv6; the other is of IPv4. */
+  recvErr6 = false;
   /** `DontFragment`, the values of IP_MTU_DISCOVER. */
   pmtuDiscover: number = DontFragment.WANT;
   /** IPV6_MTU: largest IPv6 packet that goes out in one piece; 0: the path's. */
@@ -110,13 +113,27 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
     if (this.isClosed) return -errno.EBADF;
     if (this.localPort !== 0) return -errno.EINVAL;
     if (this.family === 4 ? !address.isV4 : this.v6only && address.isV4) return -errno.EINVAL;
+    const refused = this.refuseZone(address, ifIndex);
+    if (refused !== 0) return refused;
     if (!this.mayBind(address)) return -errno.EADDRNOTAVAIL;
     if (ifIndex !== 0) this.ifIndex = ifIndex;
     const chosen = this.udp.claim(this, address, port);
     if (chosen <= 0) return chosen;
     this.hasBoundAddress = !address.isUnspecified;
     this.hasBoundPort = port !== 0;
+    if (!address.isV4 && !address.isUnspecified) this.v6only = true; // as in Linux, for what comes
     return 0;
+  }
+
+  /** What does not fit the interface of an own address that needs one. */
+  private refuseZone(address: IpAddress, ifIndex: number): number {
+    if (!needsZone(address)) return 0;
+    const through = ifIndex === 0 ? this.ifIndex : ifIndex;
+    if (through === 0) return -errno.EINVAL;
+    const iface = this.ip.interfaceAt(through);
+    if (iface === null) return -errno.ENODEV;
+    const isThere = address.isMulticast || this.ip.addresses.isLocal6On(iface, address);
+    return isThere ? 0 : -errno.EADDRNOTAVAIL;
   }
 
   private mayBind(address: IpAddress): boolean {
@@ -129,7 +146,11 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
     if (this.isClosed) return -errno.EBADF;
     const family = this.checkFamily(address);
     if (family < 0) return family;
-    if (this.isConnected) this.forgetPeer();
+    if (needsZone(address)) {
+      if (this.interfaceTowards(address, ifIndex) === 0) return -errno.EINVAL;
+      if (ifIndex !== 0 && this.ifIndex !== 0 && this.ifIndex !== ifIndex) return -errno.EINVAL;
+    }
+    if (this.isConnected) this.forgetPeer(); // and keeps its port
     const through = this.interfaceTowards(address, ifIndex);
     const path = this.ip.resolve(address, this.sourceConstraint(address), through);
     if (path === null) return -this.ip.resolveErrno;
@@ -141,6 +162,7 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
       this.remoteAddress.setFrom(path.dst);
       this.remotePort = port;
       this.isConnected = true;
+      if (ifIndex !== 0 && needsZone(address)) this.ifIndex = ifIndex; // for good, as in Linux
     });
     if (claimed < 0) this.forgetPeer();
     else this.lastPath = path;
@@ -150,7 +172,10 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
   /** Forgets the peer; an address that only {@link connect} chose is forgotten too. */
   disconnect(): number {
     if (this.isClosed) return -errno.EBADF;
-    return this.isConnected ? this.forgetPeer() : 0;
+    if (!this.isConnected) return 0;
+    const claimed = this.forgetPeer();
+    if (!this.hasBoundPort && !this.hasBoundAddress) this.udp.release(this);
+    return claimed;
   }
 
   /** 0, or -ENOBUFS when a shared interface's filter has no room for the port. */
@@ -162,7 +187,6 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
       if (!this.hasBoundAddress) this.localAddress.setFrom(this.family === 4 ? ANY4 : ANY6);
     });
     this.lastPath = null;
-    if (!this.hasBoundPort && !this.hasBoundAddress) this.udp.release(this);
     return claimed;
   }
 
@@ -204,6 +228,11 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
   /** Whether sending was shut down. */
   get isSendingOver(): boolean {
     return this.isWriteShut;
+  }
+
+  /** Whether what came in on `ifIndex` for `dst` comes in on the interface that it is bound to. */
+  isBoundWhere(ifIndex: number, dst: IpAddress): boolean {
+    return this.ip.isFor(this.ifIndex, ifIndex, dst);
   }
 
   private interfaceTowards(address: IpAddress, ifIndex: number): number {
@@ -296,7 +325,7 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
       this.directEndpoint = demux.find(path.dst, to, path.src, this.localPort, lo);
     }
     const e = this.directEndpoint;
-    return e !== null && e.minTtl === 0 && !e.isReadShut ? e : null;
+    return e !== null && e.minTtl === 0 ? e : null;
   }
 
   /** Hot path. The place in the line of what this host has sent to itself last: for {@link hasCome}. */
@@ -426,7 +455,8 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
   }
 
   private tooLong(path: Path, port: number): number {
-    if (this.recvErr) this.errors.putLocal(errno.EMSGSIZE, path.dst, port, path.mtuBytes);
+    if (path.isV4 ? this.recvErr : this.recvErr6)
+      this.errors.putLocal(errno.EMSGSIZE, path.dst, port, path.mtuBytes);
     return -errno.EMSGSIZE;
   }
 
@@ -450,7 +480,8 @@ export class UdpEndpoint extends UdpReceiver implements SenderWaiting {
       if (this.pmtuDiscover === DontFragment.NEVER && error.remote.isV4) return;
       isHard = this.pmtuDiscover !== DontFragment.NEVER;
     }
-    if (this.recvErr) this.errors.put(error, this.pool.bytes, wire.HEADER_BYTES);
+    const isKept = error.remote.isV4 ? this.recvErr : this.recvErr6;
+    if (isKept) this.errors.put(error, this.pool.bytes, wire.HEADER_BYTES);
     else if (!isHard || !this.isConnected) return;
     this.pendingErrno = error.errno;
     this.udp.changed(this.cookie);

@@ -146,8 +146,9 @@ export class UdpReceiver {
       this.ip.drop(slot, Drop.SOCKET_QUEUE_FULL);
       return;
     }
-    if (ttl < this.minTtl || this.isReadShut) {
-      this.ip.drop(slot, this.isReadShut ? Drop.SOCKET_CLOSED : Drop.IP_TTL_TOO_LOW);
+    // After `shutdown` for reading they are received still, as in Linux: it wakes who waits, and no more.
+    if (ttl < this.minTtl) {
+      this.ip.drop(slot, Drop.IP_TTL_TOO_LOW);
       return;
     }
     this.queuedBytes = (this.queuedBytes + charge) | 0;

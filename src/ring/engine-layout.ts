@@ -185,6 +185,7 @@ export const Report = {
   INQ: 1_024,
   ORIGDST6: 2_048,
   TIMESTAMPING: 4_096,
+  V6ONLY: 0x2000_0000,
   MAY_BROADCAST: 0x4000_0000,
   CORKED: 0x8000_0000,
 } as const;

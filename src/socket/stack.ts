@@ -118,7 +118,9 @@ export class Stack {
       drops: this.ip.drops,
       ...(options.tcp === undefined ? {} : { settings: options.tcp }),
     });
-    this.tcpPorts = new TcpPorts(this.tcpRows, this.tcp.tcb);
+    this.tcpPorts = new TcpPorts(this.tcpRows, this.tcp.tcb, (bound, ifIndex, local) =>
+      this.ip.isFor(bound, ifIndex, local),
+    );
     this.tcpHost.ports = this.tcpPorts;
     this.tcpBind = new TcpBind(
       this.tcpPorts,

@@ -37,7 +37,12 @@ export class TcpPorts {
   /** Holds the same ports in the kernel, where interfaces are shared with it. */
   shared: SharedTcp | null = null;
 
-  constructor(rows: TcpRows, engineView: Tcb) {
+  /** Whether what came in on an interface for an address is for who is bound to interface `bound`. */
+  private readonly isFor: (bound: number, ifIndex: number, local: IpAddress) => boolean;
+
+  /** `isFor`: as `Ip.isFor`. */
+  constructor(rows: TcpRows, engineView: Tcb, isFor?: TcpPorts["isFor"]) {
+    this.isFor = isFor ?? ((bound, ifIndex) => bound === ifIndex);
     this.rows = rows;
     this.engineView = engineView;
     this.view = new Tcb(engineView.i, engineView.f);
@@ -234,7 +239,7 @@ export class TcpPorts {
   private score(row: number, local: IpAddress, ifIndex: number): number {
     const r = this.rows;
     const bound = r.ifIndex[row]!;
-    if (bound !== 0 && bound !== ifIndex) return 0;
+    if (bound !== 0 && !this.isFor(bound, ifIndex, local)) return 0;
     const i = this.view.i;
     const at = this.view.select(row).addressAt;
     const w2 = i[at + 2]!;

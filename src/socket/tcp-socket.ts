@@ -23,6 +23,7 @@ import {
 import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
 import { type Home, homeTowards } from "../ip/home.js";
 import { PathKind } from "../ip/path.js";
+import { needsZone } from "../ip/zone.js";
 import { State } from "../tcp/state.js";
 import type { Tcb } from "../tcp/tcb.js";
 import type { TcpInfo } from "../tcp/tcp-info.js";
@@ -125,6 +126,7 @@ export class TcpSocket extends PolledSocket {
     const chosen = waits ? 0 : this.stack.tcpBind.bind(this.row, own, port);
     if (chosen < 0) return chosen;
     rows.set(this.row, RowFlags.ADDRESS_FIXED, !own.isUnspecified);
+    if (!own.isV4 && !own.isUnspecified) rows.set(this.row, RowFlags.V6ONLY, true); // as in Linux
     rows.set(this.row, RowFlags.PORT_FIXED, port !== 0);
     this.setLocal(own, chosen);
     return 0;
@@ -137,8 +139,13 @@ export class TcpSocket extends PolledSocket {
       return -EAFNOSUPPORT;
     if (this.family === Family.INET6 && address.isV4 && this.isV6only) return -EINVAL;
     if (address.isUnspecified) return 0;
-    if (!address.isV4 && address.isLinkLocal) {
-      if (ifIndex === 0 && this.stack.tcpRows.ifIndex[this.row] === 0) return -EINVAL;
+    if (!address.isV4 && address.isMulticast) return -EINVAL;
+    if (needsZone(address)) {
+      const through = ifIndex === 0 ? this.zone : ifIndex;
+      if (through === 0) return -EINVAL;
+      const iface = this.stack.interfaceByIndex(through);
+      if (iface === null) return -ENODEV;
+      if (!this.stack.ip.addresses.isLocal6On(iface, address)) return -EADDRNOTAVAIL;
     }
     if (this.stack.ip.mayBind(address) || this.mayBindForeign(address)) return 0;
     return -EADDRNOTAVAIL;
@@ -170,6 +177,11 @@ export class TcpSocket extends PolledSocket {
   /** Whether it holds a local port. */
   get hasPort(): boolean {
     return this.row !== NONE && this.stack.tcpRows.has(this.row, RowFlags.HAS_PORT);
+  }
+
+  /** The interface that it is bound to, by an address or as such, or 0. */
+  get zone(): number {
+    return this.row === NONE ? 0 : this.stack.tcpRows.ifIndex[this.row]!;
   }
 
   get isV6only(): boolean {
@@ -218,6 +230,10 @@ export class TcpSocket extends PolledSocket {
   connect(address: IpAddress, port: number, ifIndex = 0): number {
     const refused = this.row === NONE ? -EBADF : this.refuseConnect(address, port);
     if (refused !== 0) return refused;
+    if (needsZone(address) && !address.isMulticast) {
+      if (ifIndex === 0 && this.zone === 0) return -EINVAL;
+      if (ifIndex !== 0 && this.zone !== 0 && this.zone !== ifIndex) return -EINVAL;
+    }
     const { ip, tcp, tcpRows } = this.stack;
     const to = !address.isUnspecified ? address : address.isV4 ? LOOPBACK4 : LOOPBACK6;
     const isFixed = tcpRows.has(this.row, RowFlags.ADDRESS_FIXED);

@@ -307,7 +307,7 @@ function setIpv6(s: UdpSocket, option: number, value: number): number {
       e.mtu6Bytes = value;
       return 0;
     case Ipv6Option.IPV6_RECVERR:
-      e.recvErr = value !== 0;
+      e.recvErr6 = value !== 0;
       return 0;
     case Ipv6Option.IPV6_MULTICAST_HOPS:
       return setMulticastTtl(s, value);
@@ -347,7 +347,7 @@ function getIpv6(s: UdpSocket, option: number): number {
     case Ipv6Option.IPV6_MTU:
       return readMtu(s);
     case Ipv6Option.IPV6_RECVERR:
-      return read(s, e.recvErr);
+      return read(s, e.recvErr6);
     case Ipv6Option.IPV6_MULTICAST_HOPS:
       return read(s, e.multicastTtl);
     case Ipv6Option.IPV6_MULTICAST_LOOP:

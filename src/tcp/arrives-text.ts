@@ -1,6 +1,7 @@
 /**
  * The last three steps of RFC 9293 §3.10.7.4: URG, segment text, FIN.
  */
+import { ECONNRESET } from "../base/errno.js";
 import { Drop } from "../wire/drop.js";
 import * as tcp from "../wire/tcp.js";
 import { onEvent } from "./close.js";
@@ -9,7 +10,7 @@ import { delayAckOfFin, enterQuickAckMode, noteData, scheduleAck } from "./delay
 import { isPressed, mayReceiveSlot } from "./memory.js";
 import { holdOutOfOrder, noteDuplicate, takeInOrder } from "./reassembly.js";
 import { appendReceived } from "./receive-queue.js";
-import { endConnection } from "./rows.js";
+import { endConnection, endWithError } from "./rows.js";
 import { SegmentFlags } from "./segment-flags.js";
 import { sendAck, sendReset } from "./segment-writer.js";
 import { advance, after, before, diff } from "./seq.js";
@@ -42,9 +43,7 @@ export function takeText(t: TcpCore): boolean {
     return false;
   }
   noteEcn(t);
-  if (s.dataBytes > 0 && c.has(TcbFlags.ORPHAN) && after(s.end, c.rcvNxt)) {
-    return resetForData(t);
-  }
+  if (s.dataBytes > 0 && isDeaf(t) && after(s.end, c.rcvNxt)) return resetForData(t);
   if (!trim(t)) return false;
   if (s.seq === c.rcvNxt) {
     return s.dataBytes === 0 || takeInOrderData(t);
@@ -53,12 +52,19 @@ export function takeText(t: TcpCore): boolean {
   return false;
 }
 
+/** Closed, or shut down in both directions, which in Linux is the same to the peer. */
+function isDeaf(t: TcpCore): boolean {
+  const c = t.c;
+  return c.has(TcbFlags.ORPHAN) || (c.has(TcbFlags.RCV_SHUTDOWN) && c.has(TcbFlags.FIN_QUEUED));
+}
+
 /** RFC 1122 §4.2.2.13: data for a closed socket: the peer must know that nobody reads them. */
 function resetForData(t: TcpCore): boolean {
   t.counts[t.k.abortOnData]! += 1;
   t.drop(Drop.TCP_AFTER_CLOSE);
   sendReset(t);
-  endConnection(t);
+  if (t.c.has(TcbFlags.ORPHAN)) endConnection(t);
+  else endWithError(t, ECONNRESET);
   return false;
 }
 

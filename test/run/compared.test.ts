@@ -28,6 +28,7 @@ const PROGRAMS = [
   "port-zero",
   "reuse",
   "sandbox",
+  "states",
   "streams",
   "urgent",
   "waiting",
