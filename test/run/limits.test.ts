@@ -78,7 +78,8 @@ test("soft limits are the program's: the engine has what the hard ones allow", a
 });
 
 test("a limit that shared memory exceeds is named", async () => {
-  const limits = ["--fsize=8192:8192", "--as=4000000000:4000000000"];
+  // Newer versions of Node.js take less address space: 4 GB do for 26, and not for 24.
+  const limits = ["--fsize=8192:8192", "--as=2000000000:2000000000"];
   const expected = [
     /memfd_create EFBIG: file too large; .*: ulimit -f; all/,
     /see ulimit -v\n.*no engine/,
