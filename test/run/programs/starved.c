@@ -26,6 +26,13 @@ static const char *to(int fd, int (*call)(int, const struct sockaddr *, socklen_
   return outcome(call(fd, (struct sockaddr *)at, sizeof *at));
 }
 
+/* sendmmsg(2) of one datagram. */
+static int send_one(int fd, struct sockaddr_in *at) {
+  struct iovec bytes = {"a", 1};
+  struct mmsghdr one = {.msg_hdr = {.msg_name = at, .msg_namelen = sizeof *at, .msg_iov = &bytes, .msg_iovlen = 1}};
+  return sendmmsg(fd, &one, 1, 0);
+}
+
 static void cases(void) {
   struct sockaddr_in stream_at, datagram_at = base_address, loopback_at;
   struct sockaddr_in wildcard = {.sin_family = AF_INET};
@@ -38,11 +45,12 @@ static void cases(void) {
   loopback_at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   loopback_at.sin_port = htons(1); /* nobody is there */
   int client = new_socket(SOCK_STREAM), sender = new_socket(SOCK_DGRAM), other = new_socket(SOCK_STREAM);
-  int server = new_socket(SOCK_STREAM), heard = new_socket(SOCK_DGRAM);
+  int server = new_socket(SOCK_STREAM), heard = new_socket(SOCK_DGRAM), many = new_socket(SOCK_DGRAM);
   take_all();
   say("socket: %s", outcome(socket(AF_INET, SOCK_STREAM, 0)));
   say("connect: %s", to(client, connect, &stream_at));
   say("sendto: %s", outcome(sendto(sender, "a", 1, 0, (struct sockaddr *)&datagram_at, sizeof datagram_at)));
+  say("sendmmsg: %s", outcome(send_one(many, &datagram_at)));
   say("connect to the kernel's: %s", to(other, connect, &loopback_at));
   say("bind: %s", to(server, bind, &wildcard));
   say("listen: %s", outcome(listen(server, 1)));
