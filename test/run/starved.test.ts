@@ -67,6 +67,18 @@ test("under Millrace it is EMFILE where only Millrace leads, until there are som
   assert.deepEqual([lacking.length - kept.length, kept.length], [3, 2], stderr);
 });
 
+test("what is left of descriptors is too little for a socket: that is no want of memory", () => {
+  const again = ["connect again: ECONNREFUSED", ""];
+  const two = (result: string): string[] => [
+    "one more: EMFILE",
+    `connect: ${result}`,
+    `connect another: ${result}`,
+  ];
+  assert.deepEqual(run("127.0.0.1", {}, "few").lines, [...two("ECONNREFUSED"), ...again]);
+  const { lines, stderr } = run("10.77.0.1", underMillrace(), "few");
+  assert.deepEqual(lines, [...two("EMFILE"), ...again], stderr);
+});
+
 test("without address space it is ENOMEM where only Millrace leads, and the rest is the kernel's", () => {
   const rest = ["bind: 0", "listen: 0", "bind: 0", "connect again: ECONNREFUSED", ""];
   assert.deepEqual(run("127.0.0.1", {}, "memory").lines, ["connect: ECONNREFUSED", ...rest]);
