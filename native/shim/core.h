@@ -362,9 +362,9 @@ bool mr_sock_fill(struct mr_sock *sock, struct mr_link *link, uint8_t *region, u
 /* Both; NULL: either. */
 struct mr_sock *mr_sock_make(struct mr_link *link, uint8_t *region, uint32_t header_at,
                              uint32_t generation, uint32_t local, int companion);
-/* From the answer to MR_MSG_OPEN or ATTACH and its descriptors, all of which are taken over. */
+/* From the answer to MR_MSG_OPEN or ATTACH and its descriptors, all of which are taken over. NULL: `failed` says why. */
 struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opened, int got[2],
-                             int companion);
+                             int companion, int *failed);
 /* The engine is dead, and the socket goes on with its companion: a listener, or a UDP socket that has no peer of
  * Millrace's. */
 static inline bool mr_sock_is_kernels(const struct mr_sock *sock) {

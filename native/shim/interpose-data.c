@@ -263,7 +263,9 @@ EXPORT int __sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
 }
 
 EXPORT int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags) {
-  if (mr_fd_kind_of(fd) == MR_FD_PENDING && n > 0) decide_message(fd, &messages[0].msg_hdr, &flags);
+  if (mr_fd_kind_of(fd) == MR_FD_PENDING && n > 0) {
+    if (!decide_message(fd, &messages[0].msg_hdr, &flags)) return -1;
+  }
   for (unsigned i = 0; i < n && mr_fd_kind_of(fd) != MR_FD_SOCKET; i++) mr_spares_passing(&messages[i].msg_hdr);
   ELSE_REAL(fd, real.sendmmsg(fd, messages, n, flags))
   RETURN_PUT(int, send_many(entry.sock, fd, messages, n, flags));

@@ -172,10 +172,11 @@ static int take_over(int fd, struct mr_pending *pending, struct mr_link *link, i
   }
   if (companion >= 0) companion = mr_fd_hide(companion);
   mr_making_note(companion);
-  struct mr_sock *sock = mr_sock_from(link, opened, got, companion);
+  int failed;
+  struct mr_sock *sock = mr_sock_from(link, opened, got, companion, &failed);
   if (sock == NULL) {
     mr_call_release(link, opened->local); /* the engine has it under this number */
-    return mr_limit_is_near(pair_end) ? -EMFILE : -ENOMEM;
+    return failed == -EMFILE ? -EMFILE : -ENOMEM;
   }
   mr_open_say_enabled(fd, sock, asking->peer, opened);
   bool nonblock = mr_open_is_nonblocking(fd);

@@ -105,12 +105,12 @@ static void close_all(int got[2]) {
 }
 
 struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opened, int got[2],
-                             int companion) {
+                             int companion, int *failed) {
   int next = 0;
   int came = opened->has_companion ? got[next++] : -1;
   int region_fd = opened->has_region && next < 2 ? got[next] : -1;
   uint8_t *region = NULL;
-  mr_region_map(link, opened->region_id, opened->region_bytes, region_fd, &region);
+  *failed = mr_region_map(link, opened->region_id, opened->region_bytes, region_fd, &region);
   if (companion < 0 && came >= 0) {
     companion = mr_fd_hide(came);
     got[0] = -1;
@@ -120,6 +120,7 @@ struct mr_sock *mr_sock_from(struct mr_link *link, const struct mr_opened *opene
   if (region != NULL) {
     sock = mr_sock_make(link, region, opened->header_at, opened->generation, opened->local, companion);
     if (sock == NULL) mr_region_give(region);
+    if (sock == NULL) *failed = -ENOMEM;
   }
   if (sock == NULL) close_companion(companion);
   return sock;
@@ -230,7 +231,7 @@ static struct mr_sock *already_here(const struct mr_opened *opened, const uint8_
 
 static void adopt(struct mr_link *link, int fd) {
   struct mr_opened opened;
-  int got[2] = {-1, -1};
+  int got[2] = {-1, -1}, failed;
   if (ask_to_attach(link, fd, &opened, got) != 0) return;
   mr_making_note(got[0]);
   mr_making_note(got[1]);
@@ -239,7 +240,7 @@ static void adopt(struct mr_link *link, int fd) {
   mr_region_map(link, opened.region_id, opened.region_bytes, region_fd, &region);
   struct mr_sock *sock = region != NULL ? already_here(&opened, region) : NULL;
   if (sock != NULL) close_all(got);
-  else sock = mr_sock_from(link, &opened, got, -1);
+  else sock = mr_sock_from(link, &opened, got, -1, &failed);
   if (region != NULL) mr_region_give(region);
   if (sock == NULL || sock->local != opened.local) mr_call_release(link, opened.local);
   if (sock != NULL) mr_fd_set(fd, (struct mr_fd){.kind = MR_FD_SOCKET, .sock = sock});

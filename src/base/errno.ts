@@ -30,6 +30,7 @@ export const EDOM = 33;
 export const ERANGE = 34;
 export const ENAMETOOLONG = 36;
 export const ENOSYS = 38;
+export const ELOOP = 40;
 export const EPROTO = 71;
 export const EBADFD = 77;
 export const ENOTSOCK = 88;
@@ -85,6 +86,7 @@ const NAMES: ReadonlyMap<number, readonly [name: string, text: string]> = new Ma
   [ERANGE, ["ERANGE", "out of range"]],
   [ENAMETOOLONG, ["ENAMETOOLONG", "file name too long"]],
   [ENOSYS, ["ENOSYS", "not supported by this kernel"]],
+  [ELOOP, ["ELOOP", "too many symbolic links"]],
   [EPROTO, ["EPROTO", "protocol error"]],
   [EBADFD, ["EBADFD", "file descriptor in bad state"]],
   [ENOTSOCK, ["ENOTSOCK", "not a socket"]],

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { StatLine, StatSocket } from "../engine/stat-message.js";
 import { fakeWorld } from "./fake-world.js";
@@ -227,6 +230,18 @@ test("an engine that cannot be asked is an error in words", async () => {
   assert.match(
     world.errText(),
     /^millrace stat: connect ENOTDIR: .*the engine at \/dev\/null\/e\.sock\.stat\n$/,
+  );
+});
+
+test("so is one in a folder that is a link to itself", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "millrace-stat-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  symlinkSync("loop", join(folder, "loop"));
+  const world = fakeWorld({ env: { MILLRACE_ENGINE: join(folder, "loop/e.sock") } });
+  assert.equal(await run(["stat"], world), 1);
+  assert.match(
+    world.errText(),
+    /^millrace stat: connect ELOOP: too many symbolic links; the engine at /,
   );
 });
 

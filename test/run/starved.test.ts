@@ -47,6 +47,7 @@ test("on the kernel sockets of before need no descriptors", () => {
     "socket: EMFILE",
     "connect: 0",
     "sendto: 1",
+    "sendmmsg: 1",
     ...WITH_THE_KERNEL,
   ]);
 });
@@ -58,11 +59,24 @@ test("under Millrace it is EMFILE where only Millrace leads, until there are som
     "socket: EMFILE",
     "connect: EMFILE",
     "sendto: EMFILE",
+    "sendmmsg: EMFILE",
     ...WITH_THE_KERNEL,
   ]);
   const lacking = stderr.match(/^.*the program has no descriptors left \(ulimit -n\)$/gm) ?? [];
   const kept = lacking.filter((line) => line.includes("stays with the kernel"));
-  assert.deepEqual([lacking.length - kept.length, kept.length], [2, 2], stderr);
+  assert.deepEqual([lacking.length - kept.length, kept.length], [3, 2], stderr);
+});
+
+test("what is left of descriptors is too little for a socket: that is no want of memory", () => {
+  const again = ["connect again: ECONNREFUSED", ""];
+  const two = (result: string): string[] => [
+    "one more: EMFILE",
+    `connect: ${result}`,
+    `connect another: ${result}`,
+  ];
+  assert.deepEqual(run("127.0.0.1", {}, "few").lines, [...two("ECONNREFUSED"), ...again]);
+  const { lines, stderr } = run("10.77.0.1", underMillrace(), "few");
+  assert.deepEqual(lines, [...two("EMFILE"), ...again], stderr);
 });
 
 test("without address space it is ENOMEM where only Millrace leads, and the rest is the kernel's", () => {

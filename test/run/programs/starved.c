@@ -1,7 +1,7 @@
 /*
  * A program that has as many descriptors as it may have, and sockets of before: what it can do with them, and again
- * when it has closed some. `starved ADDRESS` on the kernel needs none for all of this. `starved ADDRESS memory`: the same
- * of address space.
+ * when it has closed some. `starved ADDRESS` on the kernel needs none for all of this. `starved ADDRESS few`: has two, and
+ * then three. `starved ADDRESS memory`: the same of address space.
  */
 #include "harness.h"
 #include <linux/capability.h>
@@ -26,6 +26,13 @@ static const char *to(int fd, int (*call)(int, const struct sockaddr *, socklen_
   return outcome(call(fd, (struct sockaddr *)at, sizeof *at));
 }
 
+/* sendmmsg(2) of one datagram. */
+static int send_one(int fd, struct sockaddr_in *at) {
+  struct iovec bytes = {"a", 1};
+  struct mmsghdr one = {.msg_hdr = {.msg_name = at, .msg_namelen = sizeof *at, .msg_iov = &bytes, .msg_iovlen = 1}};
+  return sendmmsg(fd, &one, 1, 0);
+}
+
 static void cases(void) {
   struct sockaddr_in stream_at, datagram_at = base_address, loopback_at;
   struct sockaddr_in wildcard = {.sin_family = AF_INET};
@@ -38,11 +45,12 @@ static void cases(void) {
   loopback_at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   loopback_at.sin_port = htons(1); /* nobody is there */
   int client = new_socket(SOCK_STREAM), sender = new_socket(SOCK_DGRAM), other = new_socket(SOCK_STREAM);
-  int server = new_socket(SOCK_STREAM), heard = new_socket(SOCK_DGRAM);
+  int server = new_socket(SOCK_STREAM), heard = new_socket(SOCK_DGRAM), many = new_socket(SOCK_DGRAM);
   take_all();
   say("socket: %s", outcome(socket(AF_INET, SOCK_STREAM, 0)));
   say("connect: %s", to(client, connect, &stream_at));
   say("sendto: %s", outcome(sendto(sender, "a", 1, 0, (struct sockaddr *)&datagram_at, sizeof datagram_at)));
+  say("sendmmsg: %s", outcome(send_one(many, &datagram_at)));
   say("connect to the kernel's: %s", to(other, connect, &loopback_at));
   say("bind: %s", to(server, bind, &wildcard));
   say("listen: %s", outcome(listen(server, 1)));
@@ -55,6 +63,23 @@ static void cases(void) {
   do MUST(recv(receiver, &got, 1, 0));
   while (got != 'b');
   say("heard");
+}
+
+/* The numbers that it has are low, far from the limit. */
+static void cases_of_few(void) {
+  struct sockaddr_in nobody = base_address, own = base_address;
+  nobody.sin_port = htons(1);
+  int low[3];
+  for (int i = 0; i < 3; i++) MUST(low[i] = dup(0));
+  int before = new_socket(SOCK_DGRAM), first = new_socket(SOCK_STREAM), second = new_socket(SOCK_STREAM);
+  MUST(bind(before, (struct sockaddr *)&own, sizeof own)); /* the engine is known, its memory for streams is not */
+  take_all();
+  close(low[2]);
+  close(low[1]);
+  say("connect: %s", to(first, connect, &nobody));
+  say("connect another: %s", to(second, connect, &nobody));
+  close(low[0]);
+  say("connect again: %s", to(second, connect, &nobody));
 }
 
 static rlim_t limit_memory(rlim_t bytes) {
@@ -88,18 +113,24 @@ static void memory_cases(void) {
   say("connect again: %s", to(client, connect, &nobody));
 }
 
-int main(int count, char **words) {
-  base_address.sin_family = AF_INET;
-  inet_pton(AF_INET, words[1], &base_address.sin_addr);
-  if (count > 2) {
-    if (strcmp(words[2], "memory") == 0) memory_cases();
-    else cases();
-    return 0;
-  }
-  /* Who may raise the limit has as many as he likes. */
+/* Who may raise the limit has as many as he likes. */
+static void starve(char **words, const char *what) {
+  char cases_of[32];
+  snprintf(cases_of, sizeof cases_of, "starved of %s", what);
   struct rlimit most = {MOST, MOST};
   MUST(setrlimit(RLIMIT_NOFILE, &most));
   MUST(prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE, 0, 0, 0));
-  execl(words[0], words[0], words[1], "starved", (char *)NULL);
+  execl(words[0], words[0], words[1], cases_of, (char *)NULL);
   MUST(-1);
+}
+
+int main(int count, char **words) {
+  base_address.sin_family = AF_INET;
+  inet_pton(AF_INET, words[1], &base_address.sin_addr);
+  const char *what = count > 2 ? words[2] : "none";
+  if (strcmp(what, "memory") == 0) memory_cases();
+  else if (strcmp(what, "starved of none") == 0) cases();
+  else if (strcmp(what, "starved of few") == 0) cases_of_few();
+  else starve(words, what);
+  return 0;
 }
