@@ -13,6 +13,9 @@
 /*
  * interfaceState(fd, index): through any socket of its network namespace: 1 when it is up and has a
  * carrier, 0 when not, -ENODEV when there is none of this number.
+ *
+ * IFF_RUNNING follows a new carrier by up to a second (linkwatch), and the kernel sends before. Only
+ * then is the carrier itself asked for, as that waits for the lock of all configuration.
  */
 static napi_value interface_state(napi_env env, napi_callback_info info) {
   Args args = args_of(env, info);
@@ -24,8 +27,11 @@ static napi_value interface_state(napi_env env, napi_callback_info info) {
   if (ioctl(fd, SIOCGIFNAME, &request) < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0) {
     return call_result(env, -1);
   }
-  const short running = IFF_UP | IFF_RUNNING;
-  return int_result(env, (request.ifr_flags & running) == running);
+  const short running = IFF_UP | IFF_RUNNING, flags = request.ifr_flags & running;
+  if (flags != IFF_UP) return int_result(env, flags == running);
+  struct ethtool_value carrier = {.cmd = ETHTOOL_GLINK};
+  request.ifr_data = (char *)&carrier;
+  return int_result(env, ioctl(fd, SIOCETHTOOL, &request) == 0 && carrier.data != 0);
 }
 
 /* One ethtool request; 0 or -errno. */

@@ -216,6 +216,20 @@ for (const { name, skip = false, link } of KINDS) {
   });
 }
 
+test("a carrier counts as soon as it is there, though the kernel tells of many changes later", () => {
+  const pool = newPool();
+  addVeth("soon", "soof");
+  for (let i = 0; i < 20; i++) {
+    ip("link", "set", "soof", "down");
+    ip("link", "set", "soof", "up");
+    const device = openPacket(pool, { interface: "soon" });
+    const { isUp } = device;
+    device.close();
+    assert.equal(isUp, true, `time ${i}`);
+  }
+  ip("link", "delete", "soon");
+});
+
 for (const { name, offloading } of KINDS) {
   if (offloading === undefined) continue;
 
