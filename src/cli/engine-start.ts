@@ -4,7 +4,7 @@
  * lock, and who loses waits for the winner's.
  */
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { NetError } from "../base/errors.js";
@@ -54,7 +54,7 @@ export async function ensureEngine(
 ): Promise<number> {
   const paths = currentEngine(world.env);
   const running = await engineOf(paths);
-  if (running !== null) return checkRunning(running, flags, world);
+  if (running !== null) return checkRunning(running, flags, paths, world);
   prepareControl(paths.control, world.env as NodeJS.ProcessEnv);
   const logPath = `${paths.control}.log`;
   const child = startEngine(paths, flags, logPath);
@@ -62,7 +62,7 @@ export async function ensureEngine(
   for (let waitedMs = 0; ; waitedMs += LOOK_MS) {
     const engine = await engineOf(paths);
     if (engine !== null) {
-      if (engine.pid !== child.pid) return checkRunning(engine, flags, world);
+      if (engine.pid !== child.pid) return checkRunning(engine, flags, paths, world);
       if (tells) await world.err.write(`${startedText(engine.pid, flags)}\n`);
       return DONE;
     }
@@ -108,14 +108,33 @@ async function engineOf(paths: EnginePaths): Promise<StatEngine | null> {
   return first?.kind === "engine" ? first : null;
 }
 
-async function checkRunning(engine: StatEngine, flags: EngineFlags, world: World): Promise<number> {
+async function checkRunning(
+  engine: StatEngine,
+  flags: EngineFlags,
+  paths: EnginePaths,
+  world: World,
+): Promise<number> {
   const missing = missingIn(argumentsOf(engine.pid), flags);
-  if (missing.length === 0) return DONE;
+  if (missing.length === 0) {
+    if (flags.config !== undefined && isNewer(flags.config, paths.control)) {
+      await world.err.write(
+        `millrace: ${flags.config} has changed since the engine that runs (pid ${engine.pid}) has read it; ` +
+          `what it says now is for the next one: kill ${engine.pid}\n`,
+      );
+    }
+    return DONE;
+  }
   await world.err.write(
     `millrace: an engine runs already (pid ${engine.pid}), without ${missing.join(", ")}; ` +
       `end it first: kill ${engine.pid}\n`,
   );
   return FAILED;
+}
+
+/** An engine makes its control socket when it has read its configuration. */
+function isNewer(config: string, control: string): boolean {
+  const [written, made] = [config, control].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return written !== undefined && made !== undefined && written.mtimeMs > made.mtimeMs;
 }
 
 /** Another engine was quicker; the words are those of `millrace engine`. */

@@ -58,6 +58,22 @@ test("an engine stays for a program that has no socket yet, exec included, and e
   );
 });
 
+test("a configuration that has changed since the engine has read it is told, and the program runs", async () => {
+  const file = join(world.folder, "changing.json");
+  writeFileSync(file, "{}");
+  const first = await world.accelerated("--config", file, "echo", "one").ended;
+  assert.deepEqual([first.status, first.out, first.err], [0, "one\n", ""]);
+  const again = await world.accelerated("--config", file, "echo", "two").ended;
+  assert.deepEqual([again.status, again.out, again.err], [0, "two\n", ""]);
+  writeFileSync(file, '{ "profile": "idle" }');
+  const { status, out, err } = await world.accelerated("--config", file, "echo", "three").ended;
+  assert.deepEqual([status, out], [0, "three\n"]);
+  assert.match(err, /^millrace: \S*changing\.json has changed since the engine that runs \(pid \d+\)/);
+  const engine = (await world.stat()).find((line) => line.kind === "engine")!;
+  process.kill(engine.pid);
+  while ((await world.stat()).length > 0) {}
+});
+
 test("an address that programs cannot have: nothing is started, and why is said", async () => {
   const rows: [string, RegExp][] = [
     ["10.78.0.2", /10\.78\.0\.2: .*expected an address of 10\.77\.0\.0\/16/],
