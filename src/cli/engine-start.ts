@@ -133,7 +133,9 @@ async function checkRunning(
 
 /** An engine makes its control socket when it has read its configuration. */
 function isNewer(config: string, control: string): boolean {
-  const [written, made] = [config, control].map((path) => statSync(path, { throwIfNoEntry: false }));
+  const [written, made] = [config, control].map((path) =>
+    statSync(path, { throwIfNoEntry: false }),
+  );
   return written !== undefined && made !== undefined && written.mtimeMs > made.mtimeMs;
 }
 

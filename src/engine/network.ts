@@ -20,17 +20,12 @@ import { attachKernel } from "../socket/shared-tcp.js";
 import { Stack } from "../socket/stack.js";
 import { FIRST_OWN_INDEX } from "./interface-list.js";
 import { InternalDevice } from "./internal-device.js";
-import type { RouteConfig } from "./nic-config.js";
+import type { NicConfig } from "./nic-config.js";
 import type { ValuePlaces } from "./value-places.js";
 
-/** An interface of the network. */
-export interface NetworkNic {
+/** An interface of the network: its device is open. */
+export interface NetworkNic extends Omit<NicConfig, "nic" | "xdp" | "places"> {
   readonly device: Device;
-  /** With prefix lengths; none for interfaces that are shared with the kernel. */
-  readonly addresses: readonly string[];
-  readonly gateway: string | null;
-  readonly routes: readonly RouteConfig[];
-  readonly mtuBytes: number | null;
   /** Where a file says all this: mistakes are told with that. */
   readonly places?: ValuePlaces | null;
 }

@@ -86,7 +86,7 @@ const TYPES = [
 ] as const;
 
 const NAME_BYTES = 32;
-const SECRET_BYTES = 24;
+export const SECRET_BYTES = 24;
 const REASON_BYTES = 96;
 /** Where in a name field the extension lies. */
 const EXTENSION_AT = 24;

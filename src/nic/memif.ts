@@ -12,9 +12,9 @@ import type { Batch } from "../ring/batch.js";
 import type { Pool } from "../ring/pool.js";
 import { Capability, type Device, type DeviceCounter } from "./device.js";
 import type { Lane } from "./lane.js";
+import { whyNoMemif } from "./memif-limits.js";
 import { Feature } from "./memif-message.js";
 import { MemifPort } from "./memif-port.js";
-import { MAX_LOG2_SIZE, MIN_LOG2_SIZE } from "./memif-ring.js";
 import type { MemifCounter } from "./memif-tally.js";
 import { Offload } from "./offload.js";
 
@@ -45,7 +45,6 @@ export interface MemifOptions {
 }
 
 const DEFAULT_RING_SIZE = 1024;
-const SECRET_BYTES = 24;
 
 /**
  * Opens a memif device; its link comes up when the peer is there, while a host drives it. Throws
@@ -53,41 +52,24 @@ const SECRET_BYTES = 24;
  * pool that cannot be shared any more.
  */
 export function openMemif(pool: Pool, options: MemifOptions): MemifDevice {
-  const id = inRange(options.id ?? 0, 0, 0xffff_ffff, "id");
-  const ringSize = inRange(
-    options.ringSize ?? DEFAULT_RING_SIZE,
-    2,
-    1 << MAX_LOG2_SIZE,
-    "ringSize",
-  );
-  const log2RingSize = Math.log2(ringSize);
-  if (!Number.isInteger(log2RingSize) || log2RingSize < MIN_LOG2_SIZE) {
-    throw new RangeError(`memif: expected a ringSize that is a power of two, got ${ringSize}`);
-  }
-  const secret = options.secret ?? "";
-  if (Buffer.byteLength(secret, "latin1") > SECRET_BYTES) {
-    throw new RangeError(`memif: expected a secret of up to ${SECRET_BYTES} bytes`);
-  }
+  const why = whyNoMemif(options);
+  if (why !== "") throw new RangeError(why);
+  const { id = 0, ringSize = DEFAULT_RING_SIZE, secret = "" } = options;
   const port = new MemifPort(pool, {
     path: options.path,
     role: options.role ?? "client",
     mac: macOf(options.mac),
-    mtuBytes: inRange(options.mtuBytes ?? 1500, 68, 65_521, "mtuBytes"),
+    mtuBytes: options.mtuBytes ?? 1500,
     link: {
       id,
       secret,
       interfaceName: options.name ?? `memif${id}`,
-      queuePairs: inRange(options.queuePairs ?? 1, 1, 64, "queuePairs"),
-      log2RingSize,
+      queuePairs: options.queuePairs ?? 1,
+      log2RingSize: Math.log2(ringSize),
       features: (options.offload ?? true) ? Feature.OFFLOAD : 0,
     },
   });
   return new MemifDevice(pool, port);
-}
-
-function inRange(value: number, min: number, max: number, name: string): number {
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new RangeError(`memif: expected ${name} from ${min} to ${max}, got ${value}`);
 }
 
 function macOf(given: Uint8Array | undefined): Uint8Array {

@@ -1,4 +1,5 @@
 /** What may follow a device's name in its specification: `NAME,key=value,word`. */
+import { type MemifLimited, whyNoMemif } from "../nic/memif-limits.js";
 
 /** How one setting is written and read. */
 export interface Setting {
@@ -47,14 +48,6 @@ export const XDP_SETTINGS = {
 const INTERFACE_NAME_BYTES = 15;
 /** `sun_path` of unix(7) less the terminating zero. */
 const SOCKET_PATH_BYTES = 107;
-const SECRET_BYTES = 24;
-/** memif's numbers: as nic/memif.ts has them, which loads drivers. */
-const MEMIF_RANGES = {
-  id: [0, 0xffff_ffff],
-  ringSize: [2, 16_384],
-  mtuBytes: [68, 65_521],
-  queuePairs: [1, 64],
-} as const;
 
 /**
  * Why a device's specification makes no sense whatever there is on the machine, or "": without loading drivers.
@@ -65,7 +58,7 @@ export function whyNoDeviceText(specification: string): string {
   const [, kind = "tap", rest = ""] = /^(?:([a-z]+):)?(.*)$/s.exec(text)!;
   let name = rest;
   try {
-    if (kind === "memif") return whyNoMemif(rest);
+    if (kind === "memif") return whyNoMemifText(rest);
     if (kind === "xdp") ({ name } = readDevice(kind, rest, XDP_SETTINGS));
   } catch (error) {
     return (error as TypeError).message;
@@ -78,27 +71,12 @@ export function whyNoDeviceText(specification: string): string {
 }
 
 /** Throws `TypeError` for settings that are none. */
-function whyNoMemif(text: string): string {
-  const { name: path, settings } = readDevice<Record<string, string | number>>(
-    "memif",
-    text.replace(/^server:/, ""),
-    MEMIF_SETTINGS,
-  );
+function whyNoMemifText(text: string): string {
+  const device = text.replace(/^server:/, "");
+  const { name: path, settings } = readDevice<MemifLimited>("memif", device, MEMIF_SETTINGS);
   const pathBytes = Buffer.byteLength(path);
-  if (path === "" || pathBytes > SOCKET_PATH_BYTES) {
-    return `memif: expected a socket path of 1 to ${SOCKET_PATH_BYTES} bytes, got one of ${pathBytes}`;
-  }
-  for (const [name, [least, most]] of Object.entries(MEMIF_RANGES)) {
-    const value = settings[name];
-    if (value === undefined || (Number(value) >= least && Number(value) <= most)) continue;
-    return `memif: expected ${name} from ${least} to ${most}, got ${value}`;
-  }
-  const { ringSize = 2, secret = "" } = settings;
-  if (!Number.isInteger(Math.log2(Number(ringSize)))) {
-    return `memif: expected a ringSize that is a power of two, got ${ringSize}`;
-  }
-  const isLong = Buffer.byteLength(String(secret), "latin1") > SECRET_BYTES;
-  return isLong ? `memif: expected a secret of up to ${SECRET_BYTES} bytes` : "";
+  if (path !== "" && pathBytes <= SOCKET_PATH_BYTES) return whyNoMemif(settings);
+  return `memif: expected a socket path of 1 to ${SOCKET_PATH_BYTES} bytes, got one of ${pathBytes}`;
 }
 
 /**

@@ -68,7 +68,10 @@ test("a configuration that has changed since the engine has read it is told, and
   writeFileSync(file, '{ "profile": "idle" }');
   const { status, out, err } = await world.accelerated("--config", file, "echo", "three").ended;
   assert.deepEqual([status, out], [0, "three\n"]);
-  assert.match(err, /^millrace: \S*changing\.json has changed since the engine that runs \(pid \d+\)/);
+  assert.match(
+    err,
+    /^millrace: \S*changing\.json has changed since the engine that runs \(pid \d+\)/,
+  );
   const engine = (await world.stat()).find((line) => line.kind === "engine")!;
   process.kill(engine.pid);
   while ((await world.stat()).length > 0) {}
