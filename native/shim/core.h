@@ -379,6 +379,8 @@ uint32_t mr_sock_status(struct mr_sock *sock);
 int mr_sock_take_error(struct mr_sock *sock);
 /* Tells the engine to look at the socket's rings. */
 void mr_sock_submit(struct mr_sock *sock);
+/* The same with a lock held: takes no other, and more is submitted after it. Whether the engine has looked since the last. */
+bool mr_sock_submit_piece(struct mr_sock *sock);
 int mr_sock_join_slowly(struct mr_sock *sock, int fd);
 /* Before data moves: 0, the engine hears of what happens to the socket, or is dead, which the status
  * says. Or the error for the program: the engine would not know. */

@@ -320,17 +320,21 @@ void mr_sock_missed(struct mr_sock *sock) {
   if (MR_UNLIKELY(++misses % MISSES_A_CHECK == 0)) mr_engine_died();
 }
 
-void mr_sock_submit(struct mr_sock *sock) {
+bool mr_sock_submit_piece(struct mr_sock *sock) {
   /* Without a link nothing is submitted, and the word must not say that something was: others who have
    * the socket would never submit again. */
   struct mr_link *link = mr_link_now;
-  if (link == NULL || link->id != sock->link_id || mr_engine_is_dead) return;
+  if (link == NULL || link->id != sock->link_id || mr_engine_is_dead) return true;
   /* No handler between the word and what it says. */
   mr_enter();
   bool is_first = mr_exchange(&sock->shared->submitted, 1) == 0;
   if (is_first) mr_submit(link, sock->local);
   mr_leave();
-  if (!is_first) mr_sock_missed(sock); /* nobody has looked since the last one */
+  return is_first;
+}
+
+void mr_sock_submit(struct mr_sock *sock) {
+  if (!mr_sock_submit_piece(sock)) mr_sock_missed(sock); /* nobody has looked since the last one */
 }
 
 uint32_t mr_sock_type(const struct mr_sock *sock) {

@@ -19,6 +19,27 @@ static ssize_t ended(ssize_t done, int why) {
 
 /* ---- Sending ---------------------------------------------------------------------------------------- */
 
+/*
+ * So much of a long write is published at a time: the engine moves it on while the rest is copied.
+ * Measured: iperf3, 128 KiB a write, both programs on one processor, 28.1 to 29.1 Gbit/s with it, 16.6 to 21.2 without,
+ * 21.8 to 25.6 with half of it, and no more with rings of 128 or 256 KiB (runs of 4 s, 2026-11).
+ */
+#define PIECE_BYTES 32768
+
+/* Copies to the ring piece by piece, and submits all but the last. Bytes, or -EFAULT. */
+static ssize_t put_pieces(struct mr_sock *sock, struct mr_cursor *from, uint32_t tail, size_t n) {
+  size_t done = 0;
+  while (done < n) {
+    size_t piece = n - done < PIECE_BYTES ? n - done : PIECE_BYTES;
+    int failed = mr_ring_put(sock->tx, sock->tx_bytes, tail + (uint32_t)done, from, piece);
+    if (failed != 0) return done > 0 ? (ssize_t)done : failed;
+    done += piece;
+    mr_store_release(&sock->shared->tx_tail, tail + (uint32_t)done);
+    if (done < n) mr_sock_submit_piece(sock);
+  }
+  return (ssize_t)done;
+}
+
 /* Copies what there is room for and publishes it. Bytes, 0: no room, or -EFAULT, -EPROTO. */
 static ssize_t put(struct mr_sock *sock, struct mr_cursor *from, size_t n, int flags) {
   struct mr_socket *shared = sock->shared;
@@ -28,13 +49,10 @@ static ssize_t put(struct mr_sock *sock, struct mr_cursor *from, size_t n, int f
   ssize_t result = -EPROTO;
   if (MR_LIKELY(used <= sock->tx_bytes)) {
     size_t room = sock->tx_bytes - used;
-    size_t part = n < room ? n : room;
-    int failed = part > 0 ? mr_ring_put(sock->tx, sock->tx_bytes, tail, from, part) : 0;
-    result = failed != 0 ? failed : (ssize_t)part;
     /* Before the bytes: who looks in between sends them at once, and never holds them back for good. */
     uint32_t more = (flags & MSG_MORE) != 0;
     if (MR_UNLIKELY(shared->more != more)) __atomic_store_n(&shared->more, more, __ATOMIC_RELEASE);
-    if (result > 0) mr_store_release(&shared->tx_tail, tail + (uint32_t)part);
+    result = put_pieces(sock, from, tail, n < room ? n : room);
   }
   mr_unlock(&shared->tx_lock);
   return result;

@@ -1,10 +1,12 @@
 /** A TCP socket of a program: connection, listener, or neither yet. */
+import { copyInside } from "../base/copy.js";
 import { EAGAIN, ENOTCONN, EPIPE } from "../base/errno.js";
 import { IpAddress } from "../base/ip-address.js";
 import { needsZone } from "../ip/zone.js";
 import { ACCEPTED_BYTES, AcceptedAt, Kind, SocketAt, Status } from "../ring/engine-layout.js";
 import { MsgFlags } from "../socket/linux-options.js";
 import type { TcpSocket } from "../socket/tcp-socket.js";
+import { HandOver } from "../tcp/hand-over.js";
 import { Readiness } from "../tcp/readiness.js";
 import { isSynchronized, State } from "../tcp/state.js";
 import { TcbFlags } from "../tcp/tcb.js";
@@ -18,6 +20,8 @@ import { TcpUrgent } from "./tcp-urgent.js";
 
 /** What brings bytes, or their end; below SO_RCVLOWAT there may be bytes without any of it. */
 const MOVES = Readiness.IN | Readiness.PRI | Readiness.RDHUP | Readiness.HUP | Readiness.ERR;
+/** How long what a full ring holds up waits for its reader: as `HOLD_US` of udp-served.ts. */
+const WAIT_US = 200;
 /** For the names that are being published. */
 const own = new IpAddress();
 const peer = new IpAddress();
@@ -43,14 +47,121 @@ export class TcpServed extends EngineSocket {
     socket.owner = this;
   }
 
+  /** Nothing waits in the ring for its receiver to make room. */
+  private mustSend = false;
+
+  override pumpAll(): number {
+    this.mustSend = true;
+    this.pumpOut();
+    this.mustSend = false;
+    return 1;
+  }
+
   /** Hot path. */
   override pumpOut(): void {
-    let used = this.txUsed();
+    const used = this.txUsed();
     if (used === 0) return;
     if (used < 0 || this.kind === Kind.LISTENER) {
       this.fail();
       return;
     }
+    this.isWaiting = false;
+    let left = used;
+    if (this.socket.isToHere) left = (left - this.hand(left)) | 0;
+    if (this.isWaiting) this.host.retryLater(this);
+    else if (left > 0) left = this.push(left);
+    this.publishHead();
+    if (left > 0) return;
+    if (this.shutLater >= 0) this.shutNow();
+    if (this.isDraining && !this.hasUnsent) this.close();
+  }
+
+  // The short way, from ring to ring
+
+  /** Who serves the other end, when that was looked up last. */
+  private far: TcpServed | null = null;
+  /** What {@link hand} has left is to stay in the ring. */
+  private isWaiting = false;
+  /** Since when something has stayed there, and where its receiver's ring ended then. */
+  private waitUs = 0;
+  private waitAt = 0;
+
+  /**
+   * Hot path. Hands to a program of this engine what lies in the ring, without segments; how many bytes.
+   * Measured: sockperf ping-pong, 64 bytes, half a round trip p50 2.71 µs without, 1.48 with; 128 KiB a write, 0.46 and 0.79
+   * of the kernel's loopback, that with PIECE_BYTES of stream.c (2 idle cores, 2026-11).
+   */
+  private hand(used: number): number {
+    const far = this.farEnd();
+    if (far === null || this.word(SocketAt.more) !== 0) return 0;
+    const found = this.socket.mayHandOver(far.socket);
+    if (found !== HandOver.YES) {
+      if (found === HandOver.SOON) this.isWaiting = this.mayWait(far);
+      else this.far = null;
+      return 0;
+    }
+    const n = far.takeDirect(this, used);
+    if (n > 0) this.socket.handedOver(far.socket, n);
+    if (n < used) this.isWaiting = this.mayWait(far);
+    return n;
+  }
+
+  /** Hot path. The other end, if a program of this engine has it and reads. */
+  private farEnd(): TcpServed | null {
+    if (this.far === null || this.far.isClosed) {
+      const owner = this.host.stack.farEnd(this.socket)?.owner ?? null;
+      this.far = owner instanceof TcpServed ? owner : null;
+    }
+    const { far } = this;
+    return far === null || far.isClosed || far.isDraining || far.urgent.isKnown ? null : far;
+  }
+
+  /** Hot path. Takes up to `n` bytes from the other end's ring, and tells the program; how many. */
+  private takeDirect(sender: TcpServed, n: number): number {
+    if (this.isInBlocked || (this.status & Status.CONNECTED) === 0) return 0;
+    const half = this.block.rxBytes >> 1;
+    let room = this.rxRoom(n < half ? n : half);
+    if (room === 0 && !this.blockIn(1)) room = this.rxRoomNow();
+    if (room <= 0) return 0; // below: nonsense, which the long way finds
+    const taken = n < room ? n : room;
+    const { bytes } = this.host.memory;
+    let left = taken;
+    while (left > 0) {
+      const from = sender.txHead & sender.txMask;
+      const to = this.rxTail & this.rxMask;
+      const most = Math.min(sender.block.txBytes - from, this.block.rxBytes - to);
+      const part = left < most ? left : most;
+      copyInside(this.view, bytes, this.block.rxAt + to, sender.block.txAt + from, part);
+      sender.txHead = (sender.txHead + part) | 0;
+      this.rxTail = (this.rxTail + part) | 0;
+      left = (left - part) | 0;
+    }
+    this.publishTail();
+    this.tell();
+    this.rxBytesTotal += taken;
+    sender.txBytesTotal += taken;
+    return taken;
+  }
+
+  /**
+   * What the short way does not take now stays in the ring for {@link WAIT_US} at most: mostly the receiver is about to
+   * read. After that it goes through the stack, whose buffers are as large as SO_SNDBUF and SO_RCVBUF say. Who
+   * reads nothing is waited for once for each half ring that it was given.
+   */
+  private mayWait(far: TcpServed): boolean {
+    if (this.mustSend || this.isDraining || this.shutLater >= 0) return false;
+    const { nowUs } = this.host.stack;
+    if (2 * ((far.rxTail - this.waitAt) >>> 0) >= far.block.rxBytes) {
+      this.waitAt = far.rxTail;
+      this.waitUs = nowUs;
+    }
+    return nowUs - this.waitUs < WAIT_US;
+  }
+
+  // The long way, through the stack
+
+  /** Hot path. Moves bytes of the ring into the stack; how many are left. */
+  private push(used: number): number {
     const { socket } = this;
     const { bytes } = this.host.memory;
     let result = 0;
@@ -71,11 +182,8 @@ export class TcpServed extends EngineSocket {
       used = 0;
       this.sendFailed(-result);
     }
-    this.publishHead();
     if (this.queuedAt < 0) this.host.watchQueued(this);
-    if (used > 0) return;
-    if (this.shutLater >= 0) this.shutNow();
-    if (this.isDraining && !this.hasUnsent) this.close();
+    return used;
   }
 
   private shutNow(): void {
@@ -268,7 +376,7 @@ export class TcpServed extends EngineSocket {
       this.isUnread || (this.socket.row >= 0 && this.socket.view().lingerSeconds === 0);
     if (this.kind !== Kind.LISTENER && isReset) {
       // What the program has sent before would be with the peer already.
-      this.pumpOut();
+      this.pumpAll();
       this.host.stack.flush();
       this.abort();
       return;

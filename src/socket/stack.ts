@@ -296,6 +296,13 @@ export class Stack {
     return socket;
   }
 
+  /** The socket of this host that a connection leads to; null where there is none, or one not accepted yet. */
+  farEnd(socket: TcpSocket): TcpSocket | null {
+    const row = this.tcpHost.farRow(socket.view());
+    if (row < 0) return null;
+    return this.sockets[this.tcp.tcb.select(row).socket] as TcpSocket | null;
+  }
+
   /** The socket of this number is closed. */
   forget(id: number): void {
     this.sockets[id] = null;

@@ -8,7 +8,7 @@ import { EADDRNOTAVAIL } from "../base/errno.js";
 import { grown } from "../base/growth.js";
 import { IpAddress } from "../base/ip-address.js";
 import type { Ip } from "../ip/ip.js";
-import type { Path } from "../ip/path.js";
+import { type Path, PathKind } from "../ip/path.js";
 import { DontFragment, SendOptions } from "../ip/send-options.js";
 import { Capability } from "../nic/device.js";
 import { copyFar } from "../nic/far-copy.js";
@@ -227,6 +227,18 @@ export class TcpHostSide implements TcpHost {
 
   adviseLoss(c: Tcb): void {
     c.path = 0; // the next segment resolves anew
+  }
+
+  /** The row of this host that a connection leads to, or NONE. */
+  farRow(c: Tcb): number {
+    this.addressesOf(c);
+    const ports = packPorts(c.remotePort, c.localPort);
+    return this.p.flows.find(this.remote, this.local, ports, TCP_PROTOCOL);
+  }
+
+  /** Hot path. Whether a connection leads to this host itself. */
+  isLocal(c: Tcb): boolean {
+    return this.pathOf(c)?.kind === PathKind.LOCAL;
   }
 
   /** Hot path. The row's path, resolved again when routes or addresses have changed. */

@@ -24,6 +24,7 @@ import { ANY4, ANY6, IpAddress } from "../base/ip-address.js";
 import { type Home, homeTowards } from "../ip/home.js";
 import { PathKind } from "../ip/path.js";
 import { needsZone } from "../ip/zone.js";
+import { HandOver } from "../tcp/hand-over.js";
 import { State } from "../tcp/state.js";
 import type { Tcb } from "../tcp/tcb.js";
 import type { TcpInfo } from "../tcp/tcp-info.js";
@@ -286,6 +287,23 @@ export class TcpSocket extends PolledSocket {
   send(bytes: Uint8Array, at = 0, n: number = bytes.length - at, flags = 0): number {
     if (this.row === NONE) return -EBADF;
     return this.stack.tcp.send(this.row, bytes, at, n, flags, this.stack.nowUs);
+  }
+
+  /** Hot path. Whether the connection leads to this host itself. */
+  get isToHere(): boolean {
+    return this.row !== NONE && this.stack.tcpHost.isLocal(this.view());
+  }
+
+  /** Hot path. Whether what it sends may go to the other end without segments (`HandOver`). */
+  mayHandOver(far: TcpSocket): number {
+    const { stack, row } = this;
+    const isOpen = row !== NONE && far.row !== NONE && !stack.tcpRows.hasMinTtl;
+    return isOpen ? stack.tcp.mayHandOver(row, far.row, stack.nowUs) : HandOver.NO;
+  }
+
+  /** Hot path. `n` bytes are with the other end: {@link mayHandOver} has just allowed it. */
+  handedOver(far: TcpSocket, n: number): void {
+    this.stack.tcp.handOver(this.row, far.row, n);
   }
 
   /** Reads up to `n` bytes; 0 at the end of the stream, -EAGAIN. Flags: PEEK, OOB, TRUNC. */

@@ -9,6 +9,8 @@ export const TCP_COUNTERS = {
   retransSegs: "Segments sent again.",
   outRsts: "RST segments sent.",
   predictedData: "In-order data segments that took the fast path.",
+  handed: "Times that data went from one program's ring to another's, without segments.",
+  handedBytes: "Bytes of these.",
   predictedAcks: "Pure ACKs that took the fast path.",
   delayedAcks: "ACKs sent because their delay was over.",
   challengeAcks: "Challenge ACKs sent (RFC 5961).",

@@ -18,6 +18,7 @@ import { abortRow, closeRow, shutdownRow } from "./close.js";
 import { connectRow } from "./connect.js";
 import { TcpCore } from "./core.js";
 import { takeExpected } from "./expected.js";
+import { handOver, mayHandOver } from "./hand-over.js";
 import { infoOf } from "./info.js";
 import { inherit, listenRow, setBacklog } from "./listen.js";
 import { takeAccepted } from "./listener-queues.js";
@@ -195,6 +196,17 @@ export class Tcp {
     nowUs: number,
   ): number {
     return sendBytes(this.at(row, nowUs), bytes, at, n, flags);
+  }
+
+  /** Hot path. Whether what `from` sends may go to `to` without segments (`HandOver`). */
+  mayHandOver(from: number, to: number, nowUs: number): number {
+    this.t.setTime(nowUs);
+    return mayHandOver(this.t, from, to);
+  }
+
+  /** Hot path. `n` bytes have gone so: {@link mayHandOver} has just allowed it. */
+  handOver(from: number, to: number, n: number): void {
+    handOver(this.t, from, to, n);
   }
 
   /** Reads bytes: how many, 0 at the end of data, -EAGAIN, or a pending error. */
