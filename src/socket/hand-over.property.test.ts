@@ -10,7 +10,15 @@ import { ANY6, IpAddress } from "../base/ip-address.js";
 import { Random } from "../base/random.js";
 import { HandOver } from "../tcp/hand-over.js";
 import { createPool } from "./create-host.js";
-import { Family, Level, MsgFlags, Shutdown, So, TcpLevelOption } from "./linux-options.js";
+import {
+  Family,
+  IpOption,
+  Level,
+  MsgFlags,
+  Shutdown,
+  So,
+  TcpLevelOption,
+} from "./linux-options.js";
 import { Stack } from "./stack.js";
 import type { TcpSocket } from "./tcp-socket.js";
 
@@ -245,7 +253,7 @@ test("figures of both ends are as if segments had been sent", () => {
   pair.stack.close();
 });
 
-test("data that an end of the stream, a shut reader or urgent data go before are not handed over", () => {
+test("data behind an end of the stream, a shut reader, urgent data and the like are not handed over", () => {
   const shut = new Pair(1, 0);
   shut.server.shutdown(Shutdown.READ);
   assert.equal(shut.client.mayHandOver(shut.server), HandOver.NO);
@@ -262,7 +270,15 @@ test("data that an end of the stream, a shut reader or urgent data go before are
   const gone = new Pair(4, 0);
   gone.server.abort();
   assert.equal(gone.client.mayHandOver(gone.server), HandOver.NO);
-  for (const { stack } of [shut, ended, urgent, gone]) stack.close();
+  const picky = new Pair(5, 0);
+  picky.server.setOption(Level.IP, IpOption.IP_MINTTL, 255);
+  assert.equal(picky.client.mayHandOver(picky.server), HandOver.NO);
+  assert.equal(picky.server.mayHandOver(picky.client), HandOver.YES);
+  const early = new Pair(6, 0);
+  early.server.view().oooHead = 1; // what somebody has forged
+  assert.equal(early.client.mayHandOver(early.server), HandOver.NO);
+  early.server.view().oooHead = -1;
+  for (const { stack } of [shut, ended, urgent, gone, picky, early]) stack.close();
 });
 
 test("no sequence number falls half of all behind while nothing goes as segments", () => {
@@ -271,7 +287,7 @@ test("no sequence number falls half of all behind while nothing goes as segments
   const [there, back] = pair.streams;
   const stale = (socket: TcpSocket): number => {
     const c = socket.view();
-    const sent = [c.sndWl2, c.sndSml, c.cwndUsageSeq, c.fackSeq, c.rackEndSeq];
+    const sent = [c.sndWl2, c.sndSml, c.cwndUsageSeq, c.roundEndSeq, c.fackSeq, c.rackEndSeq];
     const received = [c.sndWl1, c.rcvAcked, c.rcvCopied];
     const ages = [
       ...sent.map((seq) => (c.sndUna - seq) | 0),

@@ -162,6 +162,11 @@ export class TcpRows {
     return this.hasHomes ? (this.homes[row] ?? null) : null;
   }
 
+  /** Hot path. Whether the row takes only what has a least TTL (IP_MINTTL, IPV6_MINHOPCOUNT). */
+  asksForTtl(row: number): boolean {
+    return this.hasMinTtl && (this.ip4[row]! | this.ip6[row]!) >>> MIN_TTL_SHIFT !== 0;
+  }
+
   has(row: number, mask: number): boolean {
     return (this.flags[row]! & mask) !== 0;
   }

@@ -297,8 +297,10 @@ export class TcpSocket extends PolledSocket {
   /** Hot path. Whether what it sends may go to the other end without segments (`HandOver`). */
   mayHandOver(far: TcpSocket): number {
     const { stack, row } = this;
-    const isOpen = row !== NONE && far.row !== NONE && !stack.tcpRows.hasMinTtl;
-    return isOpen ? stack.tcp.mayHandOver(row, far.row, stack.nowUs) : HandOver.NO;
+    const isOpen = row !== NONE && far.row !== NONE;
+    return isOpen && !stack.tcpRows.asksForTtl(far.row)
+      ? stack.tcp.mayHandOver(row, far.row, stack.nowUs)
+      : HandOver.NO;
   }
 
   /** Hot path. `n` bytes are with the other end: {@link mayHandOver} has just allowed it. */

@@ -11,6 +11,7 @@
 import type { TcpCore } from "./core.js";
 import { ackSent } from "./delayed-ack.js";
 import { takeExpectedAck } from "./expected-ack.js";
+import { RecoveryFlags } from "./recovery-state.js";
 import { diff, type Seq } from "./seq.js";
 import { State } from "./state.js";
 import { Pending, type Tcb, TcbFlags, TcbOptions } from "./tcb.js";
@@ -63,6 +64,8 @@ export function mayHandOver(t: TcpCore, from: number, to: number): number {
     (a.error | b.error) !== 0 ||
     (a.options & TcbOptions.CORK) !== 0 ||
     a.recoveryState !== 0 ||
+    (a.recoveryFlags & RecoveryFlags.TLP) !== 0 ||
+    b.oooHead >= 0 ||
     (a.sackedBytes | a.lostBytes | a.retransBytes) !== 0
   ) {
     return HandOver.NO;
@@ -119,6 +122,7 @@ export function handOver(t: TcpCore, from: number, to: number, n: number): void 
   // None of them may fall half the sequence space behind.
   a.sndSml = end;
   a.cwndUsageSeq = end;
+  a.roundEndSeq = end;
   a.fackSeq = end;
   a.rackEndSeq = end;
   a.lastSendUs = nowUs;
