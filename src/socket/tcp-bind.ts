@@ -86,9 +86,11 @@ export class TcpBind {
     const offset = this.flows.hash(local, remote, remotePort, TCP_PROTOCOL) >>> 0;
     const cell = this.flows.hash(local, remote, remotePort, PERTURB_PROTOCOL) & (PERTURBATIONS - 1);
     const start = (offset % EPHEMERAL) + this.perturbations[cell]!;
+    // Who finds nobody there shall not find himself, and take the port from its server: Linux chooses from the other half.
+    const own = local.equals(remote) ? remotePort : 0;
     for (let i = 0; i < EPHEMERAL; i++) {
       const port = FIRST_EPHEMERAL + ((start + i) % EPHEMERAL);
-      if (!this.ports.isShareable(port)) continue;
+      if (port === own || !this.ports.isShareable(port)) continue;
       if (!this.makeRoom(local, port, remote, remotePort, isLocal)) continue;
       const held = this.shared?.holdForConnect(row, local, port) ?? 0;
       if (held === -EADDRINUSE) continue;

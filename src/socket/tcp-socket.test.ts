@@ -306,6 +306,26 @@ test("connections to two peers' ports may share a local port; the 4-tuple must b
   assert.equal(second.connect(B4, 81), -EINPROGRESS);
 });
 
+test("who connects to a port of his own host is never given that port, unless by bind", () => {
+  const net = new TwoStacks();
+  const to = 40_000;
+  const ports = new Set<number>();
+  for (let i = 0; i < 30_000; i++) {
+    const client = net.a.tcpSocket(Family.INET)!;
+    assert.equal(client.connect(A4, to), -EINPROGRESS);
+    ports.add(client.localPort);
+    client.abort();
+  }
+  assert.equal(ports.has(to), false);
+  assert.ok(ports.has(to - 1) && ports.has(to + 1), "not all ports were tried");
+  const other = new TwoStacks();
+  const bound = other.a.tcpSocket(Family.INET)!;
+  assert.equal(bound.bind(A4, to), 0);
+  assert.equal(bound.connect(A4, to), -EINPROGRESS);
+  other.settle();
+  assert.equal(bound.state, State.ESTABLISHED);
+});
+
 test("bind refuses what Linux refuses", () => {
   const net = new TwoStacks();
   const v4 = net.a.tcpSocket(Family.INET)!;
